@@ -1,0 +1,13 @@
+//! How messages come and go.
+//!
+//! This room owns every socket, child process and session. It frames bytes, checks what a
+//! transport must check, and translates at its own door: the chain never learns which transport
+//! or era a peer speaks. It never decides whether a call may be made; that is the chain's.
+//!
+//! [`upstream`] faces servers and implements the chain's `Upstream`; [`downstream`] faces clients.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod downstream;
+pub mod upstream;

@@ -1,0 +1,1 @@
+//! Toward servers.
