@@ -1,0 +1,63 @@
+//! A fake host in the process, so that plugins are tested like any other code.
+//!
+//! What hangs on an exchange is [`FakeExchange`]; kv, clock, patterns, log and metrics belong to the test's thread
+//! and start empty with it.
+
+mod document;
+mod exchange;
+mod host;
+mod kv;
+mod viewer;
+
+pub use exchange::FakeExchange;
+pub use host::{
+    Counted, LogLine, advance_ms, break_kv, clock_ms, counts, heal_kv, log_lines, reset, set_clock_ms, timings,
+};
+pub use kv::FakeBucket;
+pub use viewer::FakeViewer;
+
+pub(crate) use host::{define_patterns, note_count, note_log, note_timing};
+
+use crate::exchange::{Direction, Head, Kind};
+use crate::plugin::Plugin;
+
+/// Makes a plugin from settings, as the host does. Defaults of the schema are not filled in here: give them.
+pub fn plugin<P: Plugin>(config: &str) -> Result<P, String> {
+    crate::plugin::start(config)
+}
+
+/// The head of a request with this method, from a modern client.
+pub fn head(method: &str) -> Head {
+    Head {
+        exchange: 1,
+        direction: Direction::ToServer,
+        kind: Kind::Request,
+        method: method.to_string(),
+        name: None,
+        upstream: None,
+        protocol: "2026-07-28".to_string(),
+        body_bytes: 0,
+    }
+}
+
+/// Only in tests: in a component the host makes heads.
+impl Head {
+    /// With the name of a tool or prompt, or a URI.
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.to_string());
+        self
+    }
+
+    /// With the server it goes to or comes from.
+    pub fn upstream(mut self, upstream: &str) -> Self {
+        self.upstream = Some(upstream.to_string());
+        self
+    }
+
+    /// The head of the answer.
+    pub fn answered(mut self) -> Self {
+        self.direction = Direction::ToClient;
+        self.kind = Kind::Response;
+        self
+    }
+}

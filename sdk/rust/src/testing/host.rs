@@ -1,0 +1,117 @@
+//! What the real host keeps outside of exchanges, one for each test thread.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use crate::log::Level;
+use crate::patterns::Pattern;
+
+use super::kv::Store;
+
+/// One line a plugin logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// How loud.
+    pub level: Level,
+    /// The text.
+    pub message: String,
+    /// Fields beside the text.
+    pub fields: Vec<(String, String)>,
+}
+
+/// One addition to a counter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// The counter.
+    pub name: String,
+    /// How much.
+    pub by: u64,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+}
+
+#[derive(Default)]
+pub(super) struct Host {
+    pub(super) clock_ms: u64,
+    pub(super) kv: Store,
+    pub(super) kv_broken: Option<String>,
+    pub(super) sets: HashMap<String, Vec<regex::Regex>>,
+    log: Vec<LogLine>,
+    counts: Vec<Counted>,
+    timings: Vec<(String, f64)>,
+}
+
+thread_local! {
+    static HOST: RefCell<Host> = RefCell::default();
+}
+
+pub(super) fn with<T>(use_it: impl FnOnce(&mut Host) -> T) -> T {
+    HOST.with_borrow_mut(use_it)
+}
+
+/// Forgets everything.
+pub fn reset() {
+    with(|host| *host = Host::default());
+}
+
+/// The clock: it starts at 1970 and stands still.
+pub fn clock_ms() -> u64 {
+    with(|host| host.clock_ms)
+}
+
+/// Sets the clock.
+pub fn set_clock_ms(ms: u64) {
+    with(|host| host.clock_ms = ms);
+}
+
+/// Lets time pass.
+pub fn advance_ms(ms: u64) {
+    with(|host| host.clock_ms += ms);
+}
+
+/// From now on kv answers `unavailable`.
+pub fn break_kv(reason: &str) {
+    with(|host| host.kv_broken = Some(reason.to_string()));
+}
+
+/// kv answers again.
+pub fn heal_kv() {
+    with(|host| host.kv_broken = None);
+}
+
+/// What was logged so far.
+pub fn log_lines() -> Vec<LogLine> {
+    with(|host| host.log.clone())
+}
+
+/// What was counted so far.
+pub fn counts() -> Vec<Counted> {
+    with(|host| host.counts.clone())
+}
+
+/// What was timed so far, in milliseconds.
+pub fn timings() -> Vec<(String, f64)> {
+    with(|host| host.timings.clone())
+}
+
+pub(crate) fn note_log(level: Level, message: &str, fields: Vec<(String, String)>) {
+    with(|host| host.log.push(LogLine { level, message: message.to_string(), fields }));
+}
+
+pub(crate) fn note_count(name: &str, by: u64, labels: Vec<(String, String)>) {
+    with(|host| host.counts.push(Counted { name: name.to_string(), by, labels }));
+}
+
+pub(crate) fn note_timing(name: &str, ms: f64) {
+    with(|host| host.timings.push((name.to_string(), ms)));
+}
+
+pub(crate) fn define_patterns(name: &str, patterns: &[Pattern]) -> Result<(), String> {
+    let compiled = patterns
+        .iter()
+        .map(|p| regex::RegexBuilder::new(&p.regex).case_insensitive(p.case_insensitive).build())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| error.to_string())?;
+    with(|host| host.sets.insert(name.to_string(), compiled));
+    Ok(())
+}
