@@ -1,1 +1,427 @@
-//! To come.
+//! Toward a client: answers and notifications in the form of its revision.
+//!
+//! Within one era only the id changes, and not a byte of the body is copied for it. Across eras
+//! the members that the other era does not know are spliced out or in; all else stays as sent.
+
+use bytes::Bytes;
+use sluice_wire::{
+    code,
+    id::RequestId,
+    json::{Document, IndexDepth, Kind, Limits, Value},
+    message::{self, Message},
+    method,
+    patch::Patch,
+    revision::{Era, Revision},
+};
+
+/// What has to be known of a request to shape its answer.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The client's id, echoed to the letter.
+    pub id: RequestId,
+    /// Its method.
+    pub method: &'static str,
+    /// For `resources/read`: the URI, which a modern "not found" repeats.
+    pub uri: Option<Box<str>>,
+    /// The revision the client speaks.
+    pub revision: Revision,
+}
+
+impl Asked {
+    /// What is asked by a request whose method stands in the protocol's table; `None` for others.
+    pub fn of(message: &Message, revision: Revision) -> Option<Asked> {
+        let method = method::TABLE.iter().find(|row| row.name == message.method())?.name;
+        let uri = (method == method::RESOURCES_READ)
+            .then(|| message.param("uri")?.as_str())
+            .flatten();
+        Some(Asked {
+            id: message.id()?.clone(),
+            method,
+            uri: uri.map(|uri| uri.as_ref().into()),
+            revision,
+        })
+    }
+}
+
+/// An answer under the client's id, in up to three pieces so that a large body is not copied.
+#[derive(Debug, Clone)]
+pub struct Addressed {
+    head: Bytes,
+    id: Option<RequestId>,
+    tail: Bytes,
+}
+
+impl Addressed {
+    /// A text that needs no id put in.
+    pub fn whole(text: Bytes) -> Addressed {
+        Addressed { head: text, id: None, tail: Bytes::new() }
+    }
+
+    fn spliced(bytes: &Bytes, old: Value<'_>, id: &RequestId) -> Addressed {
+        let span = old.span();
+        Addressed {
+            head: bytes.slice(..span.start),
+            id: Some(id.clone()),
+            tail: bytes.slice(span.end..),
+        }
+    }
+
+    /// Length in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "an answer is never empty")]
+    pub fn len(&self) -> usize {
+        self.parts().iter().map(|part| part.len()).sum()
+    }
+
+    /// The pieces in order; some may be empty.
+    pub fn parts(&self) -> [&[u8]; 3] {
+        let id = self.id.as_ref().map_or("", RequestId::token);
+        [&self.head, id.as_bytes(), &self.tail]
+    }
+
+    /// The pieces, owned.
+    pub fn into_parts(self) -> (Bytes, Option<RequestId>, Bytes) {
+        (self.head, self.id, self.tail)
+    }
+
+    /// The text in one piece; copied only when it is in several.
+    pub fn into_bytes(self) -> Bytes {
+        if self.id.is_none() && self.tail.is_empty() {
+            return self.head;
+        }
+        self.parts().concat().into()
+    }
+}
+
+/// An upstream's response, whoever edited it since, for the client.
+pub fn relayed(message: &Message, spoken: Revision, asked: &Asked) -> Addressed {
+    let Some(id) = message.id_value() else {
+        // An error whose request the server could not tell: ours, since it came on our stream.
+        let (code, text) = (message.error_code(), message.error_message());
+        let data = message.error().and_then(|error| Some(error.get("data")?.raw().to_owned()));
+        let code = code.unwrap_or(code::INTERNAL_ERROR);
+        return refused(code, &text.unwrap_or_default(), data.as_deref(), asked);
+    };
+    if spoken.era() == asked.revision.era() {
+        return Addressed::spliced(message.bytes(), id, &asked.id);
+    }
+    let shaped = if reaches(message, levels(asked.method)) {
+        reshape(message, asked)
+    } else {
+        reshape(&message.clone().deepen(), asked)
+    };
+    shaped.map_or_else(|| untranslatable(asked), Addressed::whole)
+}
+
+/// Whether the index goes as deep as translation looks.
+fn reaches(message: &Message, needed: u16) -> bool {
+    match message.document().depth() {
+        IndexDepth::Full => true,
+        IndexDepth::Levels(levels) => levels >= needed,
+    }
+}
+
+/// How deep translation looks into a whole message: down to `result._meta.key`, and in a list of
+/// tools to `result.tools[].outputSchema.type`.
+fn levels(method: &str) -> u16 {
+    if method == method::TOOLS_LIST { 5 } else { 3 }
+}
+
+/// Swaps id and era-bound members in one pass.
+fn reshape(message: &Message, asked: &Asked) -> Option<Bytes> {
+    let mut patch = Patch::new(message.document());
+    patch.replace(message.id_value()?, Bytes::copy_from_slice(asked.id.token().as_bytes()));
+    match (asked.revision.era(), message.result(), message.error()) {
+        (Era::Legacy, Some(result), _) => lower_result(&mut patch, result, asked.method),
+        (Era::Modern, Some(result), _) => raise_result(&mut patch, result, asked.method),
+        (Era::Legacy, _, Some(error)) => lower_error(&mut patch, error, asked),
+        (Era::Modern, _, Some(error)) => raise_error(&mut patch, error, asked),
+        _ => {}
+    }
+    patch.apply().ok()
+}
+
+fn untranslatable(asked: &Asked) -> Addressed {
+    let text = "the upstream's answer cannot be put in the form of this client's protocol revision";
+    refused(code::INTERNAL_ERROR, text, None, asked)
+}
+
+/// A `result` object made here in modern form, for the client.
+pub fn made(result: &Bytes, asked: &Asked) -> Addressed {
+    let lowered = match asked.revision.era() {
+        Era::Modern => None,
+        Era::Legacy => lower_made(result, asked.method),
+    };
+    let result = lowered.as_ref().unwrap_or(result);
+    Addressed::whole(message::result(&asked.id, result))
+}
+
+fn lower_made(result: &Bytes, method: &str) -> Option<Bytes> {
+    // The result is the root here, not a member of it.
+    let depth = IndexDepth::Levels(levels(method) - 1);
+    let document = Document::parse_value(result.clone(), &Limits::RESPONSE, depth).ok()?;
+    let mut patch = Patch::new(&document);
+    lower_result(&mut patch, document.root(), method);
+    patch.apply().ok()
+}
+
+/// An error made here, for the client.
+pub fn refused(code: i64, text: &str, data: Option<&str>, asked: &Asked) -> Addressed {
+    Addressed::whole(message::error(Some(&asked.id), code, text, data))
+}
+
+/// Members of results that only the modern era knows.
+const MODERN_MEMBERS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
+/// Prefix of `_meta` keys that the protocol itself defines.
+const PROTOCOL_META: &str = "io.modelcontextprotocol/";
+
+fn lower_result(patch: &mut Patch<'_>, result: Value<'_>, method: &str) {
+    for member in result.members() {
+        let key = member.key.decoded();
+        if MODERN_MEMBERS.contains(&key.as_ref()) {
+            patch.remove(member.value);
+        } else if key == "_meta" {
+            lower_meta(patch, member.value);
+        } else if key == "structuredContent" && member.value.kind() != Kind::Object {
+            // Legacy knows objects only; the text copy in `content` says the same.
+            patch.remove(member.value);
+        } else if key == "tools" && method == method::TOOLS_LIST {
+            for tool in member.value.items() {
+                lower_tool(patch, tool);
+            }
+        }
+    }
+}
+
+/// Takes the protocol's own keys out, and `_meta` itself when nothing else is in it.
+fn lower_meta(patch: &mut Patch<'_>, meta: Value<'_>) {
+    let is_own = |key: &str| key.starts_with(PROTOCOL_META);
+    let all = meta.members().count();
+    let own = meta.members().filter(|member| is_own(&member.key.decoded()));
+    if all > 0 && own.clone().count() == all {
+        return patch.remove(meta);
+    }
+    own.for_each(|member| patch.remove(member.value));
+}
+
+/// A schema that is not of an object goes, as its `structuredContent` does.
+fn lower_tool(patch: &mut Patch<'_>, tool: Value<'_>) {
+    let Some(schema) = tool.get("outputSchema") else { return };
+    let is_object = schema.get("type").is_some_and(|kind| kind.is_str("object"));
+    if !is_object {
+        patch.remove(schema);
+    }
+}
+
+fn raise_result(patch: &mut Patch<'_>, result: Value<'_>, method: &str) {
+    let mut add = |key: &str, raw: &'static [u8]| {
+        if result.get(key).is_none() {
+            patch.insert(result, key, raw);
+        }
+    };
+    add("resultType", br#""complete""#);
+    if is_cacheable(method) {
+        add("ttlMs", b"0");
+        add("cacheScope", br#""private""#);
+    }
+    if method == method::TOOLS_LIST {
+        let tools = result.get("tools").into_iter().flat_map(|tools| tools.items());
+        tools.filter_map(|tool| tool.get("execution")).for_each(|execution| patch.remove(execution));
+    }
+}
+
+/// Results that carry cache hints (2026-07-28 `server/utilities/caching`).
+fn is_cacheable(method: &str) -> bool {
+    matches!(
+        method,
+        method::TOOLS_LIST
+            | method::PROMPTS_LIST
+            | method::RESOURCES_LIST
+            | method::RESOURCES_TEMPLATES_LIST
+            | method::RESOURCES_READ
+    )
+}
+
+fn lower_error(patch: &mut Patch<'_>, error: Value<'_>, asked: &Asked) {
+    let Some(sent) = error.get("code") else { return };
+    let names_uri = error.get("data").is_some_and(|data| data.get("uri").is_some());
+    let code = match sent.as_i64() {
+        Some(code::INVALID_PARAMS) if asked.method == method::RESOURCES_READ && names_uri => code::RESOURCE_NOT_FOUND_LEGACY,
+        Some(code::MISSING_CAPABILITY) => code::INVALID_PARAMS,
+        // About the hop between us and the server, so nothing this client could mend.
+        Some(code::HEADER_MISMATCH | code::UNSUPPORTED_VERSION) => code::INTERNAL_ERROR,
+        _ => return,
+    };
+    patch.replace(sent, code.to_string());
+}
+
+fn raise_error(patch: &mut Patch<'_>, error: Value<'_>, asked: &Asked) {
+    let Some(sent) = error.get("code") else { return };
+    match sent.as_i64() {
+        Some(code::RESOURCE_NOT_FOUND_LEGACY) => {
+            patch.replace(sent, code::INVALID_PARAMS.to_string());
+            if let Some(uri) = &asked.uri {
+                add_data(patch, error, "uri", sluice_wire::json::quote(uri));
+            }
+        }
+        // Modern clients may give these a meaning they never had, or take 404 for the endpoint's.
+        Some(code) if is_meaningless(code, asked.method) => {
+            patch.replace(sent, code::INTERNAL_ERROR.to_string());
+            add_data(patch, error, "upstreamCode", code.to_string());
+        }
+        _ => {}
+    }
+}
+
+/// Codes a legacy server may use freely and a modern client must never see.
+fn is_meaningless(code: i64, method: &str) -> bool {
+    (-32099..=-32020).contains(&code) || (code == code::METHOD_NOT_FOUND && method == method::TOOLS_CALL)
+}
+
+/// Adds a member to `error.data` unless it is there, or `data` is something other than an object.
+fn add_data(patch: &mut Patch<'_>, error: Value<'_>, key: &str, raw: String) {
+    match error.get("data") {
+        None => patch.insert(error, "data", format!(r#"{{"{key}":{raw}}}"#)),
+        Some(data) if data.kind() == Kind::Null => patch.replace(data, format!(r#"{{"{key}":{raw}}}"#)),
+        Some(data) if data.kind() == Kind::Object && data.get(key).is_none() => patch.insert(data, key, raw),
+        Some(_) => {}
+    }
+}
+
+/// A server's notification for a client; `None` when its revision has no such notification.
+pub fn notification(message: &Message, spoken: Revision, to: Revision) -> Option<Bytes> {
+    if !method::presence(to, message.method()).from_server() {
+        return None;
+    }
+    let crosses_down = spoken.era() == Era::Modern && to.era() == Era::Legacy;
+    if !crosses_down {
+        return Some(message.bytes().clone());
+    }
+    let deeper = (!reaches(message, 3)).then(|| message.clone().deepen());
+    let message = deeper.as_ref().unwrap_or(message);
+    let mut patch = Patch::new(message.document());
+    if let Some(meta) = message.meta() {
+        lower_meta(&mut patch, meta);
+    }
+    patch.apply().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODERN: Revision = Revision::V2026_07_28;
+    const LEGACY: Revision = Revision::V2025_11_25;
+
+    fn message(text: &str) -> Message {
+        let document = Document::parse(text.to_owned().into(), &Limits::RESPONSE, IndexDepth::Levels(4)).expect("valid JSON");
+        Message::decode(document).expect("a message")
+    }
+
+    fn asked(method: &'static str, revision: Revision) -> Asked {
+        let request = message(&format!(r#"{{"jsonrpc":"2.0","id":"\u0041-1","method":"{method}","params":{{"uri":"test://a"}}}}"#));
+        Asked::of(&request, revision).expect("a known method")
+    }
+
+    #[track_caller]
+    fn check(method: &'static str, spoken: Revision, to: Revision, sent: &str, expected: &str) {
+        let answer = relayed(&message(sent), spoken, &asked(method, to));
+        assert_eq!(answer.len(), answer.clone().into_bytes().len());
+        assert_eq!(String::from_utf8_lossy(&answer.into_bytes()), expected);
+    }
+
+    #[test]
+    fn within_one_era_only_the_id_changes() {
+        let sent = r#"{ "result" : {"z":1.10,"content":[], "resultType":"x\u0041"},"id":77 ,"jsonrpc":"2.0","x":9007199254740993}"#;
+        let expected = r#"{ "result" : {"z":1.10,"content":[], "resultType":"x\u0041"},"id":"\u0041-1" ,"jsonrpc":"2.0","x":9007199254740993}"#;
+        check("tools/call", MODERN, MODERN, sent, expected);
+        check("tools/call", LEGACY, Revision::V2025_03_26, sent, expected);
+    }
+
+    #[test]
+    fn a_modern_result_loses_what_legacy_does_not_know() {
+        check(
+            "tools/call",
+            MODERN,
+            LEGACY,
+            r#"{"jsonrpc":"2.0","id":7,"result":{"resultType":"complete","content":[1.0],"structuredContent":[1],"_meta":{"io.modelcontextprotocol/serverInfo":{},"a.b/c":1}}}"#,
+            r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"content":[1.0],"_meta":{"a.b/c":1}}}"#,
+        );
+        check(
+            "tools/call",
+            MODERN,
+            LEGACY,
+            r#"{"jsonrpc":"2.0","id":7,"result":{"structuredContent":{"a":1},"_meta":{"io.modelcontextprotocol/serverInfo":{}}}}"#,
+            r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"structuredContent":{"a":1}}}"#,
+        );
+        check(
+            "tools/list",
+            MODERN,
+            LEGACY,
+            r#"{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"a","outputSchema":{"type":"array"}},{"name":"b","outputSchema":{"type":"object"}}],"ttlMs":5,"cacheScope":"public","resultType":"complete"}}"#,
+            r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"tools":[{"name":"a"},{"name":"b","outputSchema":{"type":"object"}}]}}"#,
+        );
+    }
+
+    #[test]
+    fn a_legacy_result_gains_what_modern_demands() {
+        check(
+            "tools/call",
+            LEGACY,
+            MODERN,
+            r#"{"jsonrpc":"2.0","id":7,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"resultType":"complete"}}"#,
+        );
+        check(
+            "resources/read",
+            LEGACY,
+            MODERN,
+            r#"{"jsonrpc":"2.0","id":7,"result":{"contents":[],"ttlMs":9}}"#,
+            r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"contents":[],"ttlMs":9,"resultType":"complete","cacheScope":"private"}}"#,
+        );
+        check(
+            "tools/list",
+            LEGACY,
+            MODERN,
+            r#"{"jsonrpc":"2.0","id":7,"result":{"tools":[{"execution":{"taskSupport":"optional"},"name":"a"}]}}"#,
+            r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"tools":[{"name":"a"}],"resultType":"complete","ttlMs":0,"cacheScope":"private"}}"#,
+        );
+    }
+
+    #[test]
+    fn errors_cross_with_a_code_the_other_era_knows() {
+        let error = |rest: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"error":{{{rest}}}}}"#);
+        let answer = |rest: &str| format!(r#"{{"jsonrpc":"2.0","id":"\u0041-1","error":{{{rest}}}}}"#);
+        for (method, spoken, to, sent, expected) in [
+            ("resources/read", LEGACY, MODERN, r#""code":-32002,"message":"m""#, r#""code":-32602,"message":"m","data":{"uri":"test://a"}"#),
+            ("resources/read", LEGACY, MODERN, r#""code":-32002,"message":"m","data":{"uri":"x"}"#, r#""code":-32602,"message":"m","data":{"uri":"x"}"#),
+            ("tools/call", LEGACY, MODERN, r#""code":-32042,"message":"m""#, r#""code":-32603,"message":"m","data":{"upstreamCode":-32042}"#),
+            ("tools/call", LEGACY, MODERN, r#""code":-32601,"message":"m","data":1"#, r#""code":-32603,"message":"m","data":1"#),
+            ("tools/call", LEGACY, MODERN, r#""code":-32602,"message":"m""#, r#""code":-32602,"message":"m""#),
+            ("resources/read", MODERN, LEGACY, r#""code":-32602,"message":"m","data":{"uri":"x"}"#, r#""code":-32002,"message":"m","data":{"uri":"x"}"#),
+            ("resources/read", MODERN, LEGACY, r#""code":-32602,"message":"m""#, r#""code":-32602,"message":"m""#),
+            ("tools/call", MODERN, LEGACY, r#""code":-32021,"message":"m""#, r#""code":-32602,"message":"m""#),
+        ] {
+            check(method, spoken, to, &error(sent), &answer(expected));
+        }
+    }
+
+    #[test]
+    fn a_result_of_ours_is_lowered_for_legacy_only() {
+        let result = Bytes::from_static(br#"{"tools":[{"name":"a","outputSchema":{}}],"resultType":"complete"}"#);
+        let to = |revision| made(&result, &asked("tools/list", revision)).into_bytes();
+        assert_eq!(to(MODERN), r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"tools":[{"name":"a","outputSchema":{}}],"resultType":"complete"}}"#);
+        assert_eq!(to(LEGACY), r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"tools":[{"name":"a"}]}}"#);
+    }
+
+    #[test]
+    fn notifications_pass_where_the_revision_has_them() {
+        let tagged = message(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","_meta":{"io.modelcontextprotocol/subscriptionId":1,"x":2}}}"#);
+        assert_eq!(notification(&tagged, MODERN, MODERN).as_ref(), Some(tagged.bytes()));
+        let lowered = notification(&tagged, MODERN, LEGACY).expect("legacy has it");
+        assert_eq!(lowered, r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","_meta":{"x":2}}}"#);
+        let complete = message(r#"{"jsonrpc":"2.0","method":"notifications/elicitation/complete"}"#);
+        assert!(notification(&complete, LEGACY, LEGACY).is_some());
+        assert_eq!(notification(&complete, LEGACY, MODERN), None);
+        assert_eq!(notification(&complete, LEGACY, Revision::V2025_06_18), None);
+    }
+}
