@@ -4,13 +4,15 @@
 //! checked documents. It splices: what a revision does not ask to be changed leaves with the
 //! sender's bytes. It never opens a socket, reads a clock, spawns a task or keeps a session.
 //!
-//! Toward an upstream: [`handshake`], [`probe`], [`request`].
+//! Toward an upstream: [`handshake`], [`probe`], [`capability`], [`request`], [`mirror`].
 //! Toward a client: [`answer`], [`handshake_down`].
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod capability;
 pub mod handshake;
+pub mod mirror;
 pub mod probe;
 pub mod request;
 
