@@ -1,0 +1,249 @@
+//! The plugin on whole messages, in the SDK's fake host.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use sluice_plugin_redact::Redact;
+use sluice_plugin_redact::policy::{NOT_EXAMINED, REFUSED};
+use sluice_sdk::prelude::*;
+use sluice_sdk::testing::{self, FakeExchange};
+
+fn redact(config: Value) -> Redact {
+    testing::plugin(&config.to_string()).unwrap()
+}
+
+fn call() -> Head {
+    testing::head("tools/call").name("t")
+}
+
+/// What becomes of a request's arguments.
+#[track_caller]
+fn check(config: Value, arguments: Value, expected: Value) {
+    let x = FakeExchange::new(&json!({"method": "tools/call", "params": {"arguments": arguments}}).to_string());
+    assert_eq!(redact(config).on_request(&call(), &x), Verdict::Next);
+    assert_eq!(x.edited().unwrap()["params"]["arguments"], expected);
+}
+
+#[test]
+fn every_detector_finds_its_own_and_nothing_else() {
+    let samples = [
+        ("email", "joe.o'neil+tag@mail.example.co.uk"),
+        ("email", "jürgen@bücher.de"),
+        ("phone", "+49 (30) 901820-12"),
+        ("phone", "(415) 555-2671"),
+        ("phone", "415-555-2671"),
+        ("credit-card", "4111 1111 1111 1111"),
+        ("iban", "DE89 3704 0044 0532 0130 00"),
+        ("ssn", "219-09-9999"),
+        ("ipv4", "10.20.30.40"),
+        ("jwt", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"),
+        ("private-key", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIEow\n-----END RSA PRIVATE KEY-----"),
+        ("private-key", "-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEF\\nAASCBKcwggSjAgEAAoIBAQC7"),
+        ("aws-key", "AKIAIOSFODNN7EXAMPLE"),
+        ("gcp-key", "AIzaSyA1234567890abcdefghijklmnopqrstuv"),
+        ("github-token", "ghp_16C7e42F292c6912E7710c838347Ae178B4a"),
+        ("gitlab-token", "glpat-abcdefghij0123456789"),
+        ("slack-token", "xoxb-123456789012-abcdefABCDEF"),
+        ("stripe-key", concat!("sk_", "live_abcdefghijklmnopqrstuvwx")),
+        ("anthropic-key", "sk-ant-api03-abcdefghijklmnopqrstuvwxyz"),
+    ];
+    let all: Vec<_> = sluice_plugin_redact::detectors::ALL.iter().map(|d| d.name).collect();
+    for (name, text) in samples {
+        let arguments = json!({"a": format!("see {text} there"), "b": text});
+        let expected = json!({"a": format!("see [REDACTED:{name}] there"), "b": format!("[REDACTED:{name}]")});
+        check(json!({"detectors": all}), arguments, expected);
+    }
+}
+
+#[test]
+fn a_label_may_stay_where_only_the_secret_is_the_data() {
+    check(
+        json!({}),
+        json!([
+            "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "DefaultEndpointsProtocol=https;AccountKey=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==;"
+        ]),
+        json!([
+            "aws_secret_access_key = [REDACTED:aws-key]",
+            "DefaultEndpointsProtocol=https;AccountKey=[REDACTED:azure-key];"
+        ]),
+    );
+}
+
+#[test]
+fn what_only_looks_alike_stays() {
+    let harmless = json!([
+        "order 12345678901234567890", "4111 1111 1111 1112", "2024-11-05 12:00", "v1.2.3", "user@localhost",
+        "sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "AKIA", "+1 day", "3.141592653589793"
+    ]);
+    check(json!({}), harmless.clone(), harmless);
+}
+
+#[test]
+fn the_action_is_the_detectors_or_everyones() {
+    check(
+        json!({"action": "mask", "actions": {"email": "hash"}, "salt": "0123456789abcdef"}),
+        json!(["4111111111111111", "joe@example.com"]),
+        json!(["****1111", "[email:6f7ab77d3304]"]),
+    );
+    check(json!({"replacement": "<{name}>"}), json!("joe@example.com!"), json!("<email>!"));
+}
+
+#[test]
+fn overlapping_finds_leave_no_tail() {
+    let own = json!([{"name": "staff", "regex": "joe@exam"}, {"name": "host", "regex": r"example\.com/\S+"}]);
+    check(
+        json!({"detectors": ["email"], "patterns": own}),
+        json!("to joe@example.com/path now"),
+        json!("to [REDACTED:email] now"),
+    );
+}
+
+#[test]
+fn names_of_members_change_and_stay_apart() {
+    check(
+        json!({}),
+        json!({"a@b.de": 1, "c@d.de": {"x": "e@f.de"}, "[REDACTED:email]": 3, "by a@b.de": 4}),
+        json!({
+            "[REDACTED:email]#2": 1,
+            "[REDACTED:email]#3": {"x": "[REDACTED:email]"},
+            "[REDACTED:email]": 3,
+            "by [REDACTED:email]": 4
+        }),
+    );
+}
+
+#[test]
+fn every_part_of_an_answer_is_looked_at() {
+    let x = FakeExchange::new(
+        &json!({"result": {
+            "content": [{"type": "text", "text": "a@b.de"}, {"type": "resource", "resource": {"uri": "u", "text": "a@b.de"}}],
+            "structuredContent": {"rows": [{"mail": "a@b.de"}]},
+            "messages": [{"role": "user", "content": {"type": "text", "text": "a@b.de"}}],
+            "_meta": {"note": "a@b.de"}
+        }})
+        .to_string(),
+    );
+    assert_eq!(redact(json!({})).on_response(&call().answered(), &x), Verdict::Next);
+    assert!(!x.edited().unwrap().to_string().contains('@'));
+    assert_eq!(x.set_attrs()["response"], "email=5");
+
+    let x = FakeExchange::new(r#"{"error":{"code":4000,"message":"no a@b.de","data":{"a@b.de":["a@b.de"]}}}"#);
+    assert_eq!(redact(json!({})).on_response(&call().answered(), &x), Verdict::Next);
+    assert!(!x.edited().unwrap().to_string().contains('@'));
+}
+
+#[test]
+fn what_routes_a_request_stays() {
+    let message = json!({"method": "tools/call", "params": {
+        "name": "mail_joe@example.com",
+        "_meta": {"progressToken": "joe@example.com", "io.modelcontextprotocol/clientInfo": {"name": "joe@example.com"}},
+        "requestState": "joe@example.com"
+    }});
+    let x = FakeExchange::new(&message.to_string());
+    assert_eq!(redact(json!({})).on_request(&call(), &x), Verdict::Next);
+    assert_eq!(x.staged(), []);
+}
+
+#[test]
+fn a_refusal_names_the_kind_and_not_the_data() {
+    let plugin = redact(json!({"actions": {"private-key": "refuse"}}));
+    let key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----";
+    let x = FakeExchange::new(&json!({"result": {"content": [{"text": key}], "a": "joe@example.com"}}).to_string());
+    let Verdict::Reject(no) = plugin.on_response(&call().answered(), &x) else { panic!("it passed") };
+    assert_eq!((no.code, no.as_tool_result), (REFUSED, true));
+    assert!(no.message.contains("private-key") && !no.message.contains("MII"));
+    assert_eq!(x.staged(), []);
+
+    let head = testing::head("resources/read").answered();
+    let Verdict::Reject(no) = plugin.on_response(&head, &x) else { panic!("it passed") };
+    assert!(!no.as_tool_result, "only tools answer with a result");
+}
+
+#[test]
+fn more_than_can_be_looked_at_does_not_pass() {
+    let x = FakeExchange::new(&json!({"result": {"content": vec!["a@b.de"; 10_001]}}).to_string());
+    let Verdict::Reject(no) = redact(json!({})).on_response(&call().answered(), &x) else { panic!("it passed") };
+    assert_eq!(no.code, NOT_EXAMINED);
+}
+
+#[test]
+fn one_direction_can_be_left_alone() {
+    let x = FakeExchange::new(r#"{"params":{"arguments":"a@b.de"}}"#);
+    assert_eq!(redact(json!({"directions": "response"})).on_request(&call(), &x), Verdict::Next);
+    assert_eq!(x.staged(), []);
+    let x = FakeExchange::new(r#"{"result":"a@b.de"}"#);
+    assert_eq!(redact(json!({"directions": "request"})).on_response(&call().answered(), &x), Verdict::Next);
+    assert_eq!(x.staged(), []);
+}
+
+#[test]
+fn notifications_are_edited_dropped_or_the_question_refused() {
+    let x = FakeExchange::new(r#"{"method":"notifications/message","params":{"data":"a@b.de"}}"#);
+    let mut head = testing::head("notifications/message").answered();
+    head.kind = Kind::Notification;
+    assert_eq!(redact(json!({})).on_notification(&head, &x), NotificationVerdict::Next);
+    assert_eq!(x.edited().unwrap()["params"]["data"], "[REDACTED:email]");
+
+    let strict = redact(json!({"action": "refuse"}));
+    assert_eq!(strict.on_notification(&head, &x), NotificationVerdict::Drop);
+    head.kind = Kind::InputRequest;
+    assert!(matches!(strict.on_notification(&head, &x), NotificationVerdict::Reject(_)));
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    for (config, says) in [
+        (json!({"detectors": ["e-mail"]}), "there is no detector e-mail"),
+        (json!({"detectors": []}), "nothing to look for"),
+        (json!({"action": "hash"}), "needs a salt"),
+        (json!({"actions": {"ssn": "mask"}}), "ssn, which is no detector that runs"),
+        (json!({"patterns": [{"name": "email", "regex": "x"}]}), "two detectors are named email"),
+        (json!({"patterns": [{"name": "bad", "regex": "("}]}), "regex parse error"),
+    ] {
+        let error = testing::plugin::<Redact>(&config.to_string()).err().unwrap();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+/// JSON with data in it, in values and in names.
+fn document() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        3 => "[a-c~/]{0,3}",
+        2 => Just("joe@example.com".to_string()),
+        1 => Just("x 4111 1111 1111 1111 y é".to_string()),
+        1 => "[a-z]{1,2}@[a-z]{1,2}\\.de",
+        1 => Just("[REDACTED:email]".to_string()),
+    ];
+    let leaf = prop_oneof![text.clone().prop_map(Value::String), any::<i32>().prop_map(Value::from), Just(Value::Null)];
+    leaf.prop_recursive(4, 40, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
+            prop::collection::vec((text.clone(), inner), 0..6).prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn members(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(members).sum(),
+        Value::Object(map) => map.len() + map.values().map(members).sum::<usize>(),
+        _ => 0,
+    }
+}
+
+proptest! {
+    /// Nothing found is left, no member is lost, and a second look finds nothing to do.
+    #[test]
+    fn nothing_is_left_and_nothing_is_lost(arguments in document()) {
+        let plugin = redact(json!({}));
+        let x = FakeExchange::new(&json!({"params": {"arguments": arguments}}).to_string());
+        prop_assert_eq!(plugin.on_request(&call(), &x), Verdict::Next);
+        let after = x.edited().map_err(TestCaseError::fail)?;
+        prop_assert!(!after.to_string().contains('@') && !after.to_string().contains("4111"));
+        prop_assert_eq!(members(&after["params"]["arguments"]), members(&arguments));
+
+        let again = FakeExchange::new(&after.to_string());
+        plugin.on_request(&call(), &again);
+        prop_assert_eq!(again.staged(), []);
+    }
+}
