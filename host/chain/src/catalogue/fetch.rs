@@ -1,0 +1,404 @@
+//! Asks upstreams for their lists and computes views from them.
+
+use super::{Change, Entry, Exposed, ListKind, Offer, View, Viewer, merge_patch, raw::Snapshot};
+use crate::{
+    attributes::Attributes,
+    exchange::Client,
+    fault::Fault,
+    filter::Hook,
+    generation::{Generation, Link, Mode, OnFault},
+    host::{Host, own_revision},
+    principal::Principal,
+    rescue::Error,
+    upstream::{Outbound, Upstream, UpstreamError},
+};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use sha2::{Digest, Sha256};
+use sluice_wire::{
+    header::{Annotation, annotations},
+    id::RequestId,
+    json::{Document, IndexDepth, Kind, Limits, quote},
+    message::{self, Message},
+    patch::Patch,
+    revision::Era,
+};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Most pages and entries read of one upstream's list: an endless cursor ends here.
+const PAGES_MAX: usize = 1_000;
+const ENTRIES_MAX: usize = 50_000;
+/// A list that says `ttlMs: 0` is still not asked again more often than this.
+const TTL_FLOOR: Duration = Duration::from_secs(5);
+
+/// Who wants to see a list, and as what.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    /// The generation pinned by the exchange.
+    pub generation: &'a Generation,
+    /// Of the client.
+    pub era: Era,
+    /// Over what.
+    pub client: &'a Arc<Client>,
+    /// Who.
+    pub principal: &'a Arc<Principal>,
+    /// `principal.*` and client facts; labels are not visible to `on-catalog`.
+    pub viewer: &'a Attributes,
+}
+
+/// How current a view must be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Currency {
+    /// Known is enough: what a call needs. Only upstreams that were never asked are asked.
+    Known,
+    /// Fresh by the lists' own hints: what a list needs.
+    Fresh,
+}
+
+impl Host {
+    /// One list as this principal sees it.
+    ///
+    /// # Errors
+    /// A filter's fault in `on-catalog` whose policy is to refuse.
+    pub(crate) async fn view(self: &Arc<Self>, kind: ListKind, asking: Asking<'_>, currency: Currency) -> Result<Arc<View>, Error> {
+        let views = &asking.generation.views;
+        if currency == Currency::Known && let Some(view) = views.find(kind, asking.era, self.lists.epoch(), asking.viewer) {
+            return Ok(view);
+        }
+        self.refresh(kind, asking, currency).await;
+        let epoch = self.lists.epoch();
+        if let Some(view) = views.find(kind, asking.era, epoch, asking.viewer) {
+            return Ok(view);
+        }
+        let _one_at_a_time = views.flight.lock().await;
+        let epoch = self.lists.epoch();
+        if let Some(view) = views.find(kind, asking.era, epoch, asking.viewer) {
+            return Ok(view);
+        }
+        let viewer = Viewer::new(asking.viewer.clone());
+        let view = Arc::new(self.compute(kind, asking, &viewer).await?);
+        views.store(kind, asking.era, epoch, asking.viewer, viewer.reads(), view.clone());
+        Ok(view)
+    }
+
+    /// Ask every upstream whose list is not current enough; all at once, each in single flight.
+    async fn refresh(self: &Arc<Self>, kind: ListKind, asking: Asking<'_>, currency: Currency) {
+        let now = Instant::now();
+        let due = |snapshot: Option<Snapshot>| match (snapshot, currency) {
+            (None, _) => true,
+            (Some(_), Currency::Known) => false,
+            (Some(s), Currency::Fresh) => !s.is_fresh(now),
+        };
+        let stale: Vec<usize> = (0..self.upstreams.len()).filter(|&i| due(self.lists.find(i, kind, asking.era))).collect();
+        if stale.is_empty() {
+            return;
+        }
+        join_all(stale.into_iter().map(|i| self.fetch_once(i, kind, asking, now))).await;
+    }
+
+    async fn fetch_once(&self, i: usize, kind: ListKind, asking: Asking<'_>, since: Instant) {
+        let flight = self.lists.flight(i, kind, asking.era);
+        let _one_at_a_time = flight.lock().await;
+        let already = self.lists.find(i, kind, asking.era).is_some_and(|s| s.is_fresh(since));
+        if already {
+            return;
+        }
+        let upstream = &self.upstreams[i];
+        let cancel = CancellationToken::new();
+        let reading = read_list(&**upstream, i, kind, asking, &cancel, self.settings.list_ttl);
+        let limit = self.settings.gather;
+        let outcome = tokio::time::timeout(limit, reading).await.unwrap_or_else(|_| {
+            cancel.cancel();
+            Err(UpstreamError::Deadline { limit })
+        });
+        match outcome {
+            Ok((entries, ttl)) => self.lists.store(i, kind, asking.era, entries, ttl),
+            Err(error) => {
+                tracing::warn!(upstream = %upstream.name(), list = kind.method(), %error, "a list could not be read; the others are served");
+                self.lists.fail(i, kind, asking.era, error);
+            }
+        }
+    }
+
+    async fn compute(&self, kind: ListKind, asking: Asking<'_>, viewer: &Viewer) -> Result<View, Error> {
+        let mut entries = Vec::new();
+        let mut missing = Vec::new();
+        for (i, upstream) in self.upstreams.iter().enumerate() {
+            match self.lists.find(i, kind, asking.era) {
+                Some(snapshot) => {
+                    if snapshot.error.is_some() {
+                        missing.push(upstream.name().clone());
+                    }
+                    entries.extend(snapshot.entries.iter().cloned());
+                }
+                None => missing.push(upstream.name().clone()),
+            }
+        }
+        let mut entries = Arc::new(entries);
+        for link in &asking.generation.links {
+            if !link.exports(Hook::OnCatalog) {
+                continue;
+            }
+            if link.policy.when.depend_on_tenant() {
+                viewer.attr("principal.tenant");
+            }
+            if link.shapes(kind.method(), asking.viewer) {
+                entries = self.shape(link, kind, entries, viewer).await?;
+            }
+        }
+        Ok(View::new(kind, expose(kind, &entries), missing))
+    }
+
+    /// One filter's `on-catalog`, under its policy.
+    async fn shape(&self, link: &Link, kind: ListKind, entries: Arc<Vec<Entry>>, viewer: &Viewer) -> Result<Arc<Vec<Entry>>, Error> {
+        let upstreams = u32::try_from(self.upstreams.len()).unwrap_or(u32::MAX);
+        let mut offer = Offer { kind, entries: entries.clone(), upstreams, viewer: viewer.clone(), changes: Vec::new(), own: Vec::new() };
+        let started = Instant::now();
+        let answered = match link.breaker.admit() {
+            Ok(()) => link.filter.on_catalog(&mut offer).await,
+            Err(retry_after) => Err(Fault::Open { retry_after }),
+        };
+        let identity = link.filter.identity();
+        self.observer.entered(identity, Hook::OnCatalog, started.elapsed());
+        let shaped = answered.and_then(|()| apply(kind, &entries, &offer, &identity.name));
+        match shaped {
+            Ok(shaped) => {
+                link.breaker.succeeded();
+                Ok(if link.policy.mode == Mode::Audit { entries } else { Arc::new(shaped) })
+            }
+            Err(fault) => {
+                if !matches!(fault, Fault::Open { .. }) {
+                    link.breaker.failed();
+                }
+                self.observer.faulted(identity, Hook::OnCatalog, fault.kind(), &fault.to_string());
+                match link.policy.on_fault(fault.kind()) {
+                    OnFault::Skip => Ok(entries),
+                    OnFault::Refuse => Err(Error::Plugin { plugin: identity.name.to_string(), fault }),
+                }
+            }
+        }
+    }
+}
+
+/// All pages of one upstream's list, with how long it stays fresh.
+async fn read_list(
+    upstream: &dyn Upstream,
+    index: usize,
+    kind: ListKind,
+    asking: Asking<'_>,
+    cancel: &CancellationToken,
+    ttl: Duration,
+) -> Result<(Vec<Entry>, Duration), UpstreamError> {
+    let facts = upstream.facts(asking.era, asking.client, asking.principal).await?;
+    if !offers(&facts.capabilities, kind) || (kind != ListKind::Tools && facts.era != asking.era) {
+        return Ok((Vec::new(), ttl));
+    }
+    let mut reading = Reading { entries: Vec::new(), ttl, seen: HashSet::new() };
+    let mut cursor: Option<String> = None;
+    for _ in 0..PAGES_MAX {
+        let (notifications, _nobody) = mpsc::channel(1);
+        let outbound = Outbound {
+            exchange: 0,
+            message: Arc::new(request(kind, asking.era, cursor.as_deref())),
+            spoken: own_revision(asking.era),
+            original_name: None,
+            mirrored: Arc::default(),
+            unknown_params: Vec::new(),
+            client: asking.client.clone(),
+            principal: asking.principal.clone(),
+            idempotent: true,
+            notifications,
+            cancel: cancel.clone(),
+        };
+        let response = upstream.send(outbound).await?.response;
+        let legacy_form = response.spoken.era() == Era::Legacy && asking.era == Era::Modern;
+        match reading.page(&response.message, index, upstream.name(), kind, legacy_form)? {
+            Some(next) if reading.entries.len() < ENTRIES_MAX => cursor = Some(next),
+            _ => break,
+        }
+    }
+    Ok((reading.entries, reading.ttl.max(TTL_FLOOR)))
+}
+
+struct Reading {
+    entries: Vec<Entry>,
+    ttl: Duration,
+    seen: HashSet<String>,
+}
+
+impl Reading {
+    /// Take one page in; the cursor of the next one.
+    fn page(&mut self, message: &Message, index: usize, owner: &Arc<str>, kind: ListKind, legacy_form: bool) -> Result<Option<String>, UpstreamError> {
+        let bad = |reason: String| UpstreamError::BadReply { reason };
+        if let Some(error) = message.error_message() {
+            return Err(bad(format!("{} was answered with an error: {error}", kind.method())));
+        }
+        // What the chain needs for a call is not indexed deep enough for definitions.
+        let document = message.document().clone().deepen();
+        let list = document.pointer("/result").and_then(|r| r.get(kind.member())).filter(|l| l.kind() == Kind::Array);
+        let list = list.ok_or_else(|| bad(format!("the result of {} has no array {}", kind.method(), kind.member())))?;
+        for item in list.items() {
+            let Some(name) = item.get(kind.key()).and_then(|n| n.as_str()) else {
+                tracing::warn!(upstream = %owner, list = kind.method(), "an entry without a {} is left out", kind.key());
+                continue;
+            };
+            let definition = if legacy_form { without(&item.to_bytes(), "execution") } else { item.to_bytes() };
+            // A copy, so that one small definition does not keep a whole page alive.
+            let definition = Bytes::copy_from_slice(&definition);
+            let digest = hex(&Sha256::digest(&definition));
+            let name: Arc<str> = name.into();
+            self.entries.push(Entry { name: name.clone(), upstream: Some(index), owner: owner.clone(), original: name, definition, digest: digest.into() });
+        }
+        if let Some(ttl) = document.pointer("/result/ttlMs").and_then(|t| t.as_u64()) {
+            self.ttl = self.ttl.min(Duration::from_millis(ttl));
+        }
+        let next = document.pointer("/result/nextCursor").and_then(|c| c.as_str()).map(|c| c.into_owned());
+        if let Some(cursor) = &next && !self.seen.insert(cursor.clone()) {
+            tracing::error!(upstream = %owner, list = kind.method(), "the upstream repeats a cursor; the walk stops here");
+            return Ok(None);
+        }
+        Ok(next)
+    }
+}
+
+fn offers(capabilities: &Bytes, kind: ListKind) -> bool {
+    let member = match kind {
+        ListKind::Tools => "tools",
+        ListKind::Prompts => "prompts",
+        ListKind::Resources | ListKind::ResourceTemplates => "resources",
+    };
+    Document::parse_value(capabilities.clone(), &Limits::RESPONSE, IndexDepth::Levels(1)).is_ok_and(|d| d.root().get(member).is_some())
+}
+
+/// A list request of the host's own, in the form of the asking client's era.
+fn request(kind: ListKind, era: Era, cursor: Option<&str>) -> Message {
+    let mut members = Vec::new();
+    if let Some(cursor) = cursor {
+        members.push(format!(r#""cursor":{}"#, quote(cursor)));
+    }
+    if era == Era::Modern {
+        members.push(format!(
+            r#""_meta":{{"{}":"{}","{}":{{}},"{}":{{"name":"sluice","version":"{}"}}}}"#,
+            sluice_wire::meta::PROTOCOL_VERSION,
+            own_revision(era).as_str(),
+            sluice_wire::meta::CLIENT_CAPABILITIES,
+            sluice_wire::meta::CLIENT_INFO,
+            env!("CARGO_PKG_VERSION"),
+        ));
+    }
+    let params = format!("{{{}}}", members.join(","));
+    let bytes = message::request(&RequestId::from_u64(0), kind.method(), Some(params.as_bytes()));
+    let document = Document::parse(bytes, &Limits::REQUEST, IndexDepth::Full);
+    document
+        .ok()
+        .and_then(|d| Message::decode(d).ok())
+        .unwrap_or_else(|| unreachable!("built from quoted parts"))
+}
+
+fn without(definition: &Bytes, member: &str) -> Bytes {
+    let Ok(document) = Document::parse_value(definition.clone(), &Limits::RESPONSE, IndexDepth::Levels(1)) else { return definition.clone() };
+    let Some(value) = document.root().get(member) else { return definition.clone() };
+    let mut patch = Patch::new(&document);
+    patch.remove(value);
+    patch.apply().unwrap_or_else(|_| definition.clone())
+}
+
+/// A filter's answer, applied.
+fn apply(kind: ListKind, entries: &[Entry], offer: &Offer, plugin: &Arc<str>) -> Result<Vec<Entry>, Fault> {
+    if !offer.changes.is_empty() && offer.changes.len() != entries.len() {
+        return Err(Fault::BadReply(format!("on-catalog gave {} changes for {} entries", offer.changes.len(), entries.len())));
+    }
+    let mut shaped = Vec::with_capacity(entries.len());
+    for (i, entry) in entries.iter().enumerate() {
+        let changed = match offer.changes.get(i).unwrap_or(&Change::Keep) {
+            Change::Keep => entry.clone(),
+            Change::Hide => continue,
+            Change::Rename(name) => renamed(kind, entry, name)?,
+            Change::Patch(patch) => patched(kind, entry, patch)?,
+            Change::RenameAndPatch(name, patch) => renamed(kind, &patched(kind, entry, patch)?, name)?,
+        };
+        shaped.push(changed);
+    }
+    for definition in &offer.own {
+        shaped.push(own_entry(kind, definition, plugin)?);
+    }
+    Ok(shaped)
+}
+
+fn bad(reason: impl std::fmt::Display) -> Fault {
+    Fault::BadReply(format!("on-catalog: {reason}"))
+}
+
+fn renamed(kind: ListKind, entry: &Entry, name: &str) -> Result<Entry, Fault> {
+    let document = Document::parse_value(entry.definition.clone(), &Limits::RESPONSE, IndexDepth::Levels(1)).map_err(bad)?;
+    let mut patch = Patch::new(&document);
+    patch.set(document.root(), kind.key(), quote(name));
+    let definition = patch.apply().map_err(bad)?;
+    Ok(Entry { name: name.into(), definition, ..entry.clone() })
+}
+
+fn patched(kind: ListKind, entry: &Entry, patch: &str) -> Result<Entry, Fault> {
+    let definition = merge_patch(&entry.definition, patch).map_err(bad)?;
+    let kept = name_of(kind, &definition)?;
+    if *kept != *entry.name {
+        return Err(bad("a patch may not change the name; use rename"));
+    }
+    Ok(Entry { definition, ..entry.clone() })
+}
+
+fn own_entry(kind: ListKind, definition: &Bytes, plugin: &Arc<str>) -> Result<Entry, Fault> {
+    let name: Arc<str> = name_of(kind, definition)?.into();
+    let digest = hex(&Sha256::digest(definition)).into();
+    Ok(Entry { name: name.clone(), upstream: None, owner: plugin.clone(), original: name, definition: definition.clone(), digest })
+}
+
+fn name_of(kind: ListKind, definition: &Bytes) -> Result<String, Fault> {
+    let document = Document::parse_value(definition.clone(), &Limits::RESPONSE, IndexDepth::Levels(1)).map_err(bad)?;
+    let name = document.root().get(kind.key()).and_then(|n| n.as_str()).map(|n| n.into_owned());
+    name.ok_or_else(|| bad(format!("a definition has no {}", kind.key())))
+}
+
+/// Names become unique (the earlier keeps it) and tools with bad header annotations go, each with one log line.
+fn expose(kind: ListKind, entries: &[Entry]) -> Vec<Exposed> {
+    let mut taken = std::collections::HashMap::new();
+    let mut exposed = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let mirrored = match mirrored(kind, entry) {
+            Ok(mirrored) => mirrored,
+            Err(error) => {
+                tracing::warn!(upstream = %entry.owner, tool = %entry.original, %error, "a tool is hidden: its x-mcp-header annotation breaks the rules");
+                continue;
+            }
+        };
+        if let Some(owner) = taken.insert(entry.name.clone(), entry.owner.clone()) {
+            tracing::warn!(name = %entry.name, kept = %owner, hidden = %entry.owner, list = kind.method(), "two upstreams offer one name: the earlier in config order keeps it");
+            taken.insert(entry.name.clone(), owner);
+            continue;
+        }
+        exposed.push(Exposed { entry: entry.clone(), mirrored });
+    }
+    exposed
+}
+
+fn mirrored(kind: ListKind, entry: &Entry) -> Result<Arc<[Annotation]>, sluice_wire::header::AnnotationError> {
+    let has_any = memchr::memmem::find(&entry.definition, b"x-mcp-header").is_some();
+    if kind != ListKind::Tools || !has_any {
+        return Ok(Arc::default());
+    }
+    let Ok(document) = Document::parse_value(entry.definition.clone(), &Limits::RESPONSE, IndexDepth::Full) else { return Ok(Arc::default()) };
+    document.root().get("inputSchema").map_or(Ok(Arc::default()), |schema| annotations(schema).map(Into::into))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
+        let _ = write!(out, "{b:02x}");
+        out
+    })
+}

@@ -1,0 +1,160 @@
+//! One request with its notifications and final response, and what its client told about itself.
+
+use crate::{generation::Generation, principal::Principal, record::Outcome, verdict::Rejection};
+use bytes::Bytes;
+use sluice_wire::{id::RequestId, message::Message, revision::Revision};
+use std::sync::{Arc, Mutex};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Which way a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the upstream.
+    ToServer,
+    /// From the upstream to the client.
+    ToClient,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A request.
+    Request,
+    /// Its final response, a result or an error.
+    Response,
+    /// A notification.
+    Notification,
+}
+
+/// The cheap facts of one message.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Host-wide id of the exchange.
+    pub exchange: u64,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// What it is.
+    pub kind: Kind,
+    /// Method; of a response, the method it answers.
+    pub method: Arc<str>,
+    /// Tool or prompt name or URI, as the client sees it.
+    pub name: Option<Arc<str>>,
+    /// The upstream's configured name, once known.
+    pub upstream: Option<Arc<str>>,
+    /// Revision of the client's side.
+    pub protocol: Revision,
+}
+
+/// A client as one listener knows it: for a legacy client its session, for a modern one its request.
+#[derive(Debug)]
+pub struct Client {
+    /// `_meta` client info or `initialize` params, JSON text.
+    pub info: Option<Bytes>,
+    /// Declared capabilities, JSON text of an object.
+    pub capabilities: Bytes,
+    /// The legacy session this belongs to; none for modern exchanges.
+    pub session: Option<Arc<str>>,
+    /// Facts for attributes: `principal.*`, `client.*`, `transport.*`, `http.header.*`.
+    pub facts: Arc<Vec<(Box<str>, Box<str>)>>,
+    /// The level of `logging/setLevel` (legacy) in force; none before it was set.
+    pub log_level: Mutex<Option<Arc<str>>>,
+}
+
+/// A request that passed the strict parser, the header checks and the gate.
+pub struct Arrival {
+    /// The client's request.
+    pub message: Arc<Message>,
+    /// The revision its bytes are in.
+    pub revision: Revision,
+    /// Who sends it, over what.
+    pub client: Arc<Client>,
+    /// Who asks.
+    pub principal: Arc<Principal>,
+    /// Pinned when the request came in: one generation an exchange.
+    pub generation: Arc<Generation>,
+    /// Modern HTTP: `Mcp-Param-*` as received, names lower case without the prefix; `None` where the transport has no headers.
+    pub param_headers: Option<Vec<(String, String)>>,
+}
+
+/// A running exchange, as the connection that carries it sees it. Dropping this does not end the
+/// exchange (legacy clients may leave); `cancel` does.
+pub struct Running {
+    /// Host-wide id, shown in every error and log line.
+    pub id: u64,
+    /// Notifications in order, then exactly one final answer, then nothing. Nothing at all after a cancel.
+    pub outgoing: mpsc::Receiver<Outgoing>,
+    /// Tells the exchange that nobody waits any more and that this means stop.
+    pub cancel: CancellationToken,
+}
+
+/// What comes out of an exchange.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// One notification, on the stream of this request.
+    Notification(Delivery),
+    /// The last thing that comes.
+    Final(Answer),
+}
+
+/// A message for the client in the form its sender spoke; the downstream translates.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The message.
+    pub message: Arc<Message>,
+    /// The revision its bytes are in.
+    pub spoken: Revision,
+}
+
+/// The final response of an exchange.
+#[derive(Debug)]
+pub struct Answer {
+    /// How it ended, for status codes and records.
+    pub outcome: Outcome,
+    /// The response. Its id is the last hop's: the downstream puts the client's back.
+    pub body: AnswerBody,
+    /// HTTP status a filter or the host asks for; none: by the code's table.
+    pub http_status: Option<u16>,
+    /// Headers a filter asks for.
+    pub http_headers: Vec<(String, String)>,
+}
+
+/// Where the bytes of an answer come from.
+#[derive(Debug)]
+pub enum AnswerBody {
+    /// A response that came from an upstream, maybe edited.
+    Relayed(Delivery),
+    /// A `result` object made here, in canonical (modern) form.
+    Result(Bytes),
+    /// An error made here.
+    Error {
+        /// JSON-RPC code.
+        code: i64,
+        /// For the client; names no secret.
+        message: String,
+        /// JSON text.
+        data: Option<String>,
+    },
+}
+
+impl AnswerBody {
+    /// An error without data.
+    pub fn error(code: i64, message: impl Into<String>) -> Self {
+        Self::Error { code, message: message.into(), data: None }
+    }
+}
+
+impl Answer {
+    /// The answer a rejection becomes.
+    pub fn refused(rejection: Rejection, method: &str) -> Self {
+        let body = if rejection.as_tool_result && method == "tools/call" {
+            AnswerBody::Result(crate::rescue::tool_error_result(&rejection.message))
+        } else {
+            AnswerBody::Error { code: rejection.code, message: rejection.message, data: rejection.data }
+        };
+        Self { outcome: Outcome::Refused, body, http_status: rejection.http_status, http_headers: rejection.http_headers }
+    }
+}
+
+/// The client's own id, kept aside so that the answer can carry its exact token.
+pub type ClientId = RequestId;

@@ -1,0 +1,52 @@
+//! A guest broke its contract. Never the client's doing; what follows is the operator's `on_fault`.
+
+use std::time::Duration;
+
+/// How a guest failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Fault {
+    /// `unreachable`, out-of-bounds, stack overflow, abort.
+    #[error("trapped: {0}")]
+    Trap(String),
+    /// CPU or wall time of the hook ran out.
+    #[error("ran past its {limit:?} of {clock}")]
+    Deadline {
+        /// "CPU time" or "wall time".
+        clock: &'static str,
+        /// The limit that was hit.
+        limit: Duration,
+    },
+    /// Memory, table, handle, host-call or data limit.
+    #[error("went over its limit: {0}")]
+    Limit(String),
+    /// Output that is not valid: bad JSON, overlapping edits, a forbidden member, an unknown verdict.
+    #[error("answered badly: {0}")]
+    BadReply(String),
+    /// An instance could not be made or its `init` refused.
+    #[error("could not start: {0}")]
+    Instantiate(String),
+    /// All instances were busy and the overflow bound was reached.
+    #[error("all of its instances are busy")]
+    Saturated,
+    /// The breaker is open; the guest was not entered.
+    #[error("is switched off after repeated faults, next trial in {retry_after:?}")]
+    Open {
+        /// Until the next trial.
+        retry_after: Duration,
+    },
+}
+
+impl Fault {
+    /// The label in metrics, audit and `on_fault` tables.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Trap(_) => "trap",
+            Self::Deadline { .. } => "deadline",
+            Self::Limit(_) => "limit",
+            Self::BadReply(_) => "bad_reply",
+            Self::Instantiate(_) => "instantiate",
+            Self::Saturated => "saturated",
+            Self::Open { .. } => "open",
+        }
+    }
+}

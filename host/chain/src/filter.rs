@@ -1,0 +1,154 @@
+//! What the chain asks of a filter. The plugin crate implements this for wasm components.
+
+use crate::{
+    attributes::Attributes, catalogue::Offer, exchange::Head, fault::Fault, principal::Principal,
+    record::Ended, verdict::Rejection,
+};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use sluice_wire::message::Message;
+use std::sync::Arc;
+
+/// The points of an exchange at which a filter can act, in the order they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Hook {
+    /// Turns a credential into a principal, before any exchange.
+    Authenticate,
+    /// Shapes one list for one principal.
+    OnCatalog,
+    /// A request on its way to the upstream, in config order.
+    OnRequest,
+    /// A notification of a running exchange, either direction.
+    OnNotification,
+    /// The final response, in reverse order.
+    OnResponse,
+    /// Told once the exchange has ended.
+    OnDone,
+}
+
+impl Hook {
+    /// The name in the contract, e.g. `on-request`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Authenticate => "authenticate",
+            Self::OnCatalog => "on-catalog",
+            Self::OnRequest => "on-request",
+            Self::OnNotification => "on-notification",
+            Self::OnResponse => "on-response",
+            Self::OnDone => "on-done",
+        }
+    }
+}
+
+/// What never changes about a loaded filter, for logs, audit and status.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The plugin's name as its manifest gives it; the owner of `<name>.*` attributes.
+    pub name: Arc<str>,
+    /// Semantic version from the manifest.
+    pub version: Arc<str>,
+    /// sha256 of the `.wasm` file, hex.
+    pub digest: Arc<str>,
+}
+
+/// Which traffic enters a filter. Read once when a generation is made.
+#[derive(Clone, Debug, Default)]
+pub struct Interest {
+    /// One entry a hook that the plugin exports.
+    pub hooks: Vec<(Hook, Selector)>,
+    /// The binary imports `payload` or `patterns`, so messages must be indexed whole.
+    pub reads_payload: bool,
+}
+
+/// Globs over methods and names; empty lists match everything.
+#[derive(Clone, Debug, Default)]
+pub struct Selector {
+    /// JSON-RPC methods, `*` matches any run of characters.
+    pub methods: Vec<String>,
+    /// Tool or prompt names or URIs as the client sees them.
+    pub names: Vec<String>,
+}
+
+/// One message as it is lent to a filter for one hook call.
+pub struct Pass {
+    /// The cheap facts.
+    pub head: Head,
+    /// Who asks; also what instances are keyed by.
+    pub principal: Arc<Principal>,
+    /// Facts and labels. A filter adds its own; they stay when the call succeeds.
+    pub attributes: Attributes,
+    /// The message as this filter receives it.
+    pub message: Arc<Message>,
+    /// For `on-response` and `on-notification`: the request as this filter left it.
+    pub asked: Option<Arc<Message>>,
+}
+
+/// A filter's word on a request or a response.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Go on; with the edited message if anything was edited. It passed the strict parser.
+    Next(Option<Arc<Message>>),
+    /// Answer with this `result` (valid JSON object text); the upstream is not called.
+    Reply(Bytes),
+    /// Policy said no.
+    Reject(Rejection),
+}
+
+/// A filter's word on a notification.
+#[derive(Debug)]
+pub enum NotificationVerdict {
+    /// Deliver; with the edited message if anything was edited.
+    Next(Option<Arc<Message>>),
+    /// Do not deliver; the exchange goes on.
+    Drop,
+    /// End the exchange it belongs to.
+    Reject(Rejection),
+}
+
+/// A caller's credential, seen by `authenticate` only.
+#[derive(Clone)]
+pub struct Credential {
+    /// `bearer`, `basic`, `header:<name>`, or `none`.
+    pub scheme: String,
+    /// The secret itself.
+    pub value: String,
+}
+
+impl std::fmt::Debug for Credential {
+    /// Never shows the value.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credential({})", self.scheme)
+    }
+}
+
+/// What `authenticate` answers.
+#[derive(Debug)]
+pub enum Authentication {
+    /// This is who they are; `ttl` says how long the answer may be reused.
+    Identified(Principal, std::time::Duration),
+    /// Not a credential of mine.
+    Abstain,
+    /// 401 or 403.
+    Challenge(Rejection),
+}
+
+/// A link of the chain. Every call runs inside its exchange's own task and is never cancelled by
+/// dropping the future; implementations bound their own time.
+pub trait Filter: Send + Sync {
+    /// Name, version, digest.
+    fn identity(&self) -> &Arc<Identity>;
+    /// Hooks and selectors.
+    fn interest(&self) -> &Interest;
+    /// Credential to principal. `facts` are `transport.*` and the allowed headers.
+    fn authenticate<'a>(&'a self, credential: &'a Credential, facts: &'a mut Attributes) -> BoxFuture<'a, Result<Authentication, Fault>>;
+    /// A request on its way in.
+    fn on_request<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<Verdict, Fault>>;
+    /// A response on its way out.
+    fn on_response<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<Verdict, Fault>>;
+    /// One notification.
+    fn on_notification<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<NotificationVerdict, Fault>>;
+    /// Shape one list. Reads of viewer attributes are recorded in the offer.
+    fn on_catalog<'a>(&'a self, offer: &'a mut Offer) -> BoxFuture<'a, Result<(), Fault>>;
+    /// The exchange has ended.
+    fn on_done<'a>(&'a self, ended: &'a Ended) -> BoxFuture<'a, Result<(), Fault>>;
+}

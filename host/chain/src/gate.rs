@@ -1,0 +1,220 @@
+//! Credential to principal: the filters with `authenticate`, or the host's own rule when there is none.
+
+use crate::{
+    attributes::Attributes,
+    fault::Fault,
+    filter::{Authentication, Credential, Hook},
+    generation::{Generation, Link, OnFault},
+    principal::Principal,
+    record::Observer,
+    verdict::Rejection,
+};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use subtle::ConstantTimeEq;
+
+/// Who gets in when no filter authenticates.
+#[derive(Clone)]
+pub enum Access {
+    /// Whoever presents the loopback token is `local`.
+    Token(Arc<str>),
+    /// Everybody, unnamed: the operator said so.
+    Anonymous,
+    /// Whoever holds the other end: `sluice stdio`.
+    Local,
+}
+
+/// Turned away before any exchange.
+#[derive(Debug, Clone)]
+pub struct Denied {
+    /// 401, 403 or 503.
+    pub http_status: u16,
+    /// `www-authenticate` and what a filter adds.
+    pub http_headers: Vec<(String, String)>,
+    /// JSON-RPC code.
+    pub code: i64,
+    /// For the client.
+    pub message: String,
+}
+
+/// JSON-RPC code of "who are you": ours, since the protocol has none.
+const UNAUTHENTICATED: i64 = 4010;
+/// Longest reuse of an authenticator's answer.
+const REUSE_MAX: Duration = Duration::from_secs(60);
+/// Most remembered answers; beyond it the oldest half goes.
+const REMEMBERED_MAX: usize = 20_000;
+
+/// Answers kept by an HMAC of what was presented, so the table holds no credential.
+pub struct Gate {
+    access: Access,
+    key: [u8; 32],
+    remembered: Mutex<HashMap<[u8; 32], (Instant, Arc<Principal>)>>,
+}
+
+impl Gate {
+    /// A gate with this rule for chains without an authenticator.
+    pub fn new(access: Access) -> Result<Self, getrandom::Error> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key)?;
+        Ok(Self { access, key, remembered: Mutex::default() })
+    }
+
+    /// Who is this? `facts` are `transport.*` and `http.header.*`, shared by everything this caller sends alike.
+    pub async fn authenticate(
+        &self,
+        generation: &Generation,
+        credential: Option<Credential>,
+        facts: Attributes,
+        observer: &dyn Observer,
+    ) -> Result<Arc<Principal>, Denied> {
+        if matches!(self.access, Access::Local) {
+            return Ok(Arc::new(Principal::local()));
+        }
+        let credential = credential.unwrap_or_else(|| Credential { scheme: "none".into(), value: String::new() });
+        if !generation.authenticates() {
+            return self.without_filter(&credential);
+        }
+        let slot = self.slot(generation.number, &credential, &facts);
+        let now = Instant::now();
+        if let Some((until, principal)) = self.lock().get(&slot).filter(|(until, _)| now < *until) {
+            let _ = until;
+            return Ok(principal.clone());
+        }
+        self.ask(generation, &credential, facts, observer, slot).await
+    }
+
+    async fn ask(
+        &self,
+        generation: &Generation,
+        credential: &Credential,
+        mut facts: Attributes,
+        observer: &dyn Observer,
+        slot: [u8; 32],
+    ) -> Result<Arc<Principal>, Denied> {
+        for link in generation.links.iter().filter(|l| l.exports(Hook::Authenticate)) {
+            match call(link, credential, &mut facts, observer).await {
+                Ok(Authentication::Abstain) => {}
+                Ok(Authentication::Challenge(rejection)) => return Err(challenge(rejection)),
+                Ok(Authentication::Identified(principal, ttl)) => {
+                    let principal = Arc::new(principal);
+                    self.remember(slot, principal.clone(), ttl.min(REUSE_MAX));
+                    return Ok(principal);
+                }
+                // An authenticator that cannot answer lets nobody in: skipping it would be a bypass.
+                Err(_) if link.policy.on_fault == OnFault::Refuse => return Err(unavailable()),
+                Err(_) => {}
+            }
+        }
+        Err(unauthenticated("no credential that this gateway knows was presented"))
+    }
+
+    fn without_filter(&self, credential: &Credential) -> Result<Arc<Principal>, Denied> {
+        match &self.access {
+            Access::Local => Ok(Arc::new(Principal::local())),
+            Access::Anonymous => Ok(Arc::new(Principal::anonymous(&anonymous_name()))),
+            Access::Token(token) => {
+                let right = credential.scheme == "bearer" && bool::from(credential.value.as_bytes().ct_eq(token.as_bytes()));
+                if right { Ok(Arc::new(Principal::local())) } else { Err(unauthenticated("the loopback token is missing or wrong")) }
+            }
+        }
+    }
+
+    fn slot(&self, generation: u64, credential: &Credential, facts: &Attributes) -> [u8; 32] {
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        mac.update(&generation.to_le_bytes());
+        for part in [&credential.scheme, &credential.value] {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part.as_bytes());
+        }
+        for (key, value) in facts.with_prefix("") {
+            // The peer's port changes with every connection and says nothing about who it is.
+            if key != "transport.peer" {
+                for part in [key, value] {
+                    mac.update(&(part.len() as u64).to_le_bytes());
+                    mac.update(part.as_bytes());
+                }
+            }
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    fn remember(&self, slot: [u8; 32], principal: Arc<Principal>, ttl: Duration) {
+        if ttl.is_zero() {
+            return;
+        }
+        let now = Instant::now();
+        let mut remembered = self.lock();
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.retain(|_, (until, _)| now < *until);
+            if remembered.len() >= REMEMBERED_MAX {
+                remembered.clear();
+            }
+        }
+        remembered.insert(slot, (now + ttl, principal));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Instant, Arc<Principal>)>> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn call(link: &Link, credential: &Credential, facts: &mut Attributes, observer: &dyn Observer) -> Result<Authentication, Fault> {
+    let started = Instant::now();
+    let result = match link.breaker.admit() {
+        Ok(()) => link.filter.authenticate(credential, facts).await,
+        Err(retry_after) => Err(Fault::Open { retry_after }),
+    };
+    observer.entered(link.filter.identity(), Hook::Authenticate, started.elapsed());
+    match &result {
+        Ok(_) => link.breaker.succeeded(),
+        Err(fault) => {
+            if !matches!(fault, Fault::Open { .. }) {
+                link.breaker.failed();
+            }
+            observer.faulted(link.filter.identity(), Hook::Authenticate, fault.kind(), &fault.to_string());
+        }
+    }
+    result
+}
+
+/// Unguessable, so that one anonymous caller cannot be taken for another.
+pub fn anonymous_name() -> String {
+    let mut bytes = [0; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        // Without randomness nobody may share an identity by accident: count instead.
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        bytes[..8].copy_from_slice(&NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_le_bytes());
+    }
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn challenge(rejection: Rejection) -> Denied {
+    let http_status = match rejection.http_status {
+        Some(403) => 403,
+        _ => 401,
+    };
+    Denied { http_status, http_headers: rejection.http_headers, code: rejection.code, message: rejection.message }
+}
+
+fn unauthenticated(message: &str) -> Denied {
+    Denied {
+        http_status: 401,
+        http_headers: vec![("www-authenticate".into(), "Bearer realm=\"sluice\"".into())],
+        code: UNAUTHENTICATED,
+        message: message.into(),
+    }
+}
+
+fn unavailable() -> Denied {
+    Denied {
+        http_status: 503,
+        http_headers: vec![("retry-after".into(), "1".into())],
+        code: sluice_wire::code::INTERNAL_ERROR,
+        message: "the authenticator of this gateway cannot run right now; its operator finds the reason in the log".into(),
+    }
+}

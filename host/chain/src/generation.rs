@@ -1,0 +1,141 @@
+//! One immutable chain. An exchange pins a generation when it arrives and keeps it to the end.
+
+use crate::{
+    attributes::Attributes,
+    breaker::{Breaker, BreakerLimits},
+    catalogue::Views,
+    filter::{Filter, Hook},
+    selector::{Conditions, Scope},
+};
+use sluice_wire::json::IndexDepth;
+use std::sync::Arc;
+
+/// What happens to the exchange when a filter faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnFault {
+    /// The exchange is refused: the safe default.
+    #[default]
+    Refuse,
+    /// The filter is passed over for this message, which is counted and audited.
+    Skip,
+}
+
+/// Whether a verdict takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// It does.
+    #[default]
+    Enforce,
+    /// It is recorded, not applied; edits are dropped.
+    Audit,
+}
+
+/// What the operator says about one filter.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// For every cause not named in `on_fault_by_kind`.
+    pub on_fault: OnFault,
+    /// By [`crate::fault::Fault::kind`].
+    pub on_fault_by_kind: Vec<(String, OnFault)>,
+    /// Enforce or audit.
+    pub mode: Mode,
+    /// Which traffic it takes part in, on top of its own selectors.
+    pub when: Conditions,
+    /// May not vanish.
+    pub required: bool,
+    /// When to switch it off.
+    pub breaker: BreakerLimits,
+}
+
+impl Policy {
+    /// What to do about a fault of this kind.
+    pub fn on_fault(&self, kind: &str) -> OnFault {
+        self.on_fault_by_kind.iter().find(|(k, _)| k == kind).map_or(self.on_fault, |(_, v)| *v)
+    }
+}
+
+/// One filter at its place in the chain.
+pub struct Link {
+    /// The filter.
+    pub filter: Arc<dyn Filter>,
+    /// The operator's word on it.
+    pub policy: Policy,
+    /// Shared by all generations that hold the same filter with the same settings.
+    pub breaker: Arc<Breaker>,
+    scopes: Vec<(Hook, Scope)>,
+}
+
+impl Link {
+    /// Put a filter under a policy.
+    pub fn new(filter: Arc<dyn Filter>, policy: Policy) -> Self {
+        let breaker = Arc::new(Breaker::new(policy.breaker.clone()));
+        Self::with_breaker(filter, policy, breaker)
+    }
+
+    /// The same, going on with the breaker of an earlier generation.
+    pub fn with_breaker(filter: Arc<dyn Filter>, policy: Policy, breaker: Arc<Breaker>) -> Self {
+        let scopes = filter.interest().hooks.iter().map(|(hook, s)| (*hook, Scope::new(s))).collect();
+        Self { filter, policy, breaker, scopes }
+    }
+
+    /// Does the filter export this hook at all?
+    pub fn exports(&self, hook: Hook) -> bool {
+        self.scopes.iter().any(|(h, _)| *h == hook)
+    }
+
+    /// Does this message enter the filter at this hook? Several selectors of one hook are alternatives.
+    pub fn enters(&self, hook: Hook, at: &Place<'_>) -> bool {
+        self.scopes.iter().any(|(h, s)| *h == hook && s.matches(at.method, at.name))
+            && self.policy.when.hold(at.method, at.name, at.upstream, at.tenant)
+    }
+
+    /// The same for a list.
+    pub fn shapes(&self, method: &str, viewer: &Attributes) -> bool {
+        self.scopes.iter().any(|(h, s)| *h == Hook::OnCatalog && s.matches(method, None))
+            && self.policy.when.hold_for_viewer(method, viewer)
+    }
+}
+
+/// Where a message is, as selectors and conditions see it.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// Method; of a response, the method it answers.
+    pub method: &'a str,
+    /// As the client sees it.
+    pub name: Option<&'a str>,
+    /// Configured name.
+    pub upstream: Option<&'a str>,
+    /// Of the principal.
+    pub tenant: Option<&'a str>,
+}
+
+/// One immutable chain with the views computed under it.
+pub struct Generation {
+    /// Rises by one with every swap.
+    pub number: u64,
+    /// In config order.
+    pub links: Vec<Link>,
+    /// What principals see under this chain.
+    pub views: Views,
+    index: IndexDepth,
+}
+
+impl Generation {
+    /// A chain of these links.
+    pub fn new(number: u64, links: Vec<Link>) -> Self {
+        let reads = links.iter().any(|l| l.filter.interest().reads_payload);
+        // Level 4 holds everything the host itself reads: the envelope, `params`, `_meta` and what is in it.
+        let index = if reads { IndexDepth::Full } else { IndexDepth::Levels(4) };
+        Self { number, links, views: Views::default(), index }
+    }
+
+    /// How deep messages must be indexed for this chain.
+    pub fn index_depth(&self) -> IndexDepth {
+        self.index
+    }
+
+    /// Does any filter authenticate callers?
+    pub fn authenticates(&self) -> bool {
+        self.links.iter().any(|l| l.exports(Hook::Authenticate))
+    }
+}

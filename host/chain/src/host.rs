@@ -1,0 +1,272 @@
+//! The host: upstreams, the current generation, and the door through which exchanges come in.
+
+use crate::{
+    attributes::Attributes,
+    catalogue::{CursorKey, ListKind, RawLists},
+    exchange::{Arrival, Client, Delivery, Direction, Head, Kind, Running},
+    filter::Credential,
+    gate::{Access, Denied, Gate},
+    generation::{Generation, Link},
+    handed::HandedLinks,
+    principal::{Principal, PrincipalKey},
+    record::Observer,
+    run,
+    upstream::{Listener, ServerFacts, Unsolicited, Upstream},
+};
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+use sluice_wire::{
+    method,
+    revision::{Era, Revision},
+};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// How many notifications of one exchange may wait for its connection.
+pub(crate) const OUTGOING_QUEUE: usize = 64;
+
+/// Bounds and names that the chain needs.
+#[derive(Clone)]
+pub struct Settings {
+    /// Who gets in when no filter authenticates.
+    pub access: Access,
+    /// How long a handshake may hold up a merged answer (`initialize`, `server/discover`, lists).
+    pub gather: Duration,
+    /// How long a list without a hint of its own counts as fresh.
+    pub list_ttl: Duration,
+    /// `(upstream, tool)` pairs that the operator marked as safe to repeat; names are the upstream's own.
+    pub idempotent: Arc<Vec<(String, String)>>,
+}
+
+impl Settings {
+    /// Defaults of design.md §5.
+    pub fn new(access: Access) -> Self {
+        Self { access, gather: Duration::from_secs(10), list_ttl: Duration::from_secs(60), idempotent: Arc::default() }
+    }
+}
+
+/// Where notifications go that no exchange owns: legacy GET streams and stdout. The downstream implements it.
+pub trait Push: Send + Sync {
+    /// Must not block; a slow reader loses and is counted.
+    fn push(&self, principal: &PrincipalKey, session: Option<&str>, delivery: Delivery);
+}
+
+/// One process has one. Cheap to share, nothing in it is locked across an await on the hot path.
+pub struct Host {
+    pub(crate) upstreams: Vec<Arc<dyn Upstream>>,
+    pub(crate) settings: Settings,
+    pub(crate) lists: RawLists,
+    pub(crate) cursors: CursorKey,
+    pub(crate) links: HandedLinks,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) watch: Watch,
+    generation: ArcSwap<Generation>,
+    gate: Gate,
+    push: OnceLock<Arc<dyn Push>>,
+    next_exchange: AtomicU64,
+}
+
+/// How many exchanges run, so that a shutdown can wait for them.
+#[derive(Default)]
+pub(crate) struct Watch {
+    running: AtomicUsize,
+    idle: Notify,
+}
+
+/// Counts one running exchange for as long as it lives.
+pub(crate) struct Counted(Arc<Host>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if self.0.watch.running.fetch_sub(1, Relaxed) == 1 {
+            self.0.watch.idle.notify_waiters();
+        }
+    }
+}
+
+impl Host {
+    /// A host with an empty chain, generation 1. Fails only if the machine has no randomness.
+    pub fn new(upstreams: Vec<Arc<dyn Upstream>>, settings: Settings, observer: Arc<dyn Observer>) -> Result<Arc<Self>, getrandom::Error> {
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed)?;
+        Ok(Arc::new(Self {
+            upstreams,
+            gate: Gate::new(settings.access.clone())?,
+            settings,
+            lists: RawLists::default(),
+            cursors: CursorKey::random()?,
+            links: HandedLinks::default(),
+            observer,
+            watch: Watch::default(),
+            generation: ArcSwap::from_pointee(Generation::new(1, Vec::new())),
+            push: OnceLock::new(),
+            // Ids of two runs do not meet in one log; they rise by one within a run.
+            next_exchange: AtomicU64::new(u64::from_le_bytes(seed) >> 1),
+        }))
+    }
+
+    /// The chain that exchanges arriving now are pinned to.
+    pub fn generation(&self) -> Arc<Generation> {
+        self.generation.load_full()
+    }
+
+    /// Put a new chain in place. Exchanges that run keep the one they came with.
+    pub fn swap(&self, links: Vec<Link>) -> u64 {
+        let number = self.generation.load().number + 1;
+        self.generation.store(Arc::new(Generation::new(number, links)));
+        number
+    }
+
+    /// In config order.
+    pub fn upstreams(&self) -> &[Arc<dyn Upstream>] {
+        &self.upstreams
+    }
+
+    /// A fresh id for something that is answered without an exchange, so that its error can be found in the log.
+    pub fn next_exchange_id(&self) -> u64 {
+        self.next_exchange.fetch_add(1, Relaxed)
+    }
+
+    /// Who is this?
+    ///
+    /// # Errors
+    /// [`Denied`] when nobody vouches for the caller.
+    pub async fn authenticate(&self, generation: &Generation, credential: Option<Credential>, facts: Attributes) -> Result<Arc<Principal>, Denied> {
+        let result = self.gate.authenticate(generation, credential, facts, &*self.observer).await;
+        if result.is_err() {
+            self.observer.turned_away("unauthenticated");
+        }
+        result
+    }
+
+    /// Count somebody who never got as far as an exchange.
+    pub fn turned_away(&self, reason: &'static str) {
+        self.observer.turned_away(reason);
+    }
+
+    /// Start an exchange in a task of its own.
+    pub fn begin(self: &Arc<Self>, arrival: Arrival) -> Running {
+        let id = self.next_exchange_id();
+        let (sender, outgoing) = mpsc::channel(OUTGOING_QUEUE);
+        let cancel = CancellationToken::new();
+        self.watch.running.fetch_add(1, Relaxed);
+        let counted = Counted(self.clone());
+        let task = run::Exchange::new(self.clone(), id, arrival, sender, cancel.clone());
+        tokio::spawn(async move {
+            task.run().await;
+            drop(counted);
+        });
+        Running { id, outgoing, cancel }
+    }
+
+    /// How many exchanges run now.
+    pub fn running(&self) -> usize {
+        self.watch.running.load(Relaxed)
+    }
+
+    /// Resolves once no exchange runs. New ones must have been stopped by the caller.
+    pub async fn idle(&self) {
+        loop {
+            let notified = self.watch.idle.notified();
+            if self.running() == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// What `initialize` and `server/discover` say: the union of what the upstreams can and what can be carried.
+    /// An upstream that does not answer in time is left out.
+    pub async fn facts(&self, era: Era, client: &Arc<Client>, principal: &Arc<Principal>) -> ServerFacts {
+        let asked = self.upstreams.iter().map(|u| async move {
+            let facts = tokio::time::timeout(self.settings.gather, u.facts(era, client, principal)).await.ok()?.ok()?;
+            Some((u.name().clone(), facts))
+        });
+        let answers: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+        crate::facts::merge(era, &answers)
+    }
+
+    /// A legacy downstream session has ended.
+    pub fn session_ended(self: &Arc<Self>, session: &str) {
+        let (host, session) = (self.clone(), session.to_owned());
+        tokio::spawn(async move {
+            join_all(host.upstreams.iter().map(|u| u.forget_session(&session))).await;
+        });
+    }
+
+    /// Where unsolicited notifications go. The first one counts.
+    pub fn register_push(&self, push: Arc<dyn Push>) {
+        let _ = self.push.set(push);
+    }
+
+    /// Close children and upstream sessions, in the order their transport demands.
+    pub async fn close(&self) {
+        join_all(self.upstreams.iter().map(|u| u.close())).await;
+    }
+
+    fn position(&self, upstream: &str) -> Option<usize> {
+        self.upstreams.iter().position(|u| **u.name() == *upstream)
+    }
+
+    fn forward_unsolicited(self: &Arc<Self>, n: Unsolicited) {
+        let Some(push) = self.push.get().cloned() else { return };
+        let generation = self.generation();
+        let head = Head {
+            exchange: self.next_exchange_id(),
+            direction: Direction::ToClient,
+            kind: Kind::Notification,
+            method: n.delivery.message.method().into(),
+            name: None,
+            upstream: Some(n.upstream.clone()),
+            protocol: n.delivery.spoken,
+        };
+        let host = self.clone();
+        tokio::spawn(async move {
+            if let Some(delivery) = run::unsolicited(&host, &generation, head, &n).await {
+                push.push(&n.principal.key, n.session.as_deref(), delivery);
+            }
+        });
+    }
+}
+
+/// The host as upstreams see it. Made after the upstreams, so they hold it through this handle.
+#[derive(Default)]
+pub struct Ear(OnceLock<std::sync::Weak<Host>>);
+
+impl Ear {
+    /// From now on notifications reach this host.
+    pub fn attach(&self, host: &Arc<Host>) {
+        let _ = self.0.set(Arc::downgrade(host));
+    }
+}
+
+impl Listener for Ear {
+    fn unsolicited(&self, n: Unsolicited) {
+        let Some(host) = self.0.get().and_then(std::sync::Weak::upgrade) else { return };
+        let changed = match n.delivery.message.method() {
+            method::NOTIFY_TOOLS_LIST_CHANGED => &[ListKind::Tools][..],
+            method::NOTIFY_PROMPTS_LIST_CHANGED => &[ListKind::Prompts],
+            method::NOTIFY_RESOURCES_LIST_CHANGED => &[ListKind::Resources, ListKind::ResourceTemplates],
+            _ => return host.forward_unsolicited(n),
+        };
+        // Consumed: the merged list is ours, and change notifications to clients come with subscriptions.
+        if let Some(upstream) = host.position(&n.upstream) {
+            changed.iter().for_each(|kind| host.lists.invalidate(upstream, *kind));
+        }
+    }
+}
+
+/// The revision used for messages the host makes itself.
+pub(crate) fn own_revision(era: Era) -> Revision {
+    match era {
+        Era::Modern => Revision::V2026_07_28,
+        Era::Legacy => Revision::V2025_11_25,
+    }
+}

@@ -1,0 +1,30 @@
+//! The heart of Sluice: one request becomes an exchange, runs through the filters of one generation,
+//! is resolved in the catalogue its principal sees, goes to one upstream and comes back.
+//!
+//! This crate owns no socket, no wasm and no configuration file. It never formats HTTP and never knows
+//! which era an upstream speaks: transports translate at their own door.
+//!
+//! Reading order: [`exchange`], [`verdict`], [`filter`], [`upstream`], [`generation`], [`host`],
+//! [`catalogue`], [`rescue`], [`record`].
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod attributes;
+pub mod breaker;
+pub mod catalogue;
+pub mod exchange;
+mod facts;
+pub mod fault;
+pub mod filter;
+pub mod gate;
+pub mod generation;
+mod handed;
+pub mod host;
+pub mod principal;
+pub mod record;
+pub mod rescue;
+mod run;
+pub mod selector;
+pub mod upstream;
+pub mod verdict;

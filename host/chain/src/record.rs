@@ -1,0 +1,87 @@
+//! What is known about an exchange once it has ended: the source of the log line, the audit record,
+//! the metrics and `on-done`.
+
+use crate::{attributes::Attributes, exchange::Head, filter::{Hook, Identity}, principal::Principal};
+use std::{sync::Arc, time::Duration};
+
+/// Every accepted request ends in exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// A result, or an error that the upstream itself gave.
+    Answered,
+    /// A filter, the catalogue or the gate said no.
+    Refused,
+    /// A guest or the world broke.
+    Failed,
+    /// The client left (modern) or cancelled.
+    Cancelled,
+}
+
+impl Outcome {
+    /// The label in logs, metrics and audit.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// One hook call of one filter.
+#[derive(Clone, Debug)]
+pub struct Passed {
+    /// Which filter, with version and digest.
+    pub filter: Arc<Identity>,
+    /// Which hook.
+    pub hook: Hook,
+    /// `next`, `edited`, `reply`, `reject`, `drop`, or `fault:<kind>`; behind `audit:` when it was recorded, not applied,
+    /// and `bypassed:` when a fault was skipped.
+    pub verdict: &'static str,
+    /// How long the host waited for it.
+    pub took: Duration,
+}
+
+/// One ended exchange.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Host-wide id.
+    pub head: Head,
+    /// Who asked.
+    pub principal: Arc<Principal>,
+    /// Facts and labels as they were at the end.
+    pub attributes: Attributes,
+    /// The chain generation that every phase used.
+    pub generation: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Of the error, if it ended in one.
+    pub code: Option<i64>,
+    /// A result with `isError: true`.
+    pub tool_error: bool,
+    /// What happened, for the operator, when it failed or was refused. No payload, no secret.
+    pub cause: Option<String>,
+    /// Size of the request in bytes.
+    pub request_bytes: usize,
+    /// Size of the answer in bytes before the downstream's own framing.
+    pub response_bytes: usize,
+    /// From the first byte parsed to the answer handed over.
+    pub took: Duration,
+    /// The part spent waiting for the upstream.
+    pub upstream_took: Duration,
+    /// Every hook call, in the order they ran.
+    pub passed: Vec<Passed>,
+}
+
+/// Told of each ended exchange, once. Must be cheap and must not block for long.
+pub trait Observer: Send + Sync {
+    /// One exchange has ended.
+    fn ended(&self, ended: &Ended);
+    /// A filter faulted, in any hook, `authenticate` and `on-catalog` included.
+    fn faulted(&self, filter: &Identity, hook: Hook, kind: &'static str, detail: &str);
+    /// Somebody was turned away at the gate, or sent a message that never became an exchange.
+    fn turned_away(&self, reason: &'static str);
+    /// One hook call was made.
+    fn entered(&self, filter: &Identity, hook: Hook, took: Duration);
+}

@@ -1,0 +1,170 @@
+//! Error becomes wire here and nowhere else. No `_` arm: a new variant must choose.
+//!
+//! Errors of the world and of guests are JSON-RPC `Internal error` (-32603), as every revision allows, with a
+//! machine-readable `data.reason`; codes of our own would have to be learnt by every client.
+
+use crate::{
+    exchange::AnswerBody,
+    fault::Fault,
+    record::Outcome,
+    upstream::UpstreamError,
+    verdict::Rejection,
+};
+use bytes::Bytes;
+use sluice_wire::{code, json::quote, revision::Era};
+
+/// Everything that can end an exchange other than an answer or a policy's no.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A guest broke its contract and the operator's word is `refuse`.
+    #[error("plugin {plugin} {fault}")]
+    Plugin {
+        /// Whose fault it is.
+        plugin: String,
+        /// What it did.
+        fault: Fault,
+    },
+    /// The world broke.
+    #[error("upstream {upstream} {source}")]
+    Upstream {
+        /// Whose fault it is.
+        upstream: String,
+        /// What happened.
+        source: UpstreamError,
+    },
+    /// A filter rejected a notification, which ends its exchange.
+    #[error("plugin {plugin} refused a notification: {}", rejection.message)]
+    Rejected {
+        /// Whose word it is.
+        plugin: String,
+        /// What the client is told.
+        rejection: Rejection,
+    },
+    /// Not in this principal's table, while every upstream's list is known.
+    #[error("unknown {what}: {name}")]
+    Unknown {
+        /// `tool`, `prompt`, `resource`.
+        what: &'static str,
+        /// As the client wrote it.
+        name: String,
+    },
+    /// Not in the table, and the lists of these upstreams are not known.
+    #[error("{what} {name} is not offered by any upstream that answers; unavailable now: {missing}")]
+    MaybeMissing {
+        /// `tool`, `prompt`, `resource`.
+        what: &'static str,
+        /// As the client wrote it.
+        name: String,
+        /// Names of the upstreams.
+        missing: String,
+    },
+    /// A filter listed it and then did not answer the call.
+    #[error("plugin {plugin} lists {name} but did not answer the call")]
+    Unanswered {
+        /// Whose fault it is.
+        plugin: String,
+        /// The entry.
+        name: String,
+    },
+    /// A required member is absent or of the wrong type.
+    #[error("{0}")]
+    BadParams(String),
+    /// A mirrored header disagrees with the body.
+    #[error("{0}")]
+    HeaderMismatch(String),
+    /// Not carried for this client, or not known at all.
+    #[error("method not found: {0}")]
+    NoSuchMethod(String),
+    /// The cursor was not made by us, for this principal and this list as it is now.
+    #[error("the cursor is not valid for this list any more; start again without one")]
+    BadCursor,
+}
+
+impl Error {
+    /// The machine-readable `data.reason`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Plugin { fault: Fault::Open { .. }, .. } => "plugin_off",
+            Self::Plugin { fault: Fault::Saturated, .. } => "plugin_busy",
+            Self::Plugin { .. } => "plugin_fault",
+            Self::Upstream { source, .. } => upstream_reason(source),
+            Self::Unknown { .. } => "unknown_name",
+            Self::MaybeMissing { .. } => "upstream_unavailable",
+            Self::Unanswered { .. } => "plugin_fault",
+            Self::Rejected { .. } => "refused",
+            Self::BadParams(_) => "bad_params",
+            Self::HeaderMismatch(_) => "header_mismatch",
+            Self::NoSuchMethod(_) => "no_such_method",
+            Self::BadCursor => "bad_cursor",
+        }
+    }
+
+    /// The JSON-RPC code, by the era of the client that will read it.
+    pub fn code(&self, era: Era) -> i64 {
+        match self {
+            Self::Plugin { .. } | Self::Upstream { .. } | Self::MaybeMissing { .. } | Self::Unanswered { .. } => code::INTERNAL_ERROR,
+            Self::Rejected { rejection, .. } => rejection.code,
+            Self::Unknown { what: "resource", .. } if era == Era::Legacy => code::RESOURCE_NOT_FOUND_LEGACY,
+            Self::Unknown { .. } | Self::BadParams(_) | Self::BadCursor => code::INVALID_PARAMS,
+            Self::HeaderMismatch(_) => code::HEADER_MISMATCH,
+            Self::NoSuchMethod(_) => code::METHOD_NOT_FOUND,
+        }
+    }
+
+    /// Refused by us, or failed by somebody?
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Upstream { source: UpstreamError::Cancelled, .. } => Outcome::Cancelled,
+            Self::Plugin { .. } | Self::Upstream { .. } | Self::MaybeMissing { .. } | Self::Unanswered { .. } => Outcome::Failed,
+            Self::Rejected { .. } | Self::Unknown { .. } | Self::BadParams(_) | Self::HeaderMismatch(_) | Self::NoSuchMethod(_) | Self::BadCursor => Outcome::Refused,
+        }
+    }
+
+    /// What the client is told. A guest's own trap text stays with the operator.
+    fn public_message(&self) -> String {
+        match self {
+            Self::Plugin { fault: Fault::Open { .. } | Fault::Saturated, .. } => "a policy of this gateway cannot run right now; try again later".into(),
+            Self::Plugin { .. } => "a policy of this gateway failed, so the request was refused; its operator finds the reason in the log".into(),
+            Self::Unanswered { .. } => "a plugin of this gateway listed this and did not answer".into(),
+            Self::Rejected { rejection, .. } => rejection.message.clone(),
+            other => other.to_string(),
+        }
+    }
+
+    /// The error as an answer.
+    pub fn body(&self, era: Era, exchange: u64) -> AnswerBody {
+        let mut data = format!(r#"{{"reason":"{}","requestId":"{}""#, self.reason(), request_id(exchange));
+        match self {
+            Self::Upstream { upstream, .. } => data.push_str(&format!(r#","upstream":{}"#, quote(upstream))),
+            Self::Unknown { what: "resource", name } => data.push_str(&format!(r#","uri":{}"#, quote(name))),
+            Self::Plugin { .. } | Self::Rejected { .. } | Self::Unknown { .. } | Self::MaybeMissing { .. } | Self::Unanswered { .. } | Self::BadParams(_)
+            | Self::HeaderMismatch(_) | Self::NoSuchMethod(_) | Self::BadCursor => {}
+        }
+        data.push('}');
+        AnswerBody::Error { code: self.code(era), message: self.public_message(), data: Some(data) }
+    }
+}
+
+fn upstream_reason(error: &UpstreamError) -> &'static str {
+    match error {
+        UpstreamError::Unreachable { .. } | UpstreamError::Resting { .. } => "upstream_unavailable",
+        UpstreamError::Deadline { .. } => "upstream_deadline",
+        UpstreamError::ClosedEarly { .. } => "upstream_closed",
+        UpstreamError::BadReply { .. } => "upstream_bad_reply",
+        UpstreamError::TooLarge { .. } => "upstream_too_large",
+        UpstreamError::Unauthorized { .. } => "upstream_unauthorized",
+        UpstreamError::Busy { .. } => "upstream_busy",
+        UpstreamError::CannotCross { .. } => "cannot_cross_eras",
+        UpstreamError::Cancelled => "cancelled",
+    }
+}
+
+/// An exchange's id as people see it, in errors, headers, logs and audit.
+pub fn request_id(exchange: u64) -> String {
+    format!("{exchange:016x}")
+}
+
+/// A `tools/call` result that says no in a way a model can read.
+pub fn tool_error_result(message: &str) -> Bytes {
+    format!(r#"{{"content":[{{"type":"text","text":{}}}],"isError":true,"resultType":"complete"}}"#, quote(message)).into()
+}

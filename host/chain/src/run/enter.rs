@@ -1,0 +1,191 @@
+//! One hook call of one filter, under the operator's policy: breaker, `on_fault`, audit mode, record.
+
+use super::Exchange;
+use crate::{
+    fault::Fault,
+    filter::{Filter, Hook, NotificationVerdict, Pass, Verdict},
+    generation::{Link, Mode, OnFault, Place},
+    record::{Ended, Passed},
+    rescue::Error,
+    verdict::Rejection,
+};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use sluice_wire::message::Message;
+use std::{sync::Arc, time::Instant};
+
+/// What a filter's answer comes to, once the policy has been applied.
+pub(super) enum Said {
+    /// Go on, with the edited message if there is one.
+    Next(Option<Arc<Message>>),
+    /// Answer with this result.
+    Reply(Bytes),
+    /// Policy said no.
+    Reject(Rejection),
+    /// The filter broke and the operator's word is `refuse`.
+    Broke(Error),
+}
+
+/// The same for a notification.
+pub(super) enum SaidOfNotification {
+    Next(Option<Arc<Message>>),
+    Drop,
+    Reject(Rejection),
+    Broke(Error),
+}
+
+type Call = for<'a> fn(&'a dyn Filter, &'a mut Pass) -> BoxFuture<'a, Result<Verdict, Fault>>;
+
+impl Exchange {
+    pub(super) fn enters(&self, link: &Link, hook: Hook) -> bool {
+        link.exports(hook)
+            && link.enters(
+                hook,
+                &Place {
+                    method: &self.head.method,
+                    name: self.head.name.as_deref(),
+                    upstream: self.head.upstream.as_deref(),
+                    tenant: self.principal.tenant.as_deref(),
+                },
+            )
+    }
+
+    pub(super) async fn enter_request(&mut self, _depth: usize, link: &Link) -> Said {
+        let message = self.request.clone();
+        self.enter(link, Hook::OnRequest, message, None, |f, p| f.on_request(p)).await
+    }
+
+    pub(super) async fn enter_response(&mut self, depth: usize, link: &Link, message: Arc<Message>) -> Said {
+        let asked = link.filter.interest().reads_payload.then(|| self.asked(depth));
+        self.enter(link, Hook::OnResponse, message, asked, |f, p| f.on_response(p)).await
+    }
+
+    async fn enter(&mut self, link: &Link, hook: Hook, message: Arc<Message>, asked: Option<Arc<Message>>, call: Call) -> Said {
+        let mut pass = self.pass(message, asked);
+        let started = Instant::now();
+        let result = match link.breaker.admit() {
+            Ok(()) => call(&*link.filter, &mut pass).await,
+            Err(retry_after) => Err(Fault::Open { retry_after }),
+        };
+        let audit = link.policy.mode == Mode::Audit;
+        if result.is_ok() {
+            self.attributes = pass.attributes;
+        }
+        let (label, said) = match result {
+            Ok(Verdict::Next(None)) => ("next", Said::Next(None)),
+            Ok(Verdict::Next(Some(_))) if audit => ("audit:edited", Said::Next(None)),
+            Ok(Verdict::Next(edited)) => ("edited", Said::Next(edited)),
+            Ok(Verdict::Reply(_)) if audit => ("audit:reply", Said::Next(None)),
+            Ok(Verdict::Reply(result)) => ("reply", Said::Reply(result)),
+            Ok(Verdict::Reject(_)) if audit => ("audit:reject", Said::Next(None)),
+            Ok(Verdict::Reject(rejection)) => ("reject", Said::Reject(rejection)),
+            Err(fault) => match self.broke(link, hook, fault) {
+                (label, Some(error)) => (label, Said::Broke(error)),
+                (label, None) => (label, Said::Next(None)),
+            },
+        };
+        self.note(link, hook, label, started);
+        said
+    }
+
+    pub(super) async fn enter_notification(&mut self, depth: usize, link: &Link, message: Arc<Message>) -> SaidOfNotification {
+        let asked = link.filter.interest().reads_payload.then(|| self.asked(depth));
+        let mut pass = self.pass(message, asked);
+        let started = Instant::now();
+        let result = match link.breaker.admit() {
+            Ok(()) => link.filter.on_notification(&mut pass).await,
+            Err(retry_after) => Err(Fault::Open { retry_after }),
+        };
+        let audit = link.policy.mode == Mode::Audit;
+        if result.is_ok() {
+            self.attributes = pass.attributes;
+        }
+        use SaidOfNotification as S;
+        let (label, said) = match result {
+            Ok(NotificationVerdict::Next(None)) => ("next", S::Next(None)),
+            Ok(NotificationVerdict::Next(Some(_))) if audit => ("audit:edited", S::Next(None)),
+            Ok(NotificationVerdict::Next(edited)) => ("edited", S::Next(edited)),
+            Ok(NotificationVerdict::Drop) if audit => ("audit:drop", S::Next(None)),
+            Ok(NotificationVerdict::Drop) => ("drop", S::Drop),
+            Ok(NotificationVerdict::Reject(_)) if audit => ("audit:reject", S::Next(None)),
+            Ok(NotificationVerdict::Reject(rejection)) => ("reject", S::Reject(rejection)),
+            Err(fault) => match self.broke(link, Hook::OnNotification, fault) {
+                (label, Some(error)) => (label, S::Broke(error)),
+                (label, None) => (label, S::Next(None)),
+            },
+        };
+        self.note(link, Hook::OnNotification, label, started);
+        said
+    }
+
+    /// `on-done` of every filter that asked for it. Off the path: the answer has left.
+    pub(super) async fn tell_done(&mut self, ended: &Ended) {
+        let generation = self.generation.clone();
+        for link in &generation.links {
+            if !self.enters(link, Hook::OnDone) || link.breaker.admit().is_err() {
+                continue;
+            }
+            let started = Instant::now();
+            let result = link.filter.on_done(ended).await;
+            self.host.observer.entered(link.filter.identity(), Hook::OnDone, started.elapsed());
+            match result {
+                Ok(()) => link.breaker.succeeded(),
+                Err(fault) => {
+                    link.breaker.failed();
+                    self.host.observer.faulted(link.filter.identity(), Hook::OnDone, fault.kind(), &fault.to_string());
+                }
+            }
+        }
+    }
+
+    fn pass(&self, message: Arc<Message>, asked: Option<Arc<Message>>) -> Pass {
+        Pass { head: self.head.clone(), principal: self.principal.clone(), attributes: self.attributes.clone(), message, asked }
+    }
+
+    /// What the policy makes of a fault: the label, and the error if the exchange is to end.
+    fn broke(&mut self, link: &Link, hook: Hook, fault: Fault) -> (&'static str, Option<Error>) {
+        let identity = link.filter.identity();
+        if !matches!(fault, Fault::Open { .. }) && link.breaker.failed() {
+            tracing::error!(plugin = %identity.name, "switched off after repeated faults");
+        }
+        let kind = fault.kind();
+        self.host.observer.faulted(identity, hook, kind, &fault.to_string());
+        let skip = link.policy.mode == Mode::Audit || link.policy.on_fault(kind) == OnFault::Skip;
+        if skip {
+            self.attributes.set_label("bypassed", &identity.name, kind);
+            return (bypassed_label(kind), None);
+        }
+        (fault_label(kind), Some(Error::Plugin { plugin: identity.name.to_string(), fault }))
+    }
+
+    fn note(&mut self, link: &Link, hook: Hook, verdict: &'static str, started: Instant) {
+        let took = started.elapsed();
+        if !verdict.contains(':') || verdict.starts_with("audit:") {
+            link.breaker.succeeded();
+        }
+        self.host.observer.entered(link.filter.identity(), hook, took);
+        self.passed.push(Passed { filter: link.filter.identity().clone(), hook, verdict, took });
+    }
+}
+
+macro_rules! labels {
+    ($prefix:literal, $kind:expr) => {
+        match $kind {
+            "trap" => concat!($prefix, "trap"),
+            "deadline" => concat!($prefix, "deadline"),
+            "limit" => concat!($prefix, "limit"),
+            "bad_reply" => concat!($prefix, "bad_reply"),
+            "instantiate" => concat!($prefix, "instantiate"),
+            "saturated" => concat!($prefix, "saturated"),
+            _ => concat!($prefix, "open"),
+        }
+    };
+}
+
+fn fault_label(kind: &str) -> &'static str {
+    labels!("fault:", kind)
+}
+
+fn bypassed_label(kind: &str) -> &'static str {
+    labels!("bypassed:", kind)
+}

@@ -1,0 +1,153 @@
+//! From the last filter to the upstream and back.
+
+use super::{Exchange, resolve::Route};
+use crate::{
+    catalogue::{Currency, ListKind, page},
+    exchange::{Answer, AnswerBody},
+    record::Outcome,
+    rescue::Error,
+    upstream::{Inbound, Outbound, UpstreamError},
+};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use sluice_wire::{
+    json::{Document, IndexDepth, Limits, quote},
+    message::Message,
+    method,
+    patch::Patch,
+};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
+use tokio::sync::mpsc;
+
+/// How many notifications of one exchange may wait for their filters.
+const NOTIFICATIONS_QUEUE: usize = 32;
+
+/// The levels of RFC 5424, as MCP names them.
+const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+
+impl Exchange {
+    pub(super) async fn travel(&mut self, route: &Route) -> Result<Answer, Error> {
+        match route {
+            Route::List(kind) => self.list(*kind).await,
+            Route::SetLevel => self.set_level().await,
+            Route::Plugin { owner } => {
+                let name = self.head.name.as_deref().unwrap_or_default().to_owned();
+                Err(Error::Unanswered { plugin: owner.to_string(), name })
+            }
+            Route::Forward { upstream, original, mirrored } => {
+                let outbound = self.outbound(*upstream, original.clone(), mirrored.clone())?;
+                self.forward(*upstream, outbound).await
+            }
+        }
+    }
+
+    async fn list(&mut self, kind: ListKind) -> Result<Answer, Error> {
+        let cursor = match self.request.param("cursor") {
+            None => None,
+            Some(value) => Some(value.as_str().ok_or(Error::BadCursor)?.into_owned()),
+        };
+        // A walk goes on in the view it began in, as long as that is still what would be computed.
+        let currency = if cursor.is_some() { Currency::Known } else { Currency::Fresh };
+        let host = self.host.clone();
+        let view = host.view(kind, self.asking(), currency).await?;
+        let result = page(&view, kind, cursor.as_deref(), &self.principal, &host.cursors)?;
+        Ok(Answer::result(result))
+    }
+
+    /// Kept for the session, and told to every upstream of the client's era that logs.
+    async fn set_level(&mut self) -> Result<Answer, Error> {
+        let level = self.request.param("level").and_then(|l| l.as_str()).map(|l| l.into_owned());
+        let level = level.filter(|l| LEVELS.contains(&l.as_str())).ok_or_else(|| Error::BadParams(format!("params.level must be one of {}", LEVELS.join(", "))))?;
+        *self.client.log_level.lock().unwrap_or_else(PoisonError::into_inner) = Some(level.as_str().into());
+        let host = self.host.clone();
+        let told = join_all((0..host.upstreams.len()).map(|i| self.tell_level(i))).await;
+        if told.contains(&true) { Ok(Answer::result(Bytes::from_static(b"{}"))) } else { Err(Error::NoSuchMethod(method::LOGGING_SET_LEVEL.into())) }
+    }
+
+    /// Does this upstream log? One that cannot be told now learns the level with its next session.
+    async fn tell_level(&self, i: usize) -> bool {
+        let upstream = &self.host.upstreams[i];
+        let Ok(facts) = upstream.facts(self.era(), &self.client, &self.principal).await else { return false };
+        let logs = Document::parse_value(facts.capabilities.clone(), &Limits::RESPONSE, IndexDepth::Levels(1)).is_ok_and(|d| d.root().get("logging").is_some());
+        if !logs || facts.era != self.era() {
+            return false;
+        }
+        if let Ok(outbound) = self.outbound(i, None, Arc::default()) {
+            let (nowhere, _) = mpsc::channel(1);
+            if let Err(error) = upstream.send(Outbound { notifications: nowhere, ..outbound }).await {
+                tracing::warn!(upstream = %upstream.name(), %error, "could not set the log level");
+            }
+        }
+        true
+    }
+
+    fn outbound(&self, upstream: usize, original: Option<Arc<str>>, mirrored: Arc<[sluice_wire::header::Annotation]>) -> Result<Outbound, Error> {
+        let completion = &*self.head.method == method::COMPLETION_COMPLETE;
+        let (message, original_name) = match original {
+            // The target of a completion lies one level deeper than any other.
+            Some(name) if completion => (Arc::new(renamed_reference(&self.request, &name)?), None),
+            original => (self.request.clone(), original),
+        };
+        let upstream = self.host.upstreams[upstream].name();
+        let tool = original_name.as_deref().or(self.head.name.as_deref()).unwrap_or_default();
+        let idempotent = self.host.settings.idempotent.iter().any(|(u, t)| **u == **upstream && *t == *tool);
+        let known = |name: &str| mirrored.iter().any(|a| a.header.eq_ignore_ascii_case(name));
+        let unknown_params = self.param_headers.iter().flatten().filter(|(name, _)| !known(name)).cloned().collect();
+        let (notifications, _) = mpsc::channel(1);
+        Ok(Outbound {
+            exchange: self.head.exchange,
+            message,
+            spoken: self.revision,
+            original_name,
+            mirrored,
+            unknown_params,
+            client: self.client.clone(),
+            principal: self.principal.clone(),
+            idempotent,
+            notifications,
+            cancel: self.cancel.clone(),
+        })
+    }
+
+    /// Wait for the answer while notifications pass through their filters, in order and before it.
+    async fn forward(&mut self, index: usize, outbound: Outbound) -> Result<Answer, Error> {
+        let upstream = self.host.upstreams[index].clone();
+        let (notifications, mut arriving) = mpsc::channel(NOTIFICATIONS_QUEUE);
+        let started = Instant::now();
+        let mut sending = upstream.send(Outbound { notifications, ..outbound });
+        let sent = loop {
+            tokio::select! {
+                biased;
+                Some(delivery) = arriving.recv() => self.deliver(delivery).await?,
+                sent = &mut sending => break sent,
+            }
+        };
+        self.upstream_took = started.elapsed();
+        drop(sending);
+        while let Ok(delivery) = arriving.try_recv() {
+            self.deliver(delivery).await?;
+        }
+        let Inbound { response } = sent.map_err(|source| self.upstream_error(index, source))?;
+        if &*self.head.method == method::TOOLS_CALL {
+            self.host.links.note(&self.principal.key, index, response.message.document());
+        }
+        Ok(Answer { outcome: Outcome::Answered, body: AnswerBody::Relayed(response), http_status: None, http_headers: Vec::new() })
+    }
+
+    fn upstream_error(&self, index: usize, source: UpstreamError) -> Error {
+        Error::Upstream { upstream: self.host.upstreams[index].name().to_string(), source }
+    }
+}
+
+fn renamed_reference(request: &Message, name: &str) -> Result<Message, Error> {
+    let broken = || Error::BadParams("params.ref.name must be a string".into());
+    let whole = request.document().clone().deepen();
+    let mut patch = Patch::new(&whole);
+    patch.replace(whole.pointer("/params/ref/name").ok_or_else(broken)?, quote(name));
+    let bytes = patch.apply().map_err(|_| broken())?;
+    let document = Document::parse(bytes, &Limits::REQUEST, IndexDepth::Full).map_err(|_| broken())?;
+    Message::decode(document).map_err(|_| broken())
+}

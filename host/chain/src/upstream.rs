@@ -1,0 +1,177 @@
+//! What the chain asks of an upstream. The transport crate implements this.
+
+use crate::{
+    exchange::{Client, Delivery},
+    principal::Principal,
+};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use sluice_wire::{
+    header::Annotation,
+    message::Message,
+    revision::{Era, Revision},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// A request about to leave, after the last filter.
+pub struct Outbound {
+    /// Host-wide id of the exchange.
+    pub exchange: u64,
+    /// The request in the client's form. The upstream puts its own id and hop-owned members in.
+    pub message: Arc<Message>,
+    /// The revision the bytes are in.
+    pub spoken: Revision,
+    /// The target under the upstream's own name, if that differs from what `message` says.
+    pub original_name: Option<Arc<str>>,
+    /// For a tool: which arguments are mirrored into headers.
+    pub mirrored: Arc<[Annotation]>,
+    /// `Mcp-Param-*` headers that no annotation knows: an intermediary forwards those (lower-case name without the prefix, value).
+    pub unknown_params: Vec<(String, String)>,
+    /// Who sends it, over what.
+    pub client: Arc<Client>,
+    /// Who asks; sessions, children and connections with state are never shared between two.
+    pub principal: Arc<Principal>,
+    /// The operator marked this tool as safe to repeat.
+    pub idempotent: bool,
+    /// Where notifications of this exchange go, in order, before the response returns. Bounded.
+    pub notifications: mpsc::Sender<Delivery>,
+    /// Set when nobody waits any more: cancel upstream in the way of its era, then return `Cancelled`.
+    pub cancel: CancellationToken,
+}
+
+/// A response that passed the strict parser and answers our id.
+#[derive(Debug)]
+pub struct Inbound {
+    /// The response, result or error.
+    pub response: Delivery,
+}
+
+/// The world broke on the upstream's side.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection, or no process; `reason` is for the operator and the client alike.
+    #[error("cannot be reached: {reason}")]
+    Unreachable {
+        /// What was tried and what came back, without secrets.
+        reason: String,
+    },
+    /// Switched off after repeated failures; not tried.
+    #[error("is resting after repeated failures, next try in {retry_after:?}")]
+    Resting {
+        /// Until the next try.
+        retry_after: Duration,
+    },
+    /// No answer in time. The call may have run.
+    #[error("gave no reply within {limit:?}")]
+    Deadline {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The connection or process ended before the answer. The call may have run.
+    #[error("went away before it answered: {reason}")]
+    ClosedEarly {
+        /// Exit status, reset, end of stream.
+        reason: String,
+    },
+    /// The answer breaks the protocol.
+    #[error("answered outside the protocol: {reason}")]
+    BadReply {
+        /// What was wrong.
+        reason: String,
+    },
+    /// The answer is over the response cap.
+    #[error("sent more than {limit_bytes} bytes")]
+    TooLarge {
+        /// The cap.
+        limit_bytes: usize,
+    },
+    /// It refused our credentials (HTTP 401 or 403).
+    #[error("refused our credentials with HTTP {status}")]
+    Unauthorized {
+        /// 401 or 403.
+        status: u16,
+    },
+    /// A bound of ours: children, sessions, queue. Names the setting.
+    #[error("is at its limit: {setting}")]
+    Busy {
+        /// The configuration key to raise.
+        setting: String,
+    },
+    /// This method cannot cross to the era this upstream speaks.
+    #[error("speaks {era:?} MCP only, and {method} does not cross eras")]
+    CannotCross {
+        /// The upstream's era.
+        era: Era,
+        /// The method.
+        method: String,
+    },
+    /// The exchange was cancelled by its client.
+    #[error("was told to stop by the client")]
+    Cancelled,
+}
+
+/// What a server says about itself, after the handshake or the probe.
+#[derive(Debug, Clone)]
+pub struct ServerFacts {
+    /// The era used for a client of the asking era.
+    pub era: Era,
+    /// The revision spoken.
+    pub revision: Revision,
+    /// `capabilities`, JSON text of an object.
+    pub capabilities: Bytes,
+    /// `serverInfo`, JSON text of an object.
+    pub info: Option<Bytes>,
+    /// `instructions`, decoded.
+    pub instructions: Option<String>,
+}
+
+/// For status, metrics and `sluice ls`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// Not asked yet.
+    Unknown,
+    /// The last thing it did worked.
+    Up,
+    /// The last thing it did failed.
+    Down(String),
+}
+
+/// Somewhere a request can go.
+pub trait Upstream: Send + Sync {
+    /// The operator's name for it.
+    fn name(&self) -> &Arc<str>;
+    /// `stdio`, `http`, `builtin`.
+    fn transport(&self) -> &'static str;
+    /// How it is, without asking it.
+    fn health(&self) -> Health;
+    /// Capabilities and identity as a client of `era` gets them; handshakes or probes when needed.
+    /// Speaks the client's era if the server can.
+    fn facts<'a>(&'a self, era: Era, client: &'a Arc<Client>, principal: &'a Arc<Principal>) -> BoxFuture<'a, Result<Arc<ServerFacts>, UpstreamError>>;
+    /// Send one request and wait for its final response. At most once: see `UpstreamError` for what may have run.
+    fn send<'a>(&'a self, outbound: Outbound) -> BoxFuture<'a, Result<Inbound, UpstreamError>>;
+    /// A legacy downstream session has ended: whatever was kept for it goes.
+    fn forget_session<'a>(&'a self, session: &'a str) -> BoxFuture<'a, ()>;
+    /// The host shuts down: close children and sessions in the order their transport demands.
+    fn close<'a>(&'a self) -> BoxFuture<'a, ()>;
+}
+
+/// A notification that no running exchange owns.
+#[derive(Debug, Clone)]
+pub struct Unsolicited {
+    /// From where.
+    pub upstream: Arc<str>,
+    /// The principal whose session or child it came from.
+    pub principal: Arc<Principal>,
+    /// The legacy downstream session it belongs to, when it is one's own.
+    pub session: Option<Arc<str>>,
+    /// The notification.
+    pub delivery: Delivery,
+}
+
+/// Where upstreams put notifications that no exchange owns. The host implements it.
+pub trait Listener: Send + Sync {
+    /// Must not block; drops and counts when the reader is slow.
+    fn unsolicited(&self, notification: Unsolicited);
+}
