@@ -1,0 +1,44 @@
+//! Tool calls: fixed answers first, then questions, then what the tool does while the client listens.
+
+use rmcp::{
+    ErrorData, RoleServer,
+    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock},
+    service::RequestContext,
+};
+
+use crate::{
+    catalogue, live,
+    rounds::{self, Turn},
+    server::Fixture,
+};
+
+/// Answers a `tools/call`.
+pub async fn call(
+    fixture: &Fixture,
+    request: CallToolRequestParams,
+    context: RequestContext<RoleServer>,
+) -> Result<CallToolResponse, ErrorData> {
+    if let Some(result) = catalogue::result(&request.name) {
+        return Ok(catalogue::complete::<CallToolResult>(result.clone())?.into());
+    }
+    let client = context.client_capabilities().unwrap_or_default();
+    if request.name == "test_streaming_elicitation" && client.elicitation.is_none() {
+        return Ok(text("Nobody to ask, so: hello!"));
+    }
+    let (responses, state) = (
+        request.input_responses.as_ref(),
+        request.request_state.as_deref(),
+    );
+    match rounds::turn(&request.name, responses, state, &client, &fixture.codec) {
+        Some(turn) => Ok(match turn? {
+            Turn::Ask(questions) => questions.into(),
+            Turn::Done(answer) => text(answer),
+        }),
+        None => live::call(fixture, request, context).await,
+    }
+}
+
+/// A result of one text block.
+pub fn text(answer: impl Into<String>) -> CallToolResponse {
+    CallToolResult::success(vec![ContentBlock::text(answer)]).into()
+}
