@@ -1,0 +1,185 @@
+//! Newline-delimited framing, as on stdio (mcp-protocol §2.1). No input or output of its own.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::flat::flatten_into;
+
+/// A line was longer than the decoder's limit and was skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("line is longer than {limit} bytes")]
+pub struct LineTooLong {
+    /// The bound, in bytes, line end not counted.
+    pub limit: usize,
+}
+
+/// Cuts a byte stream into lines.
+///
+/// Holds at most `limit` bytes plus what one [`push`](LineDecoder::push) brought. An overlong
+/// line is reported once, as soon as it is known to be too long, and skipped to its end.
+#[derive(Debug)]
+pub struct LineDecoder {
+    limit: usize,
+    buffer: BytesMut,
+    /// Bytes at the front of the buffer known to hold no newline.
+    scanned: usize,
+    is_skipping: bool,
+}
+
+impl LineDecoder {
+    /// A decoder for lines of up to `limit` bytes, line end not counted.
+    pub fn new(limit: usize) -> LineDecoder {
+        LineDecoder {
+            limit,
+            buffer: BytesMut::new(),
+            scanned: 0,
+            is_skipping: false,
+        }
+    }
+
+    /// Adds bytes as they came.
+    pub fn push(&mut self, mut bytes: &[u8]) {
+        if self.is_skipping {
+            let Some(end) = memchr::memchr(b'\n', bytes) else {
+                return;
+            };
+            bytes = &bytes[end + 1..];
+            self.is_skipping = false;
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next complete line without its line end; `None` when more bytes are needed.
+    ///
+    /// Accepts LF and CRLF. Empty and blank lines are passed over.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "None means not yet, not the end"
+    )]
+    pub fn next(&mut self) -> Option<Result<Bytes, LineTooLong>> {
+        let too_long = LineTooLong { limit: self.limit };
+        loop {
+            let Some(found) = memchr::memchr(b'\n', &self.buffer[self.scanned..]) else {
+                self.scanned = self.buffer.len();
+                // One byte more may yet prove to be the CR of a CRLF.
+                if self.scanned > self.limit.saturating_add(1) {
+                    self.buffer.clear();
+                    self.scanned = 0;
+                    self.is_skipping = true;
+                    return Some(Err(too_long));
+                }
+                return None;
+            };
+            let line = self.buffer.split_to(self.scanned + found);
+            self.buffer.advance(1);
+            self.scanned = 0;
+            if let Some(line) = finished(line) {
+                let fits = line.len() <= self.limit;
+                return Some(if fits { Ok(line) } else { Err(too_long) });
+            }
+        }
+    }
+
+    /// What is left when the stream ends without a last newline.
+    ///
+    /// Some peers forget it; whether that is a message, strict JSON decoding will tell.
+    /// Call after [`next`](LineDecoder::next) returned `None`.
+    pub fn finish(self) -> Option<Bytes> {
+        finished(self.buffer).filter(|line| line.len() <= self.limit)
+    }
+}
+
+/// Strips the CR of a CRLF; `None` when nothing but blanks is left.
+fn finished(mut line: BytesMut) -> Option<Bytes> {
+    if line.last() == Some(&b'\r') {
+        line.truncate(line.len() - 1);
+    }
+    let is_blank = line.iter().all(u8::is_ascii_whitespace);
+    (!is_blank).then(|| line.freeze())
+}
+
+/// One frame: the JSON text on one line, with its newline.
+///
+/// Raw line ends between tokens become spaces, so a pretty-printed text may be handed in.
+pub fn frame(json: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(json.len() + 1);
+    flatten_into(&mut out, json);
+    out.push(b'\n');
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode(limit: usize, chunks: &[&[u8]]) -> Vec<Result<Bytes, LineTooLong>> {
+        let mut decoder = LineDecoder::new(limit);
+        let mut out = Vec::new();
+        for chunk in chunks {
+            decoder.push(chunk);
+            out.extend(std::iter::from_fn(|| decoder.next()));
+        }
+        out
+    }
+
+    #[test]
+    fn lines_end_in_lf_or_crlf_and_blanks_vanish() {
+        let out = decode(9, &[b"a\r\n\n \r\nb", b"c\r", b"\n\r\nd"]);
+        assert_eq!(out, [Ok("a".into()), Ok("bc".into())]);
+    }
+
+    #[test]
+    fn an_overlong_line_is_reported_once_and_skipped() {
+        let too_long = LineTooLong { limit: 4 };
+        let expected = [Ok("1234".into()), Err(too_long), Ok("ok".into())];
+        assert_eq!(decode(4, &[b"1234\r\n12345\nok\n"]), expected);
+        assert_eq!(
+            decode(4, &[b"1234\r", b"\n123456789", b"123456789", b"12\nok\n"]),
+            expected
+        );
+        let bytes: Vec<&[u8]> = b"1234\r\n1234567890\nok\n".chunks(1).collect();
+        assert_eq!(decode(4, &bytes), expected);
+    }
+
+    #[test]
+    fn an_endless_line_holds_no_memory() {
+        let mut decoder = LineDecoder::new(100);
+        let mut reports = 0;
+        for _ in 0..10_000 {
+            decoder.push(&[b'x'; 64]);
+            reports += decoder.next().is_some() as u32;
+            assert!(decoder.buffer.len() <= 200);
+        }
+        assert_eq!(reports, 1);
+    }
+
+    #[test]
+    fn what_is_left_at_the_end_is_handed_out() {
+        let mut decoder = LineDecoder::new(9);
+        decoder.push(b"a\nlast\r");
+        assert_eq!(decoder.next(), Some(Ok("a".into())));
+        assert_eq!(decoder.next(), None);
+        assert_eq!(decoder.finish(), Some("last".into()));
+        assert_eq!(LineDecoder::new(9).finish(), None);
+    }
+
+    #[test]
+    fn pretty_printed_json_goes_on_one_line() {
+        assert_eq!(
+            frame(b"{\r\n  \"a\": \"\\n\"\n}"),
+            "{    \"a\": \"\\n\" }\n"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_back_however_they_are_cut(
+            lines in prop::collection::vec("[a-z\"{}\n\r ]{0,9}x", 0..8), cut in 1usize..7,
+        ) {
+            let stream: Vec<u8> = lines.iter().flat_map(|line| frame(line.as_bytes())).collect();
+            let chunks: Vec<&[u8]> = stream.chunks(cut).collect();
+            let flat: Vec<_> = lines.iter().map(|l| Ok(Bytes::from(l.replace(['\n', '\r'], " ")))).collect();
+            prop_assert_eq!(decode(100, &chunks), flat);
+        }
+    }
+}
