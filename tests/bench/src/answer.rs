@@ -33,15 +33,9 @@ pub struct Answer<'a> {
 impl Connection {
     /// Connects to HOST:PORT.
     pub async fn open(authority: &str) -> Result<Self> {
-        let stream = TcpStream::connect(authority)
-            .await
-            .with_context(|| format!("connect to {authority}"))?;
+        let stream = TcpStream::connect(authority).await.with_context(|| format!("connect to {authority}"))?;
         stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            raw: Vec::with_capacity(BUFFER_BYTES),
-            unchunked: Vec::new(),
-        })
+        Ok(Self { stream, raw: Vec::with_capacity(BUFFER_BYTES), unchunked: Vec::new() })
     }
 
     /// Sends one request and reads its reply to the end.
@@ -59,10 +53,7 @@ impl Connection {
                 while self.raw.len() < head.bytes + length {
                     self.fill().await?;
                 }
-                ensure!(
-                    self.raw.len() == head.bytes + length,
-                    "bytes after the end of the reply"
-                );
+                ensure!(self.raw.len() == head.bytes + length, "bytes after the end of the reply");
                 &self.raw[head.bytes..]
             }
             Length::Chunked => {
@@ -72,19 +63,11 @@ impl Connection {
                 &self.unchunked
             }
         };
-        Ok(Answer {
-            status: head.status,
-            is_json: head.is_json,
-            session: head.session,
-            body,
-        })
+        Ok(Answer { status: head.status, is_json: head.is_json, session: head.session, body })
     }
 
     async fn fill(&mut self) -> Result<()> {
-        ensure!(
-            self.raw.len() < REPLY_BYTES_MAX,
-            "a reply above {REPLY_BYTES_MAX} bytes"
-        );
+        ensure!(self.raw.len() < REPLY_BYTES_MAX, "a reply above {REPLY_BYTES_MAX} bytes");
         self.raw.reserve(8 * 1024);
         let read = self.stream.read_buf(&mut self.raw).await.context("receive")?;
         ensure!(read > 0, "the connection was closed before the end of the reply");
@@ -119,10 +102,7 @@ impl Head {
             if is("content-length") {
                 length = Some(Length::Bytes(std::str::from_utf8(header.value)?.parse()?));
             } else if is("transfer-encoding") {
-                ensure!(
-                    header.value.eq_ignore_ascii_case(b"chunked"),
-                    "a transfer coding other than chunked"
-                );
+                ensure!(header.value.eq_ignore_ascii_case(b"chunked"), "a transfer coding other than chunked");
                 length = Some(Length::Chunked);
             } else if is("content-type") {
                 is_json = header.value.starts_with(b"application/json");
@@ -136,13 +116,7 @@ impl Head {
             None if status == 204 => Length::Bytes(0),
             None => bail!("a reply (status {status}) without a length"),
         };
-        Ok(Some(Self {
-            bytes,
-            status,
-            length,
-            is_json,
-            session,
-        }))
+        Ok(Some(Self { bytes, status, length, is_json, session }))
     }
 }
 
@@ -192,10 +166,7 @@ mod tests {
         assert!(Head::read(&raw[..20]).unwrap().is_none());
         let head = Head::read(raw).unwrap().unwrap();
         assert!(matches!(head.length, Length::Bytes(2)));
-        assert_eq!(
-            (head.status, head.is_json, head.session.as_deref()),
-            (200, true, Some("a1"))
-        );
+        assert_eq!((head.status, head.is_json, head.session.as_deref()), (200, true, Some("a1")));
         assert!(Head::read(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
     }
 }

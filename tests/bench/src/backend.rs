@@ -21,10 +21,7 @@ use crate::flags::{Flags, Known};
 use crate::replies::{self, Era, Replies, Tool};
 
 /// The command's flags.
-pub const FLAGS: Known = &[(
-    "listen",
-    "HOST:PORT, 127.0.0.1:0 by default; the ready line has the chosen port",
-)];
+pub const FLAGS: Known = &[("listen", "HOST:PORT, 127.0.0.1:0 by default; the ready line has the chosen port")];
 
 type Reply = Response<Full<Bytes>>;
 
@@ -32,10 +29,7 @@ type Reply = Response<Full<Bytes>>;
 pub async fn serve(flags: &Flags) -> Result<()> {
     let listener = TcpListener::bind(flags.text("listen").unwrap_or("127.0.0.1:0")).await?;
     println!("backend ready http://{}/mcp", listener.local_addr()?);
-    let server = Rc::new(Server {
-        replies: Replies::build(),
-        sessions: RefCell::default(),
-    });
+    let server = Rc::new(Server { replies: Replies::build(), sessions: RefCell::default() });
     let connections = tokio::task::LocalSet::new();
     let accept = async {
         loop {
@@ -202,19 +196,13 @@ fn result(id: &str, result: &str) -> Reply {
 }
 
 fn refusal(status: StatusCode, id: &str, code: i32, message: &str) -> Reply {
-    json(
-        status,
-        format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":"{message}"}}}}"#),
-    )
+    json(status, format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":"{message}"}}}}"#))
 }
 
 fn json(status: StatusCode, body: String) -> Reply {
     let mut reply = bare(status);
     *reply.body_mut() = Full::new(Bytes::from(body));
-    reply.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json"),
-    );
+    reply.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     reply
 }
 
@@ -222,9 +210,7 @@ fn bare(status: StatusCode) -> Reply {
     let mut reply = Response::new(Full::default());
     *reply.status_mut() = status;
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        reply
-            .headers_mut()
-            .insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+        reply.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
     }
     reply
 }

@@ -24,10 +24,7 @@ impl Flags {
             if arg == "--help" || arg == "-h" {
                 return Ok(None);
             }
-            let Some(name) = arg
-                .strip_prefix("--")
-                .filter(|name| known.iter().any(|(flag, _)| flag == name))
-            else {
+            let Some(name) = arg.strip_prefix("--").filter(|name| known.iter().any(|(flag, _)| flag == name)) else {
                 bail!("unknown argument {arg}\n{}", describe(known));
             };
             let value = args.next().with_context(|| format!("--{name} needs a value"))?;
@@ -51,17 +48,13 @@ impl Flags {
         let Some(text) = self.text(name) else {
             return Ok(default);
         };
-        text.parse()
-            .map_err(|problem| anyhow::anyhow!("--{name} {text}: {problem}"))
+        text.parse().map_err(|problem| anyhow::anyhow!("--{name} {text}: {problem}"))
     }
 }
 
 /// One line for each flag.
 pub fn describe(known: Known) -> String {
-    known
-        .iter()
-        .map(|(name, what)| format!("  --{name:<12} {what}\n"))
-        .collect()
+    known.iter().map(|(name, what)| format!("  --{name:<12} {what}\n")).collect()
 }
 
 #[cfg(test)]

@@ -44,11 +44,7 @@ impl Lane {
             callers,
             turn: 0,
             ids: request::ids(lane),
-            check: Check {
-                expected: replies.call(plan.era, plan.tool).to_owned(),
-                known: None,
-                verbatim: true,
-            },
+            check: Check { expected: replies.call(plan.era, plan.tool).to_owned(), known: None, verbatim: true },
             failure: None,
         })
     }
@@ -78,16 +74,9 @@ impl Lane {
     /// Ends the sessions, so that one measurement leaves nothing for the next to carry.
     pub async fn close(mut self) -> Result<()> {
         for caller in self.callers.iter().filter(|caller| caller.session.is_some()) {
-            let answer = self
-                .connection
-                .exchange(&request::end_session(&self.to, caller))
-                .await?;
+            let answer = self.connection.exchange(&request::end_session(&self.to, caller)).await?;
             // A server may refuse to end a session: 405.
-            ensure!(
-                matches!(answer.status, 200 | 202 | 204 | 405),
-                "DELETE was answered {}",
-                answer.status
-            );
+            ensure!(matches!(answer.status, 200 | 202 | 204 | 405), "DELETE was answered {}", answer.status);
         }
         Ok(())
     }
@@ -107,20 +96,10 @@ impl Lane {
 
 async fn open_session(connection: &mut Connection, to: &Endpoint, caller: &mut Caller) -> Result<()> {
     let answer = connection.exchange(&request::initialize(to, caller)).await?;
-    ensure!(
-        answer.status == 200,
-        "initialize was answered {}: {}",
-        answer.status,
-        excerpt(answer.body)
-    );
+    ensure!(answer.status == 200, "initialize was answered {}: {}", answer.status, excerpt(answer.body));
     caller.session = answer.session;
     let answer = connection.exchange(&request::initialized(to, caller)).await?;
-    ensure!(
-        answer.status == 202,
-        "initialized was answered {}: {}",
-        answer.status,
-        excerpt(answer.body)
-    );
+    ensure!(answer.status == 202, "initialized was answered {}: {}", answer.status, excerpt(answer.body));
     Ok(())
 }
 
@@ -157,35 +136,19 @@ struct CallResult {
 
 impl Check {
     fn reply(&mut self, id: u64, answer: &Answer<'_>) -> Result<()> {
-        let Answer {
-            status, is_json, body, ..
-        } = answer;
-        ensure!(
-            *status == 200 && *is_json,
-            "status {status}, JSON: {is_json}: {}",
-            excerpt(body)
-        );
+        let Answer { status, is_json, body, .. } = answer;
+        ensure!(*status == 200 && *is_json, "status {status}, JSON: {is_json}: {}", excerpt(body));
         let Some(shape) = self.known else {
             return self.first(id, body);
         };
-        ensure!(
-            body.len() == shape.bytes,
-            "{} bytes instead of {}: {}",
-            body.len(),
-            shape.bytes,
-            excerpt(body)
-        );
+        ensure!(body.len() == shape.bytes, "{} bytes instead of {}: {}", body.len(), shape.bytes, excerpt(body));
         let mut digits = [0; 10];
         let mut rest = id;
         for digit in digits.iter_mut().rev() {
             *digit = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        ensure!(
-            body[shape.id_at..].starts_with(&digits),
-            "not the answer to {id}: {}",
-            excerpt(body)
-        );
+        ensure!(body[shape.id_at..].starts_with(&digits), "not the answer to {id}: {}", excerpt(body));
         Ok(())
     }
 
@@ -198,19 +161,14 @@ impl Check {
         );
         self.verbatim = reply.result.get() == self.expected;
         if !self.verbatim {
-            let (got, expected): (CallResult, CallResult) = (
-                serde_json::from_str(reply.result.get())?,
-                serde_json::from_str(&self.expected)?,
-            );
+            let (got, expected): (CallResult, CallResult) =
+                (serde_json::from_str(reply.result.get())?, serde_json::from_str(&self.expected)?);
             if got.is_error || got.content != expected.content {
                 bail!("not the tool's content: {}", excerpt(body));
             }
         }
         let id_at = reply.id.get().as_ptr() as usize - body.as_ptr() as usize;
-        self.known = Some(Shape {
-            bytes: body.len(),
-            id_at,
-        });
+        self.known = Some(Shape { bytes: body.len(), id_at });
         Ok(())
     }
 }
@@ -225,23 +183,11 @@ mod tests {
 
     fn check() -> Check {
         let expected = r#"{"content":[{"type":"text","text":"a"}]}"#.to_owned();
-        Check {
-            expected,
-            known: None,
-            verbatim: true,
-        }
+        Check { expected, known: None, verbatim: true }
     }
 
     fn reply(check: &mut Check, id: u64, body: &str) -> Result<()> {
-        check.reply(
-            id,
-            &Answer {
-                status: 200,
-                is_json: true,
-                session: None,
-                body: body.as_bytes(),
-            },
-        )
+        check.reply(id, &Answer { status: 200, is_json: true, session: None, body: body.as_bytes() })
     }
 
     #[test]

@@ -18,17 +18,11 @@ use crate::request::{Caller, Endpoint};
 pub const FLAGS: Known = &[
     ("url", "http://HOST:PORT/PATH of the endpoint (required)"),
     ("era", "legacy or modern (default)"),
-    (
-        "tool",
-        "echo200 (default) or echo64k: what the reply is checked against",
-    ),
+    ("tool", "echo200 (default) or echo64k: what the reply is checked against"),
     ("name", "the tool's name as the endpoint shows it, the same by default"),
     ("connections", "keep-alive connections, 16 by default"),
     ("principals", "how many API keys take turns, 1 by default"),
-    (
-        "keys",
-        "their common start; the key is START-0000 and so on; `none` sends no credential",
-    ),
+    ("keys", "their common start; the key is START-0000 and so on; `none` sends no credential"),
     ("bearer", "one credential for every call instead of generated keys"),
     ("warm-up", "seconds before measuring, 0.3 by default"),
     ("seconds", "seconds to measure, 2 by default"),
@@ -121,9 +115,7 @@ impl Load {
             });
             Lane::open(plan, replies, lane, mine.collect())
         });
-        let lanes = tokio::time::timeout(PATIENCE, try_join_all(open))
-            .await
-            .context("opening took too long")??;
+        let lanes = tokio::time::timeout(PATIENCE, try_join_all(open)).await.context("opening took too long")??;
         Ok(Self { lanes })
     }
 
@@ -133,9 +125,7 @@ impl Load {
         let started = Instant::now();
         let all = join_all(self.lanes.iter_mut().map(|lane| lane.run(span, &latency)));
         let limit = PATIENCE + if let Span::For(time) = span { time } else { PATIENCE * 4 };
-        let exchanges = tokio::time::timeout(limit, all)
-            .await
-            .context("replies stopped coming")?;
+        let exchanges = tokio::time::timeout(limit, all).await.context("replies stopped coming")?;
         let (seconds, latency) = (started.elapsed().as_secs_f64(), latency.into_inner());
         let failures: Vec<_> = self.lanes.iter().filter_map(|lane| lane.failure.as_ref()).collect();
         Ok(Outcome {
@@ -152,18 +142,14 @@ impl Load {
     /// Ends what it opened.
     pub async fn close(self) -> Result<()> {
         let close = try_join_all(self.lanes.into_iter().map(Lane::close));
-        tokio::time::timeout(PATIENCE, close)
-            .await
-            .context("closing took too long")??;
+        tokio::time::timeout(PATIENCE, close).await.context("closing took too long")??;
         Ok(())
     }
 }
 
 /// The credentials of so many principals.
 pub fn keys(start: &str, principals: usize) -> Vec<String> {
-    (0..principals)
-        .map(|principal| format!("{start}-{principal:04}"))
-        .collect()
+    (0..principals).map(|principal| format!("{start}-{principal:04}")).collect()
 }
 
 /// Runs one load from the command line; `false` when a call failed.
@@ -190,8 +176,7 @@ pub async fn command(flags: &Flags) -> Result<bool> {
     };
     let watched = flags.text("pid").map(|pid| pid.parse().map(Pid::new)).transpose()?;
     let mut load = Load::open(&plan, &Replies::build()).await?;
-    load.run(Span::For(Duration::from_secs_f64(flags.or("warm-up", 0.3)?)))
-        .await?;
+    load.run(Span::For(Duration::from_secs_f64(flags.or("warm-up", 0.3)?))).await?;
     let before = watched.map(Pid::cpu).transpose()?;
     let outcome = load.run(span).await?;
     println!(

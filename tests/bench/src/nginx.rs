@@ -23,10 +23,7 @@ pub fn print(flags: &Flags) -> Result<()> {
     let text = |name, default| flags.text(name).unwrap_or(default);
     let dir = std::path::absolute(text("dir", "."))?;
     let (listen, upstream) = (text("listen", "127.0.0.1:9001"), text("upstream", "127.0.0.1:9000"));
-    println!(
-        "{}",
-        configuration(listen, upstream, flags.or("workers", WORKERS)?, &dir)
-    );
+    println!("{}", configuration(listen, upstream, flags.or("workers", WORKERS)?, &dir));
     Ok(())
 }
 

@@ -56,12 +56,8 @@ impl Pid {
         let stat = self.read("stat")?;
         // The name in brackets may hold blanks; of the fields after it the 12th and 13th are user and kernel time.
         let after_name = stat.rsplit_once(')').context("stat without a name")?.1;
-        let ticks: u64 = after_name
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse::<u64>().ok())
-            .sum();
+        let ticks: u64 =
+            after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
         Ok(Duration::from_millis(ticks * 10))
     }
 
@@ -70,13 +66,9 @@ impl Pid {
         let status = self.read("status")?;
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-                .unwrap_or_default()
+            line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
         };
-        Ok(Memory {
-            rss_kib: field("VmRSS:"),
-            peak_kib: field("VmHWM:"),
-        })
+        Ok(Memory { rss_kib: field("VmRSS:"), peak_kib: field("VmHWM:") })
     }
 
     /// Lets the next peak be that of what happens from now on.
@@ -87,11 +79,7 @@ impl Pid {
 
     fn children(self) -> Result<Vec<Self>> {
         let list = self.read(&format!("task/{}/children", self.0))?;
-        Ok(list
-            .split_whitespace()
-            .filter_map(|pid| pid.parse().ok())
-            .map(Self::new)
-            .collect())
+        Ok(list.split_whitespace().filter_map(|pid| pid.parse().ok()).map(Self::new).collect())
     }
 
     fn read(self, file: &str) -> Result<String> {
@@ -114,15 +102,9 @@ impl Process {
     pub fn start(mut command: Command, works_in_children: bool) -> Result<Self> {
         command.stdin(Stdio::null()).kill_on_drop(false);
         let program = command.as_std().get_program().to_owned();
-        let child = command
-            .spawn()
-            .with_context(|| format!("start {}", program.display()))?;
+        let child = command.spawn().with_context(|| format!("start {}", program.display()))?;
         let pid = Pid::new(child.id().context("it ended at once")? as i32);
-        Ok(Self {
-            child,
-            pid,
-            works_in_children,
-        })
+        Ok(Self { child, pid, works_in_children })
     }
 
     /// Starts a command and waits for the line on its stdout that has its URL.
@@ -139,9 +121,7 @@ impl Process {
             }
             bail!("it ended before it was ready")
         };
-        let url = tokio::time::timeout(READY_WITHIN, url)
-            .await
-            .context("it did not get ready")??;
+        let url = tokio::time::timeout(READY_WITHIN, url).await.context("it did not get ready")??;
         // Whatever it still prints must not fill the pipe and stop it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok((process, url))
@@ -171,10 +151,7 @@ impl Process {
         let mut sum = Memory::default();
         for pid in self.workers()? {
             let one = pid.memory()?;
-            sum = Memory {
-                rss_kib: sum.rss_kib + one.rss_kib,
-                peak_kib: sum.peak_kib + one.peak_kib,
-            };
+            sum = Memory { rss_kib: sum.rss_kib + one.rss_kib, peak_kib: sum.peak_kib + one.peak_kib };
         }
         Ok(sum)
     }

@@ -20,10 +20,7 @@ use crate::flags::{Flags, Known};
 /// The command's flags.
 pub const FLAGS: Known = &[
     ("upstream", "HOST:PORT to pass everything to (required)"),
-    (
-        "listen",
-        "HOST:PORT, 127.0.0.1:0 by default; the ready line has the chosen port",
-    ),
+    ("listen", "HOST:PORT, 127.0.0.1:0 by default; the ready line has the chosen port"),
     ("workers", "runtime threads, 2 by default"),
 ];
 
@@ -34,10 +31,7 @@ type Upstream = Client<HttpConnector, Full<Bytes>>;
 
 /// Serves until the process is told to stop.
 pub fn serve(flags: &Flags) -> Result<()> {
-    let upstream: Authority = flags
-        .text("upstream")
-        .context("--upstream HOST:PORT is missing")?
-        .parse()?;
+    let upstream: Authority = flags.text("upstream").context("--upstream HOST:PORT is missing")?.parse()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(flags.or("workers", WORKERS)?)
         .enable_all()
@@ -48,9 +42,7 @@ pub fn serve(flags: &Flags) -> Result<()> {
 async fn accept(listen: &str, upstream: Authority) -> Result<()> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
-    let client = Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .build(connector);
+    let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
     let listener = TcpListener::bind(listen).await?;
     println!("proxy ready http://{}/mcp", listener.local_addr()?);
     loop {
@@ -91,13 +83,7 @@ async fn pass(request: Request<Incoming>, client: Upstream, upstream: Authority)
 
 /// Drops what belongs to one hop.
 fn end_to_end(headers: &mut HeaderMap) {
-    for name in [
-        header::CONNECTION,
-        header::TRANSFER_ENCODING,
-        header::TE,
-        header::TRAILER,
-        header::UPGRADE,
-    ] {
+    for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::TE, header::TRAILER, header::UPGRADE] {
         headers.remove(name);
     }
 }

@@ -99,10 +99,7 @@ pub struct Replies {
 impl Replies {
     /// Builds them all.
     pub fn build() -> Self {
-        let revisions: Vec<_> = std::iter::once(MODERN)
-            .chain(LEGACY_REVISIONS)
-            .map(|r| format!("{r:?}"))
-            .collect();
+        let revisions: Vec<_> = std::iter::once(MODERN).chain(LEGACY_REVISIONS).map(|r| format!("{r:?}")).collect();
         Self {
             calls: Era::ALL.map(|era| Tool::ALL.map(|tool| call_result(era, tool))),
             lists: Era::ALL.map(list_result),
@@ -127,10 +124,7 @@ impl Replies {
 
 /// The result of `initialize`, agreeing on what was asked for where the backend knows it.
 pub fn initialize_result(asked: &str) -> String {
-    let agreed = LEGACY_REVISIONS
-        .into_iter()
-        .find(|known| *known == asked)
-        .unwrap_or(LEGACY);
+    let agreed = LEGACY_REVISIONS.into_iter().find(|known| *known == asked).unwrap_or(LEGACY);
     format!(r#"{{"protocolVersion":"{agreed}","capabilities":{{"tools":{{}}}},"serverInfo":{SERVER_INFO}}}"#)
 }
 
@@ -153,11 +147,7 @@ fn list_result(era: Era) -> String {
     }).into();
     match era {
         Era::Legacy => format!(r#"{{"tools":[{}]}}"#, tools.join(",")),
-        Era::Modern => format!(
-            r#"{{"resultType":"complete","tools":[{}],{}}}"#,
-            tools.join(","),
-            cacheable()
-        ),
+        Era::Modern => format!(r#"{{"resultType":"complete","tools":[{}],{}}}"#, tools.join(","), cacheable()),
     }
 }
 
@@ -165,10 +155,7 @@ fn list_result(era: Era) -> String {
 fn call_result(era: Era, tool: Tool) -> String {
     let open = match era {
         Era::Legacy => r#"{"content":[{"type":"text","text":""#.to_owned(),
-        Era::Modern => format!(
-            r#"{{"resultType":"complete",{},"content":[{{"type":"text","text":""#,
-            server_meta()
-        ),
+        Era::Modern => format!(r#"{{"resultType":"complete",{},"content":[{{"type":"text","text":""#, server_meta()),
     };
     let close = r#""}]}"#;
     let text = prose(tool.result_bytes() - open.len() - close.len());
@@ -178,9 +165,8 @@ fn call_result(era: Era, tool: Tool) -> String {
 /// English-like text as it stands inside a JSON string, `length` bytes long: with line ends and quotation marks
 /// to unescape, since a proxy that reads strings pays for those, and nothing that a redaction rule matches.
 fn prose(length: usize) -> String {
-    const WORDS: [&str; 12] = [
-        "water", "turns", "the", "wheel", "while", "a", "keeper", "lifts", "one", "gate", "at", "dawn",
-    ];
+    const WORDS: [&str; 12] =
+        ["water", "turns", "the", "wheel", "while", "a", "keeper", "lifts", "one", "gate", "at", "dawn"];
     let mut text = String::with_capacity(length + 16);
     for count in 0.. {
         // A fixed stride through the list: no two lines alike, and every run has the same text.

@@ -27,15 +27,10 @@ pub struct Endpoint {
 impl Endpoint {
     /// Reads `http://HOST:PORT/PATH`.
     pub fn parse(url: &str) -> Result<Self> {
-        let rest = url
-            .strip_prefix("http://")
-            .with_context(|| format!("{url}: only http:// is measured"))?;
+        let rest = url.strip_prefix("http://").with_context(|| format!("{url}: only http:// is measured"))?;
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let path = if path.is_empty() { "/" } else { path };
-        Ok(Self {
-            authority: authority.to_owned(),
-            path: path.to_owned(),
-        })
+        Ok(Self { authority: authority.to_owned(), path: path.to_owned() })
     }
 }
 
@@ -107,12 +102,7 @@ pub fn initialize(to: &Endpoint, caller: &Caller) -> Vec<u8> {
 /// `notifications/initialized`, after which a session takes calls.
 pub fn initialized(to: &Endpoint, caller: &Caller) -> Vec<u8> {
     let revision = format!("mcp-protocol-version: {LEGACY}\r\n");
-    post(
-        to,
-        caller,
-        &revision,
-        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
-    )
+    post(to, caller, &revision, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)
 }
 
 /// The end of a legacy session.
@@ -133,14 +123,8 @@ fn post(to: &Endpoint, caller: &Caller, extra: &str, body: &str) -> Vec<u8> {
 }
 
 fn credentials(caller: &Caller) -> String {
-    let bearer = caller
-        .bearer
-        .as_ref()
-        .map(|key| format!("authorization: Bearer {key}\r\n"));
-    let session = caller
-        .session
-        .as_ref()
-        .map(|session| format!("mcp-session-id: {session}\r\n"));
+    let bearer = caller.bearer.as_ref().map(|key| format!("authorization: Bearer {key}\r\n"));
+    let session = caller.session.as_ref().map(|session| format!("mcp-session-id: {session}\r\n"));
     bearer.unwrap_or_default() + &session.unwrap_or_default()
 }
 

@@ -1,6 +1,7 @@
 //! Sluice, as an operator starts it. Its command line, configuration keys and metric names stand here and nowhere
 //! else in the bench.
 
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -13,19 +14,23 @@ use crate::load;
 use crate::process::Process;
 use crate::request::Endpoint;
 
+/// Its files, in the folder of one start.
+const CONFIG: &str = "sluice.json";
+const PLUGINS: &str = "plugins";
+const TOKEN: &str = "token";
+/// Made beside the token.
+const ADMIN_TOKEN: &str = "admin-token";
+const AUDIT: &str = "audit.jsonl";
+const LOG: &str = "stderr.log";
+
 /// How many principals have a key at the standard chain.
 pub const PRINCIPALS: usize = 1_000;
 
 /// The four standard plugins, in the order a request meets them.
-const STANDARD: [&str; 4] = [
-    "builtin:auth-api-key",
-    "builtin:rate-limit",
-    "builtin:redact",
-    "builtin:namespace",
-];
+const STANDARD: [&str; 4] = ["builtin:auth-api-key", "builtin:rate-limit", "builtin:redact", "builtin:namespace"];
 
-/// The facts-only guest, which reads `head` and attributes and never a payload.
-const FACTS_GUEST: &str = "facts.wasm";
+/// The facts-only guest, which reads `head` and never a payload, under the names that a build may give it.
+const FACTS_GUESTS: [&str; 3] = ["facts-only.wasm", "guest_facts_only.wasm", "guest-facts-only.wasm"];
 
 /// Instances made, each a miss of the pool of warm ones.
 const INSTANCES_CREATED: &str = "sluice_plugin_instances_created_total";
@@ -52,6 +57,8 @@ pub enum Behind<'a> {
     Builtin,
 }
 
+/// The built-in demo upstream.
+const BUILTIN_SERVER: &str = "builtin:echo";
 /// A tool of the built-in demo upstream, and arguments it takes.
 pub const BUILTIN_TOOL: (&str, &str) = ("echo", r#"{"text":"hello"}"#);
 
@@ -60,7 +67,7 @@ pub const BUILTIN_TOOL: (&str, &str) = ("echo", r#"{"text":"hello"}"#);
 pub struct Sluice {
     /// The `sluice` binary.
     pub binary: PathBuf,
-    /// A folder with the facts-only guest.
+    /// The folder with the facts-only guest.
     pub guests: PathBuf,
 }
 
@@ -71,9 +78,10 @@ pub struct Running {
     pub process: Process,
     /// Its MCP endpoint.
     pub url: String,
-    /// What callers may present; empty when it asks for nothing.
+    /// What callers present.
     pub bearers: Vec<String>,
     admin: String,
+    dir: PathBuf,
 }
 
 /// Two of its own counters, at one moment. Absent when `/metrics` does not have them.
@@ -86,35 +94,28 @@ pub struct Counters {
 }
 
 impl Sluice {
-    /// Starts it with its files under `dir`, and waits until it is ready.
-    pub async fn start(&self, chain: Chain, behind: Behind<'_>, dir: &Path) -> Result<Running> {
-        let plugins = dir.join("plugins");
-        std::fs::create_dir_all(&plugins)?;
-        let names = self.lay_out(chain, &plugins)?;
+    /// Starts it with its files in `scratch/name`, and waits until it is ready. Compiled plugins are kept in
+    /// `scratch/cache`, which all that start there share.
+    pub async fn start(&self, chain: Chain, behind: Behind<'_>, scratch: &Path, name: &str) -> Result<Running> {
+        let dir = scratch.join(name);
+        std::fs::create_dir_all(dir.join(PLUGINS))?;
+        let names = self.lay_out(chain, &dir.join(PLUGINS))?;
         let admin = free_address()?;
-        let bearers = match chain {
+        let keys = match chain {
             Chain::Standard => load::keys(load::KEYS, PRINCIPALS),
             Chain::Empty | Chain::Facts(_) => Vec::new(),
         };
-        let file = dir.join("sluice.json");
-        std::fs::write(&file, configuration(&names, behind, &admin, &bearers).to_string())?;
-        let mut command = Command::new(&self.binary);
-        command
-            .arg("serve")
-            .arg("--config")
-            .arg(file)
-            .arg("--plugins")
-            .arg(plugins);
-        command.args(["--listen", "127.0.0.1:0"]);
-        let (process, url) = Process::start_ready(command)
-            .await
-            .with_context(|| format!("{chain:?}"))?;
-        Ok(Running {
-            process,
-            url,
-            bearers,
-            admin,
-        })
+        let configuration = configuration(&names, behind, &admin, &keys, &scratch.join("cache"));
+        std::fs::write(dir.join(CONFIG), configuration.to_string())?;
+        let log = OpenOptions::new().create(true).append(true).open(dir.join(LOG))?;
+        let mut command = Command::new(std::path::absolute(&self.binary)?);
+        command.args(["serve", "--config", CONFIG, "--plugins", PLUGINS, "--listen", "127.0.0.1:0"]);
+        command.current_dir(&dir).stderr(log);
+        let started = Process::start_ready(command).await;
+        let (process, url) = started.with_context(|| format!("{name}, which said: {}", tail(&dir.join(LOG))))?;
+        // Without a plugin that knows callers, they show the token that the host made at its start.
+        let bearers = if keys.is_empty() { vec![read_token(&dir.join(TOKEN))?] } else { keys };
+        Ok(Running { process, url, bearers, admin, dir })
     }
 
     /// Copies the guests that the chain needs, and returns the chain's names in order.
@@ -124,12 +125,12 @@ impl Sluice {
             Chain::Standard => return Ok(STANDARD.map(str::to_owned).into()),
             Chain::Facts(copies) => copies,
         };
-        let guest = self.guests.join(FACTS_GUEST);
+        let built = FACTS_GUESTS.map(|guest| self.guests.join(guest)).into_iter().find(|file| file.is_file());
+        let built = built.with_context(|| format!("no {} in {}", FACTS_GUESTS[0], self.guests.display()))?;
         (0..copies)
             .map(|copy| {
                 let name = format!("facts-{copy:02}");
-                let file = plugins.join(format!("{name}.wasm"));
-                std::fs::copy(&guest, &file).with_context(|| format!("copy {}", guest.display()))?;
+                std::fs::copy(&built, plugins.join(format!("{name}.wasm")))?;
                 Ok(name)
             })
             .collect()
@@ -139,48 +140,73 @@ impl Sluice {
 impl Running {
     /// Reads its counters. This costs it CPU time, so not while that is counted.
     pub async fn counters(&self) -> Result<Counters> {
-        let request = format!("GET /metrics HTTP/1.1\r\nhost: {}\r\n\r\n", self.admin);
+        let who = read_token(&self.dir.join(ADMIN_TOKEN)).map(|token| format!("authorization: Bearer {token}\r\n"));
+        let request = format!("GET /metrics HTTP/1.1\r\nhost: {}\r\n{}\r\n", self.admin, who.unwrap_or_default());
         let mut connection = Connection::open(&self.admin).await?;
         let answer = connection.exchange(request.as_bytes()).await?;
         ensure!(answer.status == 200, "/metrics was answered {}", answer.status);
         let text = std::str::from_utf8(answer.body)?;
-        Ok(Counters {
-            instances_created: sum(text, INSTANCES_CREATED),
-            hooks_entered: sum(text, HOOKS_ENTERED),
-        })
+        Ok(Counters { instances_created: sum(text, INSTANCES_CREATED), hooks_entered: sum(text, HOOKS_ENTERED) })
     }
 
     /// Its MCP endpoint, taken apart.
     pub fn endpoint(&self) -> Result<Endpoint> {
         Endpoint::parse(&self.url)
     }
+
+    /// Empties its log and its audit file. Both are on, as an operator has them, and a line for each of millions of
+    /// calls would fill the disk.
+    pub fn empty_files(&self) -> Result<()> {
+        for file in [LOG, AUDIT].map(|file| self.dir.join(file)).into_iter().filter(|file| file.is_file()) {
+            OpenOptions::new().write(true).open(file)?.set_len(0)?;
+        }
+        Ok(())
+    }
 }
 
-fn configuration(chain: &[String], behind: Behind<'_>, admin: &str, keys: &[String]) -> Value {
+fn configuration(chain: &[String], behind: Behind<'_>, admin: &str, keys: &[String], cache: &Path) -> Value {
     let upstream = match behind {
         Behind::Backend(url) => json!({"type": "http", "url": url}),
-        Behind::Builtin => json!({"type": "builtin", "server": "echo"}),
+        Behind::Builtin => json!({"url": BUILTIN_SERVER}),
     };
-    let keys: Vec<_> = keys
-        .iter()
-        .enumerate()
-        .map(|(number, key)| {
-            let hash: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
-            json!({"subject": format!("bench-{number:04}"), "sha256": hash})
-        })
-        .collect();
+    let mut settings = json!({});
+    if !keys.is_empty() {
+        settings = json!({
+            "auth-api-key": {"config": {"keys": hashed(keys)}},
+            // Far above what any load here reaches: the limiter is to count, not to refuse.
+            "rate-limit": {"config": {"limits": [{"per": "principal", "rate": 1_000_000, "burst": 1_000_000}]}},
+        });
+    }
     json!({
         "mcpServers": {"bench": upstream},
         "sluice": {
             "chain": chain,
+            "auth": {"token_file": TOKEN},
             "admin": {"listen": admin},
-            "plugins": {
-                "auth-api-key": {"settings": {"keys": keys}},
-                // Far above what any load here reaches: the limiter is to count, not to refuse.
-                "rate-limit": {"settings": {"rate": 1_000_000_000, "burst": 1_000_000_000}},
-            },
+            "audit": {"path": AUDIT},
+            "cache_dir": cache,
+            "plugins": {"settings": settings},
         },
     })
+}
+
+/// The keys as `auth-api-key` keeps them: digests, each with who it stands for.
+fn hashed(keys: &[String]) -> Vec<Value> {
+    let hex = |key: &String| -> String { Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect() };
+    let numbered = keys.iter().enumerate();
+    numbered.map(|(number, key)| json!({"subject": format!("bench-{number:04}"), "sha256": hex(key)})).collect()
+}
+
+fn read_token(file: &Path) -> Result<String> {
+    let token = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    Ok(token.trim().to_owned())
+}
+
+/// The end of a log, for the message about a start that failed.
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(12)..].join("\n")
 }
 
 /// An address that nothing listens on. Another process could take it before it is used; then the start fails loudly.

@@ -78,74 +78,24 @@ impl fmt::Display for Bar {
 /// Every bar; those on CPU time once for each era.
 pub fn judge(figures: &Figures) -> Vec<Bar> {
     let mut bars = Vec::new();
-    let mut bar = |name: String, figure, limit, unit| {
-        bars.push(Bar {
-            name,
-            figure,
-            limit,
-            unit,
-        })
-    };
+    let mut bar = |name: String, figure, limit, unit| bars.push(Bar { name, figure, limit, unit });
     for era in Era::ALL {
-        let small = Shape {
-            era,
-            tool: Tool::Echo200,
-            connections: 16,
-            principals: 1,
-        };
-        let large = Shape {
-            tool: Tool::Echo64k,
-            ..small
-        };
+        let small = Shape { era, tool: Tool::Echo200, connections: 16, principals: 1 };
+        let large = Shape { tool: Tool::Echo64k, ..small };
         let at = |target, shape| Cell { target, shape };
         let empty = figures.ratio(at(Target::Empty, small), Target::Bare);
-        bar(
-            format!("CPU, empty chain against the bare proxy, {era}"),
-            empty,
-            EMPTY_RATIO_MAX,
-            "×",
-        );
+        bar(format!("CPU, empty chain against the bare proxy, {era}"), empty, EMPTY_RATIO_MAX, "×");
         let four = figures.ratio(at(Target::Four, small), Target::Empty);
-        bar(
-            format!("CPU, four plugins against the empty chain, {era}"),
-            four,
-            FOUR_RATIO_MAX,
-            "×",
-        );
-        bar(
-            format!("CPU for each hook entered, {era}"),
-            figures.slope_per_hook(small),
-            HOOK_US_MAX,
-            "µs",
-        );
+        bar(format!("CPU, four plugins against the empty chain, {era}"), four, FOUR_RATIO_MAX, "×");
+        bar(format!("CPU for each hook entered, {era}"), figures.slope_per_hook(small), HOOK_US_MAX, "µs");
         let added = figures.against(at(Target::Empty, large), Target::Bare, |empty, bare| empty - bare);
         let limit = large.tool.result_bytes() as f64 / LARGE_BYTES_PER_US + LARGE_FIXED_US;
-        bar(
-            format!("CPU added to a 64 KiB result by the empty chain, {era}"),
-            added,
-            limit,
-            "µs",
-        );
+        bar(format!("CPU added to a 64 KiB result by the empty chain, {era}"), added, limit, "µs");
     }
-    bar(
-        "RSS idle, four plugins".to_owned(),
-        figures.idle_mib(Target::Four),
-        IDLE_MIB_MAX,
-        "MiB",
-    );
-    bar(
-        "RSS peak under load, four plugins".to_owned(),
-        figures.peak_mib(Target::Four),
-        LOADED_MIB_MAX,
-        "MiB",
-    );
+    bar("RSS idle, four plugins".to_owned(), figures.idle_mib(Target::Four), IDLE_MIB_MAX, "MiB");
+    bar("RSS peak under load, four plugins".to_owned(), figures.peak_mib(Target::Four), LOADED_MIB_MAX, "MiB");
     let start = median(figures.starts_ms.iter().copied());
-    bar(
-        "start to first answered call, warm cache".to_owned(),
-        start,
-        START_MS_MAX,
-        "ms",
-    );
+    bar("start to first answered call, warm cache".to_owned(), start, START_MS_MAX, "ms");
     bars
 }
 
@@ -162,12 +112,7 @@ mod tests {
 
     #[test]
     fn a_figure_is_held_against_its_limit() {
-        let bar = |figure| Bar {
-            name: "start".to_owned(),
-            figure: Some(figure),
-            limit: 300.0,
-            unit: "ms",
-        };
+        let bar = |figure| Bar { name: "start".to_owned(), figure: Some(figure), limit: 300.0, unit: "ms" };
         assert_eq!(bar(300.0).verdict(), Verdict::Pass);
         assert_eq!(bar(300.1).verdict(), Verdict::Miss);
         assert_eq!(bar(312.0).to_string(), "MISS  start: 312.00 ms (at most 300.00)");

@@ -62,16 +62,21 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 /// The slope of the line that fits best, by least squares.
 fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let count = points.len() as f64;
-    let (x_mean, y_mean) = (
-        points.iter().map(|(x, _)| x).sum::<f64>() / count,
-        points.iter().map(|(_, y)| y).sum::<f64>() / count,
-    );
+    let (x_mean, y_mean) =
+        (points.iter().map(|(x, _)| x).sum::<f64>() / count, points.iter().map(|(_, y)| y).sum::<f64>() / count);
     let over: f64 = points.iter().map(|(x, y)| (x - x_mean) * (y - y_mean)).sum();
     let under: f64 = points.iter().map(|(x, _)| (x - x_mean).powi(2)).sum();
     (under > 0.0).then(|| over / under)
 }
 
 impl Figures {
+    /// Notes a measurement that came to nothing, and says so at once: a run takes minutes.
+    pub fn fail(&mut self, cell: String, round: usize, problem: &anyhow::Error) {
+        let problem = format!("{problem:#}");
+        eprintln!("{cell} failed: {problem}");
+        self.failures.push(Failure { cell, round, problem });
+    }
+
     /// The median of one figure of a cell over the rounds.
     pub fn median(&self, cell: Cell, figure: impl Fn(&Sample) -> f64) -> Option<f64> {
         median(self.samples.get(&cell)?.iter().map(figure))
@@ -86,13 +91,7 @@ impl Figures {
     /// Two targets' CPU time under the same load, combined round by round, then the median: what disturbs a round
     /// disturbs both. Against many principals stands the base with one.
     pub fn against(&self, cell: Cell, base: Target, combine: impl Fn(f64, f64) -> f64) -> Option<f64> {
-        let base = Cell {
-            target: base,
-            shape: Shape {
-                principals: 1,
-                ..cell.shape
-            },
-        };
+        let base = Cell { target: base, shape: Shape { principals: 1, ..cell.shape } };
         let base = self.samples.get(&base)?;
         let pairs = self.samples.get(&cell)?.iter().filter_map(|sample| {
             let other = base.iter().find(|other| other.round == sample.round)?;
@@ -101,27 +100,20 @@ impl Figures {
         median(pairs)
     }
 
-    /// How many times another target's CPU time a cell takes.
+    /// How many times another target's CPU time a cell takes. Called directly there is no proxy: the CPU time is the
+    /// backend's, and set against nothing.
     pub fn ratio(&self, cell: Cell, base: Target) -> Option<f64> {
+        if cell.target == Target::Direct {
+            return None;
+        }
         self.against(cell, base, |one, other| one / other)
     }
 
     /// CPU time for each hook entered: the slope over 0, 1, 5 and 10 filters, in the median round.
     pub fn slope_per_hook(&self, shape: Shape) -> Option<f64> {
-        let filters = [
-            (Target::Empty, 0.0),
-            (Target::Facts(1), 1.0),
-            (Target::Facts(5), 5.0),
-            (Target::Facts(10), 10.0),
-        ];
-        let rounds = self
-            .samples
-            .get(&Cell {
-                target: Target::Empty,
-                shape,
-            })?
-            .iter()
-            .map(|sample| sample.round);
+        let filters =
+            [(Target::Empty, 0.0), (Target::Facts(1), 1.0), (Target::Facts(5), 5.0), (Target::Facts(10), 10.0)];
+        let rounds = self.samples.get(&Cell { target: Target::Empty, shape })?.iter().map(|sample| sample.round);
         let slopes = rounds.filter_map(|round| {
             let points: Option<Vec<_>> = filters
                 .iter()
@@ -138,20 +130,13 @@ impl Figures {
 
     /// The most memory that a target held under any load.
     pub fn peak_mib(&self, target: Target) -> Option<f64> {
-        let samples = self
-            .samples
-            .iter()
-            .filter(|(cell, _)| cell.target == target)
-            .flat_map(|(_, samples)| samples);
+        let samples = self.samples.iter().filter(|(cell, _)| cell.target == target).flat_map(|(_, samples)| samples);
         samples.map(|sample| sample.peak_mib).reduce(f64::max)
     }
 
     /// What a target holds while nobody calls it.
     pub fn idle_mib(&self, target: Target) -> Option<f64> {
-        self.idle
-            .iter()
-            .find(|idle| idle.target == target.to_string())
-            .map(|idle| idle.rss_mib)
+        self.idle.iter().find(|idle| idle.target == target.to_string()).map(|idle| idle.rss_mib)
     }
 }
 
@@ -197,20 +182,12 @@ mod tests {
         let shape = matrix::cells("bare/modern/200B/c16/p1").unwrap()[0].shape;
         let cell = |target| Cell { target, shape };
         // A second round in which everything was twice as slow, as when a neighbour is busy.
-        figures
-            .samples
-            .insert(cell(Target::Bare), vec![sample(0, 10.0, None), sample(1, 20.0, None)]);
-        for (target, filters) in [
-            (Target::Empty, 0.0),
-            (Target::Facts(1), 1.0),
-            (Target::Facts(5), 5.0),
-            (Target::Facts(10), 10.0),
-        ] {
+        figures.samples.insert(cell(Target::Bare), vec![sample(0, 10.0, None), sample(1, 20.0, None)]);
+        for (target, filters) in
+            [(Target::Empty, 0.0), (Target::Facts(1), 1.0), (Target::Facts(5), 5.0), (Target::Facts(10), 10.0)]
+        {
             let hooks = Some(filters * 2.0);
-            let samples = vec![
-                sample(0, 12.0 + 3.0 * filters, hooks),
-                sample(1, 24.0 + 3.0 * filters, hooks),
-            ];
+            let samples = vec![sample(0, 12.0 + 3.0 * filters, hooks), sample(1, 24.0 + 3.0 * filters, hooks)];
             figures.samples.insert(cell(target), samples);
         }
         assert_eq!(figures.ratio(cell(Target::Empty), Target::Bare), Some(1.2));

@@ -1,7 +1,7 @@
 //! Everything that is called in one run, all of it up at once, so that rounds can be interleaved.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -48,17 +48,9 @@ impl Fleet {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("backend");
         let (backend, backend_url) = Process::start_ready(command).await.context("backend")?;
-        let mut fleet = Self {
-            members: BTreeMap::new(),
-            backend,
-            backend_url,
-            scratch,
-        };
+        let mut fleet = Self { members: BTreeMap::new(), backend, backend_url, scratch };
         for target in wanted {
-            let member = fleet
-                .member(*target, sluice)
-                .await
-                .with_context(|| format!("target {target}"))?;
+            let member = fleet.member(*target, sluice).await.with_context(|| format!("target {target}"))?;
             fleet.members.insert(*target, member);
         }
         Ok(fleet)
@@ -83,6 +75,14 @@ impl Fleet {
         match &self.at(target).kind {
             Kind::Direct | Kind::Other(_) => Ok(sluice::Counters::default()),
             Kind::Sluice(running) => running.counters().await,
+        }
+    }
+
+    /// Empties what a target has logged.
+    pub fn empty_files(&self, target: Target) -> Result<()> {
+        match &self.at(target).kind {
+            Kind::Direct | Kind::Other(_) => Ok(()),
+            Kind::Sluice(running) => running.empty_files(),
         }
     }
 
@@ -112,8 +112,8 @@ impl Fleet {
         let backend = Endpoint::parse(&self.backend_url)?;
         if let Some(chain) = target.chain() {
             let sluice = sluice.context("--sluice PATH is missing")?;
-            let dir = self.folder(&target.to_string())?;
-            let running = sluice.start(chain, Behind::Backend(&self.backend_url), &dir).await?;
+            let name = target.to_string();
+            let running = sluice.start(chain, Behind::Backend(&self.backend_url), self.scratch(), &name).await?;
             return Ok(Member {
                 to: running.endpoint()?,
                 bearers: running.bearers.clone(),
@@ -123,40 +123,25 @@ impl Fleet {
         let (to, kind) = match target {
             Target::Nginx => {
                 let process = self.nginx(&backend).await?;
-                (
-                    Endpoint {
-                        path: backend.path,
-                        ..process.0
-                    },
-                    Kind::Other(process.1),
-                )
+                (Endpoint { path: backend.path, ..process.0 }, Kind::Other(process.1))
             }
             Target::Bare => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args([
-                    "proxy",
-                    "--upstream",
-                    &backend.authority,
-                    "--workers",
-                    &proxy::WORKERS.to_string(),
-                ]);
+                command.args(["proxy", "--upstream", &backend.authority, "--workers", &proxy::WORKERS.to_string()]);
                 let (process, url) = Process::start_ready(command).await?;
                 (Endpoint::parse(&url)?, Kind::Other(process))
             }
             _ => (backend, Kind::Direct),
         };
-        Ok(Member {
-            to,
-            bearers: Vec::new(),
-            kind,
-        })
+        Ok(Member { to, bearers: Vec::new(), kind })
     }
 
     /// nginx says nothing when it is ready: it is once it takes a connection.
     async fn nginx(&self, backend: &Endpoint) -> Result<(Endpoint, Process)> {
         let binary = nginx::installed().context("nginx is not installed (Debian: nginx-light)")?;
         let listen = sluice::free_address()?;
-        let dir = self.folder("nginx")?;
+        let dir = self.scratch().join("nginx");
+        std::fs::create_dir(&dir)?;
         let process = Process::start(nginx::command(&binary, &listen, &backend.authority, &dir)?, true)?;
         for _ in 0..500 {
             if tokio::net::TcpStream::connect(&listen).await.is_ok() {
@@ -165,12 +150,6 @@ impl Fleet {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         anyhow::bail!("nginx did not listen within 5 s")
-    }
-
-    fn folder(&self, name: &str) -> Result<PathBuf> {
-        let dir = self.scratch.0.join(name);
-        std::fs::create_dir_all(&dir)?;
-        Ok(dir)
     }
 }
 
@@ -181,7 +160,7 @@ pub fn own_cpu() -> Result<Duration> {
 
 /// A private folder, gone when dropped.
 #[derive(Debug)]
-struct Scratch(PathBuf);
+struct Scratch(std::path::PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self> {

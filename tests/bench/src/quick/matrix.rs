@@ -102,12 +102,7 @@ impl Cell {
     /// Whether a bar is read from it: those are measured for longer. The 16 calls in flight and the one principal
     /// are the issue's; which targets a size is judged on is the bars'.
     pub fn is_judged(&self) -> bool {
-        let Shape {
-            tool,
-            connections,
-            principals,
-            ..
-        } = self.shape;
+        let Shape { tool, connections, principals, .. } = self.shape;
         let targets: &[Target] = match tool {
             Tool::Echo200 => &Target::ALL,
             Tool::Echo64k => &[Target::Bare, Target::Empty],
@@ -135,19 +130,9 @@ fn all() -> Vec<Cell> {
         for tool in Tool::ALL {
             for connections in [1, 16, 64] {
                 for era in Era::ALL {
-                    let shape = Shape {
-                        era,
-                        tool,
-                        connections,
-                        principals,
-                    };
+                    let shape = Shape { era, tool, connections, principals };
                     let fits = |target: &Target| principals == 1 || *target == Target::Four;
-                    cells.extend(
-                        Target::ALL
-                            .into_iter()
-                            .filter(fits)
-                            .map(|target| Cell { shape, target }),
-                    );
+                    cells.extend(Target::ALL.into_iter().filter(fits).map(|target| Cell { shape, target }));
                 }
             }
         }
@@ -165,9 +150,8 @@ pub fn cells(only: &str) -> Result<Vec<Cell>> {
     };
     let mut wanted: [Vec<String>; 5] = Default::default();
     for word in only.split([',', '/']).map(str::trim).filter(|word| !word.is_empty()) {
-        let kind = cells
-            .iter()
-            .find_map(|cell| words_of(cell).iter().position(|known| known.eq_ignore_ascii_case(word)));
+        let kind =
+            cells.iter().find_map(|cell| words_of(cell).iter().position(|known| known.eq_ignore_ascii_case(word)));
         let Some(kind) = kind else {
             bail!("--only {word}: not a word of any label, such as {}", cells[0]);
         };
@@ -191,11 +175,7 @@ mod tests {
     fn the_matrix_is_the_issues() {
         let cells = all();
         assert_eq!(cells.len(), 8 * 12 + 12);
-        assert!(
-            cells
-                .iter()
-                .all(|cell| cell.shape.principals == 1 || cell.target == Target::Four)
-        );
+        assert!(cells.iter().all(|cell| cell.shape.principals == 1 || cell.target == Target::Four));
         assert_eq!(cells[0].to_string(), "direct/legacy/200B/c1/p1");
     }
 

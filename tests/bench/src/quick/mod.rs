@@ -14,14 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::flags::{Flags, Known};
 use crate::replies::Replies;
 use crate::sluice::Sluice;
 use bars::Verdict;
-use figures::{Failure, Figures};
+use figures::Figures;
 use fleet::Fleet;
 use matrix::{Cell, Shape, Target};
 
@@ -30,14 +30,8 @@ pub const FLAGS: Known = &[
     ("sluice", "the sluice binary, built for release"),
     ("guests", "the folder with the facts-only guest"),
     ("rounds", "times that every cell is measured, 5 by default"),
-    (
-        "seconds",
-        "length of one measurement that a bar is read from, 1.5 by default; the others take 0.4 of it",
-    ),
-    (
-        "only",
-        "words of labels, such as bare,empty,c16,200B: measure nothing else, and let bars without a figure pass",
-    ),
+    ("seconds", "length of one measurement that a bar is read from, 1.5 by default; the others take 0.4 of it"),
+    ("only", "words of labels, such as bare,empty,c16,200B: measure nothing else, and let bars without a figure pass"),
     ("seed", "of the order of targets within a round; the clock's by default"),
     ("out", "where the JSON goes, target/bench/quick.json by default"),
 ];
@@ -50,33 +44,31 @@ pub struct Settings {
     others: Duration,
     seed: u64,
     only: String,
+    sluice: Option<PathBuf>,
 }
+
+/// After so many failed measurements a target is left alone: one that hangs would take a minute for each cell.
+const FAILURES_MAX: usize = 3;
 
 /// Runs it all; `false` when a call failed or a bar was missed.
 pub async fn command(flags: &Flags) -> Result<bool> {
     let judged: f64 = flags.or("seconds", 1.5)?;
-    let clock = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)?
-        .as_secs();
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let sluice = match (flags.path("sluice"), flags.path("guests")) {
+        (Some(binary), Some(guests)) => Some(Sluice { binary, guests }),
+        (None, None) => None,
+        _ => bail!("--sluice and --guests go together"),
+    };
     let settings = Settings {
         rounds: flags.or("rounds", 5)?,
         judged: Duration::from_secs_f64(judged),
         others: Duration::from_secs_f64(judged * 0.4),
         seed: flags.or("seed", clock)?,
         only: flags.text("only").unwrap_or_default().to_owned(),
+        sluice: flags.path("sluice"),
     };
-    ensure!(
-        settings.rounds > 0 && judged > 0.0,
-        "--rounds and --seconds are above zero"
-    );
-    let sluice = match (flags.path("sluice"), flags.path("guests")) {
-        (Some(binary), Some(guests)) => Some(Sluice { binary, guests }),
-        (None, None) => None,
-        _ => bail!("--sluice and --guests go together"),
-    };
-    let out = flags
-        .path("out")
-        .unwrap_or_else(|| PathBuf::from("target/bench/quick.json"));
+    ensure!(settings.rounds > 0 && judged > 0.0, "--rounds and --seconds are above zero");
+    let out = flags.path("out").unwrap_or_else(|| PathBuf::from("target/bench/quick.json"));
     // Stopped half-way, the run still has to end what it started.
     let (mut stop, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let figures = tokio::select! {
@@ -99,7 +91,7 @@ pub async fn command(flags: &Flags) -> Result<bool> {
         println!("{} of {} bars not met: {}", failed.len(), bars.len(), failed.join("; "));
     }
     if !figures.failures.is_empty() {
-        println!("{} measurements failed", figures.failures.len());
+        println!("{} measurements failed; a target is left alone after {FAILURES_MAX}", figures.failures.len());
     }
     Ok(failed.is_empty() && figures.failures.is_empty())
 }
@@ -113,20 +105,21 @@ async fn measure(settings: &Settings, sluice: Option<&Sluice>) -> Result<Figures
     let targets: BTreeSet<_> = cells.iter().map(|cell| cell.target).collect();
     let fleet = Fleet::start(&targets, sluice).await?;
     let mut figures = Figures::default();
-    let ours: Vec<_> = targets
-        .iter()
-        .copied()
-        .filter(|target| target.chain().is_some())
-        .collect();
+    let ours: Vec<_> = targets.iter().copied().filter(|target| target.chain().is_some()).collect();
     figures.idle = start::idle(&fleet, &ours).await?;
     if let Some(sluice) = sluice.filter(|_| targets.contains(&Target::Four)) {
-        figures.starts_ms = start::starts_ms(sluice, &fleet.scratch().join("four")).await?;
+        match start::starts_ms(sluice, fleet.scratch()).await {
+            Ok(starts) => figures.starts_ms = starts,
+            Err(problem) => figures.fail("start".to_owned(), 0, &problem),
+        }
     }
     rounds(settings, &fleet, cells, &mut figures).await;
     for target in &targets {
         let process = fleet.process(*target);
-        let (clock, ticks) = (process.cpu()?.as_secs_f64(), process.cpu_in_ticks()?.as_secs_f64());
-        figures.clock_gaps.insert(target.to_string(), ticks / clock - 1.0);
+        // A process that did not live to the end has failed calls to show for it.
+        if let (Ok(clock), Ok(ticks)) = (process.cpu(), process.cpu_in_ticks()) {
+            figures.clock_gaps.insert(target.to_string(), ticks.as_secs_f64() / clock.as_secs_f64() - 1.0);
+        }
     }
     fleet.end().await?;
     Ok(figures)
@@ -138,42 +131,26 @@ async fn rounds(settings: &Settings, fleet: &Fleet, cells: Vec<Cell>, figures: &
     let mut loads: BTreeMap<Shape, Vec<Cell>> = BTreeMap::new();
     for cell in cells {
         // Many principals are measured next to the one they are compared with.
-        loads
-            .entry(Shape {
-                principals: 1,
-                ..cell.shape
-            })
-            .or_default()
-            .push(cell);
+        loads.entry(Shape { principals: 1, ..cell.shape }).or_default().push(cell);
     }
     let replies = Replies::build();
     let mut random = Random(settings.seed);
+    let mut failed: BTreeMap<Target, usize> = BTreeMap::new();
     let started = Instant::now();
     for round in 0..settings.rounds {
-        eprintln!(
-            "round {} of {}, {:.0} s so far",
-            round + 1,
-            settings.rounds,
-            started.elapsed().as_secs_f64()
-        );
+        eprintln!("round {} of {}, {:.0} s so far", round + 1, settings.rounds, started.elapsed().as_secs_f64());
         for cells in loads.values_mut() {
             random.shuffle(cells);
             for cell in cells.iter() {
-                let length = if cell.is_judged() {
-                    settings.judged
-                } else {
-                    settings.others
-                };
-                let sample = sample::sample(fleet, &replies, *cell, round, length).await;
-                match sample.with_context(|| cell.to_string()) {
+                if failed.get(&cell.target).is_some_and(|failures| *failures >= FAILURES_MAX) {
+                    continue;
+                }
+                let length = if cell.is_judged() { settings.judged } else { settings.others };
+                match sample::sample(fleet, &replies, *cell, round, length).await {
                     Ok(sample) => figures.samples.entry(*cell).or_default().push(sample),
                     Err(problem) => {
-                        let problem = format!("{problem:#}");
-                        figures.failures.push(Failure {
-                            cell: cell.to_string(),
-                            round,
-                            problem,
-                        });
+                        *failed.entry(cell.target).or_insert(0) += 1;
+                        figures.fail(cell.to_string(), round, &problem);
                     }
                 }
             }

@@ -1,5 +1,6 @@
 //! The run as a table for a person and as JSON for whatever reads it next.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
@@ -37,18 +38,10 @@ pub fn print_table(figures: &Figures) {
         println!("{}", line(figures, *cell));
     }
     for idle in &figures.idle {
-        println!(
-            "idle {}: RSS {:.1} MiB, {:.0} µs CPU a second",
-            idle.target, idle.rss_mib, idle.cpu_us_per_second
-        );
+        println!("idle {}: RSS {:.1} MiB, {:.0} µs CPU a second", idle.target, idle.rss_mib, idle.cpu_us_per_second);
     }
     for failure in &figures.failures {
-        println!(
-            "FAILED {} in round {}: {}",
-            failure.cell,
-            failure.round + 1,
-            failure.problem
-        );
+        println!("FAILED {} in round {}: {}", failure.cell, failure.round + 1, failure.problem);
     }
 }
 
@@ -56,14 +49,7 @@ fn line(figures: &Figures, cell: Cell) -> String {
     let median = |figure: fn(&Sample) -> f64| figures.median(cell, figure).unwrap_or(f64::NAN);
     let (low, high) = figures.cpu_range(cell).unwrap_or((f64::NAN, f64::NAN));
     let or_dash = |figure: Option<f64>, digits| figure.map_or("–".to_owned(), |figure| format!("{figure:.digits$}"));
-    // Direct, the CPU time is the backend's: no proxy to set against another.
-    let ratio = |base| {
-        if cell.target == Target::Direct {
-            None
-        } else {
-            figures.ratio(cell, base)
-        }
-    };
+    let ratio = |base| figures.ratio(cell, base);
     let misses = figures.samples[&cell]
         .iter()
         .find_map(|sample| sample.misses)
@@ -109,15 +95,13 @@ pub fn write_json(file: &Path, settings: &Settings, figures: &Figures, bars: &[B
             })
         })
         .collect();
-    let bars: Vec<_> = bars
-        .iter()
-        .map(|bar| json!({"bar": bar, "passed": bar.verdict() == Verdict::Pass}))
-        .collect();
+    let bars: Vec<_> = bars.iter().map(|bar| json!({"bar": bar, "passed": bar.verdict() == Verdict::Pass})).collect();
     let report = json!({
         "date": said("date", &["-u", "+%FT%TZ"]),
         "commit": said("git", &["rev-parse", "HEAD"]),
         "uncommitted_changes": said("git", &["status", "--porcelain"]).map(|changes| !changes.is_empty()),
         "machine": machine(),
+        "sluice": settings.sluice.as_deref().and_then(|binary| said(binary, &["--version"])),
         "rounds": settings.rounds,
         "seconds": {"judged": settings.judged.as_secs_f64(), "others": settings.others.as_secs_f64()},
         "seed": settings.seed,
@@ -140,9 +124,7 @@ pub fn write_json(file: &Path, settings: &Settings, figures: &Figures, bars: &[B
 fn machine() -> Value {
     let read = |file| std::fs::read_to_string(file).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
-    let model = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));
     json!({
         "cpu": model,
         "cores": std::thread::available_parallelism().map(usize::from).ok(),
@@ -157,11 +139,7 @@ fn version(nginx: &Path) -> Option<String> {
     String::from_utf8(output.stderr).ok().map(|text| text.trim().to_owned())
 }
 
-fn said(program: &str, args: &[&str]) -> Option<String> {
-    let output = Command::new(program)
-        .args(args)
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
+fn said(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(args).output().ok().filter(|output| output.status.success())?;
     String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned())
 }

@@ -56,6 +56,7 @@ pub async fn sample(fleet: &Fleet, replies: &Replies, cell: Cell, round: usize, 
         connections: shape.connections,
         bearers: member.bearers.iter().take(shape.principals).cloned().collect(),
     };
+    fleet.empty_files(cell.target)?;
     process.forget_peak()?;
     let mut load = Load::open(&plan, replies).await?;
     load.run(Span::For(WARM_UP)).await?;
@@ -68,11 +69,7 @@ pub async fn sample(fleet: &Fleet, replies: &Replies, cell: Cell, round: usize, 
     let counts = fleet.counters(cell.target).await?;
 
     if let Some(problem) = outcome.first_error {
-        bail!(
-            "{} of {} connections failed: {problem}",
-            outcome.errors,
-            shape.connections
-        );
+        bail!("{} of {} connections failed: {problem}", outcome.errors, shape.connections);
     }
     load.close().await?;
     let exchanges = outcome.exchanges as f64;
