@@ -1,0 +1,166 @@
+//! The calls that wait on one shared channel, and which of them a message is for.
+
+use super::call::{Admitted, Call, is_not_carried};
+use super::limits::CallLimits;
+use sluice_chain::upstream::UpstreamError;
+use sluice_wire::{message::Message, method};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// What a shared channel knows of one call.
+#[derive(Debug)]
+struct Waiting {
+    call: Arc<Call>,
+    notifications: mpsc::Sender<Arc<Message>>,
+    /// Spent by the first answer.
+    answer: oneshot::Sender<Result<Message, UpstreamError>>,
+}
+
+/// The calls in flight on one channel.
+#[derive(Debug, Default)]
+pub(crate) struct Inflight {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: HashMap<u64, Waiting>,
+    /// Why no more calls are taken.
+    closed: Option<Arc<str>>,
+}
+
+/// The receiving end of one call. Dropping it takes the call out.
+pub(crate) struct Seat {
+    pub(crate) call: Arc<Call>,
+    pub(crate) notifications: mpsc::Receiver<Arc<Message>>,
+    pub(crate) answer: oneshot::Receiver<Result<Message, UpstreamError>>,
+    inflight: Arc<Inflight>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.inflight.lock().waiting.remove(&self.call.id);
+    }
+}
+
+/// Where a notification goes.
+#[derive(Debug)]
+pub(crate) enum Routed {
+    /// It was put on a call's queue.
+    Queued,
+    /// It belongs to no call.
+    Session(Message),
+    /// It was thrown away.
+    Dropped(&'static str),
+}
+
+/// More than any sane burst; a call whose client reads slower than that loses notifications.
+const QUEUE_MAX: usize = 1024;
+
+impl Inflight {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a call in; the reason when the channel has ended.
+    pub(crate) fn seat(self: &Arc<Self>, call: Call) -> Result<Seat, Arc<str>> {
+        let call = Arc::new(call);
+        let (notify, notifications) = mpsc::channel(QUEUE_MAX);
+        let (reply, answer) = oneshot::channel();
+        let mut state = self.lock();
+        if let Some(reason) = &state.closed {
+            return Err(reason.clone());
+        }
+        state.waiting.insert(call.id, Waiting { call: call.clone(), notifications: notify, answer: reply });
+        drop(state);
+        Ok(Seat { call, notifications, answer, inflight: self.clone() })
+    }
+
+    /// Ends all calls. They find their answer gone and ask [`reason`](Self::reason).
+    pub(crate) fn close(&self, reason: impl Into<Arc<str>>) {
+        let mut state = self.lock();
+        state.closed.get_or_insert_with(|| reason.into());
+        state.waiting.clear();
+    }
+
+    /// Takes no more calls, if none is waiting.
+    pub(crate) fn close_if_idle(&self, reason: &str) -> bool {
+        let mut state = self.lock();
+        let is_idle = state.waiting.is_empty();
+        if is_idle {
+            state.closed.get_or_insert_with(|| reason.into());
+        }
+        is_idle
+    }
+
+    /// Why the channel has ended.
+    pub(crate) fn reason(&self) -> Option<Arc<str>> {
+        self.lock().closed.clone()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    /// Hands an answer to the call that waits for it. The first wins; false when nobody waits.
+    pub(crate) fn answer(&self, message: Message) -> bool {
+        let id = message.id().and_then(|id| id.as_u64());
+        let found = id.and_then(|id| self.lock().waiting.remove(&id));
+        found.is_some_and(|waiting| waiting.answer.send(Ok(message)).is_ok())
+    }
+
+    /// Fails the only call in flight, since what broke can only have been its answer.
+    pub(crate) fn fail_sole(&self, error: UpstreamError) {
+        let mut state = self.lock();
+        if state.waiting.len() == 1 {
+            for (_, waiting) in state.waiting.drain() {
+                let _ = waiting.answer.send(Err(error.clone()));
+            }
+        }
+    }
+
+    /// The only call in flight.
+    fn sole(&self) -> Option<(Arc<Call>, mpsc::Sender<Arc<Message>>)> {
+        let state = self.lock();
+        let mut all = state.waiting.values();
+        let first = all.next()?;
+        all.next().is_none().then(|| (first.call.clone(), first.notifications.clone()))
+    }
+
+    fn find(&self, id: u64) -> Option<(Arc<Call>, mpsc::Sender<Arc<Message>>)> {
+        let state = self.lock();
+        let waiting = state.waiting.get(&id)?;
+        Some((waiting.call.clone(), waiting.notifications.clone()))
+    }
+
+    /// Finds out whose a notification is. Progress names its call; others belong to a call only
+    /// when there is exactly one it could be.
+    pub(crate) fn route(&self, message: Message, limits: &CallLimits) -> Routed {
+        let owner = match message.method() {
+            method::NOTIFY_PROGRESS => match message.param("progressToken").and_then(|token| self.find(token.as_u64()?)) {
+                Some(owner) => owner,
+                None => return Routed::Dropped("progress of no call in flight"),
+            },
+            name if is_not_carried(name) => return Routed::Dropped("a notification of a feature that was not declared"),
+            name => match self.sole() {
+                Some((call, _)) if name == method::NOTIFY_MESSAGE && !call.wants_log(&message) => {
+                    return Routed::Session(message);
+                }
+                Some(owner) => owner,
+                None => return Routed::Session(message),
+            },
+        };
+        let (call, notifications) = owner;
+        match call.admit(message, limits) {
+            Admitted::Deliver(message) => match notifications.try_send(message) {
+                Ok(()) => Routed::Queued,
+                Err(_) => Routed::Dropped("a notification its client was too slow for"),
+            },
+            Admitted::Session(message) => Routed::Session(message),
+            Admitted::Drop(reason) => Routed::Dropped(reason),
+        }
+    }
+}

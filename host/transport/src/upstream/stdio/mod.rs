@@ -1,0 +1,230 @@
+//! Servers that are child processes.
+//!
+//! Each principal has its own child, and each era its own, so nothing of one caller can reach
+//! another through a server's memory. Children start when they are needed and stop when they were
+//! idle for long; one that dies fails the calls in flight on it, which are never repeated.
+//!
+//! In reading order: [`StdioSettings`], [`Process`](process), [`Channel`](channel), [`reader`],
+//! [`open`], [`restart`], [`budget`].
+
+mod budget;
+mod channel;
+mod open;
+mod process;
+mod reader;
+mod restart;
+mod settings;
+mod stderr;
+
+pub use budget::ChildBudget;
+pub use settings::StdioSettings;
+
+pub(crate) use {open::refusal, restart::jitter, stderr::shown};
+
+use super::{Carrier, Counters, Sharing, Watched, eras::Eras};
+use budget::Room;
+use channel::{CallError, Channel};
+use open::Open;
+use restart::Restart;
+use sluice_chain::{
+    exchange::Client,
+    principal::{Principal, PrincipalKey},
+    upstream::{Inbound, Listener, Outbound, ServerFacts, UpstreamError},
+};
+use sluice_wire::{code, revision::Era};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// A stdio server as an upstream.
+pub type StdioUpstream = Watched<Stdio>;
+
+/// A server that is a child process, or several.
+pub struct Stdio {
+    settings: Arc<StdioSettings>,
+    counters: Arc<Counters>,
+    listener: Arc<dyn Listener>,
+    eras: Eras,
+    room: Room,
+    all: Arc<ChildBudget>,
+    /// Whom children are started for when they are shared.
+    shared: Arc<Principal>,
+    places: Mutex<HashMap<(PrincipalKey, Era), Arc<Place>>>,
+}
+
+/// Where one child lives, and its successors.
+#[derive(Default)]
+struct Place {
+    open: Mutex<Option<Arc<Open>>>,
+    /// Held while a child is started.
+    restart: tokio::sync::Mutex<Restart>,
+}
+
+/// A call waits this long for a restart; if the back-off is longer it is told so instead.
+const RESTART_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// How often a call is offered to another child before it gives up: only while none has seen it.
+const OFFERS_MAX: usize = 4;
+
+impl Stdio {
+    /// A server; nothing is started before it is needed.
+    pub fn new(settings: StdioSettings, all: Arc<ChildBudget>, listener: Arc<dyn Listener>) -> Self {
+        Self {
+            eras: Eras::new(settings.era),
+            room: Room::of_one(settings.children_max),
+            settings: Arc::new(settings),
+            counters: Arc::default(),
+            listener,
+            all,
+            shared: Arc::new(Principal::local()),
+            places: Mutex::default(),
+        }
+    }
+
+    /// The same, watched.
+    pub fn upstream(settings: StdioSettings, all: Arc<ChildBudget>, listener: Arc<dyn Listener>) -> StdioUpstream {
+        Watched::new(Self::new(settings, all, listener))
+    }
+
+    /// The child for this principal and era, started if need be.
+    async fn child(&self, asking: Era, principal: &Arc<Principal>) -> Result<Arc<Open>, UpstreamError> {
+        let principal = if self.settings.sharing == Sharing::Shared { &self.shared } else { principal };
+        let place = self.place(asking, principal);
+        if let Some(open) = place.living() {
+            return Ok(open);
+        }
+        let mut restart = place.restart.lock().await;
+        if let Some(open) = place.living() {
+            return Ok(open);
+        }
+        if let Some(was_useful) = place.take().and_then(|open| open.channel.death()) {
+            restart.died(was_useful);
+        }
+        let delay = restart.delay();
+        if delay > RESTART_WAIT_MAX {
+            return Err(UpstreamError::Resting { retry_after: delay });
+        }
+        tokio::time::sleep(delay).await;
+        match self.open(asking, principal).await {
+            Ok(open) => {
+                let open = Arc::new(open);
+                place.put(open.clone());
+                Ok(open)
+            }
+            Err(error) => {
+                if matches!(error, UpstreamError::Unreachable { .. } | UpstreamError::BadReply { .. }) {
+                    self.counters.count(|c| &c.connect_failures);
+                    restart.died(false);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts a child within the bounds.
+    async fn start(&self, principal: &Arc<Principal>) -> Result<Arc<Channel>, UpstreamError> {
+        let permits = budget::take(&self.room, &self.all, self.settings.child_wait).await?;
+        let channel = Channel::start(&self.settings, &self.counters, principal, &self.listener, permits)?;
+        budget::enter(&self.room, &self.all, &channel);
+        Ok(channel)
+    }
+
+    fn place(&self, asking: Era, principal: &Principal) -> Arc<Place> {
+        let mut places = self.lock();
+        if places.len() >= PLACES_SWEEP {
+            // A place that nobody holds and whose child is gone remembers nothing worth keeping.
+            places.retain(|_, place| Arc::strong_count(place) > 1 || place.living().is_some());
+        }
+        places.entry((principal.key.clone(), asking)).or_default().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(PrincipalKey, Era), Arc<Place>>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn converse(&self, outbound: &Outbound) -> Result<Inbound, UpstreamError> {
+        let asking = outbound.spoken.era();
+        for _ in 0..OFFERS_MAX {
+            let open = tokio::select! {
+                biased;
+                () = outbound.cancel.cancelled() => return Err(UpstreamError::Cancelled),
+                open = self.child(asking, &outbound.principal) => open?,
+            };
+            match open.channel.call(outbound).await {
+                Ok(inbound) if is_contradiction(&inbound) => self.contradicted(asking, &open),
+                Ok(inbound) => return Ok(inbound),
+                Err(CallError::Ended(error)) => return Err(error),
+                Err(CallError::NotSent) => {}
+            }
+        }
+        Err(UpstreamError::ClosedEarly { reason: "every child ended before it could be asked".to_owned() })
+    }
+
+    /// The server no longer speaks what it was remembered for: the child goes, and the next one
+    /// is probed. The call was refused for its version, so it did not run.
+    fn contradicted(&self, asking: Era, open: &Open) {
+        if let Some(spoken) = self.eras.known(asking) {
+            self.eras.contradicted(asking, &spoken);
+        }
+        open.channel.stop_if_idle("the server changed its protocol version");
+    }
+}
+
+/// From here on places are looked through before another is made.
+const PLACES_SWEEP: usize = 256;
+
+fn is_contradiction(inbound: &Inbound) -> bool {
+    inbound.response.spoken.era() == Era::Modern && inbound.response.message.error_code() == Some(code::UNSUPPORTED_VERSION)
+}
+
+impl Place {
+    fn living(&self) -> Option<Arc<Open>> {
+        self.lock().as_ref().filter(|open| open.channel.is_open()).cloned()
+    }
+
+    fn take(&self) -> Option<Arc<Open>> {
+        self.lock().take()
+    }
+
+    fn put(&self, open: Arc<Open>) {
+        *self.lock() = Some(open);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Open>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Carrier for Stdio {
+    const TRANSPORT: &'static str = "stdio";
+
+    fn name(&self) -> &Arc<str> {
+        &self.settings.name
+    }
+
+    fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    async fn facts(&self, era: Era, _: &Arc<Client>, principal: &Arc<Principal>) -> Result<Arc<ServerFacts>, UpstreamError> {
+        Ok(self.child(era, principal).await?.facts.clone())
+    }
+
+    async fn send(&self, outbound: Outbound) -> Result<Inbound, UpstreamError> {
+        self.converse(&outbound).await
+    }
+
+    /// Children belong to principals, not to sessions.
+    async fn forget_session(&self, _: &str) {}
+
+    async fn close(&self) {
+        let places: Vec<_> = self.lock().drain().map(|(_, place)| place).collect();
+        let open: Vec<_> = places.iter().filter_map(|place| place.take()).collect();
+        for open in &open {
+            open.channel.stop("the host shuts down");
+        }
+        futures_util::future::join_all(open.iter().map(|open| open.channel.gone())).await;
+    }
+}

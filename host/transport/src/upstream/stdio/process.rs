@@ -1,0 +1,89 @@
+//! A child and everything it starts: one process group, ended as a whole.
+
+use super::settings::StdioSettings;
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::{io, process::Stdio, time::Duration};
+use tokio::{
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+    time::timeout,
+};
+
+/// What a child gets of our environment: the allowlist of the official SDKs.
+const INHERITED: [&str; 6] = ["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"];
+
+/// A running child. Dropping it kills its whole group.
+pub(super) struct Process {
+    child: Child,
+    group: Option<Pid>,
+}
+
+/// The child's three streams.
+pub(super) struct Pipes {
+    pub(super) stdin: ChildStdin,
+    pub(super) stdout: ChildStdout,
+    pub(super) stderr: ChildStderr,
+}
+
+impl Process {
+    /// Starts the program: argv only, a clean environment, its own process group.
+    pub(super) fn start(settings: &StdioSettings) -> io::Result<(Self, Pipes)> {
+        let mut command = Command::new(&settings.command);
+        command.args(&settings.args).env_clear();
+        command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.envs(settings.env.iter().map(|(name, value)| (name, value)));
+        if let Some(directory) = &settings.directory {
+            command.current_dir(directory);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let pipes = Pipes { stdin: taken(child.stdin.take())?, stdout: taken(child.stdout.take())?, stderr: taken(child.stderr.take())? };
+        Ok((Self { child, group }, pipes))
+    }
+
+    /// Waits until the child itself has ended and is reaped; how it ended. Cancel safe.
+    pub(super) async fn ended(&mut self) -> String {
+        match self.child.wait().await {
+            Ok(status) => status.to_string(),
+            Err(error) => format!("unknown exit status: {error}"),
+        }
+    }
+
+    /// Ends a child whose stdin was closed: time to leave, SIGTERM, time to leave, SIGKILL.
+    pub(super) async fn stop(&mut self, grace: Duration) -> String {
+        if let Ok(status) = timeout(grace, self.ended()).await {
+            return status;
+        }
+        self.signal(Signal::TERM);
+        if let Ok(status) = timeout(grace, self.ended()).await {
+            return status;
+        }
+        self.signal(Signal::KILL);
+        self.ended().await
+    }
+
+    /// Kills what is left of the group after the child itself has ended. Afterwards the group's
+    /// number belongs to whoever gets it next, so this happens once, right after the end.
+    pub(super) fn kill_rest(&mut self) {
+        self.signal(Signal::KILL);
+        self.group = None;
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // Nobody left to tell is what we want.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+fn taken<T>(pipe: Option<T>) -> io::Result<T> {
+    pipe.ok_or_else(|| io::Error::other("a pipe to the child is missing"))
+}

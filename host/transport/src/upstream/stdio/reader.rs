@@ -1,0 +1,124 @@
+//! What a child says on stdout, message by message.
+
+use super::{channel::Channel, stderr::shown};
+use crate::upstream::inflight::Routed;
+use bytes::Bytes;
+use sluice_chain::{exchange::Delivery, upstream::{Unsolicited, UpstreamError}};
+use sluice_wire::{
+    code,
+    json::{Document, Kind as JsonKind},
+    line::{LineDecoder, frame},
+    message::{self, Kind, Message},
+    method,
+    revision::{Era, Revision},
+};
+use std::sync::Arc;
+use tokio::{io::AsyncReadExt, process::ChildStdout};
+
+const CHUNK: usize = 64 * 1024;
+
+/// Reads to the end of the stream.
+pub(super) async fn read(mut stdout: ChildStdout, channel: Arc<Channel>) {
+    let mut decoder = LineDecoder::new(channel.limits().response.bytes_max);
+    let mut buffer = vec![0; CHUNK];
+    while let Ok(read @ 1..) = stdout.read(&mut buffer).await {
+        decoder.push(&buffer[..read]);
+        while let Some(line) = decoder.next() {
+            match line {
+                Ok(line) => hear_line(&channel, line),
+                Err(too_long) => too_large(&channel, too_long.limit),
+            }
+        }
+    }
+    if let Some(line) = decoder.finish() {
+        hear_line(&channel, line);
+    }
+}
+
+fn hear_line(channel: &Channel, line: Bytes) {
+    let document = match Document::parse(line.clone(), &channel.limits().response, channel.limits().index) {
+        Ok(document) => document,
+        Err(error) => return junk(channel, &line, &error),
+    };
+    if document.root().kind() != JsonKind::Array {
+        return hear(channel, document);
+    }
+    // 2025-03-26 allows several messages on one line.
+    for item in document.deepen().root().items() {
+        match Document::parse(item.to_bytes(), &channel.limits().response, channel.limits().index) {
+            Ok(document) => hear(channel, document),
+            Err(error) => junk(channel, item.raw_bytes(), &error),
+        }
+    }
+}
+
+fn hear(channel: &Channel, document: Document) {
+    let bytes = document.bytes().clone();
+    let message = match Message::decode(document) {
+        Ok(message) => message,
+        Err(error) => return junk(channel, &bytes, &error),
+    };
+    match message.kind() {
+        Kind::Response | Kind::Error => {
+            if !channel.inflight.answer(message) {
+                drop_it(channel, "an answer nobody waits for");
+            }
+        }
+        Kind::Request => refuse(channel, &message),
+        Kind::Notification => match channel.inflight.route(message, channel.limits()) {
+            Routed::Queued => {}
+            Routed::Session(message) => pass_on(channel, message),
+            Routed::Dropped(reason) => drop_it(channel, reason),
+        },
+    }
+}
+
+/// Hands the chain what no call owns. A modern server has nothing to say outside calls.
+fn pass_on(channel: &Channel, message: Message) {
+    let spoken = channel.spoken.get().copied().unwrap_or(Revision::LEGACY[0]);
+    if spoken.era() == Era::Modern {
+        return drop_it(channel, "a notification no call asked for");
+    }
+    channel.listener.unsolicited(Unsolicited {
+        upstream: channel.settings.name.clone(),
+        principal: channel.principal.clone(),
+        session: None,
+        delivery: Delivery { message: Arc::new(message), spoken },
+    });
+}
+
+/// Answers what a legacy server asks. Its questions to the client come with a later version and
+/// were not declared.
+fn refuse(channel: &Channel, message: &Message) {
+    let is_modern = channel.spoken.get().is_some_and(|spoken| spoken.era() == Era::Modern);
+    let Some(id) = message.id().filter(|_| !is_modern) else {
+        return drop_it(channel, "a request from a modern server");
+    };
+    if message.method() == method::PING {
+        return channel.say(frame(&message::result(id, b"{}")));
+    }
+    channel.counters.count(|c| &c.refused_requests);
+    tracing::debug!(upstream = %channel.settings.name, method = %shown(message.method().as_bytes()), "refused a request from the server");
+    channel.say(frame(&message::error(Some(id), code::METHOD_NOT_FOUND, "the client has not declared this", None)));
+}
+
+fn junk(channel: &Channel, line: &[u8], error: &dyn std::fmt::Display) {
+    let before = channel.counters.read().junk;
+    channel.counters.count(|c| &c.junk);
+    // Each power of two, so that a child which prints its life story does not fill the log.
+    if (before + 1).is_power_of_two() {
+        tracing::warn!(upstream = %channel.settings.name, %error, line = %shown(line), skipped = before + 1, "stdout holds something that is no message");
+    }
+}
+
+fn drop_it(channel: &Channel, reason: &'static str) {
+    channel.counters.count(|c| &c.dropped);
+    tracing::debug!(upstream = %channel.settings.name, reason, "dropped a message from the server");
+}
+
+/// Nobody can tell whose answer it was; with one call in flight it can only be that one's.
+fn too_large(channel: &Channel, limit: usize) {
+    channel.counters.count(|c| &c.junk);
+    tracing::warn!(upstream = %channel.settings.name, limit, "skipped a line over the response cap");
+    channel.inflight.fail_sole(UpstreamError::TooLarge { limit_bytes: limit });
+}

@@ -1,0 +1,157 @@
+//! A transport made into an upstream: health, breaker, counters.
+
+use super::{breaker::Breaker, counters::Counters};
+use futures_util::future::BoxFuture;
+use sluice_chain::{
+    exchange::Client,
+    principal::Principal,
+    upstream::{Health, Inbound, Outbound, ServerFacts, Upstream, UpstreamError},
+};
+use sluice_wire::revision::Era;
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering::Relaxed},
+    },
+};
+
+/// One way of reaching a server.
+pub trait Carrier: Send + Sync + 'static {
+    /// `stdio`, `http`, `builtin`.
+    const TRANSPORT: &'static str;
+    /// The operator's name for the server.
+    fn name(&self) -> &Arc<str>;
+    /// Where it counts.
+    fn counters(&self) -> &Arc<Counters>;
+    /// As [`Upstream::facts`].
+    fn facts(
+        &self,
+        era: Era,
+        client: &Arc<Client>,
+        principal: &Arc<Principal>,
+    ) -> impl Future<Output = Result<Arc<ServerFacts>, UpstreamError>> + Send;
+    /// As [`Upstream::send`].
+    fn send(&self, outbound: Outbound) -> impl Future<Output = Result<Inbound, UpstreamError>> + Send;
+    /// As [`Upstream::forget_session`].
+    fn forget_session(&self, session: &str) -> impl Future<Output = ()> + Send;
+    /// As [`Upstream::close`].
+    fn close(&self) -> impl Future<Output = ()> + Send;
+}
+
+const UNKNOWN: u8 = 0;
+const UP: u8 = 1;
+const DOWN: u8 = 2;
+
+/// A carrier with its health, breaker and counters.
+pub struct Watched<C> {
+    carrier: C,
+    breaker: Breaker,
+    state: AtomicU8,
+    /// Why it is down.
+    reason: Mutex<String>,
+}
+
+impl<C: Carrier> Watched<C> {
+    /// Watches a carrier.
+    pub fn new(carrier: C) -> Self {
+        Self { carrier, breaker: Breaker::default(), state: AtomicU8::new(UNKNOWN), reason: Mutex::default() }
+    }
+
+    /// What it has seen.
+    pub fn counters(&self) -> &Arc<Counters> {
+        self.carrier.counters()
+    }
+
+    fn admit(&self) -> Result<(), UpstreamError> {
+        self.breaker.admit().map_err(|retry_after| UpstreamError::Resting { retry_after })
+    }
+
+    /// Learns from how something ended.
+    fn learn<T>(&self, outcome: &Result<T, UpstreamError>) {
+        match outcome {
+            Ok(_) => self.mark_up(),
+            Err(error @ UpstreamError::Unreachable { .. }) => {
+                self.breaker.unreachable();
+                self.mark_down(error);
+            }
+            // It answered, or was found at least: connecting is not what is wrong with it.
+            Err(error @ (UpstreamError::ClosedEarly { .. } | UpstreamError::Deadline { .. } | UpstreamError::Unauthorized { .. })) => {
+                self.breaker.reached();
+                self.mark_down(error);
+            }
+            Err(UpstreamError::BadReply { .. } | UpstreamError::TooLarge { .. } | UpstreamError::CannotCross { .. }) => {
+                self.breaker.reached();
+            }
+            Err(UpstreamError::Resting { .. } | UpstreamError::Busy { .. } | UpstreamError::Cancelled) => {}
+        }
+    }
+
+    fn mark_up(&self) {
+        self.breaker.reached();
+        if self.state.load(Relaxed) != UP && self.state.swap(UP, Relaxed) == DOWN {
+            tracing::info!(upstream = %self.carrier.name(), "upstream is back");
+        }
+    }
+
+    fn mark_down(&self, error: &UpstreamError) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+        if self.state.swap(DOWN, Relaxed) != DOWN {
+            tracing::warn!(upstream = %self.carrier.name(), %error, "upstream is down");
+        }
+    }
+}
+
+impl<C: Carrier> Upstream for Watched<C> {
+    fn name(&self) -> &Arc<str> {
+        self.carrier.name()
+    }
+
+    fn transport(&self) -> &'static str {
+        C::TRANSPORT
+    }
+
+    fn health(&self) -> Health {
+        match self.state.load(Relaxed) {
+            UP => Health::Up,
+            DOWN => Health::Down(self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+            _ => Health::Unknown,
+        }
+    }
+
+    fn facts<'a>(
+        &'a self,
+        era: Era,
+        client: &'a Arc<Client>,
+        principal: &'a Arc<Principal>,
+    ) -> BoxFuture<'a, Result<Arc<ServerFacts>, UpstreamError>> {
+        Box::pin(async move {
+            self.admit()?;
+            let outcome = self.carrier.facts(era, client, principal).await;
+            self.learn(&outcome);
+            outcome
+        })
+    }
+
+    fn send<'a>(&'a self, outbound: Outbound) -> BoxFuture<'a, Result<Inbound, UpstreamError>> {
+        Box::pin(async move {
+            self.admit()?;
+            let counters = self.carrier.counters();
+            counters.count(|c| &c.requests);
+            let outcome = self.carrier.send(outbound).await;
+            if outcome.is_err() {
+                counters.count(|c| &c.failures);
+            }
+            self.learn(&outcome);
+            outcome
+        })
+    }
+
+    fn forget_session<'a>(&'a self, session: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(self.carrier.forget_session(session))
+    }
+
+    fn close<'a>(&'a self) -> BoxFuture<'a, ()> {
+        Box::pin(self.carrier.close())
+    }
+}
