@@ -1,1 +1,42 @@
-fn main() {}
+//! The project's own commands. `cargo xtask` lists them.
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod conformance;
+mod run;
+mod setup;
+mod step;
+mod test;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask run                 build everything and start Sluice with two demo upstreams and the four plugins
+cargo xtask test [--fast]       install what the tests need and run all of them (--fast: only those in Rust)
+cargo xtask plugins             build the standard plugins and the test guests to components
+cargo xtask conformance         the official suite, direct and through Sluice, side by side
+cargo xtask bench --quick       speed and memory against the bars; more flags go to the bench itself";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rest = arguments.get(1..).unwrap_or_default();
+    let result = match arguments.first().map(String::as_str) {
+        Some("run") => run::run(),
+        Some("test") => test::run(rest),
+        Some("plugins") => setup::components().map(|folder| println!("components are in {}", folder.display())),
+        Some("conformance") => conformance::run(rest),
+        Some("bench") => bench::run(rest),
+        _ => {
+            eprintln!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What the binary carries: the standard plugins as components, and the names of the demo servers.
+
+/// Names for `builtin:<name>` in a chain.
+pub const PLUGIN_NAMES: &[&str] = &["auth-api-key", "namespace", "rate-limit", "redact"];
+
+/// Names for `{"url": "builtin:<name>"}`.
+pub const SERVERS: &[&str] = sluice_transport::upstream::BUILTIN_NAMES;
+
+/// The component behind a name.
+pub fn plugin(name: &str) -> Option<&'static [u8]> {
+    Some(match name {
+        "auth-api-key" => include_bytes!(concat!(env!("OUT_DIR"), "/auth-api-key.wasm")),
+        "namespace" => include_bytes!(concat!(env!("OUT_DIR"), "/namespace.wasm")),
+        "rate-limit" => include_bytes!(concat!(env!("OUT_DIR"), "/rate-limit.wasm")),
+        "redact" => include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm")),
+        _ => return None,
+    })
+}

@@ -1,0 +1,66 @@
+//! What an operator cannot do without: one log line an exchange, the audit log, the metrics.
+
+mod line;
+mod metrics;
+mod sink;
+
+pub use metrics::{Gauges, Metrics};
+pub use sink::Sink;
+
+use crate::config::LogFormat;
+use sluice_chain::{
+    filter::{Hook, Identity},
+    record::{Ended, Observer, Outcome},
+};
+use std::time::{Duration, SystemTime};
+
+/// Writes every ended exchange down, three times: for people, for auditors, for graphs.
+pub struct Recorder {
+    log: Option<Sink>,
+    format: LogFormat,
+    quiet: bool,
+    audit: Option<Sink>,
+    /// Counters and histograms.
+    pub metrics: Metrics,
+}
+
+impl Recorder {
+    /// `log`: where exchange lines go, if anywhere; `quiet`: only those that failed; `audit`: the audit file.
+    pub fn new(log: Option<Sink>, format: LogFormat, quiet: bool, audit: Option<Sink>) -> Self {
+        Self { log, format, quiet, audit, metrics: Metrics::default() }
+    }
+
+    /// Everything written so far is with the kernel when this returns.
+    pub fn flush(&self) {
+        self.log.iter().chain(&self.audit).for_each(Sink::flush);
+    }
+}
+
+impl Observer for Recorder {
+    fn ended(&self, ended: &Ended) {
+        self.metrics.ended(ended);
+        let now = SystemTime::now();
+        if let Some(log) = self.log.as_ref().filter(|_| !self.quiet || ended.outcome == Outcome::Failed) {
+            match self.format {
+                LogFormat::Json => log.line(|out| line::json(out, ended, now)),
+                LogFormat::Text => log.line(|out| line::text(out, ended, now)),
+            }
+        }
+        if let Some(audit) = &self.audit {
+            audit.line(|out| line::audit(out, ended, now));
+        }
+    }
+
+    fn faulted(&self, filter: &Identity, hook: Hook, kind: &'static str, detail: &str) {
+        self.metrics.faulted(filter, kind);
+        tracing::warn!(plugin = %filter.name, version = %filter.version, hook = hook.as_str(), kind, detail, "plugin fault");
+    }
+
+    fn turned_away(&self, reason: &'static str) {
+        self.metrics.turned_away(reason);
+    }
+
+    fn entered(&self, filter: &Identity, hook: Hook, took: Duration) {
+        self.metrics.entered(filter, hook, took);
+    }
+}

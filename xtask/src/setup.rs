@@ -1,0 +1,75 @@
+//! What a fresh machine with rustup lacks.
+
+use crate::step::{cargo, root, step, target};
+use anyhow::{Context as _, Result, bail};
+use std::{path::PathBuf, process::Command};
+
+/// The target that components are built for.
+pub fn wasm_target() -> Result<()> {
+    let listed = Command::new("rustup").args(["target", "list", "--installed"]).output();
+    let installed = listed.context("rustup is needed: https://rustup.rs")?.stdout;
+    if String::from_utf8_lossy(&installed).lines().any(|l| l == "wasm32-wasip2") {
+        return Ok(());
+    }
+    step("adding the target wasm32-wasip2", Command::new("rustup").args(["target", "add", "wasm32-wasip2"]))
+}
+
+/// The standard plugins and every test guest as components; the folder they are in.
+pub fn components() -> Result<PathBuf> {
+    wasm_target()?;
+    let out = target().join("components");
+    let mut command = cargo();
+    command.args(["build", "--locked", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"]).arg(&out);
+    for folder in ["plugins", "tests/guests"] {
+        for package in packages(folder)? {
+            command.args(["-p", &package]);
+        }
+    }
+    for outer in ["RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"] {
+        command.env_remove(outer);
+    }
+    step("building plugins and guests to components", &mut command)?;
+    Ok(out.join("wasm32-wasip2/plugin"))
+}
+
+fn packages(folder: &str) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(root().join(folder))? {
+        let manifest = entry?.path().join("Cargo.toml");
+        let Ok(text) = std::fs::read_to_string(&manifest) else { continue };
+        let name = text.lines().find_map(|l| l.strip_prefix("name = \"")?.strip_suffix('"'));
+        names.push(name.with_context(|| format!("{}: no package name", manifest.display()))?.to_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The host binary in the one profile that runs and tests share.
+pub fn host() -> Result<PathBuf> {
+    wasm_target()?;
+    step("building the host", cargo().args(["build", "--locked", "-p", "sluice"]))?;
+    Ok(target().join("debug/sluice"))
+}
+
+/// Programs the tests need, by the Debian package that brings them.
+pub fn programs(needed: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<&str> = needed.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let can_install = is_there("apt-get") && Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout == b"0\n");
+    if !can_install {
+        bail!("please install {} (Debian: sudo apt-get install {})", missing.join(", "), missing.join(" "));
+    }
+    step("refreshing the package list", Command::new("apt-get").args(["update", "-q"]))?;
+    step("installing what the tests need", Command::new("apt-get").args(["install", "-yq", "--no-install-recommends"]).args(&missing))
+}
+
+fn is_there(program: &str) -> bool {
+    if program == "python3-venv" {
+        return Command::new("python3").args(["-c", "import venv, ensurepip"]).output().is_ok_and(|o| o.status.success());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let extra = [PathBuf::from("/usr/sbin")];
+    std::env::split_paths(&path).chain(extra).any(|folder| folder.join(program).is_file())
+}
