@@ -1,0 +1,108 @@
+//! The plugin as the host would use it.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use sluice_plugin_auth_api_key::AuthApiKey;
+use sluice_plugin_auth_api_key::policy::{BAD_KEY, NO_KEY};
+use sluice_sdk::prelude::*;
+use sluice_sdk::testing::{self, FakeExchange};
+
+const ALICE: &str = "slk_4f1c9a7e5b2d8036aa11bb22cc33dd44";
+const BOB: &str = "slk_00112233445566778899aabbccddeeff";
+
+fn hash(key: &str) -> String {
+    let hex: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+fn two_keys() -> Value {
+    json!([
+        {"id": "alice-laptop", "hash": hash(ALICE), "subject": "alice", "tenant": "acme", "roles": ["admin", "dev"], "scopes": ["read", "write"]},
+        {"id": "bob", "hash": hash(BOB).to_uppercase().replace("SHA256", "sha256"), "expires": "2026-01-01T00:00:00Z"}
+    ])
+}
+
+#[track_caller]
+fn ask(config: Value, scheme: &str, value: &str) -> Outcome {
+    let plugin: AuthApiKey = testing::plugin(&config.to_string()).unwrap();
+    let credential = Credential { scheme: scheme.to_string(), value: value.to_string() };
+    plugin.authenticate(&credential, &FakeExchange::default())
+}
+
+#[track_caller]
+fn check_challenge(outcome: Outcome, code: i32, challenge: &str) {
+    let Outcome::Challenge(no) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((no.code, no.http_status), (code, Some(401)));
+    assert_eq!(no.http_headers, [("www-authenticate".to_string(), challenge.to_string())]);
+    assert!(!no.message.contains("slk_"), "it repeats the key");
+}
+
+#[test]
+fn a_key_is_its_owner() {
+    let Outcome::Identified(who) = ask(json!({"keys": two_keys()}), "bearer", ALICE) else { panic!("not known") };
+    assert_eq!((who.subject.as_str(), who.tenant.as_deref(), who.ttl_ms), ("alice", Some("acme"), 60_000));
+    assert_eq!(who.scopes, ["read", "write"]);
+    let claims: Vec<_> = who.claims.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(claims, [("key", "alice-laptop"), ("role", "admin"), ("role", "dev")]);
+}
+
+#[test]
+fn no_key_and_a_wrong_key_are_told_apart() {
+    let config = json!({"keys": two_keys()});
+    check_challenge(ask(config.clone(), "none", ""), NO_KEY, r#"Bearer realm="sluice""#);
+    for wrong in ["", "slk_", &ALICE[1..], &format!("{ALICE} "), &ALICE.to_uppercase(), &hash(ALICE)] {
+        let challenge = r#"Bearer realm="sluice", error="invalid_token""#;
+        check_challenge(ask(config.clone(), "bearer", wrong), BAD_KEY, challenge);
+    }
+}
+
+#[test]
+fn the_challenge_says_where_to_go() {
+    let config = json!({"keys": two_keys(), "realm": "a\"b\r\nc", "resource_metadata": "https://x/.well-known/oauth-protected-resource"});
+    let challenge = r#"Bearer realm="a\"bc", resource_metadata="https://x/.well-known/oauth-protected-resource""#;
+    check_challenge(ask(config, "none", ""), NO_KEY, challenge);
+}
+
+#[test]
+fn a_header_of_its_own_is_another_scheme() {
+    let config = json!({"keys": two_keys(), "header": "x-api-key"});
+    assert!(matches!(ask(config.clone(), "header:x-api-key", ALICE), Outcome::Identified(_)));
+    assert_eq!(ask(config.clone(), "bearer", ALICE), Outcome::Abstain);
+    check_challenge(ask(config, "none", ""), NO_KEY, r#"ApiKey realm="sluice""#);
+}
+
+#[test]
+fn what_is_not_ours_is_left_to_the_next() {
+    let config = json!({"keys": two_keys(), "prefix": "slk_"});
+    assert_eq!(ask(config.clone(), "basic", "YWxpY2U6eA=="), Outcome::Abstain);
+    assert_eq!(ask(config.clone(), "bearer", "eyJhbGciOiJub25lIn0.e30."), Outcome::Abstain);
+    assert!(matches!(ask(config, "bearer", "slk_unknown"), Outcome::Challenge(_)));
+}
+
+#[test]
+fn a_key_lives_until_it_expires() {
+    let ends_ms = 1_767_225_600_000;
+    let config = json!({"keys": two_keys()});
+    for (now_ms, ttl) in [(ends_ms - 3_600_000, Some(60_000)), (ends_ms - 5_000, Some(5_000)), (ends_ms, None), (ends_ms + 1, None)] {
+        testing::set_clock_ms(now_ms);
+        match (ask(config.clone(), "bearer", BOB), ttl) {
+            (Outcome::Identified(who), Some(ttl)) => assert_eq!((who.subject.as_str(), who.ttl_ms), ("bob", ttl)),
+            (Outcome::Challenge(no), None) => assert_eq!(no.message, "this API key has expired"),
+            (outcome, _) => panic!("{outcome:?} at {now_ms}"),
+        }
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    for (keys, says) in [
+        (json!([{"id": "a", "hash": hash("1")}, {"id": "a", "hash": hash("2")}]), "two keys have the id a"),
+        (json!([{"id": "a", "hash": hash("1")}, {"id": "b", "hash": hash("1")}]), "the key b is also another's"),
+        (json!([{"id": "a", "hash": "md5:00"}]), "the hash of key a is not sha256"),
+        (json!([{"id": "a", "hash": format!("sha256:{}", "é".repeat(32))}]), "the hash of key a is not sha256"),
+        (json!([{"id": "a", "hash": hash("1"), "expires": "soon"}]), "which is no RFC 3339 date"),
+    ] {
+        let error = testing::plugin::<AuthApiKey>(&json!({"keys": keys}).to_string()).err().unwrap();
+        assert!(error.contains(says), "{error}");
+    }
+}

@@ -1,0 +1,125 @@
+//! Keys of buckets. Two different lists of parts never make the same key: each part says how long it is.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use sha2::{Digest, Sha256};
+use sluice_sdk::prelude::{Facts, Head};
+
+/// Longer keys become digests: names and URIs are the caller's, a store's patience is not.
+const KEY_BYTES_MAX: usize = 200;
+
+/// One part of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    Principal,
+    Tenant,
+    Tool,
+    Upstream,
+    Method,
+    Label(String),
+}
+
+impl Part {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "principal" => Part::Principal,
+            "tenant" => Part::Tenant,
+            "tool" => Part::Tool,
+            "upstream" => Part::Upstream,
+            "method" => Part::Method,
+            _ => match text.strip_prefix("label:") {
+                Some(attr) if !attr.is_empty() => Part::Label(attr.to_string()),
+                _ => return Err(format!("a key cannot be made of {text}")),
+            },
+        })
+    }
+}
+
+/// The key of this limit's bucket for this call.
+pub(crate) fn key(limit: &str, parts: &[Part], head: &Head, x: &impl Facts) -> String {
+    let mut key = String::with_capacity(64);
+    push(&mut key, Some(limit));
+    for part in parts {
+        match part {
+            Part::Principal => {
+                // A subject is someone only within a tenant.
+                push(&mut key, x.attr("principal.tenant").as_deref());
+                push(&mut key, x.attr("principal.subject").as_deref());
+            }
+            Part::Tenant => push(&mut key, x.attr("principal.tenant").as_deref()),
+            Part::Tool => push(&mut key, head.name.as_deref()),
+            Part::Upstream => push(&mut key, head.upstream.as_deref()),
+            Part::Method => push(&mut key, Some(&head.method)),
+            Part::Label(attr) => push(&mut key, x.attr(attr).as_deref()),
+        }
+    }
+    if key.len() <= KEY_BYTES_MAX {
+        return key;
+    }
+    // No short key begins like this: they begin with a length.
+    let mut digest = String::from("sha256:");
+    for byte in Sha256::digest(key.as_bytes()) {
+        for nibble in [byte >> 4, byte & 15] {
+            digest.push(char::from_digit(nibble.into(), 16).unwrap_or('0'));
+        }
+    }
+    digest
+}
+
+/// What is not known is another thing than what is empty.
+fn push(key: &mut String, part: Option<&str>) {
+    match part {
+        None => key.push('-'),
+        Some(text) => {
+            push_number(key, text.len());
+            key.push(':');
+            key.push_str(text);
+        }
+    }
+}
+
+fn push_number(key: &mut String, number: usize) {
+    if number >= 10 {
+        push_number(key, number / 10);
+    }
+    key.push(char::from(b'0' + (number % 10) as u8));
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sluice_sdk::testing::{FakeExchange, head};
+
+    use super::*;
+
+    fn key_of(tenant: &Option<String>, subject: &Option<String>, tool: &Option<String>) -> String {
+        let mut x = FakeExchange::default();
+        for (name, value) in [("principal.tenant", tenant), ("principal.subject", subject)] {
+            if let Some(value) = value {
+                x = x.with_attr(name, value);
+            }
+        }
+        let mut head = head("tools/call");
+        head.name = tool.clone();
+        key("l", &[Part::Principal, Part::Tool], &head, &x)
+    }
+
+    #[test]
+    fn a_key_reads_like_its_parts() {
+        assert_eq!(key_of(&None, &Some("alice".into()), &Some("search".into())), "1:l-5:alice6:search");
+        let long = key_of(&None, &Some("x".repeat(300)), &None);
+        assert!(long.starts_with("sha256:") && long.len() == 71);
+    }
+
+    fn part() -> impl Strategy<Value = Option<String>> {
+        prop::option::of(prop_oneof!["[-:0-9a|]{0,6}", "[a-c]{95,105}"])
+    }
+
+    proptest! {
+        #[test]
+        fn different_parts_make_different_keys(a in (part(), part(), part()), b in (part(), part(), part())) {
+            prop_assert_eq!(a == b, key_of(&a.0, &a.1, &a.2) == key_of(&b.0, &b.1, &b.2));
+        }
+    }
+}
