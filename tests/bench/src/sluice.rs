@@ -32,10 +32,14 @@ const STANDARD: [&str; 4] = ["builtin:auth-api-key", "builtin:rate-limit", "buil
 /// The facts-only guest, which reads `head` and never a payload, under the names that a build may give it.
 const FACTS_GUESTS: [&str; 3] = ["facts-only.wasm", "guest_facts_only.wasm", "guest-facts-only.wasm"];
 
-/// Instances made, each a miss of the pool of warm ones.
-const INSTANCES_CREATED: &str = "sluice_plugin_instances_created_total";
+/// Calls that found no warm instance, under the names that the plugin host's figures may have; the first counts.
+const POOL_MISSES: [&str; 3] = [
+    "sluice_plugin_pool_misses_total",
+    "sluice_plugin_instances_missed_total",
+    "sluice_plugin_instances_created_total",
+];
 /// Hooks entered, whatever the plugin and the hook.
-const HOOKS_ENTERED: &str = "sluice_plugin_hooks_entered_total";
+const HOOKS_ENTERED: &str = "sluice_plugin_entries_total";
 
 /// What stands between client and upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,14 +57,14 @@ pub enum Chain {
 pub enum Behind<'a> {
     /// The static backend, by its URL.
     Backend(&'a str),
-    /// A demo server inside the host, which costs no process and no socket to reach.
+    /// The demo servers inside the host, which cost no process and no socket to reach.
     Builtin,
 }
 
-/// The built-in demo upstream.
-const BUILTIN_SERVER: &str = "builtin:echo";
-/// A tool of the built-in demo upstream, and arguments it takes.
-pub const BUILTIN_TOOL: (&str, &str) = ("echo", r#"{"text":"hello"}"#);
+/// The built-in demo upstreams, as `cargo xtask run` has them.
+const BUILTIN_SERVERS: [&str; 2] = ["notes", "contacts"];
+/// A tool of theirs, as a chain with `namespace` shows it, and arguments it takes.
+pub const BUILTIN_TOOL: (&str, &str) = ("contacts_lookup", r#"{"name":"Ada"}"#);
 
 /// What is measured: a binary and the guests built for it.
 #[derive(Debug, Clone)]
@@ -87,8 +91,8 @@ pub struct Running {
 /// Two of its own counters, at one moment. Absent when `/metrics` does not have them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counters {
-    /// See [`INSTANCES_CREATED`].
-    pub instances_created: Option<f64>,
+    /// See [`POOL_MISSES`].
+    pub pool_misses: Option<f64>,
     /// See [`HOOKS_ENTERED`].
     pub hooks_entered: Option<f64>,
 }
@@ -146,7 +150,10 @@ impl Running {
         let answer = connection.exchange(request.as_bytes()).await?;
         ensure!(answer.status == 200, "/metrics was answered {}", answer.status);
         let text = std::str::from_utf8(answer.body)?;
-        Ok(Counters { instances_created: sum(text, INSTANCES_CREATED), hooks_entered: sum(text, HOOKS_ENTERED) })
+        Ok(Counters {
+            pool_misses: POOL_MISSES.into_iter().find_map(|name| sum(text, name)),
+            hooks_entered: sum(text, HOOKS_ENTERED),
+        })
     }
 
     /// Its MCP endpoint, taken apart.
@@ -165,20 +172,23 @@ impl Running {
 }
 
 fn configuration(chain: &[String], behind: Behind<'_>, admin: &str, keys: &[String], cache: &Path) -> Value {
-    let upstream = match behind {
-        Behind::Backend(url) => json!({"type": "http", "url": url}),
-        Behind::Builtin => json!({"url": BUILTIN_SERVER}),
+    let upstreams: Value = match behind {
+        Behind::Backend(url) => json!({"bench": {"type": "http", "url": url}}),
+        Behind::Builtin => {
+            let servers = BUILTIN_SERVERS.map(|name| (name.to_owned(), json!({"url": format!("builtin:{name}")})));
+            Value::Object(servers.into_iter().collect())
+        }
     };
     let mut settings = json!({});
     if !keys.is_empty() {
         settings = json!({
             "auth-api-key": {"config": {"keys": hashed(keys)}},
             // Far above what any load here reaches: the limiter is to count, not to refuse.
-            "rate-limit": {"config": {"limits": [{"per": "principal", "rate": 1_000_000, "burst": 1_000_000}]}},
+            "rate-limit": {"config": {"limits": [{"name": "bench", "per_second": 1_000_000, "burst": 1_000_000}]}},
         });
     }
     json!({
-        "mcpServers": {"bench": upstream},
+        "mcpServers": upstreams,
         "sluice": {
             "chain": chain,
             "auth": {"token_file": TOKEN},
@@ -194,7 +204,9 @@ fn configuration(chain: &[String], behind: Behind<'_>, admin: &str, keys: &[Stri
 fn hashed(keys: &[String]) -> Vec<Value> {
     let hex = |key: &String| -> String { Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect() };
     let numbered = keys.iter().enumerate();
-    numbered.map(|(number, key)| json!({"subject": format!("bench-{number:04}"), "sha256": hex(key)})).collect()
+    numbered
+        .map(|(number, key)| json!({"id": format!("bench-{number:04}"), "hash": format!("sha256:{}", hex(key))}))
+        .collect()
 }
 
 fn read_token(file: &Path) -> Result<String> {

@@ -86,7 +86,7 @@ pub async fn sample(fleet: &Fleet, replies: &Replies, cell: Cell, round: usize, 
         load_cpu_us: each(own),
         rss_mib: memory.rss_mib(),
         peak_mib: memory.peak_mib(),
-        misses: grown(counts.instances_created, counted.instances_created),
+        misses: grown(counts.pool_misses, counted.pool_misses),
         hooks: grown(counts.hooks_entered, counted.hooks_entered),
         verbatim: outcome.verbatim,
     })
