@@ -1,0 +1,97 @@
+//! What one key cannot know alone.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+use super::Settings;
+use crate::config::problem::quoted;
+use crate::config::reader::Reader;
+use crate::config::tree::{Node, Position, Value};
+
+/// Looks at settings together. `node` is the value of `sluice`; a flag that replaced a key has been
+/// judged by its own check.
+pub(in crate::config) fn check(settings: &Settings, node: &Node, reader: &mut Reader) {
+    let at = |keys: &[&str]| node.find(keys).map(|node| node.at);
+    if let Some(at) = at(&["listen"]) {
+        // A trusted proxy that is there and wrong has been reported already.
+        let proxied = node.find(&["trusted_proxy"]).is_some();
+        if let Some((what, suggestion)) = exposed(settings.listen, proxied) {
+            reader.wrong(at, format!("{}.listen: {what}", reader.path()), Some(suggestion));
+        }
+    }
+    if let Some(at) = at(&["auth", "allow_anonymous"]).filter(|_| is_open_to_strangers(settings)) {
+        let what = format!("{}.auth.allow_anonymous lets anybody who reaches the proxy in", reader.path());
+        reader.warn(at, what, None);
+    }
+    admin(settings, at(&["admin", "listen"]), reader);
+    limits(settings, node, reader);
+    chain(settings, node, reader);
+}
+
+/// Why this listener may not be opened.
+pub(in crate::config) fn exposed(listen: SocketAddr, proxied: bool) -> Option<(String, String)> {
+    if listen.ip().is_loopback() || proxied {
+        return None;
+    }
+    let what = format!("{listen} is not loopback, and Sluice does not speak TLS yet");
+    let suggestion = format!(
+        "listen on 127.0.0.1:{}, or declare the TLS-terminating proxy in front as trusted_proxy",
+        listen.port()
+    );
+    Some((what, suggestion))
+}
+
+fn is_open_to_strangers(settings: &Settings) -> bool {
+    settings.auth.allow_anonymous && settings.trusted_proxy.is_some()
+}
+
+fn admin(settings: &Settings, at: Option<Position>, reader: &mut Reader) {
+    let (Some(at), true) = (at, settings.admin.enabled) else { return };
+    let listen = settings.admin.listen;
+    let path = reader.path();
+    if !listen.ip().is_loopback() {
+        let what = format!("{path}.admin.listen: {listen} is not loopback; administration never leaves this machine");
+        reader.wrong(at, what, Some(format!("listen on 127.0.0.1:{}", listen.port())));
+    } else if listen == settings.listen && listen.port() != 0 {
+        let what = format!("{path}.admin.listen is the address of {path}.listen");
+        reader.wrong(at, what, Some("give it a port of its own, or 0 for a free one".to_owned()));
+    }
+}
+
+/// The smaller of two keys must not be larger than the other.
+fn limits(settings: &Settings, node: &Node, reader: &mut Reader) {
+    let limits = &settings.limits;
+    let pairs = [
+        (("call_timeout_ms", limits.call_timeout_ms), ("call_total_timeout_ms", limits.call_total_timeout_ms)),
+        (("children_per_upstream_max", limits.children_per_upstream_max), ("children_max", limits.children_max)),
+        (
+            ("connections_per_address_max", limits.connections_per_address_max),
+            ("connections_max", limits.connections_max),
+        ),
+    ];
+    for ((small, low), (large, high)) in pairs.into_iter().filter(|((_, low), (_, high))| low > high) {
+        let written = [small, large].into_iter().find_map(|key| node.find(&["limits", key]));
+        if let Some(written) = written {
+            let what = format!("{}.limits: {small} ({low}) is more than {large} ({high})", reader.path());
+            reader.wrong(written.at, what, None);
+        }
+    }
+}
+
+fn chain(settings: &Settings, node: &Node, reader: &mut Reader) {
+    let (Some(chain), Some(written)) = (&settings.chain, node.find(&["chain"])) else { return };
+    let Value::List(items) = &written.value else { return };
+    // With one item misread the two lists no longer stand side by side.
+    if items.len() != chain.len() {
+        return;
+    }
+    let mut seen = HashSet::new();
+    for (link, item) in chain.iter().zip(items) {
+        if seen.insert(link) {
+            continue;
+        }
+        let Value::Text(written) = &item.value else { continue };
+        let what = format!("{}.chain has {} a second time", reader.path(), quoted(written));
+        reader.wrong(item.at, what, Some("a plugin has one place in a chain".to_owned()));
+    }
+}

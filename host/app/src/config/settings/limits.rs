@@ -1,0 +1,53 @@
+//! The limits table.
+
+use crate::config::section::section;
+
+section! {
+    /// Bounds on everything that a peer could make grow. Each has its unit in its name.
+    pub struct Limits {
+        /// A message from a client, as a body, an event or a line.
+        pub request_bytes_max: u64 = 4_194_304, within 1024..=1_073_741_824;
+        /// A message from an upstream, as a body, an event or a line.
+        pub response_bytes_max: u64 = 16_777_216, within 1024..=1_073_741_824;
+        /// How deep JSON may nest.
+        pub json_depth_max: u64 = 64, within 8..=256;
+        /// How many values one JSON message may hold.
+        pub json_nodes_max: u64 = 200_000, within 100..=10_000_000;
+        /// All headers of one HTTP message together.
+        pub header_bytes_max: u64 = 32_768, within 1024..=1_048_576;
+        /// How many headers one HTTP message may have.
+        pub headers_max: u64 = 100, within 10..=1000;
+        /// How long a client may take to send its headers.
+        pub header_timeout_ms: u64 = 10_000, within 1..=600_000;
+        /// How long a client may take to send its body.
+        pub body_timeout_ms: u64 = 30_000, within 1..=3_600_000;
+        /// How long connecting to an upstream may take.
+        pub connect_timeout_ms: u64 = 5_000, within 1..=600_000;
+        /// How long a call may go without an answer or progress.
+        pub call_timeout_ms: u64 = 60_000, within 1..=86_400_000;
+        /// How long a call may take in all, however much progress it reports.
+        pub call_total_timeout_ms: u64 = 600_000, within 1..=86_400_000;
+        /// How long a stream may be silent.
+        pub idle_stream_timeout_ms: u64 = 300_000, within 1000..=86_400_000;
+        /// How long exchanges in flight may go on once Sluice is told to stop.
+        pub drain_timeout_ms: u64 = 30_000, within 0..=3_600_000;
+        /// Memory that counts as all of it. Absent: that of the container or the machine.
+        pub memory_budget_mib: Option<u64> = None, within 64..=16_777_216;
+        /// The part of the memory budget that all buffers together may take before requests get a 503.
+        pub buffers_percent: u64 = 25, within 1..=90;
+        /// Open client connections.
+        pub connections_max: u64 = 10_000, within 1..=1_000_000;
+        /// Open connections of one client address.
+        pub connections_per_address_max: u64 = 256, within 1..=1_000_000;
+        /// Open response streams of one principal.
+        pub streams_per_principal_max: u64 = 32, within 1..=100_000;
+        /// Stdio children of one upstream.
+        pub children_per_upstream_max: u64 = 8, within 1..=10_000;
+        /// Stdio children of all upstreams.
+        pub children_max: u64 = 64, within 1..=10_000;
+        /// How long a child without work is kept.
+        pub child_idle_ms: u64 = 300_000, within 1000..=86_400_000;
+        /// How long a call waits for a child when all are taken.
+        pub child_wait_ms: u64 = 2_000, within 0..=600_000;
+    }
+}

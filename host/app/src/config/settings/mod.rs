@@ -1,0 +1,156 @@
+//! Everything of ours: what stands under the key `sluice`.
+
+mod chain;
+mod check;
+mod endpoint;
+mod limits;
+mod plugin;
+mod upstream;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+pub use chain::Link;
+pub(super) use check::{check, exposed};
+pub use endpoint::{HostName, Network, Origin, PublicUrl, TrustedProxy};
+pub use limits::Limits;
+pub use plugin::{Breaker, FaultAction, Grant, Mode, OnFault, PluginLimits, PluginSettings, Power, Scope, When};
+pub use upstream::{EraChoice, Sharing, UpstreamSettings};
+
+use super::secret::Secret;
+use super::section::{choice, section};
+
+section! {
+    /// Everything of Sluice's own, under the one key `sluice`. Every key is optional.
+    pub struct Settings {
+        /// Where clients connect. Port 0 takes a free one and prints it. An address that is not
+        /// loopback needs `trusted_proxy`.
+        pub listen: SocketAddr = (Ipv4Addr::LOCALHOST, 7411).into();
+        /// A proxy in front that terminates TLS. Only then may `listen` leave loopback.
+        pub trusted_proxy: Option<TrustedProxy> = None;
+        /// `Host` names that are accepted besides loopback and the host of `trusted_proxy.public_url`.
+        pub allowed_hosts: Vec<HostName> = Vec::new();
+        /// `Origin`s that are accepted besides loopback. A browser page anywhere else is refused.
+        pub allowed_origins: Vec<Origin> = Vec::new();
+        /// How a client without an authenticating plugin is known.
+        pub auth: Auth = Auth::default();
+        /// The listener for health, metrics and administration. `false` switches it off.
+        pub admin: Admin = Admin::default();
+        /// The plugin directory and each plugin's settings.
+        pub plugins: Plugins = Plugins::default();
+        /// The filters in order: a plugin of the directory by name, `builtin:<name>`, or the path of
+        /// a `.wasm` file. Absent: the directory in file-name order, then `builtin:namespace`.
+        /// `[]` is the empty chain.
+        pub chain: Option<Vec<Link>> = None;
+        /// More about an upstream, by its name in `mcpServers` or `servers`.
+        pub upstreams: BTreeMap<String, UpstreamSettings> = BTreeMap::new();
+        /// Bounds on everything that a peer could make grow.
+        pub limits: Limits = Limits::default();
+        /// The append-only record of every call.
+        pub audit: Audit = Audit::default();
+        /// What is written to standard error.
+        pub log: Log = Log::default();
+        /// Where compiled plugins are kept, readable for this user only. Absent: `sluice` in
+        /// `$XDG_CACHE_HOME` or `~/.cache`.
+        pub cache_dir: Option<PathBuf> = None;
+    }
+}
+
+section! {
+    /// How a client without an authenticating plugin is known.
+    pub struct Auth {
+        /// The file with the loopback token, made at the first start with mode 0600. Absent:
+        /// `sluice/token` in `$XDG_STATE_HOME` or `~/.local/state`.
+        pub token_file: Option<PathBuf> = None;
+        /// Whether a client that shows no credential is let in, as `anonymous`.
+        pub allow_anonymous: bool = false;
+    }
+}
+
+section! {
+    /// The listener for health, metrics and administration: loopback only.
+    pub struct Admin or bool as Admin::switched {
+        /// Whether it is there at all.
+        pub enabled: bool = true;
+        /// Its address.
+        pub listen: SocketAddr = (Ipv4Addr::LOCALHOST, 7412).into();
+        /// The token for everything but health. Absent: `sluice/admin-token` beside the loopback token.
+        pub token: Option<Secret> = None;
+    }
+}
+
+impl Admin {
+    fn switched(enabled: bool) -> Admin {
+        Admin { enabled, ..Admin::default() }
+    }
+}
+
+section! {
+    /// Plugins and what they may do.
+    pub struct Plugins {
+        /// The directory that is watched for `.wasm` files. Absent: `plugins` beside this file.
+        pub dir: Option<PathBuf> = None;
+        /// Settings by plugin name, for plugins without a sidecar (`builtin:redact` is `redact`).
+        /// A plugin has its settings here or in its sidecar, never in both.
+        pub settings: BTreeMap<String, PluginSettings> = BTreeMap::new();
+    }
+}
+
+section! {
+    /// The append-only, hash-chained record of every call.
+    pub struct Audit {
+        /// The file. Absent: `sluice/audit.jsonl` in `$XDG_STATE_HOME` or `~/.local/state`.
+        pub path: Option<PathBuf> = None;
+        /// What a call has to do with it.
+        pub mode: AuditMode = AuditMode::On;
+    }
+}
+
+choice! {
+    /// What a call has to do with the audit log.
+    pub enum AuditMode {
+        /// Written as calls end; a full disk is reported and calls go on.
+        On = "on",
+        /// Nothing is written.
+        Off = "off",
+        /// A response leaves only after its record is on disk; without one, calls are refused.
+        Required = "required",
+    }
+}
+
+section! {
+    /// What is written to standard error.
+    pub struct Log {
+        /// How a line looks.
+        pub format: LogFormat = LogFormat::Json;
+        /// The least level that is written.
+        pub level: LogLevel = LogLevel::Info;
+    }
+}
+
+choice! {
+    /// How a log line looks.
+    pub enum LogFormat {
+        /// One JSON object a line.
+        Json = "json",
+        /// For people.
+        Text = "text",
+    }
+}
+
+choice! {
+    /// How much is logged.
+    pub enum LogLevel {
+        /// What needs somebody.
+        Error = "error",
+        /// And what may soon.
+        Warn = "warn",
+        /// And one line per exchange.
+        Info = "info",
+        /// And how it went inside.
+        Debug = "debug",
+        /// And everything.
+        Trace = "trace",
+    }
+}

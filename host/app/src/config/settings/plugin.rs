@@ -1,0 +1,199 @@
+//! One plugin's settings: under `sluice.plugins.settings` or, the same keys, in its sidecar.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::config::problem::{nearest, quoted};
+use crate::config::reader::Reader;
+use crate::config::section::{choice, section};
+use crate::config::setting::Setting;
+use crate::config::tree::Node;
+
+section! {
+    /// One plugin's settings: what it is told, what it may do, when it runs and what a fault means.
+    pub struct PluginSettings {
+        /// What the plugin is told; its manifest has the schema.
+        pub config: Map<String, Json> = Map::new();
+        /// Powers beyond those that every plugin has, e.g. `kv:shared-bucket`.
+        pub grants: Vec<Grant> = Vec::new();
+        /// Powers that are taken away from those that every plugin has.
+        pub deny: Vec<Power> = Vec::new();
+        /// What shares one instance.
+        pub scope: Scope = Scope::Principal;
+        /// What a fault of the plugin means: one word for all, or a word per cause.
+        pub on_fault: OnFault = OnFault::default();
+        /// Whether its verdicts count.
+        pub mode: Mode = Mode::Enforce;
+        /// Whether traffic is refused when the plugin is not there.
+        pub required: bool = false;
+        /// Which exchanges it sees, of those it asks for.
+        pub when: When = When::default();
+        /// Bounds on what it may use.
+        pub limits: PluginLimits = PluginLimits::default();
+        /// When it is left out for a while because it keeps failing.
+        pub breaker: Breaker = Breaker::default();
+    }
+}
+
+choice! {
+    /// A power that every plugin has unless it is denied.
+    pub enum Power {
+        /// Reading and editing arguments and results.
+        Payload = "payload",
+        /// Searching them with regular expressions.
+        Patterns = "patterns",
+        /// Keeping values between calls, in the plugin's own bucket.
+        Kv = "kv",
+    }
+}
+
+choice! {
+    /// What shares one instance of a plugin.
+    pub enum Scope {
+        /// Nothing: each hook call has a fresh one.
+        Call = "call",
+        /// The hooks of one exchange.
+        Exchange = "exchange",
+        /// The calls of one principal.
+        Principal = "principal",
+        /// The calls of one tenant.
+        Tenant = "tenant",
+        /// All calls; the plugin's manifest must say that it keeps nothing of a caller.
+        All = "all",
+    }
+}
+
+choice! {
+    /// Whether a plugin's verdicts count.
+    pub enum Mode {
+        /// They do.
+        Enforce = "enforce",
+        /// They are recorded, and traffic goes on as if there were none.
+        Audit = "audit",
+    }
+}
+
+choice! {
+    /// What follows from a fault.
+    pub enum FaultAction {
+        /// The exchange is refused.
+        Refuse = "refuse",
+        /// The exchange goes on without this plugin.
+        Skip = "skip",
+    }
+}
+
+section! {
+    /// What a fault means, by cause.
+    pub struct OnFault or FaultAction as OnFault::always {
+        /// It crashed.
+        pub trap: FaultAction = FaultAction::Refuse;
+        /// It took too long.
+        pub deadline: FaultAction = FaultAction::Refuse;
+        /// It wanted more memory, host calls or handles than it may have.
+        pub memory: FaultAction = FaultAction::Refuse;
+        /// It answered what the contract does not allow.
+        pub bad_reply: FaultAction = FaultAction::Refuse;
+        /// It could not be started, or its breaker is open.
+        pub instantiate: FaultAction = FaultAction::Refuse;
+    }
+}
+
+impl OnFault {
+    fn always(action: FaultAction) -> OnFault {
+        OnFault { trap: action, deadline: action, memory: action, bad_reply: action, instantiate: action }
+    }
+}
+
+section! {
+    /// Which exchanges a plugin sees. Each list is of names or globs with `*`; an empty one is all.
+    pub struct When {
+        /// MCP methods, e.g. `tools/call`.
+        pub methods: Vec<String> = Vec::new();
+        /// Tools, prompts or resource URIs, as the client sees them.
+        pub names: Vec<String> = Vec::new();
+        /// Upstreams.
+        pub upstreams: Vec<String> = Vec::new();
+        /// Tenants.
+        pub tenants: Vec<String> = Vec::new();
+    }
+}
+
+section! {
+    /// Bounds on what one plugin may use.
+    pub struct PluginLimits {
+        /// Memory of one instance. Absent: 64, or 128 for a plugin in an interpreted language.
+        pub memory_mib: Option<u64> = None, within 1..=4096;
+        /// CPU time of one hook call.
+        pub cpu_ms: u64 = 20, within 1..=60_000;
+        /// Time of one hook call that waits for nothing.
+        pub wall_ms: u64 = 100, within 1..=600_000;
+        /// Time of one hook call that waits for the host, such as for a remote store.
+        pub waiting_wall_ms: u64 = 5_000, within 1..=600_000;
+        /// CPU time of starting one instance.
+        pub init_cpu_ms: u64 = 100, within 1..=60_000;
+        /// Calls into the host in one hook call.
+        pub host_calls: u64 = 1_000, within 1..=1_000_000;
+        /// Things of the host's held at once.
+        pub handles: u64 = 256, within 1..=100_000;
+        /// Stack of one instance.
+        pub stack_kib: u64 = 512, within 64..=8192;
+        /// Bytes passed between host and plugin in one hook call. Absent: twice the cap of the message.
+        pub host_call_bytes_max: Option<u64> = None, within 1024..=1_073_741_824;
+    }
+}
+
+section! {
+    /// When a failing plugin is left out for a while.
+    pub struct Breaker {
+        /// Faults in a row that open it.
+        pub faults_in_a_row: u64 = 5, within 1..=10_000;
+        /// Part of the last calls that may be faults before it opens.
+        pub faults_percent: u64 = 20, within 1..=100;
+        /// How many calls that part is of, at least.
+        pub calls_min: u64 = 20, within 1..=100_000;
+        /// How far back the last calls go.
+        pub window_ms: u64 = 30_000, within 100..=3_600_000;
+        /// How long it stays open before one call is tried; doubles with each failure.
+        pub trial_after_ms: u64 = 1_000, within 10..=3_600_000;
+        /// Where the doubling stops.
+        pub trial_after_ms_max: u64 = 300_000, within 10..=86_400_000;
+    }
+}
+
+/// A power beyond the default ones, written as a plugin's manifest asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant(String);
+
+impl Grant {
+    /// "kv:shared-bucket".
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for Grant {
+    fn schema() -> Json {
+        json!({"type": "string", "pattern": "^kv:[A-Za-z0-9_.-]{1,64}$"})
+    }
+
+    fn read(node: &Node, reader: &mut Reader) -> Option<Grant> {
+        const BY_DEFAULT: [&str; 5] = ["log", "metrics", "payload", "patterns", "kv"];
+        let text = String::read(node, reader)?;
+        if let Some(bucket) = text.strip_prefix("kv:")
+            && (1..=64).contains(&bucket.len())
+            && bucket.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+        {
+            return Some(Grant(text));
+        }
+        let suggestion = match nearest(&text, BY_DEFAULT) {
+            Some(power) if power == text => format!("every plugin has {}: leave it away", quoted(power)),
+            _ => "what can be granted is \"kv:<bucket>\", a bucket shared with other plugins".to_owned(),
+        };
+        reader.mismatch(node, "a power that can be granted", Some(suggestion));
+        None
+    }
+
+    fn show(&self) -> Json {
+        json!(self.0)
+    }
+}

@@ -1,0 +1,48 @@
+//! What an operator can say about an upstream beyond what a client says.
+
+use crate::config::section::{choice, section};
+
+section! {
+    /// More about one upstream.
+    pub struct UpstreamSettings {
+        /// Which protocol it speaks.
+        pub era: EraChoice = EraChoice::Auto;
+        /// Instead of `limits.call_timeout_ms`.
+        pub call_timeout_ms: Option<u64> = None, within 1..=86_400_000;
+        /// Instead of `limits.connect_timeout_ms`.
+        pub connect_timeout_ms: Option<u64> = None, within 1..=600_000;
+        /// Instead of `limits.children_per_upstream_max`.
+        pub children_max: Option<u64> = None, within 1..=10_000;
+        /// Instead of `limits.child_idle_ms`.
+        pub child_idle_ms: Option<u64> = None, within 1000..=86_400_000;
+        /// Tools, by their own name or a glob with `*`, that may be called again when it is not
+        /// known whether the first call ran.
+        pub idempotent_tools: Vec<String> = Vec::new();
+        /// Who shares a child or a session.
+        pub sharing: Sharing = Sharing::Principal;
+        /// Whether Sluice is ready without it.
+        pub optional: bool = false;
+    }
+}
+
+choice! {
+    /// Which protocol an upstream speaks.
+    pub enum EraChoice {
+        /// Probed, and remembered.
+        Auto = "auto",
+        /// 2024-11-05 to 2025-11-25.
+        Legacy = "legacy",
+        /// 2026-07-28.
+        Modern = "modern",
+    }
+}
+
+choice! {
+    /// Who shares a stdio child or a session.
+    pub enum Sharing {
+        /// Each principal has its own.
+        Principal = "principal",
+        /// Everybody, also across tenants: only for servers that keep nothing of a caller.
+        Shared = "shared",
+    }
+}
