@@ -24,9 +24,9 @@ use tokio::time::Instant;
 /// Which log notifications a call's client wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Logs {
-    /// A legacy client: what its session asked for, the server knows.
+    /// A legacy client that never set a level: what the server sees fit.
     All,
-    /// A modern client that asked for this severity and worse.
+    /// A client that asked for this severity and worse.
     From(u8),
     /// A modern client that did not ask.
     None,
@@ -63,9 +63,10 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn new(id: u64, outbound: &Outbound, spoken: Revision, owns_progress: bool) -> Self {
-        let logs = match outbound.spoken.era() {
-            Era::Legacy => Logs::All,
-            Era::Modern => request::log_level(&outbound.message).and_then(|level| severity(&level)).map_or(Logs::None, Logs::From),
+        let logs = match (outbound.spoken.era(), wanted_level(outbound)) {
+            (_, Some(least)) => Logs::From(least),
+            (Era::Legacy, None) => Logs::All,
+            (Era::Modern, None) => Logs::None,
         };
         Self {
             id,
@@ -209,8 +210,23 @@ pub(crate) fn is_not_carried(name: &str) -> bool {
     )
 }
 
+const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+
+/// The rank of the log level a call's client wants, if it ever said.
+pub(crate) fn wanted_level(outbound: &Outbound) -> Option<u8> {
+    match outbound.spoken.era() {
+        Era::Modern => severity(&request::log_level(&outbound.message)?),
+        Era::Legacy => severity(outbound.client.log_level.lock().unwrap_or_else(PoisonError::into_inner).as_deref()?),
+    }
+}
+
+/// The level to ask of a server that others may use too: none when it was asked for as much before.
+pub(crate) fn level_to_ask(told: Option<u8>, wanted: u8) -> Option<&'static str> {
+    let is_enough = told.is_some_and(|told| told <= wanted);
+    if is_enough { None } else { LEVELS.get(usize::from(wanted)).copied() }
+}
+
 /// The rank of a syslog level, least severe first.
 pub(crate) fn severity(level: &str) -> Option<u8> {
-    const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
     LEVELS.iter().position(|&known| known == level).map(|rank| rank as u8)
 }

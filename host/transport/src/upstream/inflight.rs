@@ -2,8 +2,8 @@
 
 use super::call::{Admitted, Call, is_not_carried};
 use super::limits::CallLimits;
-use sluice_chain::upstream::UpstreamError;
-use sluice_wire::{message::Message, method};
+use sluice_chain::{exchange::Delivery, upstream::UpstreamError};
+use sluice_wire::{message::Message, method, revision::Revision};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,9 +14,27 @@ use tokio::sync::{mpsc, oneshot};
 #[derive(Debug)]
 struct Waiting {
     call: Arc<Call>,
-    notifications: mpsc::Sender<Arc<Message>>,
-    /// Spent by the first answer.
-    answer: oneshot::Sender<Result<Message, UpstreamError>>,
+    notifications: Queue,
+    /// Spent by the first answer; none when answers come another way.
+    answer: Option<oneshot::Sender<Result<Message, UpstreamError>>>,
+}
+
+/// Where a call's notifications are put.
+#[derive(Debug, Clone)]
+enum Queue {
+    /// Up to the call, which passes them on in order with its answer.
+    Call(mpsc::Sender<Arc<Message>>),
+    /// Straight to the client.
+    Client(mpsc::Sender<Delivery>),
+}
+
+impl Queue {
+    fn put(&self, message: Arc<Message>, spoken: Revision) -> bool {
+        match self {
+            Self::Call(queue) => queue.try_send(message).is_ok(),
+            Self::Client(queue) => queue.try_send(Delivery { message, spoken }).is_ok(),
+        }
+    }
 }
 
 /// The calls in flight on one channel.
@@ -38,6 +56,18 @@ pub(crate) struct Seat {
     pub(crate) notifications: mpsc::Receiver<Arc<Message>>,
     pub(crate) answer: oneshot::Receiver<Result<Message, UpstreamError>>,
     inflight: Arc<Inflight>,
+}
+
+/// A call that gets its answer another way. Dropping it takes the call out.
+pub(crate) struct Guest {
+    id: u64,
+    inflight: Arc<Inflight>,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.inflight.lock().waiting.remove(&self.id);
+    }
 }
 
 impl Drop for Seat {
@@ -74,9 +104,16 @@ impl Inflight {
         if let Some(reason) = &state.closed {
             return Err(reason.clone());
         }
-        state.waiting.insert(call.id, Waiting { call: call.clone(), notifications: notify, answer: reply });
+        state.waiting.insert(call.id, Waiting { call: call.clone(), notifications: Queue::Call(notify), answer: Some(reply) });
         drop(state);
         Ok(Seat { call, notifications, answer, inflight: self.clone() })
+    }
+
+    /// Takes in a call whose notifications may come here while its answer comes elsewhere.
+    pub(crate) fn guest(self: &Arc<Self>, call: &Arc<Call>, client: mpsc::Sender<Delivery>) -> Guest {
+        let waiting = Waiting { call: call.clone(), notifications: Queue::Client(client), answer: None };
+        self.lock().waiting.insert(call.id, waiting);
+        Guest { id: call.id, inflight: self.clone() }
     }
 
     /// Ends all calls. They find their answer gone and ask [`reason`](Self::reason).
@@ -109,7 +146,7 @@ impl Inflight {
     pub(crate) fn answer(&self, message: Message) -> bool {
         let id = message.id().and_then(|id| id.as_u64());
         let found = id.and_then(|id| self.lock().waiting.remove(&id));
-        found.is_some_and(|waiting| waiting.answer.send(Ok(message)).is_ok())
+        found.and_then(|waiting| waiting.answer).is_some_and(|answer| answer.send(Ok(message)).is_ok())
     }
 
     /// Fails the only call in flight, since what broke can only have been its answer.
@@ -117,20 +154,20 @@ impl Inflight {
         let mut state = self.lock();
         if state.waiting.len() == 1 {
             for (_, waiting) in state.waiting.drain() {
-                let _ = waiting.answer.send(Err(error.clone()));
+                let _ = waiting.answer.map(|answer| answer.send(Err(error.clone())));
             }
         }
     }
 
     /// The only call in flight.
-    fn sole(&self) -> Option<(Arc<Call>, mpsc::Sender<Arc<Message>>)> {
+    fn sole(&self) -> Option<(Arc<Call>, Queue)> {
         let state = self.lock();
         let mut all = state.waiting.values();
         let first = all.next()?;
         all.next().is_none().then(|| (first.call.clone(), first.notifications.clone()))
     }
 
-    fn find(&self, id: u64) -> Option<(Arc<Call>, mpsc::Sender<Arc<Message>>)> {
+    fn find(&self, id: u64) -> Option<(Arc<Call>, Queue)> {
         let state = self.lock();
         let waiting = state.waiting.get(&id)?;
         Some((waiting.call.clone(), waiting.notifications.clone()))
@@ -155,10 +192,8 @@ impl Inflight {
         };
         let (call, notifications) = owner;
         match call.admit(message, limits) {
-            Admitted::Deliver(message) => match notifications.try_send(message) {
-                Ok(()) => Routed::Queued,
-                Err(_) => Routed::Dropped("a notification its client was too slow for"),
-            },
+            Admitted::Deliver(message) if notifications.put(message.clone(), call.spoken) => Routed::Queued,
+            Admitted::Deliver(_) => Routed::Dropped("a notification its client was too slow for"),
             Admitted::Session(message) => Routed::Session(message),
             Admitted::Drop(reason) => Routed::Dropped(reason),
         }

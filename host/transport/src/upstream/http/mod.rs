@@ -1,1 +1,266 @@
-//! To come.
+//! Servers behind a URL, by Streamable HTTP, in both eras.
+//!
+//! A modern call is a POST of its own: leaving it is cancelling it. A legacy call goes over a
+//! session that belongs to one client or one principal; sessions that the server forgets are opened
+//! anew and the refused call is sent once more, since it did not run.
+//!
+//! In reading order: [`HttpSettings`], [`connection`], [`pool`], [`reply`], [`stream`], [`line`](mod@line),
+//! [`session`], [`sessions`], [`listen`], [`route`], [`attempt`].
+
+mod attempt;
+mod connection;
+mod endpoint;
+mod line;
+mod listen;
+mod pool;
+mod reply;
+mod route;
+mod session;
+mod sessions;
+mod settings;
+mod stream;
+
+pub use settings::{HttpSettings, UrlError};
+
+use super::{
+    Carrier, Counters, Watched,
+    call::{Call, level_to_ask, severity, wanted_level},
+    eras::Eras,
+    speaker::client_info,
+    unsendable,
+};
+use attempt::{Attempt, Step, modern_headers};
+use bytes::Bytes;
+use endpoint::Endpoint;
+use http::HeaderMap;
+use line::Line;
+use pool::Pool;
+use reply::bad;
+use route::Route;
+use session::Session;
+use sessions::Sessions;
+use sluice_chain::{
+    exchange::Client,
+    principal::Principal,
+    upstream::{Inbound, Listener, Outbound, ServerFacts, UpstreamError},
+};
+use sluice_era::{handshake, request};
+use sluice_wire::{
+    method,
+    revision::{Era, Revision},
+};
+use std::{
+    sync::{Arc, Once, PoisonError},
+    time::Duration,
+};
+
+/// A Streamable HTTP server as an upstream.
+pub type HttpUpstream = Watched<Http>;
+
+/// A server behind a URL.
+pub struct Http {
+    line: Arc<Line>,
+    sessions: Arc<Sessions>,
+    eras: Eras,
+    sweeping: Once,
+}
+
+/// How often idle connections and sessions are looked through.
+const SWEEP: Duration = Duration::from_secs(30);
+
+impl Http {
+    /// A server; nothing is connected to before it is needed.
+    ///
+    /// # Errors
+    /// [`UrlError`] when the URL cannot be an upstream.
+    pub fn new(settings: HttpSettings, listener: Arc<dyn Listener>) -> Result<Self, UrlError> {
+        let endpoint = Endpoint::new(&settings)?;
+        let counters: Arc<Counters> = Arc::default();
+        let pool = Pool::new(&settings, endpoint, counters.clone());
+        let eras = Eras::new(settings.era);
+        let line = Arc::new(Line::new(settings, pool, counters, listener));
+        Ok(Self { line, sessions: Arc::default(), eras, sweeping: Once::new() })
+    }
+
+    /// The same, watched.
+    ///
+    /// # Errors
+    /// [`UrlError`] when the URL cannot be an upstream.
+    pub fn upstream(settings: HttpSettings, listener: Arc<dyn Listener>) -> Result<HttpUpstream, UrlError> {
+        Self::new(settings, listener).map(Watched::new)
+    }
+
+    /// Two tries at most, and the second only if the first did not run.
+    async fn converse(&self, outbound: &Outbound) -> Result<Inbound, UpstreamError> {
+        let asking = outbound.spoken.era();
+        let mut is_last = false;
+        loop {
+            let route = tokio::select! {
+                biased;
+                () = outbound.cancel.cancelled() => return Err(UpstreamError::Cancelled),
+                route = self.route(asking, &outbound.client, &outbound.principal) => route?,
+            };
+            match (self.attempt(&route, outbound).await?, &route) {
+                (Step::Done(inbound), _) => return Ok(inbound),
+                (Step::SessionLost, Route::Legacy(session)) if !is_last => {
+                    self.line.counters.count(|c| &c.sessions_lost);
+                    self.sessions.lost(session);
+                }
+                (Step::SessionLost, _) => return Err(bad("it forgets sessions as soon as they are opened")),
+                (Step::Contradicted(_), _) if !is_last => self.contradicted(asking, &route),
+                (Step::Contradicted(_), Route::Modern(_)) => return Err(bad("it refuses the revision it offers")),
+                (Step::Contradicted(inbound), Route::Legacy(_)) => return Ok(*inbound),
+            }
+            is_last = true;
+        }
+    }
+
+    fn contradicted(&self, asking: Era, route: &Route) {
+        self.eras.contradicted(asking, &route.spoken());
+        if let Route::Legacy(session) = route {
+            self.sessions.lost(session);
+        }
+    }
+
+    async fn attempt(&self, route: &Route, outbound: &Outbound) -> Result<Step, UpstreamError> {
+        match route {
+            Route::Modern(introduced) => self.attempt_modern(introduced.revision, outbound).await,
+            Route::Legacy(session) => self.attempt_legacy(session, outbound).await,
+        }
+    }
+
+    /// Dropping the exchange closes its stream, and that is how a modern call is cancelled.
+    async fn attempt_modern(&self, revision: Revision, outbound: &Outbound) -> Result<Step, UpstreamError> {
+        let call = Call::new(self.line.take_id(), outbound, revision, false);
+        let body = body(outbound, &call, false)?;
+        let headers = modern_headers(&self.line, outbound, revision)?;
+        let attempt = Attempt { line: &self.line, outbound, call: &call, session: None };
+        self.bounded(&attempt, headers, body).await
+    }
+
+    async fn attempt_legacy(&self, session: &Arc<Session>, outbound: &Outbound) -> Result<Step, UpstreamError> {
+        session.touch();
+        self.tell_level(session, outbound).await?;
+        let call = Arc::new(Call::new(self.line.take_id(), outbound, session.revision, true));
+        let body = body(outbound, &call, true)?;
+        let _guest = session.capabilities.speaks_unasked.then(|| session.inflight.guest(&call, outbound.notifications.clone()));
+        let attempt = Attempt { line: &self.line, outbound, call: &call, session: Some(session) };
+        let outcome = self.bounded(&attempt, session.headers.clone(), body).await;
+        session.touch();
+        match &outcome {
+            // A legacy server takes a closed stream for an accident.
+            Err(UpstreamError::Cancelled | UpstreamError::Deadline { .. }) => {
+                self.line.say(session.headers.clone(), handshake::cancelled(call.id));
+            }
+            Ok(Step::Done(inbound)) => note_level(session, outbound, inbound).await,
+            _ => {}
+        }
+        outcome
+    }
+
+    async fn bounded(&self, attempt: &Attempt<'_>, headers: HeaderMap, body: Bytes) -> Result<Step, UpstreamError> {
+        tokio::select! {
+            biased;
+            () = attempt.outbound.cancel.cancelled() => Err(UpstreamError::Cancelled),
+            step = attempt.run(headers, body) => step,
+            limit = attempt.call.overdue(&self.line.settings.call) => Err(UpstreamError::Deadline { limit }),
+        }
+    }
+
+    /// Sees to it that a session logs as much as the call's client wants: for modern clients, and
+    /// for legacy ones whose session with the server is younger than their wish.
+    async fn tell_level(&self, session: &Session, outbound: &Outbound) -> Result<(), UpstreamError> {
+        let is_needed = session.capabilities.has_logging && outbound.message.method() != method::LOGGING_SET_LEVEL;
+        let Some(wanted) = is_needed.then(|| wanted_level(outbound)).flatten() else {
+            return Ok(());
+        };
+        let mut told = session.level.lock().await;
+        if let Some(level) = level_to_ask(*told, wanted) {
+            self.line.tell(&session.headers, handshake::set_level(self.line.take_id(), level)).await?;
+            *told = Some(wanted);
+        }
+        Ok(())
+    }
+
+    fn sweep_now_and_then(&self) {
+        self.sweeping.call_once(|| {
+            let (line, sessions) = (self.line.clone(), self.sessions.clone());
+            tokio::spawn(async move {
+                while line.closed.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
+                    line.pool.sweep();
+                    sessions.sweep(&line);
+                }
+            });
+        });
+    }
+}
+
+/// Remembers the level a legacy client has set itself.
+async fn note_level(session: &Session, outbound: &Outbound, inbound: &Inbound) {
+    let is_set = outbound.message.method() == method::LOGGING_SET_LEVEL && inbound.response.message.error().is_none();
+    if is_set && let Some(level) = outbound.message.param("level").and_then(|level| severity(&level.as_str()?)) {
+        *session.level.lock().await = Some(level);
+    }
+}
+
+fn body(outbound: &Outbound, call: &Call, owns_progress: bool) -> Result<Bytes, UpstreamError> {
+    let crosses_to_modern = outbound.spoken.era() == Era::Legacy && call.spoken.era() == Era::Modern;
+    let info = crosses_to_modern.then(|| client_info(&outbound.client)).flatten();
+    let level = crosses_to_modern
+        .then(|| outbound.client.log_level.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        .flatten();
+    let hop = request::Hop {
+        id: call.id,
+        owns_progress,
+        original_name: outbound.original_name.as_deref(),
+        client_info: info.as_deref(),
+        capabilities: &outbound.client.capabilities,
+        log_level: level.as_deref(),
+    };
+    request::rewrite(&outbound.message, outbound.spoken, call.spoken, &hop)
+        .map_err(|error| unsendable(error, &outbound.message, call.spoken))
+}
+
+impl Carrier for Http {
+    const TRANSPORT: &'static str = "http";
+
+    fn name(&self) -> &Arc<str> {
+        &self.line.settings.name
+    }
+
+    fn counters(&self) -> &Arc<Counters> {
+        &self.line.counters
+    }
+
+    async fn facts(&self, era: Era, client: &Arc<Client>, principal: &Arc<Principal>) -> Result<Arc<ServerFacts>, UpstreamError> {
+        self.sweep_now_and_then();
+        match self.route(era, client, principal).await? {
+            Route::Modern(introduced) if introduced.is_fresh() => Ok(introduced.facts.clone()),
+            Route::Modern(stale) => Ok(self.refreshed(era, stale).await.facts.clone()),
+            Route::Legacy(session) => Ok(session.facts.clone()),
+        }
+    }
+
+    async fn send(&self, outbound: Outbound) -> Result<Inbound, UpstreamError> {
+        self.sweep_now_and_then();
+        self.converse(&outbound).await
+    }
+
+    async fn forget_session(&self, session: &str) {
+        let ends = self.sessions.take_of(session);
+        futures_util::future::join_all(ends.iter().map(|session| session.end(&self.line))).await;
+    }
+
+    async fn close(&self) {
+        let ends = self.sessions.take_all();
+        futures_util::future::join_all(ends.iter().map(|session| session.end(&self.line))).await;
+        self.line.closed.cancel();
+        self.line.pool.clear();
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        self.line.closed.cancel();
+    }
+}

@@ -1,0 +1,144 @@
+//! The line to one server: its connections, counters and settings, shared by everything that
+//! speaks over it.
+
+use super::{
+    pool::Pool,
+    reply::{self, Reply, bad, message, status_error},
+    session::Session,
+    settings::HttpSettings,
+    stream::{EventStream, Next},
+};
+use crate::upstream::{Counters, stdio::shown};
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use sluice_chain::{
+    exchange::Delivery,
+    upstream::{Listener, Unsolicited, UpstreamError},
+};
+use sluice_wire::{
+    code,
+    message::{self as build, Kind, Message},
+    method,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+pub(super) struct Line {
+    pub(super) settings: HttpSettings,
+    pub(super) pool: Pool,
+    pub(super) counters: Arc<Counters>,
+    pub(super) listener: Arc<dyn Listener>,
+    /// Everything that runs on its own ends with this.
+    pub(super) closed: CancellationToken,
+    next_id: AtomicU64,
+}
+
+/// How long a message without an answer may take.
+const TELL_MAX: Duration = Duration::from_secs(5);
+
+impl Line {
+    pub(super) fn new(settings: HttpSettings, pool: Pool, counters: Arc<Counters>, listener: Arc<dyn Listener>) -> Self {
+        Self { settings, pool, counters, listener, closed: CancellationToken::new(), next_id: AtomicU64::new(1) }
+    }
+
+    pub(super) fn take_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Relaxed)
+    }
+
+    /// Sends a message that has no answer.
+    pub(super) async fn tell(&self, headers: &HeaderMap, body: Bytes) -> Result<(), UpstreamError> {
+        let exchange = self.pool.send(Method::POST, headers.clone(), body, true).await?;
+        match reply::read(&self.pool, exchange, &self.settings.call).await? {
+            Reply::Refused(status, _) => Err(status_error(status)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same on its own, by a task that does not outlive the upstream; what becomes of it
+    /// nobody waits for.
+    pub(super) fn say(self: &Arc<Self>, headers: HeaderMap, body: Bytes) {
+        let line = self.clone();
+        tokio::spawn(async move {
+            let told = timeout(TELL_MAX, line.tell(&headers, body));
+            let _ = line.closed.run_until_cancelled(told).await;
+        });
+    }
+
+    /// Reads a stream up to the answer with this id, for requests of our own.
+    pub(super) async fn first_answer(&self, mut stream: EventStream, id: u64) -> Result<Message, UpstreamError> {
+        loop {
+            match stream.next().await {
+                Next::Event(event) if event.data.is_empty() => {}
+                Next::Event(event) => {
+                    let said = self.read_event(event.data);
+                    if let Some(answer) = said.filter(|said| is_answer_to(said, id)) {
+                        stream.finish(&self.pool);
+                        return Ok(answer);
+                    }
+                }
+                Next::TooLong => return Err(UpstreamError::TooLarge { limit_bytes: self.settings.call.response.bytes_max }),
+                Next::End => return Err(bad("the stream ended without an answer")),
+                Next::Broken(reason) => return Err(UpstreamError::ClosedEarly { reason }),
+            }
+        }
+    }
+
+    /// A message out of an event; anything else is counted and skipped.
+    pub(super) fn read_event(&self, data: Bytes) -> Option<Message> {
+        match message(data, &self.settings.call.response, self.settings.call.index) {
+            Ok(message) => Some(message),
+            Err(error) => {
+                self.counters.count(|c| &c.junk);
+                tracing::warn!(upstream = %self.settings.name, %error, "an event holds no message");
+                None
+            }
+        }
+    }
+
+    /// Answers what a legacy server asks. Its questions to the client come with a later version and
+    /// were not declared.
+    pub(super) fn refuse(self: &Arc<Self>, session: &Session, message: &Message) {
+        let Some(id) = message.id() else { return };
+        if message.method() == method::PING {
+            return self.say(session.headers.clone(), build::result(id, b"{}"));
+        }
+        self.counters.count(|c| &c.refused_requests);
+        tracing::debug!(upstream = %self.settings.name, method = %shown(message.method().as_bytes()), "refused a request from the server");
+        let refusal = build::error(Some(id), code::METHOD_NOT_FOUND, "the client has not declared this", None);
+        self.say(session.headers.clone(), refusal);
+    }
+
+    /// Hands the chain what belongs to a session and to no call.
+    pub(super) fn pass_on(&self, session: &Session, message: Message) {
+        let super::session::Owner::Session(_, downstream) = &session.owner else {
+            return self.unsolicited(session, None, message);
+        };
+        self.unsolicited(session, Some(downstream.clone()), message);
+    }
+
+    fn unsolicited(&self, session: &Session, downstream: Option<Arc<str>>, message: Message) {
+        self.listener.unsolicited(Unsolicited {
+            upstream: self.settings.name.clone(),
+            principal: session.principal.clone(),
+            session: downstream,
+            delivery: Delivery { message: Arc::new(message), spoken: session.revision },
+        });
+    }
+
+    pub(super) fn drop_it(&self, reason: &'static str) {
+        self.counters.count(|c| &c.dropped);
+        tracing::debug!(upstream = %self.settings.name, reason, "dropped a message from the server");
+    }
+}
+
+/// Whether a message answers our request.
+pub(super) fn is_answer_to(message: &Message, id: u64) -> bool {
+    matches!(message.kind(), Kind::Response | Kind::Error) && message.id().is_some_and(|found| found.as_u64() == Some(id))
+}

@@ -1,0 +1,93 @@
+//! The stream on which a legacy server says what belongs to no call.
+
+use super::{
+    endpoint::{LAST_EVENT_ID, for_get},
+    line::Line,
+    reply::{self, Reply},
+    session::Session,
+    stream::{EventStream, Next},
+};
+use crate::upstream::{inflight::Routed, stdio::jitter};
+use bytes::Bytes;
+use http::{HeaderValue, Method};
+use sluice_chain::upstream::UpstreamError;
+use sluice_wire::message::{Kind, Message};
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+const BACKOFF: std::ops::Range<Duration> = Duration::from_secs(1)..Duration::from_secs(60);
+
+/// Listens until the session closes, on a task of its own.
+pub(super) fn start(line: &Arc<Line>, session: &Arc<Session>) {
+    let (line, session) = (line.clone(), session.clone());
+    tokio::spawn(async move {
+        session.closed.clone().run_until_cancelled(listen(&line, &session)).await;
+    });
+}
+
+async fn listen(line: &Arc<Line>, session: &Arc<Session>) {
+    let mut last_id = None;
+    let mut backoff = BACKOFF.start;
+    loop {
+        let mut wait = backoff.mul_f64(jitter());
+        match open(line, session, last_id.as_deref()).await {
+            Ok(Some(mut stream)) => {
+                stream.last_id = last_id.take();
+                if hear_all(line, session, &mut stream).await {
+                    backoff = BACKOFF.start;
+                }
+                wait = stream.retry.map_or(wait, Duration::from_millis);
+                last_id = stream.last_id.take();
+            }
+            // It has no such stream, or no longer this session; the next call will find out.
+            Ok(None) => return,
+            Err(_) => {}
+        }
+        tokio::time::sleep(wait.min(BACKOFF.end)).await;
+        backoff = (backoff * 2).min(BACKOFF.end);
+    }
+}
+
+/// Opens the stream, or resumes one; none when the server refuses.
+pub(super) async fn open(line: &Line, session: &Session, last_id: Option<&str>) -> Result<Option<EventStream>, UpstreamError> {
+    let mut headers = for_get(&session.headers);
+    if let Some(id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) {
+        headers.insert(LAST_EVENT_ID, id);
+    }
+    let exchange = line.pool.send(Method::GET, headers, Bytes::new(), true).await?;
+    match reply::read(&line.pool, exchange, &line.settings.call).await? {
+        Reply::Stream(exchange) => Ok(Some(EventStream::new(exchange, line.settings.call.response.bytes_max))),
+        Reply::Refused(500.., _) => Err(reply::status_error(500)),
+        _ => Ok(None),
+    }
+}
+
+/// Reads to the end; whether anything came.
+async fn hear_all(line: &Arc<Line>, session: &Session, stream: &mut EventStream) -> bool {
+    let mut has_heard = false;
+    loop {
+        // A stream that is silent for so long may have died without a word.
+        match timeout(line.settings.stream_idle, stream.next()).await {
+            Ok(Next::Event(event)) => {
+                has_heard = true;
+                if let Some(message) = (!event.data.is_empty()).then(|| line.read_event(event.data)).flatten() {
+                    hear(line, session, message);
+                }
+            }
+            Ok(Next::TooLong) => line.drop_it("an event over the response cap"),
+            Ok(Next::End | Next::Broken(_)) | Err(_) => return has_heard,
+        }
+    }
+}
+
+fn hear(line: &Arc<Line>, session: &Session, message: Message) {
+    match message.kind() {
+        Kind::Request => line.refuse(session, &message),
+        Kind::Response | Kind::Error => line.drop_it("an answer on the session's own stream"),
+        Kind::Notification => match session.inflight.route(message, &line.settings.call) {
+            Routed::Queued => {}
+            Routed::Session(message) => line.pass_on(session, message),
+            Routed::Dropped(reason) => line.drop_it(reason),
+        },
+    }
+}

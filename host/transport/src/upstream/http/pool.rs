@@ -1,0 +1,204 @@
+//! Connections to one server, kept for the next call.
+
+use super::{
+    connection::{Connection, Readiness, SendError},
+    endpoint::Endpoint,
+    settings::HttpSettings,
+};
+use crate::upstream::Counters;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, header::HeaderName};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use sluice_chain::upstream::UpstreamError;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
+
+/// Idle connections kept.
+const IDLE_MAX: usize = 256;
+/// How long one is kept when the server does not say.
+const IDLE: Duration = Duration::from_secs(60);
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+pub(super) struct Pool {
+    pub(super) endpoint: Endpoint,
+    connect: Duration,
+    headers_max: usize,
+    header_bytes_max: usize,
+    places: Arc<Semaphore>,
+    /// The one used last is at the back.
+    idle: Mutex<VecDeque<Connection>>,
+    counters: Arc<Counters>,
+}
+
+/// A response whose body is still to come.
+pub(super) struct Exchange {
+    pub(super) connection: Connection,
+    pub(super) response: Response<Incoming>,
+}
+
+impl Pool {
+    pub(super) fn new(settings: &HttpSettings, endpoint: Endpoint, counters: Arc<Counters>) -> Self {
+        Self {
+            endpoint,
+            connect: settings.connect,
+            headers_max: settings.headers_max,
+            header_bytes_max: settings.header_bytes_max,
+            places: Arc::new(Semaphore::new(settings.connections_max)),
+            idle: Mutex::default(),
+            counters,
+        }
+    }
+
+    /// Sends a request. It is sent again only if no byte of it left, or, when it `may_repeat`,
+    /// if an idle connection turned out to be dead before any byte of a response.
+    pub(super) async fn send(&self, method: Method, headers: HeaderMap, body: Bytes, may_repeat: bool) -> Result<Exchange, UpstreamError> {
+        let keep = may_repeat.then(|| (method.clone(), headers.clone(), body.clone()));
+        let mut request = self.request(method, headers, body);
+        loop {
+            let mut connection = match self.take() {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            let error = match connection.send(request).await {
+                Ok(response) => return self.checked(connection, response),
+                Err(SendError::NotSent(back)) if connection.is_used => {
+                    request = *back;
+                    continue;
+                }
+                Err(SendError::NotSent(_)) => "it closes new connections at once".to_owned(),
+                Err(SendError::MaybeSent(error)) => match &keep {
+                    Some((method, headers, body)) if connection.is_used => {
+                        request = self.request(method.clone(), headers.clone(), body.clone());
+                        continue;
+                    }
+                    _ => error.to_string(),
+                },
+            };
+            return Err(UpstreamError::ClosedEarly { reason: error });
+        }
+    }
+
+    fn request(&self, method: Method, headers: HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.endpoint.target.clone();
+        *request.headers_mut() = headers;
+        request
+    }
+
+    fn checked(&self, mut connection: Connection, response: Response<Incoming>) -> Result<Exchange, UpstreamError> {
+        let size: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if size > self.header_bytes_max {
+            return Err(UpstreamError::TooLarge { limit_bytes: self.header_bytes_max });
+        }
+        connection.keep_for(idle_of(response.headers()));
+        Ok(Exchange { connection, response })
+    }
+
+    /// An idle connection that seems to be alive.
+    fn take(&self) -> Option<Connection> {
+        let mut not_yet = Vec::new();
+        let found = loop {
+            let Some(mut connection) = self.lock().pop_back() else { break None };
+            if Instant::now() >= connection.usable_until {
+                continue;
+            }
+            match connection.readiness() {
+                Readiness::Ready => break Some(connection),
+                Readiness::NotYet => not_yet.push(connection),
+                Readiness::Dead => {}
+            }
+        };
+        if !not_yet.is_empty() {
+            self.lock().extend(not_yet);
+        }
+        found
+    }
+
+    /// Gives a connection back once its response has been read, or all but its end.
+    pub(super) fn give(&self, mut connection: Connection) {
+        if connection.readiness() == Readiness::Dead {
+            return;
+        }
+        let mut idle = self.lock();
+        let now = Instant::now();
+        // The oldest are at the front; a look at one per call keeps the dead few.
+        if idle.front().is_some_and(|oldest| oldest.usable_until <= now) || idle.len() >= IDLE_MAX {
+            idle.pop_front();
+        }
+        idle.push_back(connection);
+    }
+
+    /// Closes what nobody will use again.
+    pub(super) fn sweep(&self) {
+        let now = Instant::now();
+        self.lock().retain(|connection| connection.usable_until > now);
+    }
+
+    /// Closes all idle connections.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    async fn connect(&self) -> Result<Connection, UpstreamError> {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            return Err(UpstreamError::Busy { setting: "limits.connections_max".to_owned() });
+        };
+        let unreachable = |reason: String| UpstreamError::Unreachable { reason };
+        let address = (self.endpoint.host.as_str(), self.endpoint.port);
+        let connected = match timeout(self.connect, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Answers are small and waited for; failing to say so only makes them slower.
+                let _ = stream.set_nodelay(true);
+                Connection::over(stream, self.headers_max, place).await.map_err(|error| unreachable(error.to_string()))
+            }
+            Ok(Err(error)) => Err(unreachable(error.to_string())),
+            Err(_) => Err(unreachable(format!("no connection within {:?}", self.connect))),
+        };
+        match &connected {
+            Ok(_) => self.counters.count(|c| &c.connects),
+            Err(_) => self.counters.count(|c| &c.connect_failures),
+        }
+        connected
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long the server keeps an idle connection, less a second so as not to meet its closing.
+fn idle_of(headers: &HeaderMap) -> Duration {
+    let said = || {
+        let value = headers.get(KEEP_ALIVE)?.to_str().ok()?;
+        let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+        seconds.parse::<u64>().ok()
+    };
+    said().map_or(IDLE, |seconds| Duration::from_secs(seconds.saturating_sub(1)).min(IDLE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn the_servers_word_on_idle_connections_counts() {
+        for (said, seconds) in [("timeout=5", 4), ("timeout=5, max=100", 4), ("max=3,timeout=0", 0), ("nonsense", 60), ("timeout=9999", 60)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(KEEP_ALIVE, HeaderValue::from_static(said));
+            assert_eq!(idle_of(&headers), Duration::from_secs(seconds), "{said}");
+        }
+        assert_eq!(idle_of(&HeaderMap::new()), IDLE);
+    }
+}

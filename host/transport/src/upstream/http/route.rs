@@ -1,0 +1,148 @@
+//! How a client's call reaches the server: found out once for each asking era, then remembered.
+
+use super::{
+    Http,
+    endpoint::{METHOD, PROTOCOL_VERSION},
+    reply::{self, Reply, bad, status_error},
+    session::{NotOpen, Session},
+    stream::EventStream,
+};
+use crate::upstream::{
+    EraChoice, OWN_INFO,
+    eras::{Introduced, Spoken},
+};
+use http::{HeaderValue, Method};
+use sluice_chain::{exchange::Client, principal::Principal, upstream::UpstreamError};
+use sluice_era::{
+    handshake,
+    probe::{self, Reading},
+};
+use sluice_wire::{
+    method,
+    revision::{Era, Revision},
+};
+use std::sync::Arc;
+use tokio::time::timeout;
+
+/// What a call goes over.
+pub(super) enum Route {
+    Modern(Arc<Introduced>),
+    Legacy(Arc<Session>),
+}
+
+impl Route {
+    pub(super) fn spoken(&self) -> Spoken {
+        match self {
+            Self::Modern(introduced) => Spoken::Modern(introduced.clone()),
+            Self::Legacy(_) => Spoken::Legacy,
+        }
+    }
+}
+
+impl Http {
+    /// The way for a client of `asking`.
+    pub(super) async fn route(&self, asking: Era, client: &Client, principal: &Arc<Principal>) -> Result<Route, UpstreamError> {
+        if let Some(Spoken::Modern(introduced)) = self.eras.known(asking) {
+            return Ok(Route::Modern(introduced));
+        }
+        if matches!(self.eras.known(asking), Some(Spoken::Legacy)) {
+            match self.legacy(asking, client, principal).await {
+                Ok(route) => return Ok(route),
+                Err(NotOpen::Refused(_)) if self.eras.choice() == EraChoice::Auto => {
+                    self.eras.contradicted(asking, &Spoken::Legacy);
+                }
+                Err(NotOpen::Refused(error) | NotOpen::Failed(error)) => return Err(error),
+            }
+        }
+        let _turn = self.eras.turn().await;
+        let route = match self.eras.known(asking) {
+            // Somebody found out while we waited.
+            Some(Spoken::Modern(introduced)) => return Ok(Route::Modern(introduced)),
+            Some(Spoken::Legacy) => self.legacy(asking, client, principal).await.map_err(either)?,
+            None if asking == Era::Legacy && self.eras.choice() == EraChoice::Auto => self.legacy_first(client, principal).await?,
+            None => self.modern_first(asking, client, principal).await?,
+        };
+        self.eras.remember(asking, route.spoken());
+        Ok(route)
+    }
+
+    /// For legacy clients: only a server that says no to `initialize` is asked for the other era.
+    async fn legacy_first(&self, client: &Client, principal: &Arc<Principal>) -> Result<Route, UpstreamError> {
+        let refusal = match self.legacy(Era::Legacy, client, principal).await {
+            Ok(route) => return Ok(route),
+            Err(NotOpen::Failed(error)) => return Err(error),
+            Err(NotOpen::Refused(refusal)) => refusal,
+        };
+        match self.discover().await {
+            Ok(Reading::Modern(said)) => Ok(Route::Modern(Introduced::new(said))),
+            _ => Err(refusal),
+        }
+    }
+
+    async fn modern_first(&self, asking: Era, client: &Client, principal: &Arc<Principal>) -> Result<Route, UpstreamError> {
+        match self.discover().await? {
+            Reading::Modern(said) => Ok(Route::Modern(Introduced::new(said))),
+            Reading::TryLegacy if self.eras.choice() == EraChoice::Auto => self.legacy(asking, client, principal).await.map_err(either),
+            Reading::TryLegacy | Reading::Inconclusive => Err(bad("it does not answer server/discover in a modern revision")),
+        }
+    }
+
+    async fn legacy(&self, asking: Era, client: &Client, principal: &Arc<Principal>) -> Result<Route, NotOpen> {
+        Ok(Route::Legacy(self.sessions.get(&self.line, asking, client, principal).await?))
+    }
+
+    /// Asks the server again what it is; what it said before is kept if it cannot be asked.
+    pub(super) async fn refreshed(&self, asking: Era, stale: Arc<Introduced>) -> Arc<Introduced> {
+        let _turn = self.eras.turn().await;
+        match self.eras.known(asking) {
+            Some(Spoken::Modern(known)) if known.is_fresh() => known,
+            _ => match self.discover().await {
+                Ok(Reading::Modern(said)) => {
+                    let introduced = Introduced::new(said);
+                    self.eras.remember(asking, Spoken::Modern(introduced.clone()));
+                    introduced
+                }
+                _ => stale,
+            },
+        }
+    }
+
+    /// `server/discover`. An error when nothing can be concluded, with the reason.
+    async fn discover(&self) -> Result<Reading, UpstreamError> {
+        let limit = self.line.settings.opening;
+        timeout(limit, self.ask_discover()).await.unwrap_or(Err(UpstreamError::Deadline { limit }))
+    }
+
+    async fn ask_discover(&self) -> Result<Reading, UpstreamError> {
+        let (line, revision) = (&self.line, Revision::MODERN[0]);
+        let mut headers = line.pool.endpoint.headers.clone();
+        headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
+        headers.insert(METHOD, HeaderValue::from_static(method::DISCOVER));
+        let id = line.take_id();
+        let body = handshake::discover(id, revision, OWN_INFO.as_bytes());
+        let exchange = line.pool.send(Method::POST, headers, body, true).await?;
+        let (status, answer) = match reply::read(&line.pool, exchange, &line.settings.call).await {
+            Ok(Reply::Message(answer, _)) => (200, Some(answer)),
+            Ok(Reply::Stream(exchange)) => {
+                let stream = EventStream::new(exchange, line.settings.call.response.bytes_max);
+                (200, Some(line.first_answer(stream, id).await?))
+            }
+            Ok(Reply::Accepted) => (200, None),
+            Ok(Reply::Refused(status, said)) => (status, said.map(|said| *said)),
+            // It is there and speaks something else.
+            Err(UpstreamError::BadReply { .. }) => (200, None),
+            Err(error) => return Err(error),
+        };
+        let answer = answer.map(|answer| answer.deepen());
+        match probe::read(Some(status), answer.as_ref()) {
+            Reading::Inconclusive if answer.is_none() => Err(status_error(status)),
+            reading => Ok(reading),
+        }
+    }
+}
+
+fn either(error: NotOpen) -> UpstreamError {
+    match error {
+        NotOpen::Refused(error) | NotOpen::Failed(error) => error,
+    }
+}

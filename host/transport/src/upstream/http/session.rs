@@ -1,0 +1,195 @@
+//! Legacy sessions with one server.
+
+use super::{
+    endpoint::{PROTOCOL_VERSION, SESSION_ID},
+    line::Line,
+    reply::{self, Reply, bad, status_error},
+    stream::EventStream,
+};
+use crate::upstream::{
+    eras::facts_of,
+    inflight::Inflight,
+    speaker::Speaker,
+    stdio::refusal,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method};
+use sluice_chain::{
+    principal::{Principal, PrincipalKey},
+    upstream::{ServerFacts, UpstreamError},
+};
+use sluice_era::{handshake, probe};
+use sluice_wire::{
+    json::{Document, IndexDepth, Limits},
+    message::Message,
+    revision::Revision,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Whose session it is. No two owners share one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Owner {
+    /// A legacy client's own session with us, of this principal.
+    Session(PrincipalKey, Arc<str>),
+    /// A principal whose clients keep no session, with what they declare.
+    Principal(PrincipalKey, Bytes),
+    /// Everybody, because the operator said so.
+    Everybody(Bytes),
+}
+
+/// An open session.
+pub(super) struct Session {
+    pub(super) owner: Owner,
+    pub(super) principal: Arc<Principal>,
+    pub(super) revision: Revision,
+    pub(super) facts: Arc<ServerFacts>,
+    /// For every POST of it.
+    pub(super) headers: HeaderMap,
+    pub(super) has_id: bool,
+    pub(super) capabilities: Capabilities,
+    /// The calls in flight, for what comes on the session's own stream.
+    pub(super) inflight: Arc<Inflight>,
+    /// The log level the server was told, as a rank.
+    pub(super) level: tokio::sync::Mutex<Option<u8>>,
+    pub(super) closed: CancellationToken,
+    began: Instant,
+    last_used: AtomicU64,
+}
+
+/// What matters here of what a server can do.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Capabilities {
+    pub(super) has_logging: bool,
+    /// It may have something to say outside calls.
+    pub(super) speaks_unasked: bool,
+}
+
+impl Capabilities {
+    pub(super) fn of(capabilities: &Bytes) -> Self {
+        let Ok(document) = Document::parse_value(capabilities.clone(), &Limits::RESPONSE, IndexDepth::Levels(2)) else {
+            return Self::default();
+        };
+        let root = document.root();
+        let says = |kind: &str, what: &str| root.get(kind).and_then(|kind| kind.get(what)?.as_bool()).unwrap_or(false);
+        let has_logging = root.get("logging").is_some();
+        let has_changes = ["tools", "prompts", "resources"].iter().any(|kind| says(kind, "listChanged"));
+        Self { has_logging, speaks_unasked: has_logging || has_changes || says("resources", "subscribe") }
+    }
+}
+
+/// A session could not be opened.
+#[derive(Debug)]
+pub(super) enum NotOpen {
+    /// The server answered, and said no to `initialize`: it may speak the other era.
+    Refused(UpstreamError),
+    /// It did not get as far.
+    Failed(UpstreamError),
+}
+
+impl From<UpstreamError> for NotOpen {
+    fn from(error: UpstreamError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Session {
+    /// `initialize`, `notifications/initialized`.
+    pub(super) async fn open(line: &Line, owner: Owner, principal: &Arc<Principal>, speaker: &Speaker) -> Result<Self, NotOpen> {
+        let limit = line.settings.opening;
+        let opening = Self::handshake(line, owner, principal, speaker);
+        timeout(limit, opening).await.unwrap_or(Err(NotOpen::Failed(UpstreamError::Deadline { limit })))
+    }
+
+    async fn handshake(line: &Line, owner: Owner, principal: &Arc<Principal>, speaker: &Speaker) -> Result<Self, NotOpen> {
+        let info = speaker.info.as_deref().unwrap_or(crate::upstream::OWN_INFO.as_bytes());
+        let id = line.take_id();
+        let body = handshake::initialize(id, speaker.offered, &speaker.capabilities, info);
+        let (answer, head) = initialize(line, id, body).await?;
+        let said = handshake::read_initialize(&answer).ok_or_else(|| NotOpen::Refused(refusal(&answer)))?;
+        let mut headers = line.pool.endpoint.headers.clone();
+        let session_id = head.get(SESSION_ID).filter(|id| is_visible(id)).cloned();
+        let has_id = session_id.is_some();
+        if let Some(mut id) = session_id {
+            // Whoever holds it holds the session.
+            id.set_sensitive(true);
+            headers.insert(SESSION_ID, id);
+        }
+        // Older revisions do not know the header, and some of their servers choke on it.
+        if said.revision >= Revision::V2025_06_18 {
+            headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(said.revision.as_str()));
+        }
+        let session = Self {
+            owner,
+            principal: principal.clone(),
+            revision: said.revision,
+            capabilities: Capabilities::of(&said.capabilities),
+            facts: facts_of(said),
+            headers,
+            has_id,
+            inflight: Arc::default(),
+            level: tokio::sync::Mutex::default(),
+            closed: line.closed.child_token(),
+            began: Instant::now(),
+            last_used: AtomicU64::new(0),
+        };
+        line.tell(&session.headers, handshake::initialized()).await?;
+        line.counters.count(|c| &c.sessions);
+        Ok(session)
+    }
+
+    pub(super) fn touch(&self) {
+        let after = self.began.elapsed().as_millis();
+        self.last_used.store(u64::try_from(after).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(super) fn last_used(&self) -> Instant {
+        self.began + Duration::from_millis(self.last_used.load(Relaxed))
+    }
+
+    /// Ends it here and there. A server that does not know how is not asked twice.
+    pub(super) async fn end(&self, line: &Line) {
+        self.closed.cancel();
+        if !self.has_id {
+            return;
+        }
+        let deleting = line.pool.send(Method::DELETE, self.headers.clone(), Bytes::new(), false);
+        if let Ok(Ok(exchange)) = timeout(END_MAX, deleting).await {
+            let _ = timeout(END_MAX, reply::read(&line.pool, exchange, &line.settings.call)).await;
+        }
+    }
+}
+
+/// How long a server may take to end a session.
+const END_MAX: Duration = Duration::from_secs(2);
+
+/// The answer to `initialize`, whichever way it comes, and the head it came under.
+async fn initialize(line: &Line, id: u64, body: Bytes) -> Result<(Message, HeaderMap), NotOpen> {
+    let headers = line.pool.endpoint.headers.clone();
+    let exchange = line.pool.send(Method::POST, headers, body, true).await?;
+    let status_and_head = exchange.response.headers().clone();
+    match reply::read(&line.pool, exchange, &line.settings.call).await? {
+        Reply::Message(message, head) => Ok((message.deepen(), head)),
+        Reply::Stream(exchange) => {
+            let stream = EventStream::new(exchange, line.settings.call.response.bytes_max);
+            Ok((line.first_answer(stream, id).await?.deepen(), status_and_head))
+        }
+        Reply::Refused(status, said) if probe::is_refusal(status) => {
+            Err(NotOpen::Refused(said.map_or_else(|| status_error(status), |said| refusal(&said))))
+        }
+        Reply::Refused(status, _) => Err(NotOpen::Failed(status_error(status))),
+        Reply::Accepted => Err(NotOpen::Failed(bad("initialize was accepted without an answer"))),
+    }
+}
+
+/// Visible ASCII only, as the specification demands.
+fn is_visible(id: &HeaderValue) -> bool {
+    !id.is_empty() && id.as_bytes().iter().all(|byte| (0x21..=0x7E).contains(byte))
+}

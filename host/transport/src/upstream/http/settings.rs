@@ -1,0 +1,81 @@
+//! What an operator decides about a server behind a URL.
+
+use crate::upstream::{CallLimits, EraChoice, Sharing};
+use http::{HeaderName, HeaderValue, Uri};
+use std::{fmt, sync::Arc, time::Duration};
+
+/// One Streamable HTTP server.
+#[derive(Clone)]
+pub struct HttpSettings {
+    /// The operator's name for it.
+    pub name: Arc<str>,
+    /// Its endpoint.
+    pub url: Uri,
+    /// What every request carries besides the protocol's own headers. Values may be secret.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Which era to speak.
+    pub era: EraChoice,
+    /// Who shares a legacy session.
+    pub sharing: Sharing,
+    /// Bounds on a call.
+    pub call: CallLimits,
+    /// How long connecting may take.
+    pub connect: Duration,
+    /// How long an opening (`server/discover`, `initialize`) may take.
+    pub opening: Duration,
+    /// How long a stream may be silent before it is opened anew.
+    pub stream_idle: Duration,
+    /// How long a legacy session without work is kept.
+    pub session_idle: Duration,
+    /// Legacy sessions at most; the one idle longest makes room.
+    pub sessions_max: usize,
+    /// Connections at most.
+    pub connections_max: usize,
+    /// All headers of a response together, in bytes.
+    pub header_bytes_max: usize,
+    /// How many headers a response may have.
+    pub headers_max: usize,
+}
+
+impl HttpSettings {
+    /// A server at `url`, with the defaults of the limits table.
+    pub fn new(name: impl Into<Arc<str>>, url: Uri) -> Self {
+        Self {
+            name: name.into(),
+            url,
+            headers: Vec::new(),
+            era: EraChoice::default(),
+            sharing: Sharing::default(),
+            call: CallLimits::default(),
+            connect: Duration::from_secs(5),
+            opening: Duration::from_secs(10),
+            stream_idle: Duration::from_secs(300),
+            session_idle: Duration::from_secs(1800),
+            sessions_max: 4096,
+            connections_max: 4096,
+            header_bytes_max: 32 * 1024,
+            headers_max: 100,
+        }
+    }
+}
+
+impl fmt::Debug for HttpSettings {
+    /// Headers, path and query may hold secrets and are not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSettings").field("name", &self.name).field("authority", &self.url.authority()).finish_non_exhaustive()
+    }
+}
+
+/// A URL that cannot be an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// `https`.
+    #[error("https upstreams come with a later version, with TLS; use http for now")]
+    Https,
+    /// Neither `http` nor `https`.
+    #[error("the URL must begin with http://")]
+    Scheme,
+    /// No host.
+    #[error("the URL names no host")]
+    Host,
+}

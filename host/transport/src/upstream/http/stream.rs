@@ -1,0 +1,68 @@
+//! An event stream as it arrives.
+
+use super::{
+    connection::Connection,
+    pool::{Exchange, Pool},
+};
+use hyper::body::Incoming;
+use sluice_wire::sse::{Event, EventTooLong, SseDecoder};
+
+/// Events of one response, with what is needed to resume it.
+pub(super) struct EventStream {
+    connection: Connection,
+    body: Incoming,
+    decoder: SseDecoder,
+    /// The id of the last event that had one.
+    pub(super) last_id: Option<String>,
+    /// The server's wish, in milliseconds.
+    pub(super) retry: Option<u64>,
+}
+
+/// What a stream gives.
+pub(super) enum Next {
+    /// An event.
+    Event(Event),
+    /// An event over the cap; the stream goes on.
+    TooLong,
+    /// It ended, as it may.
+    End,
+    /// It broke off.
+    Broken(String),
+}
+
+impl EventStream {
+    pub(super) fn new(exchange: Exchange, bytes_max: usize) -> Self {
+        let Exchange { connection, response } = exchange;
+        Self { connection, body: response.into_body(), decoder: SseDecoder::new(bytes_max), last_id: None, retry: None }
+    }
+
+    /// The next event. Cancel safe.
+    pub(super) async fn next(&mut self) -> Next {
+        loop {
+            match self.decoder.next() {
+                Some(Ok(event)) => {
+                    self.retry = event.retry.or(self.retry);
+                    if let Some(id) = &event.id {
+                        // An empty id takes the place back, as the standard has it.
+                        self.last_id = Some(id.clone()).filter(|id| !id.is_empty());
+                    }
+                    return Next::Event(event);
+                }
+                Some(Err(EventTooLong { .. })) => return Next::TooLong,
+                None => {}
+            }
+            match self.connection.data(&mut self.body).await {
+                Some(Ok(data)) => self.decoder.push(&data),
+                Some(Err(error)) => return Next::Broken(error.to_string()),
+                None => return Next::End,
+            }
+        }
+    }
+
+    /// The last message has come: the connection is good for another call once the stream ends.
+    pub(super) fn finish(self, pool: &Pool) {
+        let mut connection = self.connection;
+        connection.leave(self.body);
+        pool.give(connection);
+    }
+}
