@@ -20,10 +20,7 @@ type Service = StreamableHttpService<Fixture, LocalSessionManager>;
 pub async fn serve(port: u16) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let address = listener.local_addr()?;
-    let origins = [
-        format!("http://{address}"),
-        format!("http://localhost:{}", address.port()),
-    ];
+    let origins = ["http://127.0.0.1:*", "http://localhost:*"];
     let config = StreamableHttpServerConfig::default().with_allowed_origins(origins);
     let fixture = Fixture::new();
     let service: Service = StreamableHttpService::new(

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""The official conformance suite against two fixture servers: direct, and through Sluice, side by side.
+
+    run.py --bin target/debug/sluice [--server rmcp|python|both] [--requirements 2025-11-25|2026-07-28|both]
+    run.py --control        a TCP relay in Sluice's place, which has to score the same
+    run.py --direct         the fixture servers alone
+
+Everything it needs is pinned and installed under target/conformance on the first run. It ends with the figures, and
+with 1 when a scenario scores differently through the proxy and is not listed in server-requests.txt.
+"""
+
+import argparse
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import parts
+from relay import Relay
+from score import Exemptions, Requirements, compare, read
+
+HERE = Path(__file__).resolve().parent
+WORK = parts.ROOT / "target" / "conformance"
+REVISIONS = ["2025-11-25", "2026-07-28"]
+SUITE = "@modelcontextprotocol/conformance"
+SCENARIO_MS = 15000
+RUN_SECONDS = 300
+
+
+def main():
+    wanted = arguments()
+    suite = parts.npm(HERE / "npm", WORK / "npm") / SUITE
+    exemptions = Exemptions(HERE / "server-requests.txt")
+    rows = []
+    for server in chosen(wanted.server, ["rmcp", "python"]):
+        with contextlib.ExitStack() as running:
+            fixture = running.enter_context(start_fixture(server, wanted))
+            through = None if wanted.direct else running.enter_context(start_proxy(fixture.url, server, wanted))
+            for revision in chosen(wanted.requirements, REVISIONS):
+                print(f"running {revision} against {server} ...", flush=True)
+                requirements = Requirements(suite / "requirements" / f"{revision}.yaml", revision)
+                direct = run_suite(suite, fixture.url, revision, WORK / "out" / f"{server}-{revision}-direct")
+                other = direct
+                if through:
+                    other = run_suite(suite, through.url, revision, WORK / "out" / f"{server}-{revision}-through")
+                rows += compare(server, requirements, direct, other, exemptions)
+    print_table(rows)
+    report(rows, wanted)
+    return finish(rows, exemptions, wanted)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    proxy = parser.add_mutually_exclusive_group(required=True)
+    proxy.add_argument("--bin", type=Path, help="the Sluice binary")
+    proxy.add_argument("--control", action="store_true", help="a TCP relay instead of Sluice")
+    proxy.add_argument("--direct", action="store_true", help="no proxy")
+    parser.add_argument("--server", choices=["rmcp", "python", "both"], default="both")
+    parser.add_argument("--requirements", choices=[*REVISIONS, "both"], default="both")
+    parser.add_argument("--rmcp", type=Path, help="the conformance-rmcp binary; built when absent")
+    return parser.parse_args()
+
+
+def chosen(word, everything):
+    return everything if word == "both" else [word]
+
+
+def start_fixture(server, wanted):
+    log = WORK / "logs" / f"fixture-{server}.log"
+    if server == "rmcp":
+        binary = wanted.rmcp or parts.cargo_bins("conformance-rmcp", "conformance-rmcp")[0]
+        return parts.Process([binary, "0"], log)
+    python = parts.venv(HERE / "python" / "requirements.txt", WORK / "venv")
+    return parts.Process([python, HERE / "python" / "server.py", "0"], log)
+
+
+def start_proxy(upstream, server, wanted):
+    if wanted.control:
+        return Relay(upstream)
+    home = WORK / "home" / server
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    config = home / "sluice.json"
+    config.write_text(json.dumps(sluice_config(upstream, home), indent=2))
+    command = [wanted.bin.resolve(), "serve", "--config", config, "--listen", "127.0.0.1:0"]
+    return parts.Process(command, WORK / "logs" / f"sluice-{server}.log", cwd=home)
+
+
+def sluice_config(upstream, home):
+    """One upstream, no filters, no key to show: what is left is the proxy itself."""
+    return {
+        "mcpServers": {"fixture": {"type": "http", "url": upstream}},
+        "sluice": {
+            "chain": [],
+            "auth": {"allow_anonymous": True},
+            "admin": {"enabled": False},
+            "cache_dir": str(home / "cache"),
+            "plugins": {"dir": str(home / "plugins")},
+        },
+    }
+
+
+def run_suite(suite, url, revision, out):
+    """One run of a requirement set. What the suite says stays in a log; its verdicts are read from its files."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    command = ["node", "--import", str(HERE / "fs-glob.mjs"), str(suite / "dist" / "index.js"), "server"]
+    command += ["--url", url, "--requirements", revision, "-o", str(out), "--timeout", str(SCENARIO_MS)]
+    with (out / "suite.log").open("wb") as log:
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=RUN_SECONDS)
+    return read(out)
+
+
+def print_table(rows):
+    width = max(len(row.scenario) for row in rows)
+    for server, revision in dict.fromkeys((row.server, row.revision) for row in rows):
+        print(f"\n{server}, {revision}\n  {'scenario':{width}}  direct  through  same?")
+        for row in rows:
+            if (row.server, row.revision) == (server, revision):
+                print(f"  {row.scenario:{width}}  {row.direct:6}  {row.through:7}  {row.said()}")
+                for note in row.notes:
+                    print(f"  {'':{width}}    {note}")
+
+
+def report(rows, wanted):
+    file = WORK / "report.json"
+    file.write_text(json.dumps([row.as_json() for row in rows], indent=1))
+    print(f"\nevery check: {file.relative_to(parts.ROOT)}; the suite's own output: target/conformance/out")
+
+
+def finish(rows, exemptions, wanted):
+    scored = [row for row in rows if row.scored]
+    failing = [row for row in scored if row.direct != "pass"]
+    for server, revision in dict.fromkeys((row.server, row.revision) for row in scored):
+        mine = [row for row in scored if (row.server, row.revision) == (server, revision)]
+        counts = [sum(getattr(row, side) == "pass" for row in mine) for side in ("direct", "through")]
+        print(f"{server} {revision}: {len(mine)} scored, {counts[0]} pass direct, {counts[1]} pass through")
+    for stale in exemptions.stale(rows) if wanted.bin else []:
+        print(f"no longer needed in server-requests.txt: {stale}")
+    if failing:
+        print(f"the fixtures themselves fail: {names(failing)}")
+    if wanted.direct:
+        return 1 if failing else 0
+    judged = [row for row in rows if row.judged and not row.exempt]
+    later = [row for row in rows if row.exempt]
+    different = [row for row in judged if not row.same]
+    print(f"{len(later)} scenarios need a server-to-client request: {sum(row.same for row in later)} same already")
+    print(f"{len(judged)} scenarios: {len(judged) - len(different)} same, {len(different)} different{names(different)}")
+    return 1 if different or failing else 0
+
+
+def names(rows):
+    return "".join(f"\n  {row.server} {row.revision} {row.scenario}" for row in rows)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except parts.Missing as missing:
+        sys.exit(str(missing))

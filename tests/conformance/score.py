@@ -1,0 +1,146 @@
+"""What the suite wrote down, and whether two runs of it say the same."""
+
+import json
+import re
+from collections import defaultdict
+
+# Not scored by the suite and still held to: header checks, schemas that survive, sessions that end.
+JUDGED_UNSCORED = {
+    "http-header-validation",
+    "http-custom-header-server-validation",
+    "json-schema-2020-12",
+    "server-session-lifecycle",
+}
+# From best to worst. INFO says that a check did not apply, and is neither.
+ORDER = ["SUCCESS", "WARNING", "SKIPPED", "FAILURE", "absent"]
+FOLDER = re.compile(r"server-(.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
+
+
+class Requirements:
+    """The scenarios of one frozen set, in its order; the file is YAML of a very plain kind."""
+
+    def __init__(self, file, revision):
+        self.revision = revision
+        self.scored, self.unscored = [], []
+        section = scenario = None
+        for line in file.read_text().splitlines():
+            if heading := re.fullmatch(r"(\w+):", line):
+                section = heading.group(1)
+            elif section == "server" and (item := re.fullmatch(r"  - (\S+)", line)):
+                self.scored.append(item.group(1))
+            elif section == "not_scored" and (item := re.fullmatch(r"  - scenario: (\S+)", line)):
+                scenario = item.group(1)
+            elif section == "not_scored" and line.strip() == "leg: server":
+                self.unscored.append(scenario)
+
+
+class Exemptions:
+    """server-requests.txt: what is allowed to differ until servers can ask clients."""
+
+    def __init__(self, file):
+        self.reasons = {}
+        for line in file.read_text().splitlines():
+            if line.strip() and not line.startswith("#"):
+                revision, scenario, reason = line.split(None, 2)
+                self.reasons[revision, scenario] = reason
+
+    def of(self, revision, scenario):
+        return self.reasons.get((revision, scenario))
+
+    def of_check(self, revision, scenario, check):
+        return self.reasons.get((revision, f"{scenario}/{check}"))
+
+    def stale(self, rows):
+        """Lines whose scenario or check was the same on every server that was run."""
+        ran = {row.revision for row in rows}
+        differing = set()
+        for row in rows:
+            if not row.same or row.excused:
+                differing.add((row.revision, row.scenario))
+            differing.update((row.revision, f"{row.scenario}/{check}") for check in row.excused)
+        return [f"{revision} {name}" for revision, name in self.reasons
+                if revision in ran and (revision, name) not in differing]
+
+
+class Row:
+    """One scenario on one server."""
+
+    def __init__(self, server, revision, scenario, scored):
+        self.server, self.revision, self.scenario, self.scored = server, revision, scenario, scored
+        self.judged = scored or scenario in JUDGED_UNSCORED
+        self.direct = self.through = "absent"
+        self.exempt, self.same, self.notes, self.excused, self.checks = None, False, [], [], {}
+
+    def said(self):
+        if self.exempt:
+            return f"{'yes' if self.same else 'no'}, next issue: {self.exempt}"
+        if not self.judged:
+            return f"{'yes' if self.same else 'no'} (not scored)"
+        return "yes" if self.same else "NO"
+
+    def as_json(self):
+        return dict(vars(self))
+
+
+def read(out):
+    """Every scenario's checks, by scenario."""
+    found = {}
+    for file in out.glob("*/checks.json"):
+        if name := FOLDER.fullmatch(file.parent.name):
+            found[name.group(1)] = json.loads(file.read_text())
+    return found
+
+
+def compare(server, requirements, direct, through, exemptions):
+    """A row for every scenario of the set, scored ones first."""
+    rows = []
+    for scenario in requirements.scored + requirements.unscored:
+        row = Row(server, requirements.revision, scenario, scenario in requirements.scored)
+        row.exempt = exemptions.of(row.revision, scenario)
+        row.direct, row.through = verdict(direct.get(scenario)), verdict(through.get(scenario))
+        row.notes = differences(row, direct.get(scenario, []), through.get(scenario, []), exemptions)
+        row.same = row.direct == row.through and not row.notes
+        rows.append(row)
+    return rows
+
+
+def verdict(checks):
+    """A scenario passes when something passed and nothing failed. What was skipped has not passed."""
+    if checks is None:
+        return "absent"
+    statuses = {check["status"] for check in checks}
+    if "FAILURE" in statuses:
+        return "fail"
+    return "pass" if "SUCCESS" in statuses else "skip"
+
+
+def differences(row, direct, through, exemptions):
+    """The checks that came out otherwise through the proxy, less those that server-requests.txt names."""
+    before, after = by_id(direct), by_id(through)
+    notes = []
+    for check in dict.fromkeys([*before, *after]):
+        was, now = worst(before.get(check)), worst(after.get(check))
+        row.checks[check] = [was, now]
+        if was == now or "INFO" in (was, now):
+            continue
+        if exemptions.of_check(row.revision, row.scenario, check):
+            row.excused.append(check)
+            continue
+        message = next((c.get("errorMessage") for c in after.get(check, []) if c.get("errorMessage")), None)
+        notes.append(f"{check}: {was} -> {now}" + (f" ({message[:300]})" if message else ""))
+    return notes
+
+
+def by_id(checks):
+    found = defaultdict(list)
+    for check in checks:
+        found[check["id"]].append(check)
+    return found
+
+
+def worst(checks):
+    statuses = [check["status"] for check in checks or []]
+    ranked = [status for status in statuses if status in ORDER]
+    if ranked:
+        return max(ranked, key=ORDER.index)
+    return "INFO" if statuses else "absent"
