@@ -116,7 +116,8 @@ pub mod on_done {
     });
 }
 
-/// The one WASI interface the SDK names itself; the oldest version, since any newer host links it.
+/// The one WASI interface the SDK names itself; the oldest version, since any newer host links it. It is whole,
+/// because the linker joins it with the one that `std` brings.
 #[cfg(target_family = "wasm")]
 pub mod clock {
     wit_bindgen::generate!({
@@ -127,6 +128,7 @@ pub mod clock {
                 interface wall-clock {
                     record datetime { seconds: u64, nanoseconds: u32 }
                     now: func() -> datetime;
+                    resolution: func() -> datetime;
                 }
             }
         ",
