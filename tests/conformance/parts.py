@@ -48,7 +48,7 @@ def venv(requirements, into):
 
 def cargo_bins(package, *names):
     """Builds binaries of a workspace package and returns their paths."""
-    run(["cargo", "build", "--quiet", "--package", package], ROOT)
+    run(["cargo", "build", "--locked", "--quiet", "--package", package], ROOT)
     return [TARGET / "debug" / name for name in names]
 
 
@@ -76,11 +76,14 @@ def run(command, cwd):
 
 
 class Process:
-    """A process of its own group, ready when it printed a URL; it ends with the `with` block."""
+    """A process of its own group; it ends with the `with` block.
 
-    def __init__(self, command, log, env=None, cwd=None, ready_on="stdout", url=None):
+    It is ready when it printed a line with its URL, or, when the URL was known before, a line with `ready` in it.
+    """
+
+    def __init__(self, command, log, env=None, cwd=None, ready_on="stdout", url=None, ready=""):
         self.command, self.log, self.env, self.cwd = command, Path(log), env, cwd
-        self.ready_on, self.url = ready_on, url
+        self.ready_on, self.url, self.ready = ready_on, url, ready
 
     def __enter__(self):
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +105,6 @@ class Process:
         return self
 
     def wait_until_ready(self):
-        """Waits for the line with the URL, or for any line when the URL was known before."""
         pipe = getattr(self.child, self.ready_on)
         said, until = b"", time.monotonic() + READY_SECONDS
         while time.monotonic() < until:
@@ -112,9 +114,9 @@ class Process:
             if not piece:
                 break
             said += piece
-            lines, _, _ = said.rpartition(b"\n")
-            found = URL.search(lines.decode(errors="replace"))
-            if lines and (found or self.url):
+            lines = said.rpartition(b"\n")[0].decode(errors="replace")
+            found = URL.search(lines)
+            if lines and (self.ready in lines if self.url else found):
                 self.url = self.url or found.group(0)
                 self.drain(pipe, said)
                 return
