@@ -1,0 +1,8 @@
+//! The upstream half against servers that behave and servers that do not.
+//!
+//! Tests that prove a numbered statement of the protocol reference carry its number: `c46_…`.
+
+mod http_faults;
+mod http_legacy;
+mod http_modern;
+mod support;
