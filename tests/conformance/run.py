@@ -132,7 +132,7 @@ def report(rows, wanted):
 
 def finish(rows, exemptions, wanted):
     scored = [row for row in rows if row.scored]
-    failing = [row for row in scored if row.direct != "pass"]
+    failing = [row for row in rows if row.judged and row.direct != "pass"]
     for server, revision in dict.fromkeys((row.server, row.revision) for row in scored):
         mine = [row for row in scored if (row.server, row.revision) == (server, revision)]
         counts = [sum(getattr(row, side) == "pass" for row in mine) for side in ("direct", "through")]
