@@ -63,7 +63,12 @@ fn a_name_made_to_look_like_a_suffix_gains_nothing() {
 
 #[test]
 fn what_a_name_cannot_hold_is_replaced_and_marked() {
-    check(json!({}), 1, &[("s", "héllo wörld"), ("s", "h_llo w_rld"), ("s", "")], &["h_llo_w_rld_57249693", "h_llo_w_rld_27291ce0", "_28a3d6d5"]);
+    check(
+        json!({}),
+        1,
+        &[("s", "héllo wörld"), ("s", "h_llo w_rld"), ("s", "")],
+        &["h_llo_w_rld_57249693", "h_llo_w_rld_27291ce0", "_28a3d6d5"],
+    );
 }
 
 #[test]

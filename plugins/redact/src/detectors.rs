@@ -103,11 +103,7 @@ pub const ALL: &[Detector] = &[
     },
     secret(
         "gcp-key",
-        concat!(
-            r"(?-u:\b)AIza[A-Za-z0-9_-]{35}",
-            r"|(?-u:\b)GOCSPX-[A-Za-z0-9_-]{20,}",
-            r"|(?-u:\b)ya29\.[A-Za-z0-9_-]{20,}",
-        ),
+        concat!(r"(?-u:\b)AIza[A-Za-z0-9_-]{35}", r"|(?-u:\b)GOCSPX-[A-Za-z0-9_-]{20,}", r"|(?-u:\b)ya29\.[A-Za-z0-9_-]{20,}",),
     ),
     Detector {
         name: "azure-key",
@@ -121,10 +117,7 @@ pub const ALL: &[Detector] = &[
         check: after_equals,
     },
     secret("github-token", r"(?-u:\b)(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})"),
-    secret(
-        "gitlab-token",
-        r"(?-u:\b)gl(?:pat|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat|oas|ffct)-[A-Za-z0-9_=.-]{19,}[A-Za-z0-9_-]",
-    ),
+    secret("gitlab-token", r"(?-u:\b)gl(?:pat|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat|oas|ffct)-[A-Za-z0-9_=.-]{19,}[A-Za-z0-9_-]"),
     secret(
         "slack-token",
         concat!(

@@ -53,14 +53,14 @@ fn is_card(digits: &[u8]) -> bool {
         return false;
     }
     let issued = match (prefix(1), prefix(2), prefix(3), prefix(4)) {
-        (4, ..) => matches!(n, 13 | 16 | 18 | 19),                     // Visa
-        (_, 34 | 37, ..) => n == 15,                                   // American Express
-        (_, 51..=55, ..) | (.., 2221..=2720) => n == 16,               // Mastercard
-        (_, 36 | 38 | 39, ..) | (_, _, 300..=305, _) => n >= 14,       // Diners
-        (.., 3528..=3589) => n >= 16,                                  // JCB
+        (4, ..) => matches!(n, 13 | 16 | 18 | 19),                       // Visa
+        (_, 34 | 37, ..) => n == 15,                                     // American Express
+        (_, 51..=55, ..) | (.., 2221..=2720) => n == 16,                 // Mastercard
+        (_, 36 | 38 | 39, ..) | (_, _, 300..=305, _) => n >= 14,         // Diners
+        (.., 3528..=3589) => n >= 16,                                    // JCB
         (_, 62 | 65, ..) | (_, _, 644..=649, _) | (.., 6011) => n >= 16, // UnionPay, Discover
-        (_, 50 | 56..=58 | 60..=69, ..) => true,                       // Maestro and others
-        (.., 2200..=2204) => n >= 16,                                  // Mir
+        (_, 50 | 56..=58 | 60..=69, ..) => true,                         // Maestro and others
+        (.., 2200..=2204) => n >= 16,                                    // Mir
         _ => false,
     };
     issued && luhn(digits)
@@ -76,7 +76,7 @@ fn luhn(digits: &[u8]) -> bool {
             doubled / 10 + doubled % 10
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// Account numbers: a country, its length, and the remainder of 97. They start where a group starts.
@@ -85,7 +85,10 @@ pub(crate) fn ibans(text: &str) -> Vec<Range<usize>> {
     let mut free = 0;
     for (start, _) in text.char_indices() {
         let fresh = start == 0 || !text[..start].ends_with(|c: char| c.is_ascii_alphanumeric());
-        if start >= free && fresh && let Some(end) = iban_end(text, start) {
+        if start >= free
+            && fresh
+            && let Some(end) = iban_end(text, start)
+        {
             found.push(start..end);
             free = end;
         }
@@ -172,9 +175,18 @@ mod tests {
     #[test]
     fn cards_have_an_issuer_a_length_and_luhn() {
         for card in [
-            "4111111111111111", "4111 1111 1111 1111", "4111-1111-1111-1111", "5555555555554444", "2223003122003222",
-            "378282246310005", "3782 822463 10005", "6011111111111117", "30569309025904", "3530111333300000",
-            "6200000000000005", "4222222222222",
+            "4111111111111111",
+            "4111 1111 1111 1111",
+            "4111-1111-1111-1111",
+            "5555555555554444",
+            "2223003122003222",
+            "378282246310005",
+            "3782 822463 10005",
+            "6011111111111117",
+            "30569309025904",
+            "3530111333300000",
+            "6200000000000005",
+            "4222222222222",
         ] {
             check(cards, card, &[card]);
         }
@@ -199,8 +211,13 @@ mod tests {
     #[test]
     fn accounts_have_a_country_a_length_and_a_remainder() {
         for iban in [
-            "DE89370400440532013000", "DE89 3704 0044 0532 0130 00", "GB29 NWBK 6016 1331 9268 19",
-            "FR1420041010050500013M02606", "NO93 8601 1117 947", "AT61-1904-3002-3457-3201", "gb29nwbk60161331926819",
+            "DE89370400440532013000",
+            "DE89 3704 0044 0532 0130 00",
+            "GB29 NWBK 6016 1331 9268 19",
+            "FR1420041010050500013M02606",
+            "NO93 8601 1117 947",
+            "AT61-1904-3002-3457-3201",
+            "gb29nwbk60161331926819",
         ] {
             check(ibans, iban, &[iban]);
         }

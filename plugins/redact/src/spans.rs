@@ -47,21 +47,13 @@ mod tests {
 
     #[test]
     fn overlap_is_covered_whole_and_named_after_the_leftmost() {
-        let joined = join(vec![
-            span(5, "fghij", 0, Action::Mask),
-            span(0, "abcdefg", 3, Action::Hash),
-            span(20, "xyz", 1, Action::Mask),
-        ]);
+        let joined = join(vec![span(5, "fghij", 0, Action::Mask), span(0, "abcdefg", 3, Action::Hash), span(20, "xyz", 1, Action::Mask)]);
         assert_eq!(joined, [span(0, "abcdefghij", 3, Action::Hash), span(20, "xyz", 1, Action::Mask)]);
     }
 
     #[test]
     fn ties_go_to_the_longest_then_the_first_and_the_strictest_action_wins() {
-        let joined = join(vec![
-            span(0, "ab", 0, Action::Replace),
-            span(0, "abcd", 2, Action::Mask),
-            span(0, "abcd", 1, Action::Mask),
-        ]);
+        let joined = join(vec![span(0, "ab", 0, Action::Replace), span(0, "abcd", 2, Action::Mask), span(0, "abcd", 1, Action::Mask)]);
         assert_eq!(joined, [span(0, "abcd", 1, Action::Replace)]);
     }
 

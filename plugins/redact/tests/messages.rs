@@ -62,18 +62,22 @@ fn a_label_may_stay_where_only_the_secret_is_the_data() {
             "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
             "DefaultEndpointsProtocol=https;AccountKey=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==;"
         ]),
-        json!([
-            "aws_secret_access_key = [REDACTED:aws-key]",
-            "DefaultEndpointsProtocol=https;AccountKey=[REDACTED:azure-key];"
-        ]),
+        json!(["aws_secret_access_key = [REDACTED:aws-key]", "DefaultEndpointsProtocol=https;AccountKey=[REDACTED:azure-key];"]),
     );
 }
 
 #[test]
 fn what_only_looks_alike_stays() {
     let harmless = json!([
-        "order 12345678901234567890", "4111 1111 1111 1112", "2024-11-05 12:00", "v1.2.3", "user@localhost",
-        "sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "AKIA", "+1 day", "3.141592653589793"
+        "order 12345678901234567890",
+        "4111 1111 1111 1112",
+        "2024-11-05 12:00",
+        "v1.2.3",
+        "user@localhost",
+        "sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "AKIA",
+        "+1 day",
+        "3.141592653589793"
     ]);
     check(json!({}), harmless.clone(), harmless);
 }
@@ -91,11 +95,7 @@ fn the_action_is_the_detectors_or_everyones() {
 #[test]
 fn overlapping_finds_leave_no_tail() {
     let own = json!([{"name": "staff", "regex": "joe@exam"}, {"name": "host", "regex": r"example\.com/\S+"}]);
-    check(
-        json!({"detectors": ["email"], "patterns": own}),
-        json!("to joe@example.com/path now"),
-        json!("to [REDACTED:email] now"),
-    );
+    check(json!({"detectors": ["email"], "patterns": own}), json!("to joe@example.com/path now"), json!("to [REDACTED:email] now"));
 }
 
 #[test]

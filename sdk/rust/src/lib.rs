@@ -94,8 +94,6 @@ pub mod prelude {
     pub use crate::exchange::{AccessError, Direction, Edit, Exchange, Facts, Head, Hit, Kind, Payload, Scan};
     pub use crate::identity::{Credential, Outcome, Principal};
     pub use crate::manifest::{Hook, Manifest};
-    pub use crate::plugin::{
-        Authenticate, NoConfig, OnCatalog, OnDone, OnNotification, OnRequest, OnResponse, Plugin,
-    };
+    pub use crate::plugin::{Authenticate, NoConfig, OnCatalog, OnDone, OnNotification, OnRequest, OnResponse, Plugin};
     pub use crate::verdict::{NotificationVerdict, Rejection, Verdict};
 }

@@ -10,9 +10,7 @@ mod kv;
 mod viewer;
 
 pub use exchange::FakeExchange;
-pub use host::{
-    Counted, LogLine, advance_ms, break_kv, clock_ms, counts, heal_kv, log_lines, reset, set_clock_ms, timings,
-};
+pub use host::{Counted, LogLine, advance_ms, break_kv, clock_ms, counts, heal_kv, log_lines, reset, set_clock_ms, timings};
 pub use kv::FakeBucket;
 pub use viewer::FakeViewer;
 

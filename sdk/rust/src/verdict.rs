@@ -10,14 +10,7 @@ impl Rejection {
     /// A no. `code` lies outside -32768..-32000, which belong to the protocol; `message` is for the client and
     /// never holds the data that was the reason.
     pub fn new(code: i32, message: &str) -> Self {
-        Rejection {
-            code,
-            message: message.to_string(),
-            data: None,
-            http_status: None,
-            http_headers: Vec::new(),
-            as_tool_result: false,
-        }
+        Rejection { code, message: message.to_string(), data: None, http_status: None, http_headers: Vec::new(), as_tool_result: false }
     }
 
     /// The `data` member of the error, as JSON text.

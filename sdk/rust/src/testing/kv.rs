@@ -52,7 +52,7 @@ impl FakeBucket {
     pub fn incr(&self, key: &str, by: i64, ttl_ms: u32) -> Result<i64, Error> {
         available(|host| {
             let now = host.clock_ms;
-            let sum = match host.kv.live(self.place(key), now) {
+            match host.kv.live(self.place(key), now) {
                 Some(value) => {
                     let old = value.bytes.as_slice().try_into().map(i64::from_le_bytes).unwrap_or(0);
                     value.bytes = (old + by).to_le_bytes().to_vec();
@@ -62,8 +62,7 @@ impl FakeBucket {
                     host.kv.put(self.place(key), &by.to_le_bytes(), Some(ttl_ms), now);
                     by
                 }
-            };
-            sum
+            }
         })
     }
 
@@ -87,13 +86,7 @@ impl FakeBucket {
     }
 
     /// Sets a value only if the present one is as expected.
-    pub fn swap(
-        &self,
-        key: &str,
-        expect: Option<&[u8]>,
-        value: &[u8],
-        ttl_ms: Option<u32>,
-    ) -> Result<bool, Error> {
+    pub fn swap(&self, key: &str, expect: Option<&[u8]>, value: &[u8], ttl_ms: Option<u32>) -> Result<bool, Error> {
         available(|host| {
             let now = host.clock_ms;
             let fits = host.kv.live(self.place(key), now).map(|v| v.bytes.as_slice()) == expect;

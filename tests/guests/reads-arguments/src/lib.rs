@@ -25,9 +25,7 @@ impl Plugin for ReadsArguments {
     type Config = Settings;
 
     fn manifest() -> Manifest {
-        Manifest::new("reads-arguments", "0.1.0", "Answers with what it reads.")
-            .schema(r#"{"type":"object"}"#)
-            .stateless()
+        Manifest::new("reads-arguments", "0.1.0", "Answers with what it reads.").schema(r#"{"type":"object"}"#).stateless()
     }
 
     fn new(settings: Settings) -> Result<Self, String> {

@@ -44,9 +44,7 @@ impl Plugin for Decides {
     type Config = Settings;
 
     fn manifest() -> Manifest {
-        Manifest::new("verdict", "0.1.0", "Decides as told.")
-            .schema(r#"{"type":"object","required":["on","verdict"]}"#)
-            .stateless()
+        Manifest::new("verdict", "0.1.0", "Decides as told.").schema(r#"{"type":"object","required":["on","verdict"]}"#).stateless()
     }
 
     fn new(settings: Settings) -> Result<Self, String> {
