@@ -80,11 +80,7 @@ impl Scope<'_> {
         if let (Some(default), None) = (default, self.surroundings.filled(name)) {
             return Ok(default.to_owned());
         }
-        self.surroundings
-            .variable(name)
-            .map(str::to_owned)
-            .or_else(|| self.of_an_editor(reference))
-            .ok_or_else(|| not_set(name))
+        self.surroundings.variable(name).map(str::to_owned).or_else(|| self.of_an_editor(reference)).ok_or_else(|| not_set(name))
     }
 
     /// What VS Code and Cursor fill in themselves; the nearest thing we have to a workspace is the
@@ -103,8 +99,7 @@ impl Scope<'_> {
 
 /// As a shell has it.
 pub(super) fn is_variable_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn unknown(reference: &str) -> Result<String, Missing> {

@@ -89,8 +89,8 @@ pub(super) fn read(text: &str, file: Option<&Path>, source: &Source) -> Result<L
     }
     flags(source, &mut settings, &mut reader);
     plugins_dir(source, &settings, &root, &mut reader);
-    let Servers { enabled: mut upstreams, disabled, broken } = servers;
-    let known_besides: Vec<_> = disabled.iter().chain(&broken).map(String::as_str).collect();
+    let Servers { enabled: mut upstreams, disabled, left_out, broken } = servers;
+    let known_besides: Vec<_> = disabled.iter().chain(&left_out).chain(&broken).map(String::as_str).collect();
     about_upstreams(&mut upstreams, &known_besides, &settings, &root, &mut reader);
 
     let places = Places::of(&settings, &reader.base, &source.surroundings);
@@ -99,7 +99,8 @@ pub(super) fn read(text: &str, file: Option<&Path>, source: &Source) -> Result<L
         return Err(report);
     }
     let file = file.map(|file| directory.join(file));
-    Ok(Loaded { config: Config { file, upstreams, disabled, settings, places }, warnings: report.warnings })
+    let config = Config { file, upstreams, disabled, left_out, settings, places };
+    Ok(Loaded { config, warnings: report.warnings })
 }
 
 /// The top level of the file. `None`: there is nothing to go on with.
@@ -131,6 +132,7 @@ pub(super) fn tree(text: &str, file: Option<&Path>, reader: &mut Reader) -> Opti
 /// Keys beside `mcpServers` and `sluice`: a client's file may have any.
 fn top_level(root: &Table, is_file: bool, servers: &Servers, reader: &mut Reader) {
     const KNOWN: [&str; 5] = ["mcpServers", "servers", "inputs", "sluice", "$schema"];
+    let ours = Settings::schema();
     let mut others: Vec<&Entry> = Vec::new();
     for entry in root.iter().filter(|entry| !KNOWN.contains(&entry.key.as_str())) {
         let key = quoted(&entry.key);
@@ -148,7 +150,11 @@ fn top_level(root: &Table, is_file: bool, servers: &Servers, reader: &mut Reader
                 let meant = "put it under \"mcpServers\"".to_owned();
                 reader.warn(entry.key_at, format!("{key} looks like a server"), Some(meant));
             }
-            None if Settings::schema()["properties"].get(&entry.key).is_some() => {
+            None if ["servers", "mcpServers"].iter().any(|inner| entry.node.find(&[inner]).is_some()) => {
+                let meant = "put what is inside it at the top of the file".to_owned();
+                reader.warn(entry.key_at, format!("{key} holds servers, but has no effect here"), Some(meant));
+            }
+            None if ours["properties"].get(&entry.key).is_some() => {
                 let meant = "if it is meant for Sluice, put it under \"sluice\"".to_owned();
                 reader.warn(entry.key_at, format!("key {key} has no effect here"), Some(meant));
             }
@@ -162,7 +168,7 @@ fn top_level(root: &Table, is_file: bool, servers: &Servers, reader: &mut Reader
         let keys = if others.len() == 1 { "key" } else { "keys" };
         reader.warn(first.key_at, format!("{keys} without effect here: {}{more}", names.join(", ")), None);
     }
-    let any = !servers.enabled.is_empty() || !servers.broken.is_empty();
+    let any = !servers.enabled.is_empty() || !servers.left_out.is_empty() || !servers.broken.is_empty();
     if is_file && !any && reader.report.problems.is_empty() {
         let suggestion = "list servers under \"mcpServers\", as in your client's file".to_owned();
         reader.warn(Position { line: 1, column: 1 }, "there is no server to offer", Some(suggestion));
@@ -207,13 +213,7 @@ fn plugins_dir(source: &Source, settings: &Settings, root: &Table, reader: &mut 
 }
 
 /// Hands each upstream what `sluice.upstreams` says about it.
-fn about_upstreams(
-    upstreams: &mut [super::Upstream],
-    known_besides: &[&str],
-    settings: &Settings,
-    root: &Table,
-    reader: &mut Reader,
-) {
+fn about_upstreams(upstreams: &mut [super::Upstream], known_besides: &[&str], settings: &Settings, root: &Table, reader: &mut Reader) {
     let written = root.get("sluice").and_then(|node| node.find(&["upstreams"])).map(|node| &node.value);
     let Some(Value::Table(table)) = written else { return };
     for entry in table.iter() {

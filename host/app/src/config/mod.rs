@@ -8,6 +8,7 @@
 //! In reading order: `load`, `syntax`, `tree`, `reader`, `section`, `settings`, `servers`, `sidecar`,
 //! `schema`.
 
+mod choice;
 mod expand;
 mod inputs;
 mod load;
@@ -37,9 +38,9 @@ pub use schema::{file_schema, sidecar_schema};
 pub use secret::{Secret, Text};
 pub use servers::{Http, Reach, Stdio, Upstream, UpstreamUrl};
 pub use settings::{
-    Admin, Audit, AuditMode, Auth, Breaker, EraChoice, FaultAction, Grant, HostName, Limits, Link, Log, LogFormat,
-    LogLevel, Mode, Network, OnFault, Origin, PluginLimits, PluginSettings, Plugins, Power, PublicUrl, Scope, Settings,
-    Sharing, TrustedProxy, UpstreamSettings, When,
+    Admin, Audit, AuditMode, Auth, Breaker, EraChoice, FaultAction, Grant, HostName, Limits, Link, Log, LogFormat, LogLevel, Mode, Network,
+    OnFault, Origin, PluginLimits, PluginSettings, Plugins, Power, PublicUrl, Scope, Settings, Sharing, TrustedProxy, UpstreamSettings,
+    When,
 };
 pub use sidecar::Sidecar;
 pub use surroundings::{Builtin, Surroundings};
@@ -69,6 +70,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Keys of servers that are switched off.
     pub disabled: Vec<String>,
+    /// Keys of servers that are right but cannot be reached by this version, each with a warning.
+    pub left_out: Vec<String>,
     /// Everything under `sluice`, with defaults.
     pub settings: Settings,
     /// Paths in force.

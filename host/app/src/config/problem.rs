@@ -95,12 +95,7 @@ impl fmt::Display for Report {
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
         }
-        write!(
-            f,
-            "{}, {}",
-            counted(self.problems.len(), "problem"),
-            counted(self.warnings.len(), "warning")
-        )
+        write!(f, "{}, {}", counted(self.problems.len(), "problem"), counted(self.warnings.len(), "warning"))
     }
 }
 
@@ -142,11 +137,7 @@ pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
 
 /// `maxConnections`, `Max-Connections` and `max_connections` are the same slip.
 fn folded(word: &str) -> String {
-    word.chars()
-        .take(64)
-        .filter(|c| !matches!(c, '_' | '-' | ' '))
-        .flat_map(char::to_lowercase)
-        .collect()
+    word.chars().take(64).filter(|c| !matches!(c, '_' | '-' | ' ')).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -161,10 +152,7 @@ mod tests {
             what: "unknown key \"rate_limt\" under sluice".into(),
             suggestion: Some("did you mean \"rate_limit\"?".into()),
         };
-        assert_eq!(
-            problem.to_string(),
-            "sluice.json:12:7: unknown key \"rate_limt\" under sluice; did you mean \"rate_limit\"?"
-        );
+        assert_eq!(problem.to_string(), "sluice.json:12:7: unknown key \"rate_limt\" under sluice; did you mean \"rate_limit\"?");
         let hostile = Problem { what: "a\nb\u{1b}[2J".into(), ..problem };
         assert!(!hostile.to_string().contains(['\n', '\u{1b}']));
     }

@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
 
     /// Reads below a key.
     pub(super) fn below<T>(&mut self, key: &str, read: impl FnOnce(&mut Self) -> T) -> T {
-        let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '['| ']'));
+        let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '[' | ']'));
         self.trail.push(if plain && !key.is_empty() { key.to_owned() } else { quoted(key) });
         let value = read(self);
         self.trail.pop();

@@ -83,8 +83,22 @@ pub(super) fn looks_secret(written: &str) -> bool {
 
 fn is_token(word: &str) -> bool {
     const PREFIXES: [&str; 16] = [
-        "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "xoxa-", "sk-", "sk_live_",
-        "rk_live_", "hf_", "npm_", "pypi-",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github_pat_",
+        "glpat-",
+        "xoxb-",
+        "xoxp-",
+        "xoxa-",
+        "sk-",
+        "sk_live_",
+        "rk_live_",
+        "hf_",
+        "npm_",
+        "pypi-",
     ];
     const LENGTH_MIN: usize = 20;
     let plain = |rest: &str| rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
@@ -127,8 +141,17 @@ mod tests {
             assert!(looks_secret(secret), "{secret}");
         }
         for word in [
-            "sk-learn", "the-quick-brown-fox-jumps", "sk-this-is-a-sentence-with-dashes", "env:GITHUB_TOKEN", "ghp_",
-            "\\bAKIA[0-9A-Z]{16}\\b", "ghp_[A-Za-z0-9]{36}", "eyJ", "npm_config_yes", "true", "",
+            "sk-learn",
+            "the-quick-brown-fox-jumps",
+            "sk-this-is-a-sentence-with-dashes",
+            "env:GITHUB_TOKEN",
+            "ghp_",
+            "\\bAKIA[0-9A-Z]{16}\\b",
+            "ghp_[A-Za-z0-9]{36}",
+            "eyJ",
+            "npm_config_yes",
+            "true",
+            "",
         ] {
             assert!(!looks_secret(word), "{word}");
         }

@@ -95,60 +95,8 @@ macro_rules! section {
 }
 pub(super) use section;
 
-/// Declares an enum whose variants are words.
-macro_rules! choice {
-    (
-        $(#[doc = $about:literal])+
-        pub enum $Name:ident {
-            $(
-                $(#[doc = $line:literal])+
-                $Variant:ident = $word:literal,
-            )+
-        }
-    ) => {
-        $(#[doc = $about])+
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $Name {
-            $(
-                $(#[doc = $line])+
-                $Variant,
-            )+
-        }
-
-        impl $Name {
-            /// The word in the file.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $($Name::$Variant => $word,)+
-                }
-            }
-        }
-
-        impl $crate::config::setting::Setting for $Name {
-            fn schema() -> serde_json::Value {
-                $crate::config::section::words(&[$(($word, &[$($line),+])),+])
-            }
-
-            fn read(
-                node: &$crate::config::tree::Node,
-                reader: &mut $crate::config::reader::Reader,
-            ) -> Option<Self> {
-                match $crate::config::section::word(node, &[$($word),+], reader)? {
-                    $($word => Some($Name::$Variant),)+
-                    _ => None,
-                }
-            }
-
-            fn show(&self) -> serde_json::Value {
-                serde_json::Value::String(self.as_str().to_owned())
-            }
-        }
-    };
-}
-pub(super) use choice;
-
 /// Doc lines as one paragraph.
-fn paragraph(lines: &[&str]) -> String {
+pub(super) fn paragraph(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }
 
@@ -181,23 +129,6 @@ pub(super) fn either(short: Json, object: Json) -> Json {
     json!({"anyOf": [short, object]})
 }
 
-pub(super) fn words(words: &[(&str, &[&str])]) -> Json {
-    let each = words.iter().map(|(word, lines)| json!({"const": word, "description": paragraph(lines)}));
-    json!({"type": "string", "oneOf": each.collect::<Vec<_>>()})
-}
-
-/// The written word, if it is a known one.
-pub(super) fn word<'w>(node: &Node, words: &[&'w str], reader: &mut Reader) -> Option<&'w str> {
-    let text = reader.text(node)?;
-    let found = words.iter().find(|word| **word == text.value()).copied();
-    if found.is_none() {
-        let wanted = words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ");
-        let meant = super::problem::nearest(text.value(), words.iter().copied());
-        reader.mismatch(node, &wanted, meant.map(|word| format!("did you mean \"{word}\"?")));
-    }
-    found
-}
-
 /// A number that may have a range.
 pub(super) trait Bounded {
     fn number(&self) -> Option<u64>;
@@ -225,17 +156,16 @@ pub(super) fn within<N: Bounded>(value: &N, min: u64, max: u64, node: &Node, rea
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::setting::Setting;
     use crate::config::expand::Scope;
     use crate::config::inputs::Inputs;
+    use crate::config::setting::Setting;
     use crate::config::surroundings::{Builtin, Surroundings};
     use crate::config::syntax::{Syntax, parse};
 
-    choice! {
+    crate::config::choice::choice! {
         /// A colour.
         pub enum Colour {
             /// Like blood.
@@ -284,12 +214,15 @@ mod tests {
     #[test]
     fn every_mistake_is_noted() {
         let (_, problems) = read("{\"color\": 1,\n\"colour\": \"gren\", \"width_max\": 11, \"name\": 3}");
-        assert_eq!(problems, [
-            "f:1:2: unknown key \"color\"; did you mean \"colour\"?",
-            "f:2:11: colour must be \"red\" or \"green\", not \"gren\"; did you mean \"green\"?",
-            "f:2:32: width_max must be from 1 to 10, not 11",
-            "f:2:44: name must be a text, not 3; put it in quotes",
-        ]);
+        assert_eq!(
+            problems,
+            [
+                "f:1:2: unknown key \"color\"; did you mean \"colour\"?",
+                "f:2:11: colour must be \"red\" or \"green\", not \"gren\"; did you mean \"green\"?",
+                "f:2:32: width_max must be from 1 to 10, not 11",
+                "f:2:44: name must be a text, not 3; put it in quotes",
+            ]
+        );
     }
 
     #[test]

@@ -136,6 +136,23 @@ pub(super) fn socket(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+impl Setting for http::HeaderName {
+    fn schema() -> Json {
+        json!({"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"})
+    }
+    fn read(node: &Node, reader: &mut Reader) -> Option<http::HeaderName> {
+        let text = String::read(node, reader)?;
+        let name = http::HeaderName::from_bytes(text.as_bytes()).ok();
+        if name.is_none() {
+            reader.mismatch(node, "a name of a header", None);
+        }
+        name
+    }
+    fn show(&self) -> Json {
+        json!(self.as_str())
+    }
+}
+
 impl<T: Setting> Setting for Option<T> {
     fn schema() -> Json {
         T::schema()
@@ -204,8 +221,7 @@ fn json(node: &Node, reader: &mut Reader) -> Option<Json> {
         Value::Number(number) => return number_as_json(number, node, reader),
         Value::List(items) => {
             let each = items.iter().enumerate();
-            let read: Vec<_> =
-                each.map(|(at, item)| reader.below(&format!("[{at}]"), |reader| json(item, reader))).collect();
+            let read: Vec<_> = each.map(|(at, item)| reader.below(&format!("[{at}]"), |reader| json(item, reader))).collect();
             Json::Array(read.into_iter().collect::<Option<_>>()?)
         }
         Value::Table(table) => {

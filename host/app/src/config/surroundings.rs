@@ -34,9 +34,8 @@ pub struct Surroundings {
 impl Surroundings {
     /// Those of this process. A variable that is not UTF-8 is left out: no file can name its value.
     pub fn of_process() -> Surroundings {
-        let readable = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
+        let readable =
+            |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         Surroundings {
             directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             variables: std::env::vars_os().filter_map(readable).collect(),
@@ -44,10 +43,7 @@ impl Surroundings {
     }
 
     /// Made up, for tests and for callers that are no process of their own.
-    pub fn new<'a>(
-        directory: impl Into<PathBuf>,
-        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Surroundings {
+    pub fn new<'a>(directory: impl Into<PathBuf>, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Surroundings {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Surroundings { directory: directory.into(), variables: variables.into_iter().map(owned).collect() }
     }
@@ -69,9 +65,6 @@ impl Surroundings {
 /// Names only: the values are other people's secrets.
 impl std::fmt::Debug for Surroundings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Surroundings")
-            .field("directory", &self.directory)
-            .field("variables", &self.variables.len())
-            .finish()
+        f.debug_struct("Surroundings").field("directory", &self.directory).field("variables", &self.variables.len()).finish()
     }
 }

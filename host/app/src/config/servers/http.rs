@@ -81,7 +81,7 @@ fn url(node: &Node, inline: &mut Inline, reader: &mut Reader) -> Option<Upstream
     }
     let text = reader.text(node)?;
     let uri = match text.value().parse::<http::Uri>() {
-        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() => uri,
+        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|h| !h.is_empty()) => uri,
         _ => {
             let suggestion = looks_like_host(&text).then(|| format!("write {}", quoted(&format!("https://{text}"))));
             let what = format!("{} must be a URL that begins with http:// or https://", reader.path());
@@ -112,8 +112,17 @@ fn is_ours(name: &HeaderName) -> bool {
     name.starts_with("mcp-")
         || matches!(
             name,
-            "accept" | "content-type" | "content-length" | "transfer-encoding" | "connection" | "host" | "upgrade"
-                | "te" | "trailer" | "keep-alive" | "last-event-id"
+            "accept"
+                | "content-type"
+                | "content-length"
+                | "transfer-encoding"
+                | "connection"
+                | "host"
+                | "upgrade"
+                | "te"
+                | "trailer"
+                | "keep-alive"
+                | "last-event-id"
         )
 }
 
@@ -135,9 +144,7 @@ fn headers(node: &Node, inline: &mut Inline, reader: &mut Reader) -> Vec<(Header
             reader.wrong(entry.key_at, what, None);
             continue;
         }
-        let value = reader.below(&entry.key, |reader| {
-            secret(entry, inline, reader).filter(|value| fits_a_header(value, entry, reader))
-        });
+        let value = reader.below(&entry.key, |reader| secret(entry, inline, reader).filter(|value| fits_a_header(value, entry, reader)));
         headers.extend(value.map(|value| (name, value)));
     }
     headers

@@ -48,24 +48,36 @@ pub(super) struct Servers {
     pub(super) enabled: Vec<Upstream>,
     /// Keys of those that are switched off.
     pub(super) disabled: Vec<String>,
+    /// Keys of those that are right but cannot be reached by this version.
+    pub(super) left_out: Vec<String>,
     /// Those that are wrong, so that nothing else is said about them.
     pub(super) broken: Vec<String>,
 }
 
 /// Keys that say how to reach a server.
 const KNOWN: [&str; 14] = [
-    "command", "args", "env", "cwd", "type", "transport", "transportType", "url", "serverUrl", "httpUrl", "headers",
-    "auth", "disabled", "enabled",
+    "command",
+    "args",
+    "env",
+    "cwd",
+    "type",
+    "transport",
+    "transportType",
+    "url",
+    "serverUrl",
+    "httpUrl",
+    "headers",
+    "auth",
+    "disabled",
+    "enabled",
 ];
 
 /// Keys for a client's own screens: nothing is lost without them.
 const QUIET: [&str; 8] = ["name", "title", "description", "icon", "version", "gallery", "$schema", "dev"];
 
 /// Keys that hide tools in a client. Whoever wrote one must know that nothing is hidden here.
-const HIDING: [&str; 8] = [
-    "tools", "disabledTools", "enabledTools", "includeTools", "excludeTools", "include_tags", "exclude_tags",
-    "_extensions",
-];
+const HIDING: [&str; 8] =
+    ["tools", "disabledTools", "enabledTools", "includeTools", "excludeTools", "include_tags", "exclude_tags", "_extensions"];
 
 /// Reads `mcpServers` and `servers`, whichever is there.
 pub(super) fn read(root: &Table, reader: &mut Reader) -> Servers {
@@ -87,13 +99,7 @@ pub(super) fn read(root: &Table, reader: &mut Reader) -> Servers {
     servers
 }
 
-fn one(
-    entry: &Entry,
-    servers: &mut Servers,
-    folded: &mut HashMap<String, String>,
-    inline: &mut Inline,
-    reader: &mut Reader,
-) {
+fn one(entry: &Entry, servers: &mut Servers, folded: &mut HashMap<String, String>, inline: &mut Inline, reader: &mut Reader) {
     let Some(table) = reader.table(&entry.node) else {
         servers.broken.push(entry.key.clone());
         return;
@@ -106,12 +112,14 @@ fn one(
     let name = name::take(entry, folded, reader);
     let reach = reach(entry, table, inline, reader);
     match (name, reach) {
-        (Some(name), Some(reach)) => servers.enabled.push(Upstream {
-            name,
-            written_name: entry.key.clone(),
-            reach,
-            settings: UpstreamSettings::default(),
-        }),
+        (Some(_), Some(Reach::Http(http))) if http.url.uri().scheme_str() == Some("https") => {
+            let what = format!("{} is left out: https servers come with a later version", reader.path());
+            reader.warn(entry.key_at, what, None);
+            servers.left_out.push(entry.key.clone());
+        }
+        (Some(name), Some(reach)) => {
+            servers.enabled.push(Upstream { name, written_name: entry.key.clone(), reach, settings: UpstreamSettings::default() })
+        }
         _ => servers.broken.push(entry.key.clone()),
     }
 }
@@ -162,12 +170,9 @@ fn reach(entry: &Entry, table: &Table, inline: &mut Inline, reader: &mut Reader)
             None
         }
         (Some(command), _, None | Some(Spoken::Stdio)) => stdio::read(command, table, inline, reader).map(Reach::Stdio),
-        (_, Some((key, node)), None | Some(Spoken::Http)) => {
-            reader.below(key, |reader| http::builtin(node, reader))?.map_or_else(
-                || http::read(key, node, table, inline, reader).map(Reach::Http),
-                |name| Some(Reach::Builtin(name)),
-            )
-        }
+        (_, Some((key, node)), None | Some(Spoken::Http)) => reader
+            .below(key, |reader| http::builtin(node, reader))?
+            .map_or_else(|| http::read(key, node, table, inline, reader).map(Reach::Http), |name| Some(Reach::Builtin(name))),
         (_, _, spoken) => {
             let missing = match spoken {
                 Some(Spoken::Stdio) => "command",

@@ -26,7 +26,9 @@ pub(super) fn read(command: &Node, table: &Table, inline: &mut Inline, reader: &
     let cwd = table.get("cwd").and_then(|node| reader.below("cwd", |reader| directory(node, reader)));
     let env = table.get("env").map(|node| reader.below("env", |reader| variables(node, inline, reader)));
     let args = table.get("args").map(|node| reader.below("args", |reader| arguments(node, inline, reader)));
-    let command = reader.below("command", |reader| program(command, cwd.as_deref(), reader));
+    let path = env.iter().flatten().find(|(name, _)| name == "PATH").map(|(_, value)| value.reveal());
+    let path = path.or(reader.scope.surroundings.variable("PATH")).unwrap_or_default().to_owned();
+    let command = reader.below("command", |reader| program(command, cwd.as_deref(), &path, reader));
     // Half a command line is not a command line.
     let whole = reader.report.problems.len() == found;
     whole.then_some(())?;
@@ -87,7 +89,7 @@ fn variables(node: &Node, inline: &mut Inline, reader: &mut Reader) -> Vec<(Stri
     variables
 }
 
-fn program(node: &Node, cwd: Option<&Path>, reader: &mut Reader) -> Option<Text> {
+fn program(node: &Node, cwd: Option<&Path>, search: &str, reader: &mut Reader) -> Option<Text> {
     let text = reader.text(node)?;
     let command = text.value();
     if no_path(command, node, reader) {
@@ -101,7 +103,7 @@ fn program(node: &Node, cwd: Option<&Path>, reader: &mut Reader) -> Option<Text>
     let path = command.contains('/').then(|| start.join(command));
     let found = match &path {
         Some(path) => path.is_file(),
-        None => in_path(command, reader),
+        None => std::env::split_paths(search).any(|directory| directory.join(command).is_file()),
     };
     if found {
         // A relative program would be looked up after the change of directory, or before, by system.
@@ -137,11 +139,6 @@ fn split(command: &str, text: &Text) -> String {
 
 fn shown(text: &Text) -> String {
     quoted(&text.to_string())
-}
-
-fn in_path(command: &str, reader: &Reader) -> bool {
-    let path = reader.scope.surroundings.variable("PATH").unwrap_or_default();
-    std::env::split_paths(path).any(|directory| directory.join(command).is_file())
 }
 
 /// Empty, with a NUL, or with a `~` that only a shell would read.

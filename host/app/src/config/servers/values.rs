@@ -29,10 +29,7 @@ impl Inline {
         };
         let what = format!("{path} is written out in the file{others}; such values are treated as secrets");
         let name = key.to_ascii_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        let suggestion = format!(
-            "better kept in the environment: {}: \"env:{name}\", or ${{{name}}} inside a longer text",
-            quoted(&key)
-        );
+        let suggestion = format!("better kept in the environment: {}: \"env:{name}\", or ${{{name}}} inside a longer text", quoted(&key));
         reader.warn(at, what, Some(suggestion));
     }
 }

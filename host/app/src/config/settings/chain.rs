@@ -55,9 +55,7 @@ fn builtin(name: &str, node: &Node, reader: &mut Reader) -> Option<String> {
 }
 
 fn named(name: &str, node: &Node, reader: &mut Reader) -> Option<String> {
-    let fits = !name.is_empty()
-        && name.len() <= 64
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+    let fits = !name.is_empty() && name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
     if !fits {
         let suggestion = "\"builtin:<name>\" and the path of a .wasm file do as well".to_owned();
         reader.mismatch(node, "a name of a plugin", Some(suggestion));

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
+
 use super::Settings;
 use crate::config::problem::quoted;
 use crate::config::reader::Reader;
@@ -24,20 +26,18 @@ pub(in crate::config) fn check(settings: &Settings, node: &Node, reader: &mut Re
         reader.warn(at, what, None);
     }
     admin(settings, at(&["admin", "listen"]), reader);
+    facts(settings, node, reader);
     limits(settings, node, reader);
     chain(settings, node, reader);
 }
 
 /// Why this listener may not be opened.
 pub(in crate::config) fn exposed(listen: SocketAddr, proxied: bool) -> Option<(String, String)> {
-    if listen.ip().is_loopback() || proxied {
+    if listen.ip().to_canonical().is_loopback() || proxied {
         return None;
     }
     let what = format!("{listen} is not loopback, and Sluice does not speak TLS yet");
-    let suggestion = format!(
-        "listen on 127.0.0.1:{}, or declare the TLS-terminating proxy in front as trusted_proxy",
-        listen.port()
-    );
+    let suggestion = format!("listen on 127.0.0.1:{}, or declare the TLS-terminating proxy in front as trusted_proxy", listen.port());
     Some((what, suggestion))
 }
 
@@ -49,12 +49,23 @@ fn admin(settings: &Settings, at: Option<Position>, reader: &mut Reader) {
     let (Some(at), true) = (at, settings.admin.enabled) else { return };
     let listen = settings.admin.listen;
     let path = reader.path();
-    if !listen.ip().is_loopback() {
+    if !listen.ip().to_canonical().is_loopback() {
         let what = format!("{path}.admin.listen: {listen} is not loopback; administration never leaves this machine");
         reader.wrong(at, what, Some(format!("listen on 127.0.0.1:{}", listen.port())));
     } else if listen == settings.listen && listen.port() != 0 {
         let what = format!("{path}.admin.listen is the address of {path}.listen");
         reader.wrong(at, what, Some("give it a port of its own, or 0 for a free one".to_owned()));
+    }
+}
+
+/// What proves who somebody is goes to the filter that authenticates, and to no other.
+fn facts(settings: &Settings, node: &Node, reader: &mut Reader) {
+    let Some(written) = node.find(&["fact_headers"]) else { return };
+    let secret = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
+    let credentials = settings.auth.credential_headers.iter().chain(&secret);
+    for name in credentials.filter(|name| settings.fact_headers.contains(name)) {
+        let what = format!("{}.fact_headers: {name} carries a credential, which filters do not see", reader.path());
+        reader.wrong(written.at, what, Some("leave it away".to_owned()));
     }
 }
 
@@ -64,10 +75,7 @@ fn limits(settings: &Settings, node: &Node, reader: &mut Reader) {
     let pairs = [
         (("call_timeout_ms", limits.call_timeout_ms), ("call_total_timeout_ms", limits.call_total_timeout_ms)),
         (("children_per_upstream_max", limits.children_per_upstream_max), ("children_max", limits.children_max)),
-        (
-            ("connections_per_address_max", limits.connections_per_address_max),
-            ("connections_max", limits.connections_max),
-        ),
+        (("sessions_per_principal_max", limits.sessions_per_principal_max), ("sessions_max", limits.sessions_max)),
     ];
     for ((small, low), (large, high)) in pairs.into_iter().filter(|((_, low), (_, high))| low > high) {
         let written = [small, large].into_iter().find_map(|key| node.find(&["limits", key]));

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use crate::config::reader::Reader;
 use crate::config::section::section;
 use crate::config::setting::Setting;
-use crate::config::tree::Node;
+use crate::config::tree::{Node, Value};
 
 /// A proxy in front that terminates TLS and is believed about who the client is.
 #[derive(Clone, Debug)]
@@ -33,6 +33,11 @@ impl Setting for TrustedProxy {
     fn schema() -> Json {
         let mut schema = WrittenProxy::schema();
         schema["required"] = json!(["addresses", "public_url"]);
+        // An empty list is only where its reading starts.
+        if let Some(addresses) = schema["properties"]["addresses"].as_object_mut() {
+            addresses.remove("default");
+            addresses.insert("minItems".to_owned(), json!(1));
+        }
         schema
     }
 
@@ -44,6 +49,12 @@ impl Setting for TrustedProxy {
                 let what = format!("{} needs {key}", reader.path());
                 reader.wrong(node.at, what, Some(format!("add \"{key}\": {example}")));
             }
+        }
+        if let Some(Node { at, value: Value::List(items) }) = node.find(&["addresses"])
+            && items.is_empty()
+        {
+            let what = format!("{}.addresses names nobody", reader.path());
+            reader.wrong(*at, what, Some("add the address that the proxy connects from".to_owned()));
         }
         Some(TrustedProxy { addresses, public_url: public_url? })
     }
@@ -59,8 +70,15 @@ pub struct Network(IpNet);
 
 impl Network {
     /// Whether an address is in it. An IPv4 address that arrived on an IPv6 socket is still itself.
+    ///
+    /// The same as [`IpNet::contains`] of [`Network::net`] but for that.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
+    }
+
+    /// The network itself.
+    pub fn net(&self) -> IpNet {
+        self.0
     }
 }
 
@@ -158,7 +176,7 @@ impl Setting for HostName {
             reader.mismatch(node, WANTED, Some(why.to_owned()));
             return None;
         }
-        let fits = !text.contains('@') && text.parse::<http::uri::Authority>().is_ok_and(|a| !a.host().is_empty());
+        let fits = is_authority(&text);
         if !fits {
             reader.mismatch(node, WANTED, None);
         }
@@ -168,6 +186,15 @@ impl Setting for HostName {
     fn show(&self) -> Json {
         json!(self.0)
     }
+}
+
+/// Host and port, where the port may be missing: no user, no wildcard, no trailing dot, no empty port.
+fn is_authority(text: &str) -> bool {
+    text.parse::<http::uri::Authority>().is_ok_and(|authority| {
+        let host = authority.host();
+        let bare = host.len() == text.len();
+        !host.is_empty() && !host.ends_with('.') && !text.contains(['@', '*']) && (bare || authority.port_u16().is_some())
+    })
 }
 
 /// A value of an `Origin` header.
@@ -202,8 +229,7 @@ impl Setting for Origin {
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let fits = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+.-".contains(&b))
-            && !host.is_empty()
-            && !host.contains(|c: char| c == '@' || c == '*' || c.is_whitespace() || c.is_control());
+            && is_authority(host);
         if !fits || host != rest {
             let bare = (fits && node.is_literal()).then(|| format!("write {:?}", format!("{scheme}://{host}")));
             reader.mismatch(node, WANTED, bare);

@@ -15,7 +15,7 @@ section! {
         pub json_nodes_max: u64 = 200_000, within 100..=10_000_000;
         /// All headers of one HTTP message together.
         pub header_bytes_max: u64 = 32_768, within 1024..=1_048_576;
-        /// How many headers one HTTP message may have.
+        /// How many headers one HTTP response of an upstream may have.
         pub headers_max: u64 = 100, within 10..=1000;
         /// How long a client may take to send its headers.
         pub header_timeout_ms: u64 = 10_000, within 1..=600_000;
@@ -31,16 +31,14 @@ section! {
         pub idle_stream_timeout_ms: u64 = 300_000, within 1000..=86_400_000;
         /// How long exchanges in flight may go on once Sluice is told to stop.
         pub drain_timeout_ms: u64 = 30_000, within 0..=3_600_000;
-        /// Memory that counts as all of it. Absent: that of the container or the machine.
-        pub memory_budget_mib: Option<u64> = None, within 64..=16_777_216;
-        /// The part of the memory budget that all buffers together may take before requests get a 503.
-        pub buffers_percent: u64 = 25, within 1..=90;
         /// Open client connections.
         pub connections_max: u64 = 10_000, within 1..=1_000_000;
-        /// Open connections of one client address.
-        pub connections_per_address_max: u64 = 256, within 1..=1_000_000;
-        /// Open response streams of one principal.
-        pub streams_per_principal_max: u64 = 32, within 1..=100_000;
+        /// Sessions of clients of the legacy era.
+        pub sessions_max: u64 = 10_000, within 1..=1_000_000;
+        /// Sessions of one principal; the one that was idle longest makes room.
+        pub sessions_per_principal_max: u64 = 256, within 1..=1_000_000;
+        /// How long a session without requests is kept.
+        pub session_idle_ms: u64 = 3_600_000, within 1000..=604_800_000;
         /// Stdio children of one upstream.
         pub children_per_upstream_max: u64 = 8, within 1..=10_000;
         /// Stdio children of all upstreams.

@@ -18,8 +18,11 @@ pub use limits::Limits;
 pub use plugin::{Breaker, FaultAction, Grant, Mode, OnFault, PluginLimits, PluginSettings, Power, Scope, When};
 pub use upstream::{EraChoice, Sharing, UpstreamSettings};
 
+use http::HeaderName;
+
+use super::choice::choice;
 use super::secret::Secret;
-use super::section::{choice, section};
+use super::section::section;
 
 section! {
     /// Everything of Sluice's own, under the one key `sluice`. Every key is optional.
@@ -33,7 +36,10 @@ section! {
         pub allowed_hosts: Vec<HostName> = Vec::new();
         /// `Origin`s that are accepted besides loopback. A browser page anywhere else is refused.
         pub allowed_origins: Vec<Origin> = Vec::new();
-        /// How a client without an authenticating plugin is known.
+        /// Request headers that filters may see, as `http.header.<name>`. Headers that carry a
+        /// credential cannot be among them.
+        pub fact_headers: Vec<HeaderName> = Vec::new();
+        /// How clients are known.
         pub auth: Auth = Auth::default();
         /// The listener for health, metrics and administration. `false` switches it off.
         pub admin: Admin = Admin::default();
@@ -58,8 +64,10 @@ section! {
 }
 
 section! {
-    /// How a client without an authenticating plugin is known.
+    /// How clients are known: by a filter that authenticates, and without one by the loopback token.
     pub struct Auth {
+        /// Headers besides `Authorization` that may carry a credential.
+        pub credential_headers: Vec<HeaderName> = vec![HeaderName::from_static("x-api-key")];
         /// The file with the loopback token, made at the first start with mode 0600. Absent:
         /// `sluice/token` in `$XDG_STATE_HOME` or `~/.local/state`.
         pub token_file: Option<PathBuf> = None;
@@ -98,7 +106,7 @@ section! {
 }
 
 section! {
-    /// The append-only, hash-chained record of every call.
+    /// The append-only record of every call.
     pub struct Audit {
         /// The file. Absent: `sluice/audit.jsonl` in `$XDG_STATE_HOME` or `~/.local/state`.
         pub path: Option<PathBuf> = None;
@@ -114,8 +122,6 @@ choice! {
         On = "on",
         /// Nothing is written.
         Off = "off",
-        /// A response leaves only after its record is on disk; without one, calls are refused.
-        Required = "required",
     }
 }
 

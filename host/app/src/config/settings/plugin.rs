@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::config::choice::choice;
 use crate::config::problem::{nearest, quoted};
 use crate::config::reader::Reader;
-use crate::config::section::{choice, section};
+use crate::config::section::section;
 use crate::config::setting::Setting;
 use crate::config::tree::Node;
 
@@ -37,6 +38,10 @@ section! {
 choice! {
     /// A power that every plugin has unless it is denied.
     pub enum Power {
+        /// Writing log lines.
+        Log = "log",
+        /// Counters and timings.
+        Metrics = "metrics",
         /// Reading and editing arguments and results.
         Payload = "payload",
         /// Searching them with regular expressions.
@@ -89,18 +94,35 @@ section! {
         pub trap: FaultAction = FaultAction::Refuse;
         /// It took too long.
         pub deadline: FaultAction = FaultAction::Refuse;
-        /// It wanted more memory, host calls or handles than it may have.
-        pub memory: FaultAction = FaultAction::Refuse;
+        /// It wanted more memory, handles, host calls or bytes than it may have.
+        pub limit: FaultAction = FaultAction::Refuse;
         /// It answered what the contract does not allow.
         pub bad_reply: FaultAction = FaultAction::Refuse;
-        /// It could not be started, or its breaker is open.
+        /// It could not be started.
         pub instantiate: FaultAction = FaultAction::Refuse;
+        /// All its instances were busy.
+        pub saturated: FaultAction = FaultAction::Refuse;
+        /// Its breaker is open.
+        pub open: FaultAction = FaultAction::Refuse;
     }
 }
 
 impl OnFault {
     fn always(action: FaultAction) -> OnFault {
-        OnFault { trap: action, deadline: action, memory: action, bad_reply: action, instantiate: action }
+        OnFault { trap: action, deadline: action, limit: action, bad_reply: action, instantiate: action, saturated: action, open: action }
+    }
+
+    /// Every cause by its name.
+    pub fn by_cause(&self) -> [(&'static str, FaultAction); 7] {
+        [
+            ("trap", self.trap),
+            ("deadline", self.deadline),
+            ("limit", self.limit),
+            ("bad_reply", self.bad_reply),
+            ("instantiate", self.instantiate),
+            ("saturated", self.saturated),
+            ("open", self.open),
+        ]
     }
 }
 
@@ -125,20 +147,38 @@ section! {
         pub memory_mib: Option<u64> = None, within 1..=4096;
         /// CPU time of one hook call.
         pub cpu_ms: u64 = 20, within 1..=60_000;
-        /// Time of one hook call that waits for nothing.
+        /// Time of one hook call of a plugin that can wait for nobody.
         pub wall_ms: u64 = 100, within 1..=600_000;
-        /// Time of one hook call that waits for the host, such as for a remote store.
-        pub waiting_wall_ms: u64 = 5_000, within 1..=600_000;
+        /// Time of one hook call of a plugin that can wait for others, such as a remote store.
+        pub wall_waiting_ms: u64 = 5_000, within 1..=600_000;
         /// CPU time of starting one instance.
         pub init_cpu_ms: u64 = 100, within 1..=60_000;
+        /// Time of starting one instance.
+        pub init_wall_ms: u64 = 5_000, within 1..=600_000;
         /// Calls into the host in one hook call.
-        pub host_calls: u64 = 1_000, within 1..=1_000_000;
-        /// Things of the host's held at once.
-        pub handles: u64 = 256, within 1..=100_000;
-        /// Stack of one instance.
-        pub stack_kib: u64 = 512, within 64..=8192;
-        /// Bytes passed between host and plugin in one hook call. Absent: twice the cap of the message.
-        pub host_call_bytes_max: Option<u64> = None, within 1024..=1_073_741_824;
+        pub host_calls_max: u64 = 1_000, within 1..=1_000_000;
+        /// Handles that one instance holds at once.
+        pub handles_max: u64 = 256, within 1..=100_000;
+        /// Bytes passed between host and plugin in one hook call.
+        pub host_bytes_max: u64 = 33_554_432, within 1024..=1_073_741_824;
+        /// Instances alive at once.
+        pub instances_max: u64 = 128, within 1..=10_000;
+        /// Further ones for a single call each when all are busy; then the call is refused.
+        pub overflow_max: u64 = 64, within 0..=10_000;
+        /// Instances kept warm for reuse.
+        pub warm_max: u64 = 64, within 0..=10_000;
+        /// How long a warm instance is kept unused.
+        pub idle_ms: u64 = 30_000, within 1..=86_400_000;
+        /// Calls after which an instance is replaced.
+        pub calls_max: u64 = 10_000, within 1..=4_000_000_000;
+        /// Log lines in a second.
+        pub log_lines_per_second: u64 = 50, within 0..=100_000;
+        /// Keys in its own buckets.
+        pub kv_keys_max: u64 = 100_000, within 0..=100_000_000;
+        /// Bytes of one value in a bucket.
+        pub kv_value_bytes_max: u64 = 65_536, within 0..=16_777_216;
+        /// Bytes of all its keys and values.
+        pub kv_bytes_max: u64 = 67_108_864, within 0..=17_179_869_184;
     }
 }
 
@@ -146,17 +186,17 @@ section! {
     /// When a failing plugin is left out for a while.
     pub struct Breaker {
         /// Faults in a row that open it.
-        pub faults_in_a_row: u64 = 5, within 1..=10_000;
-        /// Part of the last calls that may be faults before it opens.
-        pub faults_percent: u64 = 20, within 1..=100;
-        /// How many calls that part is of, at least.
-        pub calls_min: u64 = 20, within 1..=100_000;
-        /// How far back the last calls go.
+        pub in_a_row: u64 = 5, within 1..=10_000;
+        /// Calls in a window before the share of faults counts.
+        pub window_calls: u64 = 20, within 1..=100_000;
+        /// Faults per hundred calls of the window that open it.
+        pub window_percent: u64 = 20, within 1..=100;
+        /// The window.
         pub window_ms: u64 = 30_000, within 100..=3_600_000;
         /// How long it stays open before one call is tried; doubles with each failure.
-        pub trial_after_ms: u64 = 1_000, within 10..=3_600_000;
+        pub rest_ms: u64 = 1_000, within 10..=3_600_000;
         /// Where the doubling stops.
-        pub trial_after_ms_max: u64 = 300_000, within 10..=86_400_000;
+        pub rest_ms_max: u64 = 300_000, within 10..=86_400_000;
     }
 }
 

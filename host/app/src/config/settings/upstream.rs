@@ -1,6 +1,7 @@
 //! What an operator can say about an upstream beyond what a client says.
 
-use crate::config::section::{choice, section};
+use crate::config::choice::choice;
+use crate::config::section::section;
 
 section! {
     /// More about one upstream.

@@ -44,9 +44,7 @@ fn graft(grafting: &mut Grafting, value: ast::Value, depth: usize) -> Option<Nod
         ast::Value::BooleanLit(literal) => Value::Bool(literal.value),
         ast::Value::NumberLit(literal) => Value::Number(literal.value.to_owned()),
         ast::Value::StringLit(literal) => Value::Text(literal.value.into_owned()),
-        ast::Value::Array(array) => {
-            Value::List(array.elements.into_iter().filter_map(|e| graft(grafting, e, depth + 1)).collect())
-        }
+        ast::Value::Array(array) => Value::List(array.elements.into_iter().filter_map(|e| graft(grafting, e, depth + 1)).collect()),
         ast::Value::Object(object) => Value::Table(table(grafting, object, depth)),
     };
     Some(Node { at, value })
@@ -70,14 +68,8 @@ fn mistake(grafting: &Grafting, error: &ParseError) -> Mistake {
         // The parser points at the bracket that was opened; that is the useful end of it.
         ParseErrorKind::UnterminatedObject => ("this { is never closed".to_owned(), None),
         ParseErrorKind::UnterminatedArray => ("this [ is never closed".to_owned(), None),
-        ParseErrorKind::SingleQuotedStringsNotAllowed => (
-            "text in single quotes".to_owned(),
-            Some("JSON wants double quotes".to_owned()),
-        ),
-        ParseErrorKind::ExpectedStringObjectProperty => (
-            "a key without quotes".to_owned(),
-            Some("JSON wants \"key\": value".to_owned()),
-        ),
+        ParseErrorKind::SingleQuotedStringsNotAllowed => ("text in single quotes".to_owned(), Some("JSON wants double quotes".to_owned())),
+        ParseErrorKind::ExpectedStringObjectProperty => ("a key without quotes".to_owned(), Some("JSON wants \"key\": value".to_owned())),
         ParseErrorKind::ExpectedComma => ("a comma is missing here".to_owned(), None),
         kind => (format!("not JSON: {}", lower_first(&kind.to_string())), None),
     };

@@ -4,12 +4,15 @@ mod json;
 mod toml;
 mod yaml;
 
+use std::cell::Cell;
 use std::path::Path;
 
 use super::tree::{Entry, Node, Position, Table};
 
 /// Larger files are refused unread; a long one has a few thousand lines.
 pub(super) const TEXT_BYTES_MAX: u64 = 1 << 20;
+
+const START: Position = Position { line: 1, column: 1 };
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,23 +60,31 @@ pub(super) fn parse(text: &str, syntax: Syntax) -> Parsed {
     }
 }
 
-/// Where each line starts, to turn byte offsets into places.
+/// Turns byte offsets into places. Asked from front to back, as a tree is walked, it looks at each
+/// character once, however long a line is.
 struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
+    /// The last answer, and the offset that it was for.
+    last: Cell<(usize, Position)>,
 }
 
 impl<'t> Lines<'t> {
     fn of(text: &'t str) -> Lines<'t> {
         let after_breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        Lines { text, starts: std::iter::once(0).chain(after_breaks).collect() }
+        Lines { text, starts: std::iter::once(0).chain(after_breaks).collect(), last: Cell::new((0, START)) }
     }
 
     fn at(&self, offset: usize) -> Position {
         let line = self.starts.partition_point(|start| *start <= offset).max(1);
-        let start = self.starts[line - 1];
-        let column = self.text.get(start..offset).map_or(0, |before| before.chars().count());
-        Position { line: line as u32, column: column as u32 + 1 }
+        let (from, before) = match self.last.get() {
+            (at, last) if last.line == line as u32 && at <= offset => (at, last.column - 1),
+            _ => (self.starts[line - 1], 0),
+        };
+        let passed = self.text.get(from..offset).map_or(0, |text| text.chars().count());
+        let position = Position { line: line as u32, column: before + passed as u32 + 1 };
+        self.last.set((offset, position));
+        position
     }
 }
 
@@ -116,6 +127,9 @@ mod tests {
         assert_eq!(lines.at(3), Position { line: 2, column: 1 });
         assert_eq!(lines.at(5), Position { line: 2, column: 2 });
         assert_eq!(lines.at(99), Position { line: 3, column: 1 });
+        for offset in [6, 5, 2, 0, 1] {
+            assert_eq!(lines.at(offset), Lines::of("ab\nçd\n").at(offset), "{offset}");
+        }
     }
 
     #[test]

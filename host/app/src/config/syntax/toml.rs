@@ -24,8 +24,7 @@ pub(super) fn parse(text: &str) -> Parsed {
         grafting.mistake(at, what);
     }
     let at = grafting.lines.at(0);
-    let root = (!broken)
-        .then(|| Node { at, value: Value::Table(table(&mut grafting, document.into_inner(), 0)) });
+    let root = (!broken).then(|| Node { at, value: Value::Table(table(&mut grafting, document.into_inner(), 0)) });
     Parsed { root, mistakes: grafting.mistakes }
 }
 
@@ -59,9 +58,7 @@ fn graft(grafting: &mut Grafting, value: Spanned<DeValue>, depth: usize) -> Opti
             Ok(number) => Value::Number(number.to_string()),
             Err(_) => Value::Number(integer.to_string()),
         },
-        DeValue::Array(array) => {
-            Value::List(array.into_iter().filter_map(|e| graft(grafting, e, depth + 1)).collect())
-        }
+        DeValue::Array(array) => Value::List(array.into_iter().filter_map(|e| graft(grafting, e, depth + 1)).collect()),
         DeValue::Table(inner) => Value::Table(table(grafting, inner, depth)),
     };
     Some(Node { at, value })

@@ -49,9 +49,7 @@ struct Growth<'t> {
 impl Growth<'_> {
     fn grow(&mut self, event: Event, span: Span) -> Result<(), Stop> {
         let at = position(&span.start);
-        let stop = |what: &str, suggestion: &str| {
-            Err(Stop { at, what: what.to_owned(), suggestion: Some(suggestion.to_owned()) })
-        };
+        let stop = |what: &str, suggestion: &str| Err(Stop { at, what: what.to_owned(), suggestion: Some(suggestion.to_owned()) });
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             Event::DocumentStart(_) if self.documents == 0 => {

@@ -5,12 +5,12 @@ use std::path::Path;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, FileFailurePersistence};
 
-use super::Room;
-use crate::config::{Config, Place, Report, Sidecar};
+use super::BUILTIN;
+use crate::config::{Config, Place, Report, Sidecar, Source, Surroundings};
 
 fn check(file: &str, text: &str) {
-    let room = Room::new();
-    let source = room.source(&[]);
+    let surroundings = Surroundings::new("/nowhere", [("A", "one"), ("PATH", "/nowhere/bin"), ("HOME", "/nowhere/home")]);
+    let source = Source { surroundings, builtin: BUILTIN, ..Source::default() };
     let findings = match Config::read(text, Path::new(file), &source) {
         Ok(loaded) => Report { problems: Vec::new(), warnings: loaded.warnings },
         Err(report) => {
@@ -32,14 +32,71 @@ fn check(file: &str, text: &str) {
 fn tree() -> impl Strategy<Value = serde_json::Value> {
     use serde_json::{Value, json};
     let word = prop::sample::select(vec![
-        "mcpServers", "servers", "inputs", "sluice", "listen", "admin", "token", "limits", "chain", "plugins", "settings",
-        "upstreams", "on_fault", "command", "args", "env", "url", "headers", "type", "disabled", "auth", "id", "x/y", "",
-        "trusted_proxy", "addresses", "public_url", "allowed_hosts", "allowed_origins", "config", "grants", "cwd",
+        "mcpServers",
+        "servers",
+        "inputs",
+        "sluice",
+        "listen",
+        "admin",
+        "token",
+        "limits",
+        "chain",
+        "plugins",
+        "settings",
+        "upstreams",
+        "on_fault",
+        "command",
+        "args",
+        "env",
+        "url",
+        "headers",
+        "type",
+        "disabled",
+        "auth",
+        "id",
+        "x/y",
+        "",
+        "trusted_proxy",
+        "addresses",
+        "public_url",
+        "allowed_hosts",
+        "allowed_origins",
+        "config",
+        "grants",
+        "cwd",
     ]);
     let text = prop::sample::select(vec![
-        "", "x", "${A", "${A}", "${A:-b}", "${input:a}", "$${", "env:A", "env:", "file:x", "builtin:notes", "builtin:",
-        "http://a/sse", "https://[::1", "0.0.0.0:1", ":", "~", "~/x", "a b", "*", "null", "true", "sse", "10.0.0.0/0",
-        "a\u{0}b", "\u{1b}[2J", "é", "ghp_0123456789abcdef0123", "kv:a", "10s", "99999999999999999999",
+        "",
+        "x",
+        "${A",
+        "${A}",
+        "${A:-b}",
+        "${input:a}",
+        "$${",
+        "env:A",
+        "env:",
+        "file:x",
+        "builtin:notes",
+        "builtin:",
+        "http://a/sse",
+        "https://[::1",
+        "0.0.0.0:1",
+        ":",
+        "~",
+        "~/x",
+        "a b",
+        "*",
+        "null",
+        "true",
+        "sse",
+        "10.0.0.0/0",
+        "a\u{0}b",
+        "\u{1b}[2J",
+        "é",
+        "ghp_0123456789abcdef0123",
+        "kv:a",
+        "10s",
+        "99999999999999999999",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -116,5 +173,23 @@ fn depth_is_bounded_in_every_syntax() {
         check("f.toml", &format!("a = {}", "[".repeat(depth)));
         check("f.toml", &format!("{} = 1", vec!["a"; depth].join(".")));
         check("f.toml", &format!("[{}]", vec!["a"; depth].join(".")));
+    }
+}
+
+/// A file as long as one may be is read in a moment, also when it is one line.
+#[test]
+fn a_long_line_costs_no_more_than_a_long_file() {
+    let pairs: Vec<_> = (0..40_000).map(|n| format!("\"k{n}\": [{n},1]")).collect();
+    let yaml: Vec<_> = (0..40_000).map(|n| format!("k{n}: [{n},1]")).collect();
+    let toml: Vec<_> = (0..40_000).map(|n| format!("k{n} = [{n},1]")).collect();
+    for (file, text) in [
+        ("f.json", format!("{{{}}}", pairs.join(","))),
+        ("f.yaml", format!("{{{}}}", pairs.join(", "))),
+        ("f.yaml", yaml.join("\n")),
+        ("f.toml", toml.join("\n")),
+    ] {
+        let start = std::time::Instant::now();
+        check(file, &text);
+        assert!(start.elapsed().as_secs() < 30, "{file}: {:?}", start.elapsed());
     }
 }

@@ -33,10 +33,10 @@ fn a_listener_off_loopback_needs_a_trusted_proxy() {
     one_sluice_problem(&format!("{{\"listen\": 7411, {proxy}}}"), "not 7411; write \"127.0.0.1:7411\"");
     let wrong = r#"{"listen": "0.0.0.0:80", "trusted_proxy": {"addresses": ["0.0.0.0/0"], "public_url": "https://h"}}"#;
     one_sluice_problem(wrong, "everybody would be believed");
-    one_sluice_problem(
-        r#"{"trusted_proxy": {"addresses": ["10.0.0.1/8"], "public_url": "https://h"}}"#,
-        "write \"10.0.0.0/8\"",
-    );
+    one_sluice_problem(r#"{"trusted_proxy": {"addresses": ["10.0.0.1/8"], "public_url": "https://h"}}"#, "write \"10.0.0.0/8\"");
+    let nobody = r#"{"listen": "0.0.0.0:80", "trusted_proxy": {"addresses": [], "public_url": "https://h"}}"#;
+    one_sluice_problem(nobody, "sluice.trusted_proxy.addresses names nobody");
+    one_sluice_problem(r#"{"listen": "[::ffff:8.8.8.8]:80"}"#, "is not loopback");
     one_sluice_problem(
         r#"{"trusted_proxy": {"addresses": ["10.0.0.1"], "public_url": "http://h"}}"#,
         "must be a URL that begins with https://",
@@ -50,10 +50,25 @@ fn names_that_open_the_door_to_anybody_are_refused() {
     one_sluice_problem(r#"{"allowed_origins": ["null"]}"#, "any page in a browser");
     one_sluice_problem(r#"{"allowed_origins": ["https://a/b"]}"#, "write \"https://a\"");
     one_sluice_problem(r#"{"allowed_origins": ["a.example.com"]}"#, "write \"https://a.example.com\"");
+    for wrong in ["h.", "h:", "h:99999", "a@h", "h/x", "a b"] {
+        one_sluice_problem(&format!("{{\"allowed_hosts\": [\"{wrong}\"]}}"), "must be a host name");
+        one_sluice_problem(&format!("{{\"allowed_origins\": [\"http://{wrong}\"]}}"), "must be an origin");
+    }
     one_sluice_problem(r#"{"allowed_hosts": "h"}"#, "must be a list, not \"h\"; write [\"h\"]");
     let settings = settings(r#"{"allowed_hosts": ["MCP.example.com:80"], "allowed_origins": ["HTTPS://A"]}"#);
     assert_eq!(settings.allowed_hosts[0].as_str(), "mcp.example.com:80");
     assert_eq!(settings.allowed_origins[0].as_str(), "https://a");
+}
+
+#[test]
+fn filters_do_not_see_credentials() {
+    let settings = settings(r#"{"fact_headers": ["X-Team"]}"#);
+    assert_eq!(settings.fact_headers[0], "x-team");
+    assert_eq!(settings.auth.credential_headers[0], "x-api-key");
+    for header in ["Authorization", "cookie", "X-Api-Key"] {
+        one_sluice_problem(&format!("{{\"fact_headers\": [\"{header}\"]}}"), "carries a credential");
+    }
+    one_sluice_problem(r#"{"fact_headers": ["x team"]}"#, "must be a name of a header");
 }
 
 #[test]
@@ -156,9 +171,8 @@ fn a_url_is_one_that_can_be_reached() {
     one_server_problem(r#"{"url": "http://h", "headers": {"A B": "x"}}"#, "is no name of a header");
     one_server_problem(r#"{"url": "http://h", "headers": {"A": "x\ny"}}"#, "holds characters that no header can");
     one_server_problem(r#"{"url": "http://h", "headers": {"X-A": "1", "x-a": "2"}}"#, "stands here a second time");
-    let warned = warnings(
-        r#"{"mcpServers": {"s": {"url": "http://far.example.com/sse", "headers": {"Mcp-Session-Id": "1", "X": "${A:-b}"}}}}"#,
-    );
+    let warned =
+        warnings(r#"{"mcpServers": {"s": {"url": "http://far.example.com/sse", "headers": {"Mcp-Session-Id": "1", "X": "${A:-b}"}}}}"#);
     assert_eq!(warned.len(), 3, "{warned:#?}");
     for expected in ["the older SSE transport", "is Sluice's to write", "travel without encryption"] {
         assert!(warned.iter().any(|warning| warning.contains(expected)), "{warned:#?}");
@@ -208,6 +222,8 @@ fn keys_of_others_warn_once_and_a_slip_of_our_name_does_not_pass() {
     assert!(warned.iter().any(|w| w.contains("did you mean \"mcpServers\"?")), "{warned:#?}");
     let warned = warnings(r#"{"github": {"command": "npx"}}"#);
     assert!(warned.iter().any(|w| w.contains("looks like a server; put it under \"mcpServers\"")), "{warned:#?}");
+    let warned = warnings(r#"{"mcp": {"servers": {"s": {"command": "npx"}}}}"#);
+    assert!(warned.iter().any(|w| w.contains("\"mcp\" holds servers")), "{warned:#?}");
     let warned = warnings(r#"{"audit": {"mode": "off"}}"#);
     assert!(warned.iter().any(|w| w.contains("if it is meant for Sluice, put it under \"sluice\"")), "{warned:#?}");
     one_problem(r#"{"Sluise": {"listen": "127.0.0.1:1"}}"#, "unknown key \"Sluise\"; did you mean \"sluice\"?");

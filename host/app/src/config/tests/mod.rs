@@ -11,10 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Builtin, Config, Loaded, Report, Source, Surroundings};
 
-const BUILTIN: Builtin = Builtin {
-    servers: &["clock", "notes"],
-    plugins: &["auth-api-key", "redact", "rate-limit", "namespace"],
-};
+const BUILTIN: Builtin = Builtin { servers: &["clock", "notes"], plugins: &["auth-api-key", "redact", "rate-limit", "namespace"] };
 
 /// A directory of its own, gone with the test, with a `bin` in its `PATH`.
 struct Room(PathBuf);

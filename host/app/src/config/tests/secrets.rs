@@ -41,10 +41,11 @@ fn a_secret_is_taken_by_reference() {
 fn what_looks_like_a_secret_is_refused_under_sluice_and_warned_about_elsewhere() {
     let token = "ghp_0123456789abcdefghij0123456789abcdef";
     let text = format!(r#"{{"sluice": {{"plugins": {{"settings": {{"x": {{"config": {{"a": ["{token}"]}}}}}}}}}}}}"#);
-    assert_eq!(problems(&text), [
-        "f.json:1:61: sluice.plugins.settings.x.config.a[0] holds what looks like a secret; keep it in the environment and \
-         write ${NAME}",
-    ]);
+    assert_eq!(
+        problems(&text),
+        ["f.json:1:61: sluice.plugins.settings.x.config.a[0] holds what looks like a secret; keep it in the environment and \
+         write ${NAME}",]
+    );
     let text = format!(r#"{{"mcpServers": {{"x": {{"command": "npx", "args": ["--token={token}"]}}}}}}"#);
     let found = warnings(&text);
     assert!(found.len() == 1 && found[0].contains("args[0] is written out in the file"), "{found:#?}");
@@ -97,11 +98,14 @@ fn a_sidecar_is_ours_from_top_to_bottom() {
     let text = "mod = \"audit\"\nscope = \"prinzipal\"\n[limits]\nmemory_mib = \"64 MiB\"\n[config]\nkey = \"sk-0123456789abcdefghijkl\"\n";
     let Err(report) = Sidecar::read(text, "10-auth.toml".as_ref(), &surroundings) else { panic!() };
     let problems: Vec<_> = report.problems.iter().map(ToString::to_string).collect();
-    assert_eq!(problems, [
-        "10-auth.toml:1:1: unknown key \"mod\"; did you mean \"mode\"?",
-        "10-auth.toml:2:9: scope must be \"call\" or \"exchange\" or \"principal\" or \"tenant\" or \"all\", not \
+    assert_eq!(
+        problems,
+        [
+            "10-auth.toml:1:1: unknown key \"mod\"; did you mean \"mode\"?",
+            "10-auth.toml:2:9: scope must be \"call\" or \"exchange\" or \"principal\" or \"tenant\" or \"all\", not \
          \"prinzipal\"; did you mean \"principal\"?",
-        "10-auth.toml:4:14: limits.memory_mib must be a whole number, not \"64 MiB\"; write 64",
-        "10-auth.toml:6:7: config.key holds what looks like a secret; keep it in the environment and write ${NAME}",
-    ]);
+            "10-auth.toml:4:14: limits.memory_mib must be a whole number, not \"64 MiB\"; write 64",
+            "10-auth.toml:6:7: config.key holds what looks like a secret; keep it in the environment and write ${NAME}",
+        ]
+    );
 }
