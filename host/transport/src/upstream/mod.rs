@@ -19,6 +19,7 @@ mod limits;
 mod speaker;
 mod watched;
 
+pub use builtin::NAMES as BUILTIN_NAMES;
 pub use counters::{Counters, Reading};
 pub use eras::EraChoice;
 pub use limits::{CallLimits, Sharing};

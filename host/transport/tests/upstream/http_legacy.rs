@@ -3,7 +3,7 @@
 use crate::{
     http_modern::upstream,
     support::{
-        Asker, Ear, eventually, value,
+        Asker, Ear, eventually,
         server::{Act, Acts, Fake, Seen, chunk, event, events, json_body, last_chunk, legacy, respond, result, stream_head},
     },
 };

@@ -2,6 +2,7 @@
 //!
 //! Tests that prove a numbered statement of the protocol reference carry its number: `c46_…`.
 
+mod builtin;
 mod http_faults;
 mod http_legacy;
 mod http_modern;

@@ -1,0 +1,12 @@
+//! The downstream half against clients that behave and clients that do not, over real sockets.
+//!
+//! Tests that prove a numbered statement of the protocol reference carry its number: `c15_…`.
+
+mod bad_input;
+mod drain;
+mod legacy;
+mod modern;
+mod names;
+mod pace;
+mod stdio;
+mod support;

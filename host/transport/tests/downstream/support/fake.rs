@@ -1,0 +1,157 @@
+//! An upstream in memory.
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use sluice_chain::{
+    exchange::{Client, Delivery},
+    principal::Principal,
+    upstream::{Health, Inbound, Outbound, ServerFacts, Upstream, UpstreamError},
+};
+use sluice_wire::{
+    json::{Document, IndexDepth, Limits},
+    message::Message,
+    revision::{Era, Revision},
+};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// Tools: `echo`, `progress`, `slow` (until cancelled), `held` (until released), `héllo`, `mirror`.
+pub struct Fake {
+    name: Arc<str>,
+    era: Option<Era>,
+    /// What reached it: method and name.
+    pub calls: Mutex<Vec<String>>,
+    /// The requests as they left.
+    pub requests: Mutex<Vec<String>>,
+    pub cancelled: Mutex<Vec<String>>,
+    pub forgotten: Mutex<Vec<String>>,
+    pub release: Notify,
+}
+
+impl Fake {
+    pub fn new(era: Option<Era>) -> Fake {
+        Fake {
+            name: "fake".into(),
+            era,
+            calls: Mutex::default(),
+            requests: Mutex::default(),
+            cancelled: Mutex::default(),
+            forgotten: Mutex::default(),
+            release: Notify::new(),
+        }
+    }
+
+    /// Calls that went past the lists.
+    pub fn called(&self) -> Vec<String> {
+        self.calls.lock().unwrap().iter().filter(|call| !call.contains("/list")).cloned().collect()
+    }
+
+    fn speaks(&self, client: Era) -> Revision {
+        match self.era.unwrap_or(client) {
+            Era::Modern => Revision::V2026_07_28,
+            Era::Legacy => Revision::V2025_11_25,
+        }
+    }
+
+    async fn answer(&self, outbound: &Outbound, spoken: Revision) -> Result<String, UpstreamError> {
+        let message = &outbound.message;
+        let name = message.target().and_then(|target| target.as_str()).unwrap_or_default().into_owned();
+        let extra = if spoken.era() == Era::Modern { r#","resultType":"complete""# } else { "" };
+        let hints = if spoken.era() == Era::Modern { r#","resultType":"complete","ttlMs":0,"cacheScope":"private""# } else { "" };
+        Ok(match (message.method(), name.as_str()) {
+            ("tools/list", _) => {
+                let tool = |name: &str, more: &str| format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"{more}}}}}"#);
+                let mirror = r#","properties":{"a":{"type":"string","x-mcp-header":"A"}}"#;
+                let names = [tool("echo", ""), tool("progress", ""), tool("slow", ""), tool("held", ""), tool("héllo", ""), tool("mirror", mirror)];
+                format!(r#""result":{{"tools":[{}]{hints}}}"#, names.join(","))
+            }
+            ("resources/templates/list", _) => format!(r#""result":{{"resourceTemplates":[{{"name":"t","uriTemplate":"test://{{x}}"}}]{hints}}}"#),
+            ("resources/list", _) => format!(r#""result":{{"resources":[]{hints}}}"#),
+            ("prompts/list", _) => format!(r#""result":{{"prompts":[]{hints}}}"#),
+            ("resources/read", "test://missing") if spoken.era() == Era::Modern => r#""error":{"code":-32602,"message":"no such resource","data":{"uri":"test://missing"}}"#.into(),
+            ("resources/read", "test://missing") => r#""error":{"code":-32002,"message":"no such resource"}"#.into(),
+            ("tools/call", "progress") => {
+                for step in 1..=3 {
+                    let token = message.meta().and_then(|meta| Some(meta.get("progressToken")?.raw().to_owned())).unwrap_or("null".into());
+                    let text = format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step}}}}}"#);
+                    let _ = outbound.notifications.send(Delivery { message: Arc::new(decode(text)), spoken }).await;
+                }
+                format!(r#""result":{{"content":[]{extra}}}"#)
+            }
+            ("tools/call", "slow") => {
+                outbound.cancel.cancelled().await;
+                self.cancelled.lock().unwrap().push(name);
+                return Err(UpstreamError::Cancelled);
+            }
+            ("tools/call", "held") => {
+                tokio::select! {
+                    () = self.release.notified() => format!(r#""result":{{"content":[]{extra}}}"#),
+                    () = outbound.cancel.cancelled() => {
+                        self.cancelled.lock().unwrap().push(name);
+                        return Err(UpstreamError::Cancelled);
+                    }
+                }
+            }
+            _ => {
+                let arguments = message.param("arguments").map_or("null", |arguments| arguments.raw());
+                format!(r#""result":{{"z":1.10,"content":[],"structuredContent":{{"got":{arguments}}}{extra}}}"#)
+            }
+        })
+    }
+}
+
+pub fn decode(text: String) -> Message {
+    Message::decode(Document::parse(text.into(), &Limits::RESPONSE, IndexDepth::Levels(4)).expect("JSON")).expect("a message")
+}
+
+impl Upstream for Fake {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn transport(&self) -> &'static str {
+        "builtin"
+    }
+
+    fn health(&self) -> Health {
+        Health::Up
+    }
+
+    fn facts<'a>(&'a self, era: Era, _: &'a Arc<Client>, _: &'a Arc<Principal>) -> BoxFuture<'a, Result<Arc<ServerFacts>, UpstreamError>> {
+        let revision = self.speaks(era);
+        let capabilities = r#"{"tools":{},"resources":{"subscribe":true},"prompts":{},"logging":{},"completions":{}}"#;
+        Box::pin(async move {
+            Ok(Arc::new(ServerFacts {
+                era: revision.era(),
+                revision,
+                capabilities: Bytes::from_static(capabilities.as_bytes()),
+                info: Some(Bytes::from_static(br#"{"name":"fake","version":"2"}"#)),
+                instructions: Some("be \"nice\"".into()),
+            }))
+        })
+    }
+
+    fn send<'a>(&'a self, outbound: Outbound) -> BoxFuture<'a, Result<Inbound, UpstreamError>> {
+        Box::pin(async move {
+            let target = outbound.message.target().and_then(|target| target.as_str()).unwrap_or_default().into_owned();
+            self.calls.lock().unwrap().push(format!("{} {target}", outbound.message.method()));
+            self.requests.lock().unwrap().push(String::from_utf8_lossy(outbound.message.bytes()).into_owned());
+            let spoken = self.speaks(outbound.spoken.era());
+            let answer = self.answer(&outbound, spoken).await?;
+            let text = format!(r#"{{ "id" : 77,"jsonrpc":"2.0",{answer}}}"#);
+            Ok(Inbound { response: Delivery { message: Arc::new(decode(text)), spoken } })
+        })
+    }
+
+    fn forget_session<'a>(&'a self, session: &'a str) -> BoxFuture<'a, ()> {
+        self.forgotten.lock().unwrap().push(session.to_owned());
+        Box::pin(async {})
+    }
+
+    fn close<'a>(&'a self) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
+}
