@@ -49,12 +49,13 @@ pub struct Addressed {
     head: Bytes,
     id: Option<RequestId>,
     tail: Bytes,
+    error_code: Option<i64>,
 }
 
 impl Addressed {
     /// A text that needs no id put in.
     pub fn whole(text: Bytes) -> Addressed {
-        Addressed { head: text, id: None, tail: Bytes::new() }
+        Addressed { head: text, id: None, tail: Bytes::new(), error_code: None }
     }
 
     fn spliced(bytes: &Bytes, old: Value<'_>, id: &RequestId) -> Addressed {
@@ -63,7 +64,17 @@ impl Addressed {
             head: bytes.slice(..span.start),
             id: Some(id.clone()),
             tail: bytes.slice(span.end..),
+            error_code: None,
         }
+    }
+
+    fn with_code(self, error_code: Option<i64>) -> Addressed {
+        Addressed { error_code, ..self }
+    }
+
+    /// The code the client reads, if it is an error.
+    pub fn error_code(&self) -> Option<i64> {
+        self.error_code
     }
 
     /// Length in bytes.
@@ -102,14 +113,17 @@ pub fn relayed(message: &Message, spoken: Revision, asked: &Asked) -> Addressed 
         return refused(code, &text.unwrap_or_default(), data.as_deref(), asked);
     };
     if spoken.era() == asked.revision.era() {
-        return Addressed::spliced(message.bytes(), id, &asked.id);
+        return Addressed::spliced(message.bytes(), id, &asked.id).with_code(message.error_code());
     }
     let shaped = if reaches(message, levels(asked.method)) {
         reshape(message, asked)
     } else {
         reshape(&message.clone().deepen(), asked)
     };
-    shaped.map_or_else(|| untranslatable(asked), Addressed::whole)
+    shaped.map_or_else(
+        || untranslatable(asked),
+        |text| Addressed::whole(text).with_code(message.error_code().map(|code| translated_code(code, message, asked))),
+    )
 }
 
 /// Whether the index goes as deep as translation looks.
@@ -130,12 +144,10 @@ fn levels(method: &str) -> u16 {
 fn reshape(message: &Message, asked: &Asked) -> Option<Bytes> {
     let mut patch = Patch::new(message.document());
     patch.replace(message.id_value()?, Bytes::copy_from_slice(asked.id.token().as_bytes()));
-    match (asked.revision.era(), message.result(), message.error()) {
-        (Era::Legacy, Some(result), _) => lower_result(&mut patch, result, asked.method),
-        (Era::Modern, Some(result), _) => raise_result(&mut patch, result, asked.method),
-        (Era::Legacy, _, Some(error)) => lower_error(&mut patch, error, asked),
-        (Era::Modern, _, Some(error)) => raise_error(&mut patch, error, asked),
-        _ => {}
+    match (asked.revision.era(), message.result()) {
+        (Era::Legacy, Some(result)) => lower_result(&mut patch, result, asked.method),
+        (Era::Modern, Some(result)) => raise_result(&mut patch, result, asked.method),
+        (_, None) => reshape_error(&mut patch, message, asked),
     }
     patch.apply().ok()
 }
@@ -166,7 +178,7 @@ fn lower_made(result: &Bytes, method: &str) -> Option<Bytes> {
 
 /// An error made here, for the client.
 pub fn refused(code: i64, text: &str, data: Option<&str>, asked: &Asked) -> Addressed {
-    Addressed::whole(message::error(Some(&asked.id), code, text, data))
+    Addressed::whole(message::error(Some(&asked.id), code, text, data)).with_code(Some(code))
 }
 
 /// Members of results that only the modern era knows.
@@ -241,33 +253,30 @@ fn is_cacheable(method: &str) -> bool {
     )
 }
 
-fn lower_error(patch: &mut Patch<'_>, error: Value<'_>, asked: &Asked) {
-    let Some(sent) = error.get("code") else { return };
-    let names_uri = error.get("data").is_some_and(|data| data.get("uri").is_some());
-    let code = match sent.as_i64() {
-        Some(code::INVALID_PARAMS) if asked.method == method::RESOURCES_READ && names_uri => code::RESOURCE_NOT_FOUND_LEGACY,
-        Some(code::MISSING_CAPABILITY) => code::INVALID_PARAMS,
+/// The code in the words of the client's era.
+fn translated_code(sent: i64, message: &Message, asked: &Asked) -> i64 {
+    let names_uri = || message.error().and_then(|error| error.get("data")?.get("uri")).is_some();
+    match (asked.revision.era(), sent) {
+        (Era::Legacy, code::INVALID_PARAMS) if asked.method == method::RESOURCES_READ && names_uri() => code::RESOURCE_NOT_FOUND_LEGACY,
+        (Era::Legacy, code::MISSING_CAPABILITY) => code::INVALID_PARAMS,
         // About the hop between us and the server, so nothing this client could mend.
-        Some(code::HEADER_MISMATCH | code::UNSUPPORTED_VERSION) => code::INTERNAL_ERROR,
-        _ => return,
-    };
-    patch.replace(sent, code.to_string());
+        (Era::Legacy, code::HEADER_MISMATCH | code::UNSUPPORTED_VERSION) => code::INTERNAL_ERROR,
+        (Era::Modern, code::RESOURCE_NOT_FOUND_LEGACY) => code::INVALID_PARAMS,
+        // Modern clients may give these a meaning they never had, or take 404 for the endpoint's.
+        (Era::Modern, code) if is_meaningless(code, asked.method) => code::INTERNAL_ERROR,
+        (_, code) => code,
+    }
 }
 
-fn raise_error(patch: &mut Patch<'_>, error: Value<'_>, asked: &Asked) {
-    let Some(sent) = error.get("code") else { return };
-    match sent.as_i64() {
-        Some(code::RESOURCE_NOT_FOUND_LEGACY) => {
-            patch.replace(sent, code::INVALID_PARAMS.to_string());
-            if let Some(uri) = &asked.uri {
-                add_data(patch, error, "uri", sluice_wire::json::quote(uri));
-            }
-        }
-        // Modern clients may give these a meaning they never had, or take 404 for the endpoint's.
-        Some(code) if is_meaningless(code, asked.method) => {
-            patch.replace(sent, code::INTERNAL_ERROR.to_string());
-            add_data(patch, error, "upstreamCode", code.to_string());
-        }
+fn reshape_error(patch: &mut Patch<'_>, message: &Message, asked: &Asked) {
+    let (Some(error), Some(sent)) = (message.error(), message.error_code()) else { return };
+    let code = translated_code(sent, message, asked);
+    if let Some(value) = error.get("code").filter(|_| code != sent) {
+        patch.replace(value, code.to_string());
+    }
+    match (asked.revision.era(), sent, &asked.uri) {
+        (Era::Modern, code::RESOURCE_NOT_FOUND_LEGACY, Some(uri)) => add_data(patch, error, "uri", sluice_wire::json::quote(uri)),
+        (Era::Modern, _, _) if code != sent && sent != code::RESOURCE_NOT_FOUND_LEGACY => add_data(patch, error, "upstreamCode", sent.to_string()),
         _ => {}
     }
 }

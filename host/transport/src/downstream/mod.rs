@@ -1,1 +1,24 @@
-//! Toward clients.
+//! Toward clients: what they may send, in which form they get their answers.
+//!
+//! A listener turns bytes into checked requests of one of the two eras, hands them to the chain,
+//! and puts what comes back into the form that the client's revision and transport ask for. It
+//! decides nothing about a call itself.
+//!
+//! Reading order: [`settings`], [`names`] (who may knock), [`http`], `client` (what a
+//! client says of itself), `sessions` (the legacy era's state), `status` (codes to HTTP).
+
+pub mod http;
+pub mod names;
+pub mod settings;
+
+mod client;
+mod methods;
+mod outbox;
+mod outgoing;
+mod refusal;
+mod sessions;
+mod status;
+
+pub use http::serve;
+pub use names::{BadName, Names};
+pub use settings::{Eras, Limits, ListenRefused, Settings};

@@ -1,0 +1,92 @@
+//! The answer of an exchange: JSON when it comes first, an event stream from the first notification.
+
+use http::{
+    HeaderName, HeaderValue, Response,
+    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE},
+};
+use sluice_chain::exchange::{Answer, AnswerBody, Outgoing};
+use sluice_era::answer::Addressed;
+use sluice_wire::{
+    code,
+    header::{ACCEL_BUFFERING, EVENT_STREAM, JSON},
+};
+use tokio::time::timeout;
+
+use super::{
+    connection::Connection,
+    content::{Content, Piece},
+    events::ExchangeEvents,
+};
+use crate::downstream::{
+    outgoing::{Waiting, address},
+    status,
+};
+
+/// Waits for the first thing an exchange says and answers with it. The status line stays open until
+/// then, so that an error can still have its own.
+pub(super) async fn deliver(mut waiting: Waiting, connection: &Connection) -> Response<Content> {
+    let limits = &connection.shared.settings.limits;
+    loop {
+        match timeout(limits.commit_after, waiting.next()).await {
+            Ok(Some(Outgoing::Final(answer))) => return whole(answer, &waiting),
+            Ok(Some(Outgoing::Notification(delivery))) => {
+                let Some(text) = waiting.shape(&delivery) else { continue };
+                let first = Piece::event(Addressed::whole(text));
+                return stream(Content::Exchange(Box::new(ExchangeEvents::new(waiting, Some(first), limits.comment_after))));
+            }
+            // Quiet for so long that somebody on the way might hang up: show that we live.
+            Err(_) => return stream(Content::Exchange(Box::new(ExchangeEvents::new(waiting, Some(Piece::comment()), limits.comment_after)))),
+            Ok(None) if waiting.is_cancelled() => return stream(Content::Empty),
+            Ok(None) => return whole(lost(&waiting), &waiting),
+        }
+    }
+}
+
+/// The exchange ended without a word: a bug of ours, and the client shall not wait for ever.
+pub(super) fn lost(waiting: &Waiting) -> Answer {
+    tracing::error!(exchange = waiting.exchange(), "an exchange ended without an answer");
+    let data = format!(r#"{{"reason":"lost","requestId":"{}"}}"#, sluice_chain::rescue::request_id(waiting.exchange()));
+    Answer {
+        outcome: sluice_chain::record::Outcome::Failed,
+        body: AnswerBody::Error { code: code::INTERNAL_ERROR, message: "the request ended without an answer".into(), data: Some(data) },
+        http_status: None,
+        http_headers: Vec::new(),
+    }
+}
+
+fn whole(answer: Answer, waiting: &Waiting) -> Response<Content> {
+    let asked = &waiting.asked;
+    let text = address(&answer.body, asked);
+    let status = status::of_answer(asked.revision.era(), text.error_code(), answer.http_status);
+    let mut response = Response::new(Content::Whole(Piece::text(text)));
+    if status != 200 {
+        *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
+    }
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    for (name, value) in &answer.http_headers {
+        let name = name.parse::<HeaderName>().ok().filter(|name| is_for_filters(name));
+        if let (Some(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
+/// Framing, sessions and the connection are the transport's own.
+fn is_for_filters(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    let is_ours = name.starts_with("mcp-") || name.starts_with("content-") || name.starts_with("access-control-");
+    let is_connection = matches!(name, "connection" | "keep-alive" | "transfer-encoding" | "te" | "trailer" | "upgrade" | "date" | "server" | ACCEL_BUFFERING);
+    !is_ours && !is_connection
+}
+
+/// An event stream.
+pub(super) fn stream(content: Content) -> Response<Content> {
+    let mut response = Response::new(content);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(HeaderName::from_static(ACCEL_BUFFERING), HeaderValue::from_static("no"));
+    headers.remove(CONTENT_LENGTH);
+    response
+}

@@ -1,0 +1,209 @@
+//! The checks every request passes, in their order, and the way to its era.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
+    request::Parts,
+};
+use hyper::body::Incoming;
+use sluice_chain::{attributes::Attributes, gate::Denied, generation::Generation};
+use sluice_era::handshake_down;
+use sluice_wire::{
+    code,
+    header::JSON,
+    json::{Document, Kind as JsonKind},
+    message::{Kind, Message},
+    method,
+    revision::{Era, Revision},
+};
+use std::sync::Arc;
+
+use super::{
+    batch,
+    connection::Connection,
+    content::{Content, Reply},
+    headers, intake, legacy, media, modern,
+    pace::Phase,
+};
+use crate::downstream::{client::Caller, refusal::Refusal};
+
+/// A request of which everything but the body has been checked.
+pub(super) struct Call<'a> {
+    pub connection: &'a Arc<Connection>,
+    pub headers: &'a HeaderMap,
+    pub generation: Arc<Generation>,
+    pub caller: Caller,
+}
+
+/// Answers one request, whatever it is.
+pub(super) async fn answer(connection: Arc<Connection>, request: Request<Incoming>) -> Response<Reply> {
+    connection.pace.enter(Phase::Ours);
+    let response = match respond(&connection, request).await {
+        Ok(response) => response,
+        Err(refusal) => refuse(&connection, refusal),
+    };
+    response.map(|content| Reply::new(content, connection))
+}
+
+/// A refusal as HTTP, with an id under which it is found again.
+fn refuse(connection: &Connection, refusal: Refusal) -> Response<Content> {
+    let host = &connection.shared.host;
+    if !refusal.is_counted {
+        host.turned_away(refusal.reason);
+    }
+    let exchange = host.next_exchange_id();
+    tracing::debug!(exchange, reason = refusal.reason, status = refusal.status, peer = %connection.peer, "turned away");
+    let mut response = json(refusal.status, refusal.body(exchange));
+    for (name, value) in refusal.headers {
+        response.headers_mut().append(name, value);
+    }
+    response
+}
+
+/// A JSON answer of ours.
+pub(super) fn json(status: u16, text: Bytes) -> Response<Content> {
+    let mut response = Response::new(Content::text(text));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    response
+}
+
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode) -> Response<Content> {
+    let mut response = Response::new(Content::Empty);
+    *response.status_mut() = status;
+    response
+}
+
+async fn respond(connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Response<Content>, Refusal> {
+    let (head, body) = request.into_parts();
+    let admitted = admit(connection, &head).await;
+    let call = match admitted {
+        Ok(call) => call,
+        Err(refusal) => {
+            intake::note_unread(&body, &connection.pace);
+            return Err(refusal);
+        }
+    };
+    match head.method {
+        Method::POST => post(call, body).await,
+        Method::GET => legacy::listen(&call),
+        Method::DELETE => legacy::end(&call),
+        _ => Err(method_not_allowed(connection)),
+    }
+}
+
+/// Names, route, credential: whoever fails here learns nothing else.
+async fn admit<'a>(connection: &'a Arc<Connection>, head: &'a Parts) -> Result<Call<'a>, Refusal> {
+    let shared = &connection.shared;
+    shared.settings.names.check(&head.uri, &head.headers).map_err(|stranger| Refusal::http(403, stranger.reason(), stranger.message()))?;
+    if head.uri.path() != shared.settings.path {
+        return Err(Refusal::http(404, "route", format!("there is nothing here; MCP is served at {}", shared.settings.path)));
+    }
+    let credential = headers::credential(&head.headers, &shared.settings)?;
+    let transport = connection.facts(&head.headers);
+    let generation = shared.host.generation();
+    let facts = Attributes::new(transport.clone());
+    let principal = shared.host.authenticate(&generation, credential, facts).await.map_err(denied)?;
+    Ok(Call { connection, headers: &head.headers, generation, caller: Caller { transport, principal } })
+}
+
+fn denied(denied: Denied) -> Refusal {
+    let mut refusal = Refusal::new(denied.http_status, denied.code.into(), "unauthenticated", denied.message);
+    refusal.is_counted = true;
+    for (name, value) in &denied.http_headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            refusal = refusal.with_header(name, value);
+        }
+    }
+    refusal
+}
+
+pub(super) fn method_not_allowed(connection: &Connection) -> Refusal {
+    let allowed = if connection.shared.settings.eras.legacy { "POST, GET, DELETE" } else { "POST" };
+    Refusal::http(405, "http_method", "this HTTP method is not served here").with_header(ALLOW, HeaderValue::from_static(allowed))
+}
+
+pub(super) fn busy(reason: &'static str, message: &'static str) -> Refusal {
+    Refusal::http(503, reason, message).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
+async fn post(call: Call<'_>, body: Incoming) -> Result<Response<Content>, Refusal> {
+    let checked = media::check_body(call.headers).and_then(|()| media::check_accepts_answer(call.headers));
+    if let Err(refusal) = checked {
+        intake::note_unread(&body, &call.connection.pace);
+        return Err(refusal);
+    }
+    let limits = &call.connection.shared.settings.limits;
+    let bytes = intake::collect(body, &call.connection.pace, limits.body_bytes_max).await?;
+    let document = Document::parse(bytes, &limits.json(), call.generation.index_depth())
+        .map_err(|error| Refusal::new(400, error.code(), "json", error.to_string()))?;
+    if document.root().kind() == JsonKind::Array {
+        return batch::post(call, document).await;
+    }
+    let message = decode(document)?;
+    match message.kind() {
+        Kind::Request => request(call, message).await,
+        Kind::Notification => notification(call, &message),
+        Kind::Response | Kind::Error => response(call, &message),
+    }
+}
+
+/// The envelope of a checked text.
+pub(super) fn decode(document: Document) -> Result<Message, Refusal> {
+    Message::decode(document).map_err(|error| Refusal::new(400, error.code(), "envelope", error.to_string()).to(error.id()))
+}
+
+/// Which era a message belongs to is said by the message, never by the connection.
+async fn request(call: Call<'_>, message: Message) -> Result<Response<Content>, Refusal> {
+    let eras = call.connection.shared.settings.eras;
+    let is_modern = handshake_down::declares_version(&message)
+        || (message.method() != method::INITIALIZE && !call.headers.contains_key(&headers::SESSION_ID) && smells_modern(call.headers));
+    let id = message.id().cloned();
+    let answer = if is_modern && eras.modern {
+        modern::request(call, message).await
+    } else if is_modern || !eras.legacy {
+        Err(era_not_served(&call))
+    } else if message.method() == method::INITIALIZE {
+        legacy::initialize(call, message).await
+    } else {
+        legacy::request(call, message).await
+    };
+    // Every error answers the request it is about.
+    answer.map_err(|refusal| if refusal.id.is_none() { refusal.to(id.as_ref()) } else { refusal })
+}
+
+/// Headers that only a modern client sends, on a request that says nothing of itself.
+fn smells_modern(headers: &HeaderMap) -> bool {
+    let version = headers.get(&headers::PROTOCOL_VERSION).and_then(|version| version.to_str().ok());
+    let era = version.and_then(|version| version.parse::<Revision>().ok()).map(Revision::era);
+    era == Some(Era::Modern) || (era.is_none() && headers.contains_key(&headers::METHOD))
+}
+
+/// Names the versions that are served, so that the client can choose one.
+fn era_not_served(call: &Call<'_>) -> Refusal {
+    let eras = call.connection.shared.settings.eras;
+    let served: Vec<Revision> = eras.modern().iter().chain(eras.legacy_over_http()).copied().collect();
+    Refusal::new(400, code::UNSUPPORTED_VERSION, "version", "this endpoint does not serve that protocol version")
+        .with("supported", &handshake_down::versions(&served))
+        .with("requested", &sluice_wire::json::quote(call.headers.get(&headers::PROTOCOL_VERSION).and_then(|v| v.to_str().ok()).unwrap_or_default()))
+}
+
+fn notification(call: Call<'_>, message: &Message) -> Result<Response<Content>, Refusal> {
+    let is_modern = handshake_down::declares_version(message) || (!call.headers.contains_key(&headers::SESSION_ID) && smells_modern(call.headers));
+    if is_modern && call.connection.shared.settings.eras.modern {
+        // The modern era has no notification that means anything over HTTP: leaving is cancelling.
+        return Ok(empty(StatusCode::ACCEPTED));
+    }
+    legacy::notification(call, message)
+}
+
+/// An answer to a question of ours; as yet we ask none, so it can only be late.
+fn response(call: Call<'_>, message: &Message) -> Result<Response<Content>, Refusal> {
+    if !call.headers.contains_key(&headers::SESSION_ID) {
+        return Err(Refusal::new(400, code::INVALID_REQUEST, "response", "responses are accepted within a session only").to(message.id()));
+    }
+    legacy::session(&call)?;
+    Ok(empty(StatusCode::ACCEPTED))
+}

@@ -1,0 +1,183 @@
+//! 2025-03-26 to 2025-11-25: sessions under an id, agreed on once.
+
+use http::{HeaderValue, Response, StatusCode};
+use sluice_chain::exchange::Arrival;
+use sluice_era::{
+    answer::{Asked, made},
+    handshake_down::{self, Introduction},
+};
+use sluice_wire::{
+    code,
+    id::RequestId,
+    message::{self, Message},
+    method,
+    revision::Era,
+};
+use std::sync::Arc;
+
+use super::{
+    answer,
+    content::Content,
+    endpoint::{self, Call, busy, empty, method_not_allowed},
+    events::SessionEvents,
+    headers, media,
+};
+use crate::downstream::{
+    methods::is_carried,
+    outgoing::{Left, Waiting},
+    refusal::{Refusal, own_code},
+    sessions::{IdInUse, Session},
+};
+
+/// Opens a session.
+pub(super) async fn initialize(call: Call<'_>, message: Message) -> Result<Response<Content>, Refusal> {
+    let shared = &call.connection.shared;
+    let opening = handshake_down::opening(&message, shared.settings.eras.legacy_over_http())
+        .map_err(|bad| Refusal::new(400, code::INVALID_PARAMS, "initialize", format!("params: {bad}")))?;
+    let asked = Asked::of(&message, opening.revision).ok_or_else(no_such_method)?;
+    let principal = call.caller.principal.clone();
+    let (session, client) = shared
+        .sessions
+        .prepare(opening.revision, call.caller, opening.info.as_deref(), &opening.capabilities)
+        .map_err(|_| busy("randomness", "no session can be opened right now"))?;
+    let evicted = shared.sessions.admit(&session).map_err(|_| busy("sessions", "too many sessions are open; end some, or raise the limit"))?;
+    if let Some(evicted) = evicted {
+        shared.host.session_ended(&evicted.name);
+    }
+    let facts = shared.host.facts(Era::Legacy, &client, &principal).await;
+    let introduction = Introduction {
+        capabilities: &facts.capabilities,
+        info: facts.info.as_ref().unwrap_or(&shared.settings.info),
+        instructions: facts.instructions.as_deref(),
+    };
+    let result = handshake_down::initialize_result(opening.revision, &introduction);
+    let mut response = endpoint::json(200, made(&result, &asked).into_bytes());
+    if let Ok(name) = HeaderValue::from_str(&session.name) {
+        response.headers_mut().insert(&headers::SESSION_ID, name);
+    }
+    Ok(response)
+}
+
+/// The session a request belongs to, if it is this caller's.
+pub(super) fn session(call: &Call<'_>) -> Result<Arc<Session>, Refusal> {
+    let name = headers::only(call.headers, &headers::SESSION_ID).ok().flatten();
+    let name = name.ok_or_else(|| Refusal::new(400, code::INVALID_REQUEST, "session_missing", "exactly one Mcp-Session-Id is needed; initialize gives one"))?;
+    let sessions = &call.connection.shared.sessions;
+    // The same words for an unknown, an ended and somebody else's session.
+    let session = sessions
+        .find(name.as_bytes(), &call.caller.principal)
+        .ok_or_else(|| Refusal::new(404, own_code(404), "session", "no such session; initialize again without Mcp-Session-Id"))?;
+    check_version(call)?;
+    Ok(session)
+}
+
+/// Absent is fine, as before 2025-06-18. What the session speaks was agreed on when it was opened.
+fn check_version(call: &Call<'_>) -> Result<(), Refusal> {
+    let served = call.connection.shared.settings.eras.legacy_over_http();
+    let is_served = |version: &HeaderValue| served.iter().any(|revision| revision.as_str().as_bytes() == version.as_bytes());
+    match headers::only(call.headers, &headers::PROTOCOL_VERSION) {
+        Ok(None) => Ok(()),
+        Ok(Some(version)) if is_served(version) => Ok(()),
+        _ => Err(Refusal::new(400, code::INVALID_REQUEST, "version", "MCP-Protocol-Version is not one that a session can speak")
+            .with("supported", &handshake_down::versions(served))),
+    }
+}
+
+/// Answers a request of a session.
+pub(super) async fn request(call: Call<'_>, message: Message) -> Result<Response<Content>, Refusal> {
+    let session = session(&call)?;
+    Ok(match begin(&call, &session, message) {
+        Begun::Running(waiting) => answer::deliver(waiting, call.connection).await,
+        Begun::Answered(text) => endpoint::json(200, text),
+        Begun::Refused(refusal) => return Err(refusal),
+    })
+}
+
+/// What became of one request.
+pub(super) enum Begun {
+    /// The chain has it.
+    Running(Waiting),
+    /// It was answered here.
+    Answered(bytes::Bytes),
+    /// It never became an exchange.
+    Refused(Refusal),
+}
+
+/// Starts an exchange of a session, unless there is nothing to start.
+pub(super) fn begin(call: &Call<'_>, session: &Arc<Session>, message: Message) -> Begun {
+    let Some(id) = message.id().cloned() else {
+        return Begun::Refused(Refusal::new(400, code::INVALID_REQUEST, "envelope", "a request needs an id"));
+    };
+    if message.method() == method::PING {
+        return Begun::Answered(message::result(&id, b"{}"));
+    }
+    let asked = Asked::of(&message, session.revision).filter(|asked| is_carried(session.revision, asked.method));
+    let Some(asked) = asked else {
+        return Begun::Refused(no_such_method().to(Some(&id)));
+    };
+    let (client, principal) = session.speaker(call.caller.clone());
+    let arrival = Arrival {
+        revision: session.revision,
+        message: Arc::new(message),
+        client,
+        principal,
+        generation: call.generation.clone(),
+        param_headers: None,
+    };
+    match session.begin(&id, || call.connection.shared.host.begin(arrival)) {
+        Ok(running) => Begun::Running(Waiting::new(running, asked, Left::GoOn(session.clone()))),
+        Err(IdInUse) => Begun::Refused(Refusal::new(400, code::INVALID_REQUEST, "id_in_use", "a request with this id is still in flight").to(Some(&id))),
+    }
+}
+
+/// A legacy client takes 404 for the end of its session, so this error travels under 200.
+fn no_such_method() -> Refusal {
+    Refusal::new(200, code::METHOD_NOT_FOUND, "method", "method not found")
+}
+
+/// Takes note of a notification; whatever it says, there is nothing to answer.
+pub(super) fn notification(call: Call<'_>, message: &Message) -> Result<Response<Content>, Refusal> {
+    if !call.connection.shared.settings.eras.legacy {
+        return Ok(empty(StatusCode::ACCEPTED));
+    }
+    let session = session(&call)?;
+    note(&session, message);
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+/// `notifications/cancelled` is the only one that changes anything yet.
+pub(super) fn note(session: &Session, message: &Message) {
+    if message.method() != method::NOTIFY_CANCELLED {
+        return;
+    }
+    let id = message.param("requestId").and_then(|id| RequestId::from_value(id).ok());
+    if let Some(id) = id {
+        session.cancel(&id);
+    }
+}
+
+/// Opens the session's event stream; an older one of the same session ends.
+pub(super) fn listen(call: &Call<'_>) -> Result<Response<Content>, Refusal> {
+    if !call.connection.shared.settings.eras.legacy {
+        return Err(method_not_allowed(call.connection));
+    }
+    media::check_accepts_stream(call.headers)?;
+    let session = session(call)?;
+    let shared = &call.connection.shared;
+    let events = SessionEvents::open(session, shared.settings.limits.comment_after, shared.drain.clone());
+    let events = events.ok_or_else(|| Refusal::new(404, own_code(404), "session", "no such session; initialize again without Mcp-Session-Id"))?;
+    Ok(answer::stream(Content::Session(Box::new(events))))
+}
+
+/// Ends a session, at both ends.
+pub(super) fn end(call: &Call<'_>) -> Result<Response<Content>, Refusal> {
+    if !call.connection.shared.settings.eras.legacy {
+        return Err(method_not_allowed(call.connection));
+    }
+    let session = session(call)?;
+    let shared = &call.connection.shared;
+    if shared.sessions.remove(&session) {
+        shared.host.session_ended(&session.name);
+    }
+    Ok(empty(StatusCode::NO_CONTENT))
+}

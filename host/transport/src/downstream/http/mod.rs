@@ -1,0 +1,148 @@
+//! Streamable HTTP: both eras behind one path.
+//!
+//! Every request passes the same checks in the same order: names ([`super::names`]), route,
+//! credential, method, media types, size, JSON, envelope; then its era is told apart and its own
+//! rules apply. Nothing is read of a body before its sender is known.
+//!
+//! Reading order: `connection` (one client's bytes), `socket` (its pace), `endpoint` (the checks),
+//! `intake` (the body), `modern` and `legacy` (the two eras), `batch`, `answer` (what goes back),
+//! `events` (streams), `content` (bytes on their way out).
+
+mod answer;
+mod batch;
+mod connection;
+mod content;
+mod endpoint;
+mod events;
+mod headers;
+mod intake;
+mod legacy;
+mod media;
+mod modern;
+mod pace;
+mod socket;
+
+use sluice_chain::host::Host;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::{interval, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    sessions::Sessions,
+    settings::{ListenRefused, Settings},
+};
+
+/// What all connections of an endpoint share.
+pub(super) struct Shared {
+    pub(super) host: Arc<Host>,
+    pub(super) settings: Settings,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) drain: CancellationToken,
+}
+
+/// Why an endpoint cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address is not safe to listen on.
+    #[error(transparent)]
+    Refused(#[from] ListenRefused),
+    /// A listener does not know its own address.
+    #[error("the listener has no address")]
+    Address(#[source] std::io::Error),
+}
+
+/// How often unused sessions are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// Serves MCP on every listener until `drain` is cancelled; then takes no new connection, lets what
+/// is in flight end within the grace time, and returns.
+///
+/// Several listeners are one endpoint: a session opened through one is known to the others. The
+/// endpoint registers itself as the place for notifications that no exchange owns.
+///
+/// Dropping the future ends all connections at once.
+///
+/// # Errors
+/// [`ServeError`], before anything is accepted.
+pub async fn serve(listeners: Vec<TcpListener>, host: Arc<Host>, settings: Settings, drain: CancellationToken) -> Result<(), ServeError> {
+    for listener in &listeners {
+        settings.check(listener.local_addr().map_err(ServeError::Address)?)?;
+    }
+    let sessions = Arc::new(Sessions::new(&settings.limits));
+    host.register_push(sessions.clone());
+    let permits = Arc::new(Semaphore::new(settings.limits.connections_max));
+    let shared = Arc::new(Shared { host, settings, sessions, drain });
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept(listener, shared.clone(), permits.clone()));
+    }
+    let mut sweep = interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            ended = accepting.join_next() => if ended.is_none() { return Ok(()) },
+            _ = sweep.tick() => shared.sweep(),
+        }
+    }
+}
+
+impl Shared {
+    fn sweep(&self) {
+        for session in self.sessions.sweep() {
+            self.host.session_ended(&session.name);
+        }
+    }
+}
+
+/// One listener's connections, each in a task of its own that this one owns.
+async fn accept(listener: TcpListener, shared: Arc<Shared>, permits: Arc<Semaphore>) {
+    let mut open = JoinSet::new();
+    loop {
+        while open.try_join_next().is_some() {}
+        tokio::select! {
+            biased;
+            () = shared.drain.cancelled() => break,
+            (permit, tcp, peer) = next(&listener, &permits) => {
+                if shared.settings.hears(peer.ip()) {
+                    open.spawn(converse(tcp, peer, shared.clone(), permit));
+                } else {
+                    shared.host.turned_away("peer");
+                }
+            }
+        }
+    }
+    drop(listener);
+    let all_ended = async { while open.join_next().await.is_some() {} };
+    if timeout(shared.settings.limits.drain_grace, all_ended).await.is_err() {
+        tracing::warn!(connections = open.len(), "connections were cut when the grace time was over");
+        open.shutdown().await;
+    }
+}
+
+async fn converse(tcp: TcpStream, peer: SocketAddr, shared: Arc<Shared>, permit: OwnedSemaphorePermit) {
+    connection::run(tcp, peer, shared).await;
+    drop(permit);
+}
+
+/// Waits for room first: connections beyond the limit stay in the kernel's queue.
+async fn next(listener: &TcpListener, permits: &Arc<Semaphore>) -> (OwnedSemaphorePermit, TcpStream, SocketAddr) {
+    loop {
+        let Ok(permit) = permits.clone().acquire_owned().await else {
+            // Never closed; waiting for ever is what a closed one would mean.
+            std::future::pending::<()>().await;
+            continue;
+        };
+        match listener.accept().await {
+            Ok((tcp, peer)) => return (permit, tcp, peer),
+            Err(error) => {
+                // Out of file descriptors, mostly: others have to close before it can work again.
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}

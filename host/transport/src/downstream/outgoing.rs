@@ -1,0 +1,102 @@
+//! What comes out of an exchange, and what becomes of the exchange when nobody waits for it.
+
+use bytes::Bytes;
+use sluice_chain::exchange::{AnswerBody, Delivery, Outgoing, Running};
+use sluice_era::answer::{self, Addressed, Asked};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::sessions::Session;
+
+/// What it means that the client has left.
+pub(super) enum Left {
+    /// Stop: modern, and stdio.
+    Stop,
+    /// Nothing (legacy over HTTP): the exchange goes on, and its id stays taken until it has ended.
+    GoOn(Arc<Session>),
+}
+
+/// An exchange as seen by the connection that waits for it.
+pub(super) struct Waiting {
+    running: Running,
+    /// The request it answers.
+    pub asked: Asked,
+    left: Left,
+    has_ended: bool,
+}
+
+impl Waiting {
+    /// Starts to wait.
+    pub fn new(running: Running, asked: Asked, left: Left) -> Waiting {
+        Waiting { running, asked, left, has_ended: false }
+    }
+
+    /// The id under which the log knows it.
+    pub fn exchange(&self) -> u64 {
+        self.running.id
+    }
+
+    /// Whether the client took its request back.
+    pub fn is_cancelled(&self) -> bool {
+        self.running.cancel.is_cancelled()
+    }
+
+    /// Whether the last thing has come.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// The next thing that comes; `None` at the end, or when the exchange was cancelled.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Outgoing>> {
+        let next = self.running.outgoing.poll_recv(context);
+        self.has_ended |= matches!(next, Poll::Ready(None | Some(Outgoing::Final(_))));
+        next
+    }
+
+    /// As [`poll_next`](Waiting::poll_next). Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<Outgoing> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// A notification for this client; `None` when its revision has no such thing.
+    pub fn shape(&self, delivery: &Delivery) -> Option<Bytes> {
+        answer::notification(&delivery.message, delivery.spoken, self.asked.revision)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        match &self.left {
+            Left::Stop if !self.has_ended => self.running.cancel.cancel(),
+            Left::Stop => {}
+            Left::GoOn(session) if self.has_ended => session.finish(&self.asked.id),
+            Left::GoOn(session) => see_off(session.clone(), &self.asked, &mut self.running),
+        }
+    }
+}
+
+/// Takes what still comes, so that the exchange never waits for a reader, and frees its id at the end.
+fn see_off(session: Arc<Session>, asked: &Asked, running: &mut Running) {
+    let (_, nothing) = tokio::sync::mpsc::channel(1);
+    let mut outgoing = std::mem::replace(&mut running.outgoing, nothing);
+    let id = asked.id.clone();
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        // The runtime is going down, and the exchange with it.
+        return session.finish(&id);
+    };
+    runtime.spawn(async move {
+        while outgoing.recv().await.is_some() {}
+        session.finish(&id);
+    });
+}
+
+/// The final answer in the client's words, and its JSON-RPC code if it is an error.
+pub(super) fn address(body: &AnswerBody, asked: &Asked) -> Addressed {
+    match body {
+        AnswerBody::Relayed(delivery) => answer::relayed(&delivery.message, delivery.spoken, asked),
+        AnswerBody::Result(result) => answer::made(result, asked),
+        AnswerBody::Error { code, message, data } => answer::refused(*code, message, data.as_deref(), asked),
+    }
+}
