@@ -25,10 +25,7 @@ pub async fn call(
     if request.name == "test_streaming_elicitation" && client.elicitation.is_none() {
         return Ok(text("Nobody to ask, so: hello!"));
     }
-    let (responses, state) = (
-        request.input_responses.as_ref(),
-        request.request_state.as_deref(),
-    );
+    let (responses, state) = (request.input_responses.as_ref(), request.request_state.as_deref());
     match rounds::turn(&request.name, responses, state, &client, &fixture.codec) {
         Some(turn) => Ok(match turn? {
             Turn::Ask(questions) => questions.into(),

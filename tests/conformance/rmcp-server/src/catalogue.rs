@@ -8,17 +8,10 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../fixture.json"))
-        .expect("fixture.json is part of this crate")
-});
+static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../../fixture.json")).expect("fixture.json is part of this crate"));
 
-static TOOLS: LazyLock<BTreeMap<String, Tool>> = LazyLock::new(|| {
-    tools()
-        .into_iter()
-        .map(|tool| (tool.name.to_string(), tool))
-        .collect()
-});
+static TOOLS: LazyLock<BTreeMap<String, Tool>> = LazyLock::new(|| tools().into_iter().map(|tool| (tool.name.to_string(), tool)).collect());
 
 pub fn tools() -> Vec<Tool> {
     listed("tools")
@@ -59,11 +52,8 @@ pub fn rounds(name: &str) -> Option<&'static Value> {
 pub fn contents(uri: &str) -> Option<Value> {
     let fixed = DOCUMENT["contents"].get(uri).cloned();
     fixed.or_else(|| {
-        let id = uri
-            .strip_prefix("test://template/")?
-            .strip_suffix("/data")?;
-        let text = json!({"id": id, "templateTest": true, "data": format!("Data for ID: {id}")})
-            .to_string();
+        let id = uri.strip_prefix("test://template/")?.strip_suffix("/data")?;
+        let text = json!({"id": id, "templateTest": true, "data": format!("Data for ID: {id}")}).to_string();
         Some(json!({"contents": [{"uri": uri, "mimeType": "application/json", "text": text}]}))
     })
 }
@@ -83,13 +73,11 @@ pub fn complete<T: serde::de::DeserializeOwned>(mut result: Value) -> Result<T, 
 
 /// Reads a value of the SDK's own types from the document.
 pub fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, ErrorData> {
-    serde_json::from_value(value)
-        .map_err(|error| ErrorData::internal_error(error.to_string(), None))
+    serde_json::from_value(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))
 }
 
 fn listed<T: serde::de::DeserializeOwned>(name: &str) -> Vec<T> {
-    serde_json::from_value(DOCUMENT[name].clone())
-        .expect("fixture.json lists what the SDK can read")
+    serde_json::from_value(DOCUMENT[name].clone()).expect("fixture.json lists what the SDK can read")
 }
 
 fn fill(value: &mut Value, arguments: &BTreeMap<String, String>) {
@@ -100,9 +88,7 @@ fn fill(value: &mut Value, arguments: &BTreeMap<String, String>) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| fill(item, arguments)),
-        Value::Object(members) => members
-            .values_mut()
-            .for_each(|member| fill(member, arguments)),
+        Value::Object(members) => members.values_mut().for_each(|member| fill(member, arguments)),
         _ => {}
     }
 }

@@ -7,9 +7,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, combinators::BoxBody};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rmcp::transport::streamable_http_server::{
-    StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
-};
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::server::Fixture;
@@ -23,11 +21,8 @@ pub async fn serve(port: u16) -> anyhow::Result<()> {
     let origins = ["http://127.0.0.1:*", "http://localhost:*"];
     let config = StreamableHttpServerConfig::default().with_allowed_origins(origins);
     let fixture = Fixture::new();
-    let service: Service = StreamableHttpService::new(
-        move || Ok(fixture.for_new_session()),
-        Arc::new(LocalSessionManager::default()),
-        config,
-    );
+    let service: Service =
+        StreamableHttpService::new(move || Ok(fixture.for_new_session()), Arc::new(LocalSessionManager::default()), config);
     println!("http://{address}/mcp");
     loop {
         let (socket, _) = listener.accept().await?;
@@ -38,16 +33,10 @@ pub async fn serve(port: u16) -> anyhow::Result<()> {
 /// One connection. A client that hangs up is not worth a word.
 async fn converse(socket: TcpStream, service: Service) {
     let answer = service_fn(move |request| respond(service.clone(), request));
-    let _ = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(socket), answer)
-        .await;
+    let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(socket), answer).await;
 }
 
-async fn respond(
-    service: Service,
-    request: Request<Incoming>,
-) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+async fn respond(service: Service, request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     if request.uri().path() == "/mcp" {
         return Ok(service.handle(request).await);
     }

@@ -1,17 +1,13 @@
 //! Tools that say something before their result: logs, progress, questions, announcements.
-#![expect(
-    deprecated,
-    reason = "sampling and logging are deprecated in the newest revision and tested in both"
-)]
+#![expect(deprecated, reason = "sampling and logging are deprecated in the newest revision and tested in both")]
 
 use std::time::Duration;
 
 use rmcp::{
     ErrorData, RoleServer,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock,
-        CreateMessageRequestParams, LoggingLevel, LoggingMessageNotificationParam,
-        ProgressNotificationParam, SamplingCapability, SamplingMessage,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock, CreateMessageRequestParams,
+        LoggingLevel, LoggingMessageNotificationParam, ProgressNotificationParam, SamplingCapability, SamplingMessage,
     },
     service::{RequestContext, ServiceError},
 };
@@ -41,42 +37,25 @@ pub async fn call(
         "test_trigger_tool_change" => Ok(announce(fixture, Change::Tools)),
         "test_trigger_prompt_change" => Ok(announce(fixture, Change::Prompts)),
         name if catalogue::question(name).is_some() => elicit(&request, &context).await,
-        name => Err(ErrorData::invalid_params(
-            format!("Unknown tool: {name}"),
-            None,
-        )),
+        name => Err(ErrorData::invalid_params(format!("Unknown tool: {name}"), None)),
     }
 }
 
-async fn log(
-    fixture: &Fixture,
-    context: &RequestContext<RoleServer>,
-) -> Result<CallToolResponse, ErrorData> {
-    for message in [
-        "Tool execution started",
-        "Tool processing data",
-        "Tool execution completed",
-    ] {
+async fn log(fixture: &Fixture, context: &RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
+    for message in ["Tool execution started", "Tool processing data", "Tool execution completed"] {
         say(fixture, context, message).await?;
         tokio::time::sleep(PAUSE).await;
     }
     Ok(text("Three messages were logged."))
 }
 
-async fn log_once(
-    fixture: &Fixture,
-    context: &RequestContext<RoleServer>,
-) -> Result<CallToolResponse, ErrorData> {
+async fn log_once(fixture: &Fixture, context: &RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
     say(fixture, context, "The tool ran").await?;
     Ok(text("Done."))
 }
 
 /// Logs at `info` when the session (legacy) or the request itself (modern) asked for it.
-async fn say(
-    fixture: &Fixture,
-    context: &RequestContext<RoleServer>,
-    message: &str,
-) -> Result<(), ErrorData> {
+async fn say(fixture: &Fixture, context: &RequestContext<RoleServer>, message: &str) -> Result<(), ErrorData> {
     let wanted = match context.meta.protocol_version() {
         Some(_) => context.meta.log_level(),
         None => Some(fixture.log_level()),
@@ -85,11 +64,7 @@ async fn say(
         return Ok(());
     }
     let message = LoggingMessageNotificationParam::new(LoggingLevel::Info, json!(message));
-    context
-        .peer
-        .notify_logging_message(message)
-        .await
-        .map_err(lost)
+    context.peer.notify_logging_message(message).await.map_err(lost)
 }
 
 async fn progress(context: &RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
@@ -104,53 +79,25 @@ async fn progress(context: &RequestContext<RoleServer>) -> Result<CallToolRespon
     Ok(text("Progress went from 0 to 100."))
 }
 
-async fn sample(
-    request: &CallToolRequestParams,
-    context: &RequestContext<RoleServer>,
-) -> Result<CallToolResponse, ErrorData> {
-    if context
-        .client_capabilities()
-        .is_none_or(|client| client.sampling.is_none())
-    {
+async fn sample(request: &CallToolRequestParams, context: &RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
+    if context.client_capabilities().is_none_or(|client| client.sampling.is_none()) {
         return Err(missing_sampling());
     }
-    let question = CreateMessageRequestParams::new(
-        vec![SamplingMessage::user_text(argument(request, "prompt"))],
-        100,
-    );
+    let question = CreateMessageRequestParams::new(vec![SamplingMessage::user_text(argument(request, "prompt"))], 100);
     let answer = context.peer.create_message(question).await.map_err(lost)?;
-    Ok(text(format!(
-        "LLM response: {}",
-        json!(answer.message.content)
-    )))
+    Ok(text(format!("LLM response: {}", json!(answer.message.content))))
 }
 
-async fn elicit(
-    request: &CallToolRequestParams,
-    context: &RequestContext<RoleServer>,
-) -> Result<CallToolResponse, ErrorData> {
-    if context
-        .client_capabilities()
-        .is_none_or(|client| client.elicitation.is_none())
-    {
+async fn elicit(request: &CallToolRequestParams, context: &RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
+    if context.client_capabilities().is_none_or(|client| client.elicitation.is_none()) {
         return Ok(failure("The client cannot ask its user."));
     }
-    let mut question = catalogue::question(&request.name)
-        .cloned()
-        .unwrap_or_default();
+    let mut question = catalogue::question(&request.name).cloned().unwrap_or_default();
     if question.get("message").is_none() {
         question["message"] = json!(argument(request, "message"));
     }
-    let answer = context
-        .peer
-        .create_elicitation(catalogue::typed(question)?)
-        .await
-        .map_err(lost)?;
-    Ok(text(format!(
-        "Elicitation completed: action={}, content={}",
-        json!(answer.action),
-        json!(answer.content)
-    )))
+    let answer = context.peer.create_elicitation(catalogue::typed(question)?).await.map_err(lost)?;
+    Ok(text(format!("Elicitation completed: action={}, content={}", json!(answer.action), json!(answer.content))))
 }
 
 /// A handler of this SDK cannot end its own stream, so the result comes on it; the Python fixture does hang up.
@@ -165,11 +112,7 @@ fn announce(fixture: &Fixture, change: Change) -> CallToolResponse {
 }
 
 fn argument<'a>(request: &'a CallToolRequestParams, name: &str) -> &'a str {
-    request
-        .arguments
-        .as_ref()
-        .and_then(|arguments| arguments.get(name)?.as_str())
-        .unwrap_or_default()
+    request.arguments.as_ref().and_then(|arguments| arguments.get(name)?.as_str()).unwrap_or_default()
 }
 
 fn failure(message: &str) -> CallToolResponse {

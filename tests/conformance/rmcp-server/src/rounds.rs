@@ -2,9 +2,7 @@
 
 use rmcp::{
     ErrorData,
-    model::{
-        ClientCapabilities, InputRequests, InputRequiredResult, InputResponses, RequestStateCodec,
-    },
+    model::{ClientCapabilities, InputRequests, InputRequiredResult, InputResponses, RequestStateCodec},
 };
 use serde_json::{Map, Value, json};
 
@@ -35,32 +33,21 @@ fn step(
     client: &ClientCapabilities,
     codec: &RequestStateCodec,
 ) -> Result<Turn, ErrorData> {
-    let rounds = script["rounds"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let rounds = script["rounds"].as_array().map(Vec::as_slice).unwrap_or_default();
     let stateful = script["state"] == true;
     let current = match state {
         Some(sealed) if stateful => opened(name, sealed, codec)?,
         _ => 0,
     };
     let questions = askable(&rounds[current], client);
-    let answered = responses.is_some_and(|given| {
-        questions
-            .iter()
-            .all(|(key, question)| fits(question, given.get(key)))
-    });
+    let answered = responses.is_some_and(|given| questions.iter().all(|(key, question)| fits(question, given.get(key))));
     let next = if answered { current + 1 } else { current };
     let Some(round) = rounds.get(next) else {
-        return Ok(Turn::Done(
-            script["done"].as_str().unwrap_or_default().to_owned(),
-        ));
+        return Ok(Turn::Done(script["done"].as_str().unwrap_or_default().to_owned()));
     };
     let questions = askable(round, client);
     if questions.is_empty() {
-        return Err(ErrorData::missing_required_client_capability(needed(
-            round,
-        )?));
+        return Err(ErrorData::missing_required_client_capability(needed(round)?));
     }
     let questions: InputRequests = catalogue::typed(Value::Object(questions))?;
     let state = stateful.then(|| codec.seal(format!("{name} {next}").as_bytes()));
@@ -70,10 +57,7 @@ fn step(
 /// The questions of a round that this client said it can answer.
 fn askable(round: &Value, client: &ClientCapabilities) -> Map<String, Value> {
     let questions = round.as_object().cloned().unwrap_or_default();
-    questions
-        .into_iter()
-        .filter(|(_, question)| can(client, question))
-        .collect()
+    questions.into_iter().filter(|(_, question)| can(client, question)).collect()
 }
 
 fn can(client: &ClientCapabilities, question: &Value) -> bool {
@@ -86,15 +70,9 @@ fn can(client: &ClientCapabilities, question: &Value) -> bool {
 }
 
 fn needed(round: &Value) -> Result<ClientCapabilities, ErrorData> {
-    let methods = round
-        .as_object()
-        .into_iter()
-        .flat_map(Map::values)
-        .filter_map(|question| question["method"].as_str());
+    let methods = round.as_object().into_iter().flat_map(Map::values).filter_map(|question| question["method"].as_str());
     let names = methods.filter_map(|method| method.split('/').next());
-    catalogue::typed(Value::Object(
-        names.map(|name| (name.to_owned(), json!({}))).collect(),
-    ))
+    catalogue::typed(Value::Object(names.map(|name| (name.to_owned(), json!({}))).collect()))
 }
 
 /// Whether an answer has the shape that its question asks for.
@@ -102,9 +80,7 @@ fn fits(question: &Value, answer: Option<&Value>) -> bool {
     let Some(answer) = answer else { return false };
     match question["method"].as_str() {
         Some("elicitation/create") => answer["action"] == "accept" && answer["content"].is_object(),
-        Some("sampling/createMessage") => {
-            answer["role"].is_string() && !answer["content"].is_null()
-        }
+        Some("sampling/createMessage") => answer["role"].is_string() && !answer["content"].is_null(),
         Some("roots/list") => answer["roots"].is_array(),
         _ => false,
     }

@@ -1,8 +1,5 @@
 //! The SDK's handler: which method is answered by what.
-#![expect(
-    deprecated,
-    reason = "logging and resource subscriptions are legacy and still tested"
-)]
+#![expect(deprecated, reason = "logging and resource subscriptions are legacy and still tested")]
 
 use std::{
     collections::BTreeMap,
@@ -12,12 +9,10 @@ use std::{
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
-        GetPromptRequestParams, GetPromptResponse, GetPromptResult, Implementation,
-        ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-        LoggingLevel, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-        ReadResourceResult, RequestStateCodec, ServerCapabilities, ServerConfig,
-        SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
+        CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, GetPromptRequestParams, GetPromptResponse,
+        GetPromptResult, Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+        LoggingLevel, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, RequestStateCodec,
+        ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
         UnsubscribeRequestParams,
     },
     service::{RequestContext, SubscriptionContext},
@@ -50,9 +45,7 @@ pub struct Fixture {
 impl Fixture {
     pub fn new() -> Self {
         Self {
-            codec: Arc::new(RequestStateCodec::new(
-                *b"a key of the fixture, not a secret",
-            )),
+            codec: Arc::new(RequestStateCodec::new(*b"a key of the fixture, not a secret")),
             changes: broadcast::channel(64).0,
             log_level: Arc::new(Mutex::new(LoggingLevel::Info)),
         }
@@ -60,17 +53,11 @@ impl Fixture {
 
     /// The same fixture with a log level of its own.
     pub fn for_new_session(&self) -> Self {
-        Self {
-            log_level: Arc::new(Mutex::new(LoggingLevel::Info)),
-            ..self.clone()
-        }
+        Self { log_level: Arc::new(Mutex::new(LoggingLevel::Info)), ..self.clone() }
     }
 
     pub fn log_level(&self) -> LoggingLevel {
-        *self
-            .log_level
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *self.log_level.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells every open subscription. Nobody listening is not an error.
@@ -91,33 +78,19 @@ impl ServerHandler for Fixture {
             .enable_tools()
             .enable_tool_list_changed()
             .build();
-        ServerConfig::new(capabilities)
-            .with_server_info(Implementation::new("conformance-rmcp", "0.1.0"))
+        ServerConfig::new(capabilities).with_server_info(Implementation::new("conformance-rmcp", "0.1.0"))
     }
 
     async fn set_level(&self, request: SetLevelRequestParams, _: Context) -> Result<(), ErrorData> {
-        *self
-            .log_level
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = request.level;
+        *self.log_level.lock().unwrap_or_else(PoisonError::into_inner) = request.level;
         Ok(())
     }
 
-    async fn complete(
-        &self,
-        _: CompleteRequestParams,
-        _: Context,
-    ) -> Result<CompleteResult, ErrorData> {
-        catalogue::complete(
-            json!({"completion": {"values": ["test", "testing"], "total": 2, "hasMore": false}}),
-        )
+    async fn complete(&self, _: CompleteRequestParams, _: Context) -> Result<CompleteResult, ErrorData> {
+        catalogue::complete(json!({"completion": {"values": ["test", "testing"], "total": 2, "hasMore": false}}))
     }
 
-    async fn list_tools(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: Context,
-    ) -> Result<ListToolsResult, ErrorData> {
+    async fn list_tools(&self, _: Option<PaginatedRequestParams>, _: Context) -> Result<ListToolsResult, ErrorData> {
         Ok(ListToolsResult::with_all_items(catalogue::tools()))
     }
 
@@ -125,32 +98,17 @@ impl ServerHandler for Fixture {
         catalogue::tool(name)
     }
 
-    async fn call_tool(
-        &self,
-        request: CallToolRequestParams,
-        context: Context,
-    ) -> Result<CallToolResponse, ErrorData> {
+    async fn call_tool(&self, request: CallToolRequestParams, context: Context) -> Result<CallToolResponse, ErrorData> {
         answers::call(self, request, context).await
     }
 
-    async fn list_prompts(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: Context,
-    ) -> Result<ListPromptsResult, ErrorData> {
+    async fn list_prompts(&self, _: Option<PaginatedRequestParams>, _: Context) -> Result<ListPromptsResult, ErrorData> {
         Ok(ListPromptsResult::with_all_items(catalogue::prompts()))
     }
 
-    async fn get_prompt(
-        &self,
-        request: GetPromptRequestParams,
-        context: Context,
-    ) -> Result<GetPromptResponse, ErrorData> {
+    async fn get_prompt(&self, request: GetPromptRequestParams, context: Context) -> Result<GetPromptResponse, ErrorData> {
         let client = context.client_capabilities().unwrap_or_default();
-        let (responses, state) = (
-            request.input_responses.as_ref(),
-            request.request_state.as_deref(),
-        );
+        let (responses, state) = (request.input_responses.as_ref(), request.request_state.as_deref());
         if let Some(turn) = rounds::turn(&request.name, responses, state, &client, &self.codec) {
             return Ok(match turn? {
                 Turn::Ask(questions) => questions.into(),
@@ -158,28 +116,15 @@ impl ServerHandler for Fixture {
             });
         }
         let given = request.arguments.into_iter().flatten();
-        let arguments: BTreeMap<_, _> = given
-            .map(|(name, value)| {
-                (
-                    name,
-                    value.as_str().map_or(value.to_string(), str::to_owned),
-                )
-            })
-            .collect();
+        let arguments: BTreeMap<_, _> =
+            given.map(|(name, value)| (name, value.as_str().map_or(value.to_string(), str::to_owned))).collect();
         match catalogue::messages(&request.name, &arguments) {
             Some(messages) => Ok(catalogue::complete::<GetPromptResult>(messages)?.into()),
-            None => Err(ErrorData::invalid_params(
-                format!("Unknown prompt: {}", request.name),
-                None,
-            )),
+            None => Err(ErrorData::invalid_params(format!("Unknown prompt: {}", request.name), None)),
         }
     }
 
-    async fn list_resources(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: Context,
-    ) -> Result<ListResourcesResult, ErrorData> {
+    async fn list_resources(&self, _: Option<PaginatedRequestParams>, _: Context) -> Result<ListResourcesResult, ErrorData> {
         Ok(ListResourcesResult::with_all_items(catalogue::resources()))
     }
 
@@ -188,22 +133,13 @@ impl ServerHandler for Fixture {
         _: Option<PaginatedRequestParams>,
         _: Context,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Ok(ListResourceTemplatesResult::with_all_items(
-            catalogue::resource_templates(),
-        ))
+        Ok(ListResourceTemplatesResult::with_all_items(catalogue::resource_templates()))
     }
 
-    async fn read_resource(
-        &self,
-        request: ReadResourceRequestParams,
-        _: Context,
-    ) -> Result<ReadResourceResponse, ErrorData> {
+    async fn read_resource(&self, request: ReadResourceRequestParams, _: Context) -> Result<ReadResourceResponse, ErrorData> {
         match catalogue::contents(&request.uri) {
             Some(contents) => Ok(catalogue::complete::<ReadResourceResult>(contents)?.into()),
-            None => Err(ErrorData::resource_not_found(
-                "Resource not found",
-                Some(json!({"uri": request.uri})),
-            )),
+            None => Err(ErrorData::resource_not_found("Resource not found", Some(json!({"uri": request.uri})))),
         }
     }
 
@@ -215,10 +151,7 @@ impl ServerHandler for Fixture {
         Ok(())
     }
 
-    fn accepted_subscription_filter(
-        &self,
-        requested: &SubscriptionFilter,
-    ) -> Option<SubscriptionFilter> {
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
         Some(requested.supported_by(&self.get_info().capabilities))
     }
 
@@ -240,7 +173,5 @@ impl ServerHandler for Fixture {
 }
 
 fn said(text: String) -> Result<GetPromptResult, ErrorData> {
-    catalogue::complete(
-        json!({"messages": [{"role": "user", "content": {"type": "text", "text": text}}]}),
-    )
+    catalogue::complete(json!({"messages": [{"role": "user", "content": {"type": "text", "text": text}}]}))
 }

@@ -12,10 +12,7 @@ use rmcp::{
     ClientLifecycleMode, ClientServiceExt, RoleClient,
     model::{CallToolRequestParams, ClientConfig, Implementation, ProtocolVersion},
     service::{RunningService, ServiceError},
-    transport::{
-        StreamableHttpClientTransport, TokioChildProcess,
-        streamable_http_client::StreamableHttpClientTransportConfig,
-    },
+    transport::{StreamableHttpClientTransport, TokioChildProcess, streamable_http_client::StreamableHttpClientTransportConfig},
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -52,12 +49,8 @@ fn wanted(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Wanted>
             "--modern" => wanted.era = Some(Era::Modern),
             "--legacy" => wanted.era = Some(Era::Legacy),
             "--bearer" => wanted.bearer = Some(arguments.next().context("--bearer needs a key")?),
-            "--call" => wanted
-                .calls
-                .push(call(&arguments.next().context("--call needs TOOL=JSON")?)?),
-            "--stdio" => {
-                wanted.command = arguments.by_ref().skip_while(|word| word == "--").collect()
-            }
+            "--call" => wanted.calls.push(call(&arguments.next().context("--call needs TOOL=JSON")?)?),
+            "--stdio" => wanted.command = arguments.by_ref().skip_while(|word| word == "--").collect(),
             url if url.starts_with("http") => wanted.url = Some(argument),
             other => bail!("unknown argument {other}"),
         }
@@ -82,15 +75,10 @@ async fn connected(wanted: &Wanted) -> anyhow::Result<RunningService<RoleClient,
         let transport = StreamableHttpClientTransport::from_config(config);
         return Ok(client.serve_with_lifecycle(transport, lifecycle).await?);
     }
-    let (program, arguments) = wanted
-        .command
-        .split_first()
-        .context("a URL or --stdio -- COMMAND is needed")?;
+    let (program, arguments) = wanted.command.split_first().context("a URL or --stdio -- COMMAND is needed")?;
     let mut command = Command::new(program);
     command.args(arguments);
-    Ok(client
-        .serve_with_lifecycle(TokioChildProcess::new(command)?, lifecycle)
-        .await?)
+    Ok(client.serve_with_lifecycle(TokioChildProcess::new(command)?, lifecycle).await?)
 }
 
 fn lifecycle(era: Option<Era>) -> ClientLifecycleMode {
@@ -98,26 +86,13 @@ fn lifecycle(era: Option<Era>) -> ClientLifecycleMode {
     match era {
         Some(Era::Modern) => ClientLifecycleMode::Discover { preferred_versions },
         Some(Era::Legacy) => ClientLifecycleMode::Initialize,
-        None => ClientLifecycleMode::Auto {
-            preferred_versions,
-            legacy_version: None,
-        },
+        None => ClientLifecycleMode::Auto { preferred_versions, legacy_version: None },
     }
 }
 
-async fn report(
-    client: &RunningService<RoleClient, ClientConfig>,
-    calls: Vec<(String, Value)>,
-) -> anyhow::Result<Value> {
-    let version = client
-        .peer_info()
-        .map(|server| server.protocol_version.to_string());
-    let tools: Vec<_> = client
-        .list_all_tools()
-        .await?
-        .into_iter()
-        .map(|tool| tool.name)
-        .collect();
+async fn report(client: &RunningService<RoleClient, ClientConfig>, calls: Vec<(String, Value)>) -> anyhow::Result<Value> {
+    let version = client.peer_info().map(|server| server.protocol_version.to_string());
+    let tools: Vec<_> = client.list_all_tools().await?.into_iter().map(|tool| tool.name).collect();
     let mut results = serde_json::Map::new();
     for (tool, arguments) in calls {
         let mut request = CallToolRequestParams::new(tool.clone());
