@@ -1,0 +1,170 @@
+//! What is left of a call's time, host calls and data.
+//!
+//! CPU time is read from the thread's own clock each time the epoch callback runs, so a guest is not
+//! charged for the time in which its thread, or its task, did not run.
+
+use crate::limits::Limits;
+use rustix::time::{ClockId, clock_gettime};
+use sluice_chain::fault::Fault;
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::Poll,
+    time::Duration,
+};
+use tokio::time::{Instant, timeout_at};
+
+/// Epochs between two looks at the clocks, and at most this long a guest holds its worker.
+pub(crate) const SLICE_TICKS: u64 = 2;
+/// Charged for a slice whose beginning was not on the thread's clock.
+const SLICE: Duration = Duration::from_millis(2);
+
+/// Where a slice of guest time began: nanoseconds of the CPU clock of the thread it runs on, and which thread.
+#[derive(Default)]
+struct SliceStart {
+    cpu_ns: AtomicU64,
+    /// 0: not known.
+    thread: AtomicU64,
+}
+
+impl SliceStart {
+    fn begin(&self) {
+        self.cpu_ns.store(thread_cpu().as_nanos() as u64, Relaxed);
+        self.thread.store(thread_token(), Relaxed);
+    }
+
+    /// CPU time since `begin` on this same thread.
+    fn spent(&self) -> Option<Duration> {
+        let same = self.thread.load(Relaxed) == thread_token();
+        same.then(|| thread_cpu().saturating_sub(Duration::from_nanos(self.cpu_ns.load(Relaxed))))
+    }
+}
+
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Never 0, and no two living threads have the same.
+fn thread_token() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local!(static TOKEN: u64 = NEXT.fetch_add(1, Relaxed));
+    TOKEN.with(|token| *token)
+}
+
+/// One call's budget. Made with the instance and filled again for each call.
+pub(crate) struct Budget {
+    cpu_used: Duration,
+    cpu_max: Duration,
+    wall_max: Duration,
+    started: Instant,
+    slice: Arc<SliceStart>,
+    host_calls_left: u32,
+    host_bytes_left: usize,
+}
+
+impl Budget {
+    /// An empty budget.
+    pub(crate) fn new() -> Self {
+        Self {
+            cpu_used: Duration::ZERO,
+            cpu_max: Duration::ZERO,
+            wall_max: Duration::ZERO,
+            started: Instant::now(),
+            slice: Arc::default(),
+            host_calls_left: 0,
+            host_bytes_left: 0,
+        }
+    }
+
+    /// A call begins.
+    pub(crate) fn refill(&mut self, limits: &Limits, cpu: Duration, wall: Duration) {
+        self.cpu_used = Duration::ZERO;
+        self.cpu_max = cpu;
+        self.wall_max = wall;
+        self.started = Instant::now();
+        // Reading the CPU clock costs a system call; most calls end before it would be needed.
+        self.slice.thread.store(0, Relaxed);
+        self.host_calls_left = limits.host_calls_max;
+        self.host_bytes_left = limits.host_bytes_max;
+    }
+
+    /// When the running call began, or the last one did.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// One host call that moved `bytes`.
+    pub(crate) fn charge(&mut self, limits: &Limits, bytes: usize) -> Result<(), Fault> {
+        self.host_calls_left = self
+            .host_calls_left
+            .checked_sub(1)
+            .ok_or_else(|| Fault::Limit(format!("more than {} host calls in one call", limits.host_calls_max)))?;
+        self.charge_bytes(limits, bytes)
+    }
+
+    /// Bytes that a host call moves on top.
+    pub(crate) fn charge_bytes(&mut self, limits: &Limits, bytes: usize) -> Result<(), Fault> {
+        self.host_bytes_left = self
+            .host_bytes_left
+            .checked_sub(bytes)
+            .ok_or_else(|| Fault::Limit(format!("more than {} bytes through host calls in one call", limits.host_bytes_max)))?;
+        Ok(())
+    }
+
+    /// The epoch callback: charge the slice that has ended, or stop the guest.
+    pub(crate) fn tick(&mut self) -> Result<impl Future<Output = ()> + Send + 'static, Fault> {
+        self.settle(SLICE);
+        self.check()?;
+        let slice = self.slice.clone();
+        Ok(async move {
+            tokio::task::yield_now().await;
+            slice.begin();
+        })
+    }
+
+    /// Stop if a clock has run out.
+    pub(crate) fn check(&self) -> Result<(), Fault> {
+        if self.cpu_used >= self.cpu_max {
+            return Err(Fault::Deadline { clock: "CPU time", limit: self.cpu_max });
+        }
+        if self.started.elapsed() >= self.wall_max {
+            return Err(self.out_of_wall());
+        }
+        Ok(())
+    }
+
+    fn out_of_wall(&self) -> Fault {
+        Fault::Deadline { clock: "wall time", limit: self.wall_max }
+    }
+
+    fn settle(&mut self, unknown: Duration) {
+        self.cpu_used += self.slice.spent().unwrap_or(unknown);
+    }
+
+    /// Wait for `what` within what is left of the wall time. The wait ends, the guest's call does not get dropped:
+    /// an error from here traps it.
+    pub(crate) async fn wait<T>(&mut self, what: impl Future<Output = T>) -> Result<T, Fault> {
+        let mut what = pin!(what);
+        // Most waits are over at once, and then the clocks need not be read.
+        let at_once = std::future::poll_fn(|cx| Poll::Ready(what.as_mut().poll(cx))).await;
+        if let Poll::Ready(done) = at_once {
+            return Ok(done);
+        }
+        self.settle(self.started.elapsed().min(SLICE));
+        let until = self.started + self.wall_max;
+        let done = timeout_at(until, what).await.map_err(|_| self.out_of_wall());
+        self.slice.begin();
+        done
+    }
+
+    /// Let other tasks of this worker run, in the middle of long native work, and stop if time is up.
+    pub(crate) async fn breathe(&mut self) -> Result<(), Fault> {
+        self.check()?;
+        self.wait(tokio::task::yield_now()).await
+    }
+}

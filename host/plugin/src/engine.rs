@@ -1,0 +1,183 @@
+//! The one engine of a process: compiler settings, the pool of memories, the ticker, the cache.
+
+use crate::{
+    cache::Cache,
+    pool::Pools,
+    ticker::Ticker,
+};
+use sluice_state::Store;
+use std::{path::PathBuf, sync::Arc};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// Stack of guest code in one call.
+const STACK_BYTES: usize = 512 << 10;
+/// Stack of a call's fiber: the guest's, and room for the host's own functions.
+const FIBER_BYTES: usize = 2 << 20;
+/// Hard ceiling of one linear memory, whatever a plugin's limit says.
+const MEMORY_BYTES_MAX: usize = 1 << 30;
+/// Address space of one memory where the usual 4 GiB for each cannot be had.
+const SMALL_RESERVATION: usize = 256 << 20;
+/// Elements of one table.
+const TABLE_ELEMENTS: usize = 100_000;
+/// Kept of a freed memory where the kernel tells which pages were touched; without that, less is faster.
+const RESIDENT_WITH_SCAN: usize = 1 << 20;
+const RESIDENT_WITHOUT: usize = 64 << 10;
+
+/// What an engine is made with.
+pub struct Setup {
+    /// Behind the `kv` import.
+    pub store: Arc<dyn Store>,
+    /// Folder for compiled code; none: compile every time.
+    pub cache: Option<PathBuf>,
+    /// Instances of all plugins together, at once.
+    pub instances_max: u32,
+}
+
+impl Setup {
+    /// No cache, and room for 1,000 instances.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, cache: None, instances_max: 1_000 }
+    }
+}
+
+/// The engine cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// wasmtime does not run here.
+    #[error("wasm cannot run on this machine: {0}")]
+    Wasmtime(String),
+    /// No thread for the ticker.
+    #[error("cannot start the epoch thread")]
+    Ticker(#[from] std::io::Error),
+}
+
+/// Compiles and runs plugins. One a process; cloning shares it.
+#[derive(Clone)]
+pub struct Engine {
+    wasmtime: wasmtime::Engine,
+    store: Arc<dyn Store>,
+    cache: Option<Arc<Cache>>,
+    pools: Arc<Pools>,
+    ticker: Arc<Ticker>,
+    memory: Memory,
+}
+
+/// How memories are had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// From a pool, each with address space for no bounds checks.
+    Pooled,
+    /// From a pool of small reservations: the address space is limited.
+    PooledSmall,
+    /// One by one.
+    OnDemand,
+}
+
+impl Engine {
+    /// Start an engine.
+    ///
+    /// # Errors
+    /// [`EngineError`], when wasm cannot run here at all.
+    pub fn start(setup: Setup) -> Result<Self, EngineError> {
+        let (wasmtime, memory) = wasmtime_engine(setup.instances_max)?;
+        let cache = setup.cache.and_then(|folder| match Cache::open(&folder) {
+            Ok(cache) => Some(Arc::new(cache)),
+            Err(why) => {
+                tracing::warn!("plugins are compiled at every start: the cache folder {} {why}", folder.display());
+                None
+            }
+        });
+        let pools = Arc::new(Pools::new(setup.instances_max as usize));
+        let (ticks, swept) = (wasmtime.clone(), pools.clone());
+        let ticker = Ticker::start(move || ticks.increment_epoch(), move || swept.sweep())?;
+        Ok(Self { wasmtime, store: setup.store, cache, pools, ticker: Arc::new(ticker), memory })
+    }
+
+    /// How memories are had on this machine.
+    pub fn memory(&self) -> Memory {
+        self.memory
+    }
+
+    /// Is compiled code kept?
+    pub fn caches(&self) -> bool {
+        self.cache.is_some()
+    }
+
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.wasmtime
+    }
+
+    pub(crate) fn cache(&self) -> Option<Arc<Cache>> {
+        self.cache.clone()
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    pub(crate) fn pools(&self) -> &Arc<Pools> {
+        &self.pools
+    }
+
+    pub(crate) fn ticker(&self) -> &Arc<Ticker> {
+        &self.ticker
+    }
+}
+
+/// The best way to have memories that this machine allows.
+fn wasmtime_engine(instances: u32) -> Result<(wasmtime::Engine, Memory), EngineError> {
+    let pooled = |reservation: Option<usize>| {
+        let mut config = config();
+        let mut pool = pool(instances);
+        if let Some(bytes) = reservation {
+            config.memory_reservation(bytes as u64).memory_guard_size(64 << 10);
+            pool.max_memory_size(bytes);
+        }
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        wasmtime::Engine::new(&config)
+    };
+    let why = match pooled(None) {
+        Ok(engine) => return Ok((engine, Memory::Pooled)),
+        Err(error) => error,
+    };
+    if let Ok(engine) = pooled(Some(SMALL_RESERVATION)) {
+        tracing::warn!("address space is limited, so plugins run about a fifth slower ({why}); raise `ulimit -v`");
+        return Ok((engine, Memory::PooledSmall));
+    }
+    let mut config = config();
+    config.memory_reservation(SMALL_RESERVATION as u64);
+    let engine = wasmtime::Engine::new(&config).map_err(|error| EngineError::Wasmtime(error.to_string()))?;
+    tracing::warn!("memories of plugins cannot be pooled ({why}); each new instance is slower; raise `ulimit -v`");
+    Ok((engine, Memory::OnDemand))
+}
+
+/// What holds however memories are had.
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .max_wasm_stack(STACK_BYTES)
+        .async_stack_size(FIBER_BYTES)
+        .wasm_memory64(false)
+        .wasm_relaxed_simd(false)
+        .wasm_wide_arithmetic(false);
+    config
+}
+
+fn pool(instances: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    let scans = cfg!(target_os = "linux") && PoolingAllocationConfig::is_pagemap_scan_available();
+    // Python links many libraries into one component, each an instance with tables of its own.
+    pool.total_component_instances(instances)
+        .total_core_instances(instances * 4)
+        .total_memories(instances)
+        .total_tables(instances * 4)
+        .total_stacks(instances)
+        .max_memory_size(MEMORY_BYTES_MAX)
+        .table_elements(TABLE_ELEMENTS)
+        .linear_memory_keep_resident(if scans { RESIDENT_WITH_SCAN } else { RESIDENT_WITHOUT })
+        .table_keep_resident(RESIDENT_WITHOUT)
+        .pagemap_scan(if scans { Enabled::Yes } else { Enabled::No });
+    pool
+}

@@ -1,0 +1,270 @@
+//! A loaded plugin as the chain sees it.
+
+use crate::{
+    figures::Figures,
+    guest::Phase,
+    instance::{Instance, Template, contained},
+    manifest::Manifest,
+    plugin::Plugin,
+    pool::{Key, Pool, Pools},
+    series::Series,
+    settings::{Scope, Settings},
+    ticker::Ticker,
+    v0_1::{bindings::sluice::filter::types, bindings::exports::sluice::filter as hooks, catalog::{self, Viewed}, convert, exchange, payload},
+};
+use futures_util::future::BoxFuture;
+use sluice_chain::{
+    attributes::Attributes,
+    catalogue::Offer,
+    fault::Fault,
+    filter::{Authentication, Credential, Filter, Hook, Identity, Interest, NotificationVerdict, Pass, Verdict},
+    record::Ended,
+};
+use sluice_wire::message::Message;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+/// A plugin with everything that was found out about it.
+pub struct WasmFilter {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) interest: Interest,
+    pub(crate) manifest: Manifest,
+    pub(crate) settings: Settings,
+    pub(crate) imports: Vec<String>,
+    pub(crate) config: Arc<str>,
+    pub(crate) template: Template,
+    pub(crate) plugin: Arc<Plugin>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) pools: Arc<Pools>,
+    pub(crate) ticker: Arc<Ticker>,
+}
+
+/// An instance on loan. When it is not given back, it is dropped with its store.
+struct Loan<'f> {
+    filter: &'f WasmFilter,
+    instance: Option<Box<Instance>>,
+    /// Where it goes back to; none: nowhere.
+    key: Option<Key>,
+}
+
+impl Loan<'_> {
+    fn instance(&mut self) -> &mut Instance {
+        self.instance.as_mut().expect("an instance is given back by value")
+    }
+
+    /// The call ended well in every respect.
+    fn give_back(mut self) {
+        if let (Some(key), Some(instance)) = (self.key.take(), self.instance.take()) {
+            self.filter.pool.put(key, instance);
+        }
+    }
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        if self.instance.is_some() && self.key.is_some() {
+            self.filter.plugin.figures.discarded.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl WasmFilter {
+    /// What the plugin said about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// What it was loaded with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The contract's interfaces that the binary imports, such as `payload`: its powers.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// Its settings as `init` gets them, defaults filled in.
+    pub fn config(&self) -> &str {
+        &self.config
+    }
+
+    /// What its instances did.
+    pub fn figures(&self) -> &Figures {
+        &self.plugin.figures
+    }
+
+    /// What it counts itself.
+    pub fn series(&self) -> &Series {
+        &self.plugin.series
+    }
+
+    /// An instance for one call: a warm one of this key, or a new one.
+    async fn borrow(&self, key: Option<Key>) -> Result<Loan<'_>, Fault> {
+        self.ticker.entering();
+        if let Some(warm) = key.as_ref().and_then(|key| self.pool.take(key)) {
+            self.plugin.figures.reused.fetch_add(1, Relaxed);
+            return Ok(Loan { filter: self, instance: Some(warm), key });
+        }
+        self.plugin.figures.missed.fetch_add(1, Relaxed);
+        let may_stay = self.pools.room(&self.pool)?;
+        let instance = Instance::start(&self.template, &self.plugin, &self.config).await?;
+        Ok(Loan { filter: self, instance: Some(Box::new(instance)), key: key.filter(|_| may_stay) })
+    }
+
+    fn key(&self, pass: &Pass) -> Option<Key> {
+        Key::new(self.settings.scope, pass.head.exchange, &pass.principal)
+    }
+
+    /// Take the edits of a call that said `next`.
+    fn edited(&self, pass: &Pass, staged: Vec<payload::Staged>) -> Result<Option<Arc<Message>>, Fault> {
+        payload::edited(&pass.message, staged, &self.plugin.limits.json())
+    }
+
+    fn verdict(&self, pass: &Pass, verdict: types::Verdict, staged: Vec<payload::Staged>) -> Result<Verdict, Fault> {
+        let limits = &self.plugin.limits;
+        match verdict {
+            types::Verdict::Next => Ok(Verdict::Next(self.edited(pass, staged)?)),
+            types::Verdict::Reply(json) => Ok(Verdict::Reply(convert::reply(json, limits)?)),
+            types::Verdict::Reject(no) => Ok(Verdict::Reject(convert::rejection(no, limits)?)),
+            types::Verdict::Other((what, _)) => Err(convert::unknown(&what)),
+        }
+    }
+
+    fn counted<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
+        outcome.inspect_err(|fault| self.plugin.figures.count_fault(fault))
+    }
+}
+
+/// Run one hook that works on a message: lend it, call, take it back, judge the answer.
+macro_rules! on_message {
+    ($filter:ident, $pass:ident, $hook:expr, $export:ident, $call:ident, $judge:expr) => {{
+        let mut loan = $filter.borrow($filter.key($pass)).await?;
+        let Instance { store, hooks, .. } = loan.instance();
+        let export = hooks.$export.as_ref().ok_or_else(|| not_exported($hook))?;
+        store.data_mut().lend($hook, $pass);
+        store.set_epoch_deadline(crate::budget::SLICE_TICKS);
+        let head = convert::head(&$pass.head, $pass.message.bytes().len());
+        let outcome = contained(export.$call(&mut *store, head, exchange::lent())).await;
+        let (attributes, outcome) = loan.instance().settle(outcome);
+        $pass.attributes = attributes;
+        let (answer, staged) = outcome?;
+        let verdict = $judge(answer, staged)?;
+        loan.give_back();
+        Ok(verdict)
+    }};
+}
+
+fn not_exported(hook: Hook) -> Fault {
+    Fault::Instantiate(format!("it does not export {}", hook.as_str()))
+}
+
+impl WasmFilter {
+    async fn run_request(&self, pass: &mut Pass) -> Result<Verdict, Fault> {
+        on_message!(self, pass, Hook::OnRequest, on_request, call_on_request, |answer, staged| self
+            .verdict(pass, answer, staged))
+    }
+
+    async fn run_response(&self, pass: &mut Pass) -> Result<Verdict, Fault> {
+        on_message!(self, pass, Hook::OnResponse, on_response, call_on_response, |answer, staged| self
+            .verdict(pass, answer, staged))
+    }
+
+    async fn run_notification(&self, pass: &mut Pass) -> Result<NotificationVerdict, Fault> {
+        use convert::NotificationVerdict as Said;
+        on_message!(self, pass, Hook::OnNotification, on_notification, call_on_notification, |answer, staged| match answer {
+            Said::Next => Ok(NotificationVerdict::Next(self.edited(pass, staged)?)),
+            Said::Drop => Ok(NotificationVerdict::Drop),
+            Said::Reject(no) => Ok(NotificationVerdict::Reject(convert::rejection(no, &self.plugin.limits)?)),
+            Said::Other((what, _)) => Err(convert::unknown(&what)),
+        })
+    }
+
+    async fn run_authenticate(&self, credential: &Credential, facts: &mut Attributes) -> Result<Authentication, Fault> {
+        // Never a warm instance: what one caller's secret left in memory is nobody else's.
+        let mut loan = self.borrow(None).await?;
+        let Instance { store, hooks, .. } = loan.instance();
+        let export = hooks.authenticate.as_ref().ok_or_else(|| not_exported(Hook::Authenticate))?;
+        store.data_mut().begin(Phase::Hook(Hook::Authenticate));
+        store.data_mut().lent.attributes = std::mem::take(facts);
+        store.set_epoch_deadline(crate::budget::SLICE_TICKS);
+        let shown = hooks::authenticate::Credential { scheme: &credential.scheme, value: &credential.value };
+        let outcome = contained(export.call_authenticate(&mut *store, shown, exchange::lent())).await;
+        let (attributes, outcome) = loan.instance().settle(outcome);
+        *facts = attributes;
+        convert::authentication(outcome?.0, &self.identity, &self.plugin.limits)
+    }
+
+    async fn run_catalog(&self, offer: &mut Offer) -> Result<(), Fault> {
+        // Views are made per kind of viewer, not per principal, so a warm instance would meet several.
+        let mut loan = self.borrow((self.settings.scope == Scope::All).then_some(Key::All)).await?;
+        let Instance { store, hooks, .. } = loan.instance();
+        let export = hooks.on_catalog.as_ref().ok_or_else(|| not_exported(Hook::OnCatalog))?;
+        let guest = store.data_mut();
+        guest.begin(Phase::Hook(Hook::OnCatalog));
+        guest.lent.viewed = Some(Viewed { viewer: offer.viewer.clone(), upstreams: offer.upstreams, entries: offer.entries.clone() });
+        store.set_epoch_deadline(crate::budget::SLICE_TICKS);
+        let entries: Vec<_> = offer
+            .entries
+            .iter()
+            .map(|entry| hooks::on_catalog::Entry { name: &entry.name, upstream: &entry.owner, digest: &entry.digest })
+            .collect();
+        let kind = convert::list_kind(offer.kind);
+        let outcome = contained(export.call_on_catalog(&mut *store, catalog::lent(), kind, &entries)).await;
+        let (_, outcome) = loan.instance().settle(outcome);
+        let (changes, own) = convert::catalogue(outcome?.0, offer.entries.len(), &self.plugin.limits)?;
+        (offer.changes, offer.own) = (changes, own);
+        loan.give_back();
+        Ok(())
+    }
+
+    async fn run_done(&self, ended: &Ended) -> Result<(), Fault> {
+        let mut loan = self.borrow(Key::new(self.settings.scope, ended.head.exchange, &ended.principal)).await?;
+        let Instance { store, hooks, .. } = loan.instance();
+        let export = hooks.on_done.as_ref().ok_or_else(|| not_exported(Hook::OnDone))?;
+        store.data_mut().begin(Phase::Hook(Hook::OnDone));
+        store.data_mut().lent.attributes = ended.attributes.clone();
+        store.set_epoch_deadline(crate::budget::SLICE_TICKS);
+        let (head, passed) = (convert::head(&ended.head, ended.request_bytes), convert::passed(ended));
+        let outcome = contained(export.call_on_done(&mut *store, head, convert::done(ended, &passed), exchange::lent())).await;
+        loan.instance().settle(outcome).1?;
+        // The exchange is over, so nobody will ask for its instance again.
+        if self.settings.scope != Scope::Exchange {
+            loan.give_back();
+        }
+        Ok(())
+    }
+}
+
+impl Filter for WasmFilter {
+    fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    fn interest(&self) -> &Interest {
+        &self.interest
+    }
+
+    fn authenticate<'a>(&'a self, credential: &'a Credential, facts: &'a mut Attributes) -> BoxFuture<'a, Result<Authentication, Fault>> {
+        Box::pin(async move { self.counted(self.run_authenticate(credential, facts).await) })
+    }
+
+    fn on_request<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<Verdict, Fault>> {
+        Box::pin(async move { self.counted(self.run_request(pass).await) })
+    }
+
+    fn on_response<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<Verdict, Fault>> {
+        Box::pin(async move { self.counted(self.run_response(pass).await) })
+    }
+
+    fn on_notification<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<NotificationVerdict, Fault>> {
+        Box::pin(async move { self.counted(self.run_notification(pass).await) })
+    }
+
+    fn on_catalog<'a>(&'a self, offer: &'a mut Offer) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move { self.counted(self.run_catalog(offer).await) })
+    }
+
+    fn on_done<'a>(&'a self, ended: &'a Ended) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move { self.counted(self.run_done(ended).await) })
+    }
+}

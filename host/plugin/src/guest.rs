@@ -1,0 +1,187 @@
+//! What one instance's store holds: its plugin, the call it is in, and what it has opened.
+
+use crate::{
+    budget::Budget,
+    limits::Limits,
+    patterns::PatternSet,
+    plugin::{Opened, Plugin},
+    settings::Power,
+    v0_1::{catalog::Viewed, payload::Staged},
+    wasi::Stdio,
+};
+use sluice_chain::{attributes::Attributes, filter::{Hook, Pass}};
+use sluice_wire::message::Message;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+use wasmtime::ResourceLimiter;
+
+/// What an instance is doing; some powers are for some phases only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Describe,
+    Init,
+    Hook(Hook),
+}
+
+/// What the running hook was lent.
+#[derive(Default)]
+pub(crate) struct Lent {
+    pub(crate) attributes: Attributes,
+    /// As they were, kept from the first label on: a call that goes wrong leaves none.
+    pub(crate) before: Option<Attributes>,
+    pub(crate) message: Option<Arc<Message>>,
+    pub(crate) asked: Option<Arc<Message>>,
+    pub(crate) staged: Vec<Staged>,
+    pub(crate) viewed: Option<Viewed>,
+}
+
+/// The data of a guest's store.
+pub(crate) struct Guest {
+    pub(crate) plugin: Arc<Plugin>,
+    pub(crate) phase: Phase,
+    pub(crate) lent: Lent,
+    pub(crate) budget: Budget,
+    pub(crate) caps: Caps,
+    /// Opened buckets; a handle is an index, and opening a name again gives the same one.
+    pub(crate) opened: Vec<(Box<str>, Opened)>,
+    pub(crate) sets: Vec<(Box<str>, Arc<PatternSet>)>,
+    pub(crate) stdio: Stdio,
+}
+
+impl Guest {
+    pub(crate) fn new(plugin: Arc<Plugin>) -> Self {
+        plugin.figures.live.fetch_add(1, Relaxed);
+        let caps = Caps::new(&plugin.limits);
+        Self {
+            plugin,
+            phase: Phase::Describe,
+            lent: Lent::default(),
+            budget: Budget::new(),
+            caps,
+            opened: Vec::new(),
+            sets: Vec::new(),
+            stdio: Stdio::default(),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.plugin.limits
+    }
+
+    /// Every import begins here: counts the call and its incoming bytes.
+    pub(crate) fn entered(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        Ok(self.budget.charge(&self.plugin.limits, bytes)?)
+    }
+
+    /// Bytes on their way into the guest.
+    pub(crate) fn hand_over(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        Ok(self.budget.charge_bytes(&self.plugin.limits, bytes)?)
+    }
+
+    /// May it use this power, in this phase? Lists are shaped from what the viewer shows alone, since the host
+    /// keeps the answer by what was read.
+    pub(crate) fn may(&self, power: Power) -> bool {
+        let always = matches!(power, Power::Log | Power::Metrics);
+        self.plugin.powers.has(power) && (always || self.phase != Phase::Hook(Hook::OnCatalog))
+    }
+
+    /// Lend a message for one hook call.
+    pub(crate) fn lend(&mut self, hook: Hook, pass: &mut Pass) {
+        self.begin(Phase::Hook(hook));
+        self.lent.attributes = std::mem::take(&mut pass.attributes);
+        self.lent.message = Some(pass.message.clone());
+        self.lent.asked.clone_from(&pass.asked);
+    }
+
+    /// A call of this phase begins.
+    pub(crate) fn begin(&mut self, phase: Phase) {
+        let plugin = &*self.plugin;
+        let (cpu, wall) = match phase {
+            Phase::Hook(_) => (plugin.limits.cpu, plugin.wall),
+            Phase::Describe | Phase::Init => (plugin.limits.init_cpu, plugin.init_wall()),
+        };
+        self.budget.refill(&plugin.limits, cpu, wall);
+        self.phase = phase;
+    }
+
+    /// Take everything back. The attributes are as the guest left them if `went_well`, else as they came.
+    pub(crate) fn take_back(&mut self, went_well: bool) -> (Attributes, Lent) {
+        let mut lent = std::mem::take(&mut self.lent);
+        let after = std::mem::take(&mut lent.attributes);
+        let attributes = match lent.before.take() {
+            Some(before) if !went_well => before,
+            _ => after,
+        };
+        self.stdio.flush(&self.plugin);
+        self.plugin.figures.memory_peak.fetch_max(self.caps.memory_bytes, Relaxed);
+        (attributes, lent)
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.plugin.figures.live.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Bounds on what an instance holds.
+pub(crate) struct Caps {
+    /// All linear memories together.
+    pub(crate) memory_bytes: usize,
+    /// A growth was refused.
+    pub(crate) memory_refused: bool,
+    memory_bytes_max: usize,
+    table_elements: usize,
+    table_elements_max: usize,
+}
+
+impl Caps {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            memory_bytes: 0,
+            memory_refused: false,
+            memory_bytes_max: limits.memory_bytes_max,
+            table_elements: 0,
+            table_elements_max: limits.table_elements_max,
+        }
+    }
+}
+
+impl ResourceLimiter for Caps {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.memory_bytes + desired.saturating_sub(current);
+        let fits = total <= self.memory_bytes_max;
+        if fits {
+            self.memory_bytes = total;
+        }
+        self.memory_refused |= !fits;
+        Ok(fits)
+    }
+
+    /// The pool may refuse what we allowed.
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory_refused = true;
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.table_elements + desired.saturating_sub(current);
+        let fits = total <= self.table_elements_max;
+        if fits {
+            self.table_elements = total;
+        }
+        Ok(fits)
+    }
+
+    /// Python links dozens of libraries, each an instance.
+    fn instances(&self) -> usize {
+        200
+    }
+
+    fn tables(&self) -> usize {
+        32
+    }
+
+    fn memories(&self) -> usize {
+        32
+    }
+}

@@ -1,0 +1,153 @@
+//! One instance of a plugin: its store and the hooks it exports.
+
+use crate::{
+    blame,
+    guest::{Guest, Phase},
+    plugin::Plugin,
+    v0_1::bindings::exports::sluice::filter as hooks,
+};
+use futures_util::FutureExt;
+use sluice_chain::{
+    attributes::Attributes,
+    fault::Fault,
+    filter::Hook,
+};
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+use wasmtime::{
+    Store, UpdateDeadline,
+    component::InstancePre,
+};
+
+/// A linked component with the places of its exports, all looked up once.
+pub(crate) struct Template {
+    pub(crate) pre: InstancePre<Guest>,
+    pub(crate) describe: hooks::describe::GuestIndices,
+    lifecycle: hooks::lifecycle::GuestIndices,
+    authenticate: Option<hooks::authenticate::GuestIndices>,
+    on_request: Option<hooks::on_request::GuestIndices>,
+    on_response: Option<hooks::on_response::GuestIndices>,
+    on_notification: Option<hooks::on_notification::GuestIndices>,
+    on_catalog: Option<hooks::on_catalog::GuestIndices>,
+    on_done: Option<hooks::on_done::GuestIndices>,
+}
+
+impl Template {
+    /// Look up everything. The error says which of the two required interfaces is missing or of another shape.
+    pub(crate) fn new(pre: InstancePre<Guest>) -> wasmtime::Result<Self> {
+        Ok(Self {
+            describe: hooks::describe::GuestIndices::new(&pre)?,
+            lifecycle: hooks::lifecycle::GuestIndices::new(&pre)?,
+            authenticate: hooks::authenticate::GuestIndices::new(&pre).ok(),
+            on_request: hooks::on_request::GuestIndices::new(&pre).ok(),
+            on_response: hooks::on_response::GuestIndices::new(&pre).ok(),
+            on_notification: hooks::on_notification::GuestIndices::new(&pre).ok(),
+            on_catalog: hooks::on_catalog::GuestIndices::new(&pre).ok(),
+            on_done: hooks::on_done::GuestIndices::new(&pre).ok(),
+            pre,
+        })
+    }
+
+    /// The hooks that were found, in the order they run.
+    pub(crate) fn hooks(&self) -> Vec<Hook> {
+        let found = [
+            (Hook::Authenticate, self.authenticate.is_some()),
+            (Hook::OnCatalog, self.on_catalog.is_some()),
+            (Hook::OnRequest, self.on_request.is_some()),
+            (Hook::OnNotification, self.on_notification.is_some()),
+            (Hook::OnResponse, self.on_response.is_some()),
+            (Hook::OnDone, self.on_done.is_some()),
+        ];
+        found.into_iter().filter_map(|(hook, exported)| exported.then_some(hook)).collect()
+    }
+}
+
+/// The exported hooks of one instance.
+pub(crate) struct Hooks {
+    pub(crate) authenticate: Option<hooks::authenticate::Guest>,
+    pub(crate) on_request: Option<hooks::on_request::Guest>,
+    pub(crate) on_response: Option<hooks::on_response::Guest>,
+    pub(crate) on_notification: Option<hooks::on_notification::Guest>,
+    pub(crate) on_catalog: Option<hooks::on_catalog::Guest>,
+    pub(crate) on_done: Option<hooks::on_done::Guest>,
+}
+
+/// A running instance. Dropping it frees its store, in whatever state that is.
+pub(crate) struct Instance {
+    pub(crate) store: Store<Guest>,
+    pub(crate) hooks: Hooks,
+    pub(crate) calls: u32,
+}
+
+/// A store with every bound set.
+pub(crate) fn store(engine: &wasmtime::Engine, plugin: Arc<Plugin>) -> wasmtime::Result<Store<Guest>> {
+    let limits = plugin.limits.clone();
+    let mut store = Store::try_new(engine, Guest::new(plugin))?;
+    store.limiter(|guest| &mut guest.caps);
+    store.set_hostcall_fuel(limits.host_bytes_max);
+    store.set_max_component_handles(limits.handles_max);
+    store.epoch_deadline_callback(|mut cx| {
+        let pause = cx.data_mut().budget.tick()?;
+        Ok(UpdateDeadline::YieldCustom(crate::budget::SLICE_TICKS, Box::pin(pause)))
+    });
+    Ok(store)
+}
+
+/// Run guest code to its end. A panic of the host underneath becomes a fault like any other: the store is
+/// discarded on every error.
+pub(crate) async fn contained<T>(call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+    match AssertUnwindSafe(call).catch_unwind().await {
+        Ok(done) => done,
+        Err(_) => Err(Fault::Trap("the host panicked in one of its imports".into()).into()),
+    }
+}
+
+impl Instance {
+    /// Instantiate and run `init`.
+    pub(crate) async fn start(template: &Template, plugin: &Arc<Plugin>, config: &str) -> Result<Self, Fault> {
+        let unstarted = |error: wasmtime::Error| Fault::Instantiate(error.to_string());
+        let mut store = store(template.pre.engine(), plugin.clone()).map_err(unstarted)?;
+        plugin.figures.created.fetch_add(1, Relaxed);
+        store.data_mut().begin(Phase::Init);
+        store.set_epoch_deadline(crate::budget::SLICE_TICKS);
+        let started = contained(Self::link(template, &mut store, config)).await;
+        store.data_mut().take_back(false);
+        match started {
+            Ok((hooks, Ok(()))) => Ok(Self { store, hooks, calls: 0 }),
+            Ok((_, Err(refusal))) => Err(Fault::Instantiate(format!("its init refused: {}", one_line(&refusal)))),
+            Err(error) => Err(blame::instantiation(error, store.data())),
+        }
+    }
+
+    async fn link(template: &Template, store: &mut Store<Guest>, config: &str) -> wasmtime::Result<(Hooks, Result<(), String>)> {
+        let instance = template.pre.instantiate_async(&mut *store).await?;
+        let lifecycle = template.lifecycle.load(&mut *store, &instance)?;
+        // A macro, since each hook's types are its own.
+        macro_rules! load {
+            ($($hook:ident),*) => {
+                Hooks { $($hook: template.$hook.as_ref().map(|found| found.load(&mut *store, &instance)).transpose()?,)* }
+            };
+        }
+        let hooks = load!(authenticate, on_request, on_response, on_notification, on_catalog, on_done);
+        let answer = lifecycle.call_init(&mut *store, config).await?;
+        Ok((hooks, answer))
+    }
+
+    /// What the guest left, and the fault if the call went wrong.
+    pub(crate) fn settle<T>(&mut self, outcome: wasmtime::Result<T>) -> (Attributes, Result<(T, Vec<crate::v0_1::payload::Staged>), Fault>) {
+        let guest = self.store.data_mut();
+        let (attributes, lent) = guest.take_back(outcome.is_ok());
+        match outcome {
+            Ok(value) => (attributes, Ok((value, lent.staged))),
+            Err(error) => (attributes, Err(blame::fault(error, guest))),
+        }
+    }
+}
+
+/// A guest's own text, for one line of a log.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().take(500).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

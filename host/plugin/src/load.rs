@@ -1,0 +1,174 @@
+//! From a file's bytes to a filter that is ready to be called.
+
+use crate::{
+    artifact, compile,
+    engine::Engine,
+    filter::WasmFilter,
+    guest::{Guest, Phase},
+    instance::{Instance, Template, contained, store},
+    manifest::{Manifest, Need},
+    plugin::{Buckets, Plugin},
+    pool::Pool,
+    schema,
+    series::Series,
+    settings::{Power, Powers, Scope, Settings},
+    v0_1, wasi,
+};
+use bytes::Bytes;
+use sluice_chain::{
+    fault::Fault,
+    filter::{Hook, Identity},
+};
+use std::sync::Arc;
+use wasmtime::component::{Component, Linker};
+
+/// A plugin cannot be loaded. One line: the file, what is wrong, what to do.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{file} {what}")]
+pub struct LoadError {
+    /// The file as the settings name it.
+    pub file: Arc<str>,
+    /// The rest of the sentence.
+    pub what: String,
+}
+
+impl Engine {
+    /// Make a filter of a component's bytes. Runs `describe` and one `init`, and keeps what they answered.
+    ///
+    /// # Errors
+    /// One [`LoadError`], meant to be shown as it is.
+    pub async fn load(&self, bytes: Bytes, settings: Settings) -> Result<Arc<WasmFilter>, LoadError> {
+        let file = settings.file.clone();
+        self.make(bytes, settings).await.map_err(|what| LoadError { file, what })
+    }
+
+    async fn make(&self, bytes: Bytes, settings: Settings) -> Result<Arc<WasmFilter>, String> {
+        artifact::recognize(&bytes)?;
+        let digest = artifact::digest(&bytes);
+        let component = compile::component(self.wasmtime(), self.cache(), &settings.file, bytes).await?;
+        let imports = artifact::imports(&component.component_type(), self.wasmtime())?;
+        if let Some(missing) = artifact::missing_exports(&component.component_type(), self.wasmtime()) {
+            return Err(missing);
+        }
+        let template = self.link(&component)?;
+        let exports = template.hooks();
+        let manifest = self.describe(&template, &settings, &exports).await?;
+        check_needs(&manifest.needs, &settings)?;
+        if settings.scope == Scope::All && !manifest.stateless {
+            return Err(format!(
+                "does not say that it is stateless, so its instances cannot serve everybody; take scope = \"all\" out of {}",
+                settings.sidecar
+            ));
+        }
+        let config = schema::complete(&manifest.config_schema, &settings.config)
+            .map_err(|why| format!("does not accept its settings in {}: {why}", settings.sidecar))?;
+        let plugin = Arc::new(self.plugin(&manifest, &settings));
+        let reads = |power: Power| plugin.powers.has(power) && imports.iter().any(|import| import == power.as_str());
+        let reads_payload = reads(Power::Payload) || reads(Power::Patterns);
+        let pool = Arc::new(Pool::new(plugin.clone()));
+        self.pools().add(&pool);
+        let filter = WasmFilter {
+            identity: Arc::new(Identity {
+                name: plugin.name.clone(),
+                version: manifest.version.as_str().into(),
+                digest: digest.into(),
+            }),
+            interest: manifest.interest(&exports, reads_payload),
+            config: config.to_string().into(),
+            manifest,
+            settings,
+            imports,
+            template,
+            plugin,
+            pool,
+            pools: self.pools().clone(),
+            ticker: self.ticker().clone(),
+        };
+        self.try_init(&filter).await?;
+        Ok(Arc::new(filter))
+    }
+
+    /// Everything that is imported, so that what is missing shows now.
+    fn link(&self, component: &Component) -> Result<Template, String> {
+        let shape = |error: wasmtime::Error| {
+            format!(
+                "does not fit sluice:filter {}: {}; build it against that version",
+                v0_1::VERSION,
+                crate::instance::one_line(&format!("{error:#}"))
+            )
+        };
+        let mut linker: Linker<Guest> = Linker::new(self.wasmtime());
+        v0_1::link(&mut linker).map_err(shape)?;
+        wasi::link(&mut linker, self.wasmtime(), component).map_err(shape)?;
+        let pre = linker.instantiate_pre(component).map_err(shape)?;
+        Template::new(pre).map_err(shape)
+    }
+
+    /// Ask the plugin about itself, in a store without any power.
+    async fn describe(&self, template: &Template, settings: &Settings, exports: &[Hook]) -> Result<Manifest, String> {
+        let plugin = Arc::new(Plugin::powerless(settings.file.clone(), settings.limits.clone()));
+        let mut store = store(self.wasmtime(), plugin).map_err(|error| format!("cannot be described: {error}"))?;
+        store.data_mut().begin(Phase::Describe);
+        store.set_epoch_deadline(crate::budget::SLICE_TICKS);
+        self.ticker().entering();
+        let asked = contained(async {
+            let instance = template.pre.instantiate_async(&mut store).await?;
+            template.describe.load(&mut store, &instance)?.call_describe(&mut store).await
+        });
+        let said = asked.await.map_err(|error| {
+            let fault = crate::blame::instantiation(error, store.data());
+            format!("cannot describe itself: {}; its author must fix it", fault_text(&fault))
+        })?;
+        Manifest::new(said, exports).map_err(|why| format!("has a manifest that is not valid: {why}; its author must fix it"))
+    }
+
+    fn plugin(&self, manifest: &Manifest, settings: &Settings) -> Plugin {
+        let granted = settings.grants.iter().filter_map(|grant| grant.strip_prefix("kv:")).map(str::to_owned).collect();
+        let buckets = Buckets::new(self.store(), &manifest.name, &settings.limits, granted, &manifest.shared_buckets());
+        let series = Arc::new(Series::new(settings.limits.series_max));
+        Plugin::new(manifest.name.as_str().into(), settings.limits.clone(), Powers::without(&settings.denied), series, buckets)
+    }
+
+    /// A first instance: settings that `init` refuses are refused before any traffic.
+    async fn try_init(&self, filter: &WasmFilter) -> Result<(), String> {
+        self.ticker().entering();
+        match Instance::start(&filter.template, &filter.plugin, &filter.config).await {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(format!("does not start: {}; check its settings in {}", fault_text(&fault), filter.settings.sidecar)),
+        }
+    }
+}
+
+fn fault_text(fault: &Fault) -> String {
+    match fault {
+        Fault::Instantiate(why) => why.clone(),
+        other => format!("it {other}"),
+    }
+}
+
+/// What is needed, not optional and not granted, with the line to add.
+fn check_needs(needs: &[Need], settings: &Settings) -> Result<(), String> {
+    for need in needs.iter().filter(|need| !need.optional) {
+        let capability = need.capability.as_str();
+        if let Some(power) = Power::from_name(capability) {
+            if settings.denied.contains(&power) {
+                return Err(format!(
+                    "needs `{capability}` ({}), which is taken away; take \"{capability}\" out of `deny` in {}",
+                    need.reason, settings.sidecar
+                ));
+            }
+        } else if !capability.starts_with("kv:") {
+            return Err(format!("needs `{capability}` ({}), which this host cannot give; use a newer host", need.reason));
+        } else if !settings.grants.iter().any(|grant| grant == capability) {
+            let mut grants: Vec<_> = settings.grants.iter().map(|grant| format!("{grant:?}")).collect();
+            grants.push(format!("{capability:?}"));
+            return Err(format!(
+                "needs `{capability}` ({}), which is not granted; add to {}: grants = [{}]",
+                need.reason,
+                settings.sidecar,
+                grants.join(", ")
+            ));
+        }
+    }
+    Ok(())
+}

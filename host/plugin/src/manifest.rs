@@ -1,0 +1,163 @@
+//! What a plugin says about itself, checked.
+
+use crate::v0_1::bindings::exports::sluice::filter::describe as wit;
+use sluice_chain::filter::{Hook, Interest, Selector};
+
+const NAME_BYTES_MAX: usize = 64;
+const TEXT_BYTES_MAX: usize = 4096;
+const SCHEMA_BYTES_MAX: usize = 256 << 10;
+const LIST_MAX: usize = 256;
+
+/// A plugin's manifest.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// Lower-case letters, digits and `-`.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// One line.
+    pub summary: String,
+    /// JSON Schema of its settings, as text.
+    pub config_schema: String,
+    /// Capabilities it asks for.
+    pub needs: Vec<Need>,
+    /// Which traffic enters it.
+    pub selectors: Vec<(Hook, Selector)>,
+    /// Paths it edits, as globs over JSON pointers.
+    pub edits: Vec<String>,
+    /// Instances may meet several principals.
+    pub stateless: bool,
+    /// What this version of the contract has no field for.
+    pub more: Vec<(String, String)>,
+}
+
+/// A capability that a plugin asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// A name from the contract: `kv:shared-bucket`.
+    pub capability: String,
+    /// For the operator.
+    pub reason: String,
+    /// It works without.
+    pub optional: bool,
+}
+
+impl Manifest {
+    /// Check what `describe` answered. The error is the middle of a sentence: what is wrong.
+    pub(crate) fn new(said: wit::Manifest, exports: &[Hook]) -> Result<Self, String> {
+        check_name(&said.name)?;
+        check_version(&said.version)?;
+        if said.summary.len() > TEXT_BYTES_MAX || said.config_schema.len() > SCHEMA_BYTES_MAX {
+            return Err(format!("its summary or its config-schema is longer than {TEXT_BYTES_MAX} or {SCHEMA_BYTES_MAX} bytes"));
+        }
+        let longest = said.needs.len().max(said.selectors.len()).max(said.edits.len()).max(said.more.len());
+        if longest > LIST_MAX {
+            return Err(format!("a list in it has {longest} entries, more than {LIST_MAX}"));
+        }
+        let selectors: Vec<_> = said.selectors.into_iter().map(selector).collect();
+        if let Some((hook, _)) = selectors.iter().find(|(hook, _)| !exports.contains(hook)) {
+            return Err(format!("it has a selector for {}, which the component does not export", hook.as_str()));
+        }
+        let needs = said.needs.into_iter().map(need).collect::<Result<_, _>>()?;
+        Ok(Self {
+            name: said.name,
+            version: said.version,
+            summary: crate::instance::one_line(&said.summary),
+            config_schema: said.config_schema,
+            needs,
+            selectors,
+            edits: said.edits,
+            stateless: said.stateless,
+            more: said.more,
+        })
+    }
+
+    /// The hooks with their selectors; several of one hook are alternatives.
+    pub(crate) fn interest(&self, exports: &[Hook], reads_payload: bool) -> Interest {
+        let mut hooks = Vec::new();
+        for hook in exports {
+            let own = self.selectors.iter().filter(|(selected, _)| selected == hook);
+            let before = hooks.len();
+            hooks.extend(own.cloned());
+            if hooks.len() == before {
+                hooks.push((*hook, Selector::default()));
+            }
+        }
+        Interest { hooks, reads_payload }
+    }
+
+    /// Shared kv buckets it asks for, without `kv:`.
+    pub(crate) fn shared_buckets(&self) -> Vec<String> {
+        self.needs.iter().filter_map(|need| need.capability.strip_prefix("kv:")).map(str::to_owned).collect()
+    }
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let fits = !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(plain) && !name.starts_with('-');
+    // Names of facts and of our own label would be mistaken for the plugin's.
+    let reserved = matches!(name, "principal" | "client" | "transport" | "http" | "tenant" | "host" | "bypassed");
+    if !fits {
+        return Err(format!("its name {:?} is not made of lower-case letters, digits and '-'", crate::instance::one_line(name)));
+    }
+    if reserved {
+        return Err(format!("its name {name:?} is taken by the host's own attributes"));
+    }
+    Ok(())
+}
+
+/// `MAJOR.MINOR.PATCH`, then maybe `-pre` and `+build`.
+fn check_version(version: &str) -> Result<(), String> {
+    let (core, tail) = match version.find(['-', '+']) {
+        Some(at) => version.split_at(at),
+        None => (version, ""),
+    };
+    let number = |part: &str| {
+        !part.is_empty() && part.len() <= 10 && part.bytes().all(|b| b.is_ascii_digit()) && (part == "0" || !part.starts_with('0'))
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.');
+    let fits = core.split('.').count() == 3 && core.split('.').all(number) && tail.len() <= 64 && tail.bytes().all(plain);
+    if fits { Ok(()) } else { Err(format!("its version {:?} is not a semantic version", crate::instance::one_line(version))) }
+}
+
+fn selector(selector: wit::Selector) -> (Hook, Selector) {
+    let hook = match selector.hook {
+        wit::Hook::Authenticate => Hook::Authenticate,
+        wit::Hook::OnRequest => Hook::OnRequest,
+        wit::Hook::OnResponse => Hook::OnResponse,
+        wit::Hook::OnNotification => Hook::OnNotification,
+        wit::Hook::OnCatalog => Hook::OnCatalog,
+        wit::Hook::OnDone => Hook::OnDone,
+    };
+    (hook, Selector { methods: selector.methods, names: selector.names })
+}
+
+fn need(need: wit::Need) -> Result<Need, String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/*".contains(&b);
+    if need.capability.is_empty() || need.capability.len() > 256 || !need.capability.bytes().all(plain) {
+        return Err(format!("it needs {:?}, which is no capability's name", crate::instance::one_line(&need.capability)));
+    }
+    let reason = crate::instance::one_line(&need.reason);
+    Ok(Need { capability: need.capability, reason, optional: need.optional })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_versions_are_plain() {
+        for good in ["redact", "rate-limit", "a1"] {
+            assert_eq!(check_name(good), Ok(()));
+        }
+        for bad in ["", "Redact", "a.b", "a b", "-a", "é", "principal", &"x".repeat(65)] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+        for good in ["0.1.0", "1.20.3-rc.1+build", "0.0.0"] {
+            assert_eq!(check_version(good), Ok(()));
+        }
+        for bad in ["", "1", "1.2", "1.2.3.4", "01.2.3", "1.2.x", "v1.2.3", "1.2.3-a b"] {
+            assert!(check_version(bad).is_err(), "{bad}");
+        }
+    }
+}

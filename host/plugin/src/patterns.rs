@@ -1,0 +1,202 @@
+//! Sets of regular expressions, searched in time linear in the text.
+//!
+//! The contract promises leftmost-longest matches. `regex-automata` finds the leftmost start fast; from
+//! there an anchored search for the longest end runs, on hits only.
+
+use regex_automata::{
+    Anchored, Input, MatchKind, PatternSet as Matched,
+    meta::{BuildError, Config, Regex},
+    util::syntax,
+};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Patterns in one set.
+pub(crate) const PATTERNS_MAX: usize = 1_000;
+/// Bytes of one pattern.
+pub(crate) const PATTERN_BYTES_MAX: usize = 4096;
+/// Sets a plugin may define.
+const SETS_MAX: usize = 32;
+/// Bytes of the compiled form of one set.
+const COMPILED_BYTES_MAX: usize = 16 << 20;
+/// Bytes of the cache of a lazy automaton, of which there is one a thread.
+const LAZY_BYTES_MAX: usize = 1 << 20;
+/// Below this, asking which patterns match costs more than searching each.
+const FEW: usize = 3;
+
+/// One pattern as the guest gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) regex: String,
+    pub(crate) case_insensitive: bool,
+}
+
+/// A compiled set.
+pub(crate) struct PatternSet {
+    /// Does any match? Stops at the first, and skips ahead where the patterns share literals.
+    any: Regex,
+    /// Which match? Only for larger sets.
+    which: Option<Regex>,
+    each: Vec<Pattern>,
+}
+
+struct Pattern {
+    first: Regex,
+    longest: Regex,
+}
+
+impl PatternSet {
+    /// Compile. The error names the pattern and what is wrong with it.
+    pub(crate) fn new(sources: &[Source]) -> Result<Self, String> {
+        if sources.is_empty() || sources.len() > PATTERNS_MAX {
+            return Err(format!("a set has 1 to {PATTERNS_MAX} patterns, not {}", sources.len()));
+        }
+        let hirs = sources.iter().enumerate().map(|(i, source)| parse(i, source)).collect::<Result<Vec<_>, _>>()?;
+        let build = |hirs: &[_], kind| {
+            let config = Config::new()
+                .match_kind(kind)
+                .nfa_size_limit(Some(COMPILED_BYTES_MAX))
+                .hybrid_cache_capacity(LAZY_BYTES_MAX);
+            Regex::builder().configure(config).build_many_from_hir(hirs).map_err(|error| too_big(&error))
+        };
+        let which = (hirs.len() > FEW).then(|| build(&hirs, MatchKind::All)).transpose()?;
+        let each = hirs.iter().map(|hir| {
+            let one = std::slice::from_ref(hir);
+            Ok(Pattern { first: build(one, MatchKind::LeftmostFirst)?, longest: build(one, MatchKind::All)? })
+        });
+        Ok(Self { any: build(&hirs, MatchKind::LeftmostFirst)?, which, each: each.collect::<Result<_, String>>()? })
+    }
+
+    /// Every match in `text`, by pattern and then by place; none overlaps another of its pattern. `found` says
+    /// whether to go on.
+    pub(crate) fn search(&self, text: &str, mut found: impl FnMut(usize, Range<usize>) -> bool) {
+        if !self.any.is_match(text) {
+            return;
+        }
+        let Some(which) = &self.which else {
+            for (i, pattern) in self.each.iter().enumerate() {
+                if !pattern.search(text, |range| found(i, range)) {
+                    return;
+                }
+            }
+            return;
+        };
+        let mut matched = Matched::new(self.each.len());
+        which.which_overlapping_matches(&Input::new(text), &mut matched);
+        for id in matched.iter() {
+            if !self.each[id.as_usize()].search(text, |range| found(id.as_usize(), range)) {
+                return;
+            }
+        }
+    }
+}
+
+impl Pattern {
+    fn search(&self, text: &str, mut found: impl FnMut(Range<usize>) -> bool) -> bool {
+        let mut at = 0;
+        while let Some(first) = self.first.search(&Input::new(text).range(at..)) {
+            let rest = Input::new(text).range(first.start()..).anchored(Anchored::Yes);
+            let end = self.longest.search(&rest).map_or(first.end(), |longest| longest.end().max(first.end()));
+            if end == first.start() {
+                // An empty match hides nothing and would not move on.
+                let Some(next) = text[end..].chars().next() else { return true };
+                at = end + next.len_utf8();
+                continue;
+            }
+            if !found(first.start()..end) {
+                return false;
+            }
+            at = end;
+        }
+        true
+    }
+}
+
+fn parse(index: usize, source: &Source) -> Result<regex_syntax::hir::Hir, String> {
+    if source.regex.len() > PATTERN_BYTES_MAX {
+        return Err(format!("pattern {index} is longer than {PATTERN_BYTES_MAX} bytes"));
+    }
+    let config = syntax::Config::new().case_insensitive(source.case_insensitive);
+    syntax::parse_with(&source.regex, &config).map_err(|error| match error {
+        regex_syntax::Error::Parse(error) => format!("pattern {index}: {}", error.kind()),
+        regex_syntax::Error::Translate(error) => format!("pattern {index}: {}", error.kind()),
+        _ => format!("pattern {index} is not a regular expression"),
+    })
+}
+
+fn too_big(error: &BuildError) -> String {
+    match error.size_limit() {
+        Some(limit) => format!("the set compiles to more than {limit} bytes"),
+        None => format!("the set does not compile: {error}"),
+    }
+}
+
+/// The sets of one plugin under one configuration: an instance that defines a set again gets the compiled one.
+#[derive(Default)]
+pub(crate) struct PatternCache {
+    sets: Mutex<Vec<(Vec<Source>, Arc<PatternSet>)>>,
+}
+
+impl PatternCache {
+    /// The compiled form of these patterns.
+    pub(crate) fn get(&self, sources: Vec<Source>) -> Result<Arc<PatternSet>, String> {
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, set)) = sets.iter().find(|(known, _)| *known == sources) {
+            return Ok(set.clone());
+        }
+        if sets.len() >= SETS_MAX {
+            return Err(format!("more than {SETS_MAX} sets"));
+        }
+        let set = Arc::new(PatternSet::new(&sources)?);
+        sets.push((sources, set.clone()));
+        Ok(set)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hits(patterns: &[&str], text: &str) -> Vec<(usize, Range<usize>)> {
+        let sources: Vec<_> = patterns.iter().map(|p| Source { regex: (*p).into(), case_insensitive: false }).collect();
+        let mut hits = Vec::new();
+        PatternSet::new(&sources).unwrap().search(text, |i, range| {
+            hits.push((i, range));
+            true
+        });
+        hits
+    }
+
+    #[test]
+    fn the_longest_of_the_leftmost_wins() {
+        assert_eq!(hits(&["sam|samwise"], "sam samwise"), [(0, 0..3), (0, 4..11)]);
+        assert_eq!(hits(&["a+?"], "aaa"), [(0, 0..3)]);
+        assert_eq!(hits(&["", "x*"], "axb"), [(1, 1..2)], "empty matches are no hits");
+        assert_eq!(hits(&["\\bkey\\b"], "key monkey key"), [(0, 0..3), (0, 11..14)]);
+    }
+
+    #[test]
+    fn patterns_overlap_each_other_but_not_themselves() {
+        let found = hits(&["abc", "bcd", "cde", "zzz", "aba"], "abcde ababa");
+        assert_eq!(found, [(0, 0..3), (1, 1..4), (2, 2..5), (4, 6..9)]);
+    }
+
+    #[test]
+    fn unicode_is_on_and_nonsense_is_refused() {
+        assert_eq!(hits(&["\\w+"], "né\u{301}e"), [(0, 0..6)]);
+        for bad in ["(", "a{1000}{1000}", "\\1", "(?<=a)b", &"x".repeat(5000)] {
+            let source = Source { regex: bad.into(), case_insensitive: false };
+            let error = PatternSet::new(&[source]).err().unwrap_or_else(|| panic!("{bad} was taken"));
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_repeat_is_free() {
+        let cache = PatternCache::default();
+        let source = || vec![Source { regex: "a".into(), case_insensitive: true }];
+        assert!(Arc::ptr_eq(&cache.get(source()).unwrap(), &cache.get(source()).unwrap()));
+    }
+}

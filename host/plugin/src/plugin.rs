@@ -1,0 +1,111 @@
+//! What all guests of one loaded plugin share.
+
+use crate::{
+    figures::Figures,
+    limits::Limits,
+    patterns::PatternCache,
+    settings::{Power, Powers},
+    series::Series,
+    v0_1::log::LogTap,
+};
+use sluice_state::{Bucket, Quota, Store};
+use std::{sync::Arc, time::Duration};
+
+/// Longer than this no call may take, whatever the settings: the ticker may rest after it.
+const WALL_MAX: Duration = Duration::from_secs(10);
+
+/// The unchanging part of a plugin with its counters and stores.
+pub(crate) struct Plugin {
+    pub(crate) name: Arc<str>,
+    pub(crate) limits: Limits,
+    pub(crate) powers: Powers,
+    pub(crate) wall: Duration,
+    pub(crate) figures: Figures,
+    pub(crate) log: LogTap,
+    pub(crate) series: Arc<Series>,
+    pub(crate) patterns: PatternCache,
+    pub(crate) buckets: Buckets,
+}
+
+impl Plugin {
+    pub(crate) fn new(name: Arc<str>, limits: Limits, powers: Powers, series: Arc<Series>, buckets: Buckets) -> Self {
+        let waits = powers.has(Power::Kv) && buckets.waits;
+        let wall = if waits { limits.wall_waiting } else { limits.wall };
+        Self {
+            log: LogTap::new(&limits),
+            figures: Figures::default(),
+            patterns: PatternCache::default(),
+            wall: wall.min(WALL_MAX),
+            name,
+            limits,
+            powers,
+            series,
+            buckets,
+        }
+    }
+
+    /// What `describe` runs as: without a name, without any power.
+    pub(crate) fn powerless(file: Arc<str>, limits: Limits) -> Self {
+        Self::new(file, limits, Powers::NONE, Arc::default(), Buckets::none())
+    }
+
+    /// Wall time of making an instance.
+    pub(crate) fn init_wall(&self) -> Duration {
+        self.limits.init_wall.min(WALL_MAX)
+    }
+}
+
+/// The buckets a plugin may open.
+pub(crate) struct Buckets {
+    /// All of the plugin's own names live in this one, so that the quota covers them together.
+    own: Option<Arc<dyn Bucket>>,
+    shared: Vec<(String, Arc<dyn Bucket>)>,
+    /// Asked for in the manifest as shared, and not granted.
+    withheld: Vec<String>,
+    waits: bool,
+}
+
+/// A bucket as a guest holds it.
+#[derive(Clone)]
+pub(crate) struct Opened {
+    pub(crate) bucket: Arc<dyn Bucket>,
+    /// Goes before every key.
+    pub(crate) prefix: Arc<str>,
+}
+
+impl Buckets {
+    pub(crate) fn none() -> Self {
+        Self { own: None, shared: Vec::new(), withheld: Vec::new(), waits: false }
+    }
+
+    /// `granted` and `wanted` are bucket names without `kv:`.
+    pub(crate) fn new(store: &dyn Store, plugin: &str, limits: &Limits, granted: Vec<String>, wanted: &[String]) -> Self {
+        let quota = Quota {
+            keys_max: limits.kv_keys_max,
+            // The bucket's own name goes before the key.
+            key_bytes_max: 1024,
+            value_bytes_max: limits.kv_value_bytes_max,
+            bytes_max: limits.kv_bytes_max,
+        };
+        let withheld = wanted.iter().filter(|name| !granted.contains(name)).cloned().collect();
+        let shared = |name: String| (name.clone(), store.bucket(&format!("shared/{name}"), quota));
+        Self {
+            own: Some(store.bucket(&format!("plugin/{plugin}"), quota)),
+            shared: granted.into_iter().map(shared).collect(),
+            withheld,
+            waits: store.waits(),
+        }
+    }
+
+    /// None: not this plugin's to open.
+    pub(crate) fn open(&self, name: &str) -> Option<Opened> {
+        if let Some((_, bucket)) = self.shared.iter().find(|(shared, _)| shared == name) {
+            return Some(Opened { bucket: bucket.clone(), prefix: "".into() });
+        }
+        if self.withheld.iter().any(|withheld| withheld == name) || name.contains('\0') || name.len() > 256 {
+            return None;
+        }
+        let own = self.own.clone()?;
+        Some(Opened { bucket: own, prefix: format!("{name}\0").into() })
+    }
+}

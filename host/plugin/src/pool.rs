@@ -1,0 +1,176 @@
+//! Warm instances, kept apart by who may meet them.
+
+use crate::{instance::Instance, plugin::Plugin};
+use sluice_chain::{fault::Fault, principal::{Principal, PrincipalKey}};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+use tokio::time::Instant;
+
+/// Locks a plugin's warm instances are spread over.
+const SHARDS: usize = 8;
+
+/// Whose an instance is. Nobody else ever gets it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    Exchange(u64),
+    Principal(PrincipalKey),
+    Tenant(Arc<str>),
+    All,
+}
+
+impl Key {
+    /// The key under a scope, or none for a fresh instance every time.
+    pub(crate) fn new(scope: crate::Scope, exchange: u64, principal: &Principal) -> Option<Self> {
+        use crate::Scope;
+        match scope {
+            Scope::Call => None,
+            Scope::Exchange => Some(Self::Exchange(exchange)),
+            Scope::Principal => Some(Self::Principal(principal.key.clone())),
+            Scope::Tenant => Some(match &principal.tenant {
+                Some(tenant) => Self::Tenant(tenant.clone()),
+                None => Self::Principal(principal.key.clone()),
+            }),
+            Scope::All => Some(Self::All),
+        }
+    }
+}
+
+struct Warm {
+    hash: u64,
+    key: Key,
+    instance: Box<Instance>,
+    since: Instant,
+}
+
+/// The warm instances of one plugin.
+pub(crate) struct Pool {
+    plugin: Arc<Plugin>,
+    hasher: RandomState,
+    /// Each in the order of last use, so the front is what goes first.
+    shards: [Mutex<Vec<Warm>>; SHARDS],
+    warm: AtomicUsize,
+}
+
+impl Pool {
+    pub(crate) fn new(plugin: Arc<Plugin>) -> Self {
+        Self { plugin, hasher: RandomState::new(), shards: Default::default(), warm: AtomicUsize::new(0) }
+    }
+
+    fn shard(&self, index: usize) -> MutexGuard<'_, Vec<Warm>> {
+        self.shards[index % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A warm instance of this key, the one used last.
+    pub(crate) fn take(&self, key: &Key) -> Option<Box<Instance>> {
+        let hash = self.hasher.hash_one(key);
+        let mut shard = self.shard(hash as usize);
+        let at = shard.iter().rposition(|warm| warm.hash == hash && warm.key == *key)?;
+        let found = shard.remove(at);
+        drop(shard);
+        self.warm.fetch_sub(1, Relaxed);
+        Some(found.instance)
+    }
+
+    /// Keep an instance whose call ended well, unless it has served long enough.
+    pub(crate) fn put(&self, key: Key, mut instance: Box<Instance>) {
+        let limits = &self.plugin.limits;
+        instance.calls += 1;
+        if instance.calls >= limits.calls_max || limits.warm_max == 0 {
+            self.retired(1);
+            return;
+        }
+        if self.warm.fetch_add(1, Relaxed) >= limits.warm_max {
+            self.evict_one();
+        }
+        let hash = self.hasher.hash_one(&key);
+        let since = instance.store.data().budget.started();
+        self.shard(hash as usize).push(Warm { hash, key, instance, since });
+    }
+
+    /// Drop the instance that was used longest ago in the first shard that has one.
+    pub(crate) fn evict_one(&self) -> bool {
+        // The oldest of all would mean to take every lock; the oldest of one shard is old enough.
+        let start = self.hasher.hash_one(self.plugin.figures.retired.load(Relaxed)) as usize;
+        for index in 0..SHARDS {
+            let mut shard = self.shard(start.wrapping_add(index));
+            if !shard.is_empty() {
+                let oldest = shard.remove(0);
+                drop(shard);
+                self.warm.fetch_sub(1, Relaxed);
+                self.retired(1);
+                drop(oldest);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Drop what was not used for a while.
+    pub(crate) fn sweep(&self, now: Instant) {
+        for index in 0..SHARDS {
+            let mut shard = self.shard(index);
+            let stale = |warm: &Warm| now.saturating_duration_since(warm.since) >= self.plugin.limits.idle;
+            let old: Vec<_> = shard.extract_if(.., |warm| stale(warm)).collect();
+            drop(shard);
+            self.warm.fetch_sub(old.len(), Relaxed);
+            self.retired(old.len());
+        }
+    }
+
+    fn retired(&self, count: usize) {
+        self.plugin.figures.retired.fetch_add(count as u64, Relaxed);
+    }
+}
+
+/// All pools of an engine, and how many instances may live at once.
+pub(crate) struct Pools {
+    instances_max: usize,
+    pools: Mutex<Vec<Weak<Pool>>>,
+}
+
+impl Pools {
+    pub(crate) fn new(instances_max: usize) -> Self {
+        Self { instances_max, pools: Mutex::default() }
+    }
+
+    fn all(&self) -> Vec<Arc<Pool>> {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub(crate) fn add(&self, pool: &Arc<Pool>) {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(pool));
+    }
+
+    pub(crate) fn sweep(&self) {
+        let now = Instant::now();
+        for pool in self.all() {
+            pool.sweep(now);
+        }
+    }
+
+    /// Make room for one more instance of `pool`'s plugin. Says whether it may be kept afterwards.
+    pub(crate) fn room(&self, pool: &Pool) -> Result<bool, Fault> {
+        let (plugin, limits) = (&pool.plugin, &pool.plugin.limits);
+        let live = plugin.figures.live.load(Relaxed);
+        if live >= limits.instances_max && !pool.evict_one() {
+            if live >= limits.instances_max + limits.overflow_max {
+                return Err(Fault::Saturated);
+            }
+            return Ok(false);
+        }
+        // A look at all plugins is for the rare fresh instance only.
+        let pools = self.all();
+        let total: usize = pools.iter().map(|pool| pool.plugin.figures.live.load(Relaxed)).sum();
+        if total >= self.instances_max && !pools.iter().any(|pool| pool.evict_one()) {
+            return Err(Fault::Saturated);
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,21 @@
+//! Generated from `wit/v0.1.0`. Records that go in are borrowed, so a hook call copies its head once,
+//! into the guest's memory.
+
+pub use super::{catalog::Viewer, exchange::Exchange, kv::OpenBucket};
+
+wasmtime::component::bindgen!({
+    path: "../../wit/v0.1.0",
+    world: "everything",
+    ownership: Borrowing { duplicate_if_necessary: true },
+    imports: {
+        "sluice:filter/kv": async | trappable,
+        "sluice:filter/patterns.scan": async | trappable,
+        default: trappable,
+    },
+    exports: { default: async },
+    with: {
+        "sluice:filter/types.exchange": Exchange,
+        "sluice:filter/catalog.viewer": Viewer,
+        "sluice:filter/kv.bucket": OpenBucket,
+    },
+});

@@ -1,0 +1,176 @@
+//! Between the contract's types and the chain's. What a guest answered is checked here.
+
+use super::bindings::{
+    exports::sluice::filter::{authenticate, on_catalog, on_done, on_notification},
+    sluice::filter::types,
+};
+use crate::limits::Limits;
+use bytes::Bytes;
+use sluice_chain::{
+    catalogue::{Change, ListKind},
+    exchange::{Direction, Head, Kind},
+    fault::Fault,
+    filter::{Authentication, Identity},
+    principal::Principal,
+    record::{Ended, Outcome},
+    verdict::Rejection,
+};
+use sluice_wire::json::{Document, IndexDepth, Kind as JsonKind, validate};
+use std::time::Duration;
+
+/// An answer of `authenticate` may be reused no longer than this.
+const TTL_MS_MAX: u32 = 60_000;
+const HEADERS_MAX: usize = 32;
+
+pub(crate) fn head(head: &Head, body_bytes: usize) -> types::Head<'_> {
+    types::Head {
+        exchange: head.exchange,
+        direction: match head.direction {
+            Direction::ToServer => types::Direction::ToServer,
+            Direction::ToClient => types::Direction::ToClient,
+        },
+        kind: match head.kind {
+            Kind::Request => types::Kind::Request,
+            Kind::Response => types::Kind::Response,
+            Kind::Notification => types::Kind::Notification,
+        },
+        method: &head.method,
+        name: head.name.as_deref(),
+        upstream: head.upstream.as_deref(),
+        protocol: head.protocol.as_str(),
+        body_bytes: u32::try_from(body_bytes).unwrap_or(u32::MAX),
+    }
+}
+
+fn bad(what: impl Into<String>) -> Fault {
+    Fault::BadReply(what.into())
+}
+
+/// The text of a `result` object.
+pub(crate) fn reply(json: String, limits: &Limits) -> Result<Bytes, Fault> {
+    let document = Document::parse_value(Bytes::from(json), &limits.json(), IndexDepth::Levels(0))
+        .map_err(|why| bad(format!("its reply is refused: {why}")))?;
+    if document.root().kind() != JsonKind::Object {
+        return Err(bad("its reply is not an object"));
+    }
+    Ok(document.into_bytes())
+}
+
+pub(crate) fn rejection(no: types::Rejection, limits: &Limits) -> Result<Rejection, Fault> {
+    if (-32768..=-32000).contains(&no.code) {
+        return Err(bad(format!("it rejects with {}, a code of the protocol", no.code)));
+    }
+    if let Some(data) = &no.data {
+        validate(data.as_bytes(), &limits.json()).map_err(|why| bad(format!("the data of its rejection is refused: {why}")))?;
+    }
+    if no.http_status.is_some_and(|status| !(200..=599).contains(&status)) {
+        return Err(bad("it rejects with an HTTP status outside 200 to 599"));
+    }
+    if no.http_headers.len() > HEADERS_MAX || !no.http_headers.iter().all(|(name, value)| is_header(name, value)) {
+        return Err(bad("it rejects with headers that HTTP does not allow"));
+    }
+    let http_headers = no.http_headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+    Ok(Rejection {
+        code: i64::from(no.code),
+        message: no.message,
+        data: no.data,
+        http_status: no.http_status,
+        http_headers,
+        as_tool_result: no.as_tool_result,
+    })
+}
+
+fn is_header(name: &str, value: &str) -> bool {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty()
+        && name.len() <= 128
+        && name.bytes().all(token)
+        && value.len() <= 4096
+        && value.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b))
+}
+
+pub(crate) fn authentication(outcome: authenticate::Outcome, by: &Identity, limits: &Limits) -> Result<Authentication, Fault> {
+    match outcome {
+        authenticate::Outcome::Abstain => Ok(Authentication::Abstain),
+        authenticate::Outcome::Challenge(no) => Ok(Authentication::Challenge(rejection(no, limits)?)),
+        authenticate::Outcome::Identified(who) => {
+            if who.subject.is_empty() || who.subject.len() > 1024 {
+                return Err(bad("its principal's subject is empty or longer than 1024 bytes"));
+            }
+            let mut principal = Principal::new(&by.name, &who.subject, who.tenant.as_deref());
+            principal.scopes = who.scopes.into_iter().map(Into::into).collect();
+            principal.claims = who.claims.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+            let ttl = Duration::from_millis(u64::from(who.ttl_ms.min(TTL_MS_MAX)));
+            Ok(Authentication::Identified(principal, ttl))
+        }
+    }
+}
+
+pub(crate) fn list_kind(kind: ListKind) -> on_catalog::ListKind {
+    match kind {
+        ListKind::Tools => on_catalog::ListKind::Tools,
+        ListKind::Prompts => on_catalog::ListKind::Prompts,
+        ListKind::Resources => on_catalog::ListKind::Resources,
+        ListKind::ResourceTemplates => on_catalog::ListKind::ResourceTemplates,
+    }
+}
+
+/// A list's changes and additions, one change per entry or none at all.
+pub(crate) fn catalogue(answer: on_catalog::Answer, entries: usize, limits: &Limits) -> Result<(Vec<Change>, Vec<Bytes>), Fault> {
+    if !answer.changes.is_empty() && answer.changes.len() != entries {
+        return Err(bad(format!("it answers {} changes for {entries} entries", answer.changes.len())));
+    }
+    let changes = answer.changes.into_iter().map(|change| self::change(change, limits)).collect::<Result<_, _>>()?;
+    let added = answer.added.into_iter().map(|json| reply(json, limits)).collect::<Result<_, _>>()?;
+    Ok((changes, added))
+}
+
+fn change(change: on_catalog::Change, limits: &Limits) -> Result<Change, Fault> {
+    let name = |name: String| match name.is_empty() || name.len() > 4096 {
+        true => Err(bad("it renames an entry to nothing, or to more than 4096 bytes")),
+        false => Ok(name),
+    };
+    let patch = |json: String| reply(json.clone(), limits).map(|_| json);
+    Ok(match change {
+        on_catalog::Change::Keep => Change::Keep,
+        on_catalog::Change::Hide => Change::Hide,
+        on_catalog::Change::Rename(to) => Change::Rename(name(to)?),
+        on_catalog::Change::Patch(json) => Change::Patch(patch(json)?),
+        on_catalog::Change::RenameAndPatch((to, json)) => Change::RenameAndPatch(name(to)?, patch(json)?),
+    })
+}
+
+pub(crate) fn unknown(what: &str) -> Fault {
+    let what: String = what.chars().take(40).filter(|c| !c.is_control()).collect();
+    bad(format!("it answers with the verdict {what:?}, which this host does not know"))
+}
+
+pub(crate) fn done<'a>(ended: &'a Ended, passed: &'a [on_done::Passed<'a>]) -> on_done::Done<'a> {
+    let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+    on_done::Done {
+        outcome: match ended.outcome {
+            Outcome::Answered => on_done::Outcome::Answered,
+            Outcome::Refused => on_done::Outcome::Refused,
+            Outcome::Failed => on_done::Outcome::Failed,
+            Outcome::Cancelled => on_done::Outcome::Cancelled,
+        },
+        code: ended.code.and_then(|code| i32::try_from(code).ok()),
+        request_bytes: size(ended.request_bytes),
+        response_bytes: size(ended.response_bytes),
+        micros: ended.took.as_micros() as u64,
+        upstream_micros: ended.upstream_took.as_micros() as u64,
+        passed,
+    }
+}
+
+pub(crate) fn passed(ended: &Ended) -> Vec<on_done::Passed<'_>> {
+    let one = |passed: &'_ sluice_chain::record::Passed| u32::try_from(passed.took.as_micros()).unwrap_or(u32::MAX);
+    ended
+        .passed
+        .iter()
+        .map(|p| on_done::Passed { plugin: &p.filter.name, hook: p.hook.as_str(), verdict: p.verdict, micros: one(p) })
+        .collect()
+}
+
+/// What a guest says about a notification, in one shape with the other verdicts.
+pub(crate) use on_notification::NotificationVerdict;

@@ -1,0 +1,18 @@
+//! The shared state behind the `kv` import: named buckets of keys with time to live, counters,
+//! token buckets and compare-and-swap.
+//!
+//! [`Store`] and [`Bucket`] are what the plugin crate asks for; [`memory`] is the backend of a single
+//! process. `contract` (behind the feature of that name) is the suite that every backend runs, so a
+//! filter cannot tell which one it talks to. This crate knows nothing of plugins, exchanges or wasm.
+//!
+//! Reading order: [`bucket`], [`memory`].
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod bucket;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+pub mod memory;
+
+pub use bucket::{Bucket, Quota, StateError, Store};

@@ -1,0 +1,260 @@
+//! State in this process: lost at its end, shared by nobody.
+
+mod entry;
+mod shard;
+
+use crate::bucket::{Bucket, Quota, Rate, StateError, Store};
+use entry::{Entry, Value};
+use futures_util::future::{BoxFuture, ready};
+use shard::Shard;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Enough that two cores seldom meet at one lock, few enough that an idle bucket is small.
+const SHARDS: usize = 8;
+
+/// The in-process backend.
+#[derive(Default)]
+pub struct MemoryStore {
+    buckets: Mutex<HashMap<String, Arc<MemoryBucket>>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Store for MemoryStore {
+    fn bucket(&self, name: &str, quota: Quota) -> Arc<dyn Bucket> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = buckets.get(name) {
+            return known.clone();
+        }
+        let made = Arc::new(MemoryBucket::new(quota));
+        buckets.insert(name.to_owned(), made.clone());
+        made
+    }
+
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    fn waits(&self) -> bool {
+        false
+    }
+}
+
+/// What a bucket holds in all its shards together.
+#[derive(Default)]
+struct Usage {
+    keys: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+struct MemoryBucket {
+    quota: Quota,
+    usage: Usage,
+    hasher: RandomState,
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+impl MemoryBucket {
+    fn new(quota: Quota) -> Self {
+        Self { quota, usage: Usage::default(), hasher: RandomState::new(), shards: Default::default() }
+    }
+
+    /// The shard of a key, with what is due removed.
+    fn shard(&self, key: &str, now: Instant) -> MutexGuard<'_, Shard> {
+        let index = self.hasher.hash_one(key) as usize % SHARDS;
+        let mut shard = self.shards[index].lock().unwrap_or_else(PoisonError::into_inner);
+        self.release(shard.expire(now));
+        shard
+    }
+
+    fn release(&self, freed: (usize, usize)) {
+        self.usage.keys.fetch_sub(freed.0, Relaxed);
+        self.usage.bytes.fetch_sub(freed.1, Relaxed);
+    }
+
+    /// Put an entry in place, within the quota. The caller holds the key's shard.
+    fn put(&self, shard: &mut Shard, key: &str, entry: Entry) -> Result<(), StateError> {
+        let bytes = key.len() + entry.value.bytes();
+        let before = shard.get(key).map(|old| key.len() + old.value.bytes());
+        if entry.value.bytes() > self.quota.value_bytes_max || key.len() > self.quota.key_bytes_max {
+            return Err(StateError::TooLarge);
+        }
+        // Counted first and given back on refusal, so that two shards cannot both take the last place.
+        let keys = self.usage.keys.fetch_add(usize::from(before.is_none()), Relaxed) + usize::from(before.is_none());
+        let total = self.usage.bytes.fetch_add(bytes, Relaxed) + bytes - before.unwrap_or(0);
+        if (before.is_none() && keys > self.quota.keys_max) || total > self.quota.bytes_max {
+            self.release((usize::from(before.is_none()), bytes));
+            return Err(StateError::TooLarge);
+        }
+        self.release((0, before.unwrap_or(0)));
+        shard.put(key, entry);
+        Ok(())
+    }
+
+    /// Run `act` on the key's shard. When a quota says no, expired keys of all shards go first and it runs again.
+    fn with<T>(&self, key: &str, mut act: impl FnMut(&mut Shard, Instant) -> Result<T, StateError>) -> Result<T, StateError> {
+        let now = Instant::now();
+        let first = act(&mut self.shard(key, now), now);
+        if !matches!(first, Err(StateError::TooLarge)) {
+            return first;
+        }
+        for shard in &self.shards {
+            self.release(shard.lock().unwrap_or_else(PoisonError::into_inner).expire(now));
+        }
+        act(&mut self.shard(key, now), now)
+    }
+
+    fn incr_now(&self, key: &str, by: i64, ttl: Duration) -> Result<i64, StateError> {
+        self.with(key, |shard, now| {
+            if let Some(entry) = shard.get_mut(key) {
+                let sum = entry.value.as_number().and_then(|n| n.checked_add(by)).ok_or(StateError::Conflict)?;
+                let (old, value) = (entry.value.bytes(), Value::Number(sum));
+                self.usage.bytes.fetch_add(value.bytes(), Relaxed);
+                self.usage.bytes.fetch_sub(old, Relaxed);
+                entry.value = value;
+                return Ok(sum);
+            }
+            self.put(shard, key, Entry::new(Value::Number(by), now.checked_add(ttl)))?;
+            Ok(by)
+        })
+    }
+
+    fn take_now(&self, key: &str, rate: Rate) -> Result<u32, StateError> {
+        self.with(key, |shard, now| {
+            let tokens = match shard.get(key).map(|entry| &entry.value) {
+                None => rate.burst,
+                Some(Value::Tokens { left, at }) => rate.refilled(*left, now.saturating_duration_since(*at)),
+                Some(_) => return Err(StateError::Conflict),
+            };
+            if tokens < rate.cost {
+                return Ok(rate.wait_ms(tokens));
+            }
+            let left = tokens - rate.cost;
+            // A full bucket and an absent one are the same, so it may be forgotten then.
+            let until = now.checked_add(rate.full_in(left));
+            self.put(shard, key, Entry::new(Value::Tokens { left, at: now }, until))?;
+            Ok(0)
+        })
+    }
+
+    fn swap_now(&self, key: &str, expect: Option<&[u8]>, value: &[u8], ttl: Option<Duration>) -> Result<bool, StateError> {
+        self.with(key, |shard, now| {
+            let matches = match (shard.get(key).map(|entry| &entry.value), expect) {
+                (None, None) => true,
+                (Some(Value::Tokens { .. }), _) => return Err(StateError::Conflict),
+                (Some(held), Some(expect)) => held.read().is_some_and(|held| held == expect),
+                _ => false,
+            };
+            if matches {
+                self.put(shard, key, Entry::lasting(Value::Bytes(value.into()), now, ttl))?;
+            }
+            Ok(matches)
+        })
+    }
+}
+
+/// The futures are ready at once: a lock is held only inside, never while somebody waits.
+impl Bucket for MemoryBucket {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StateError>> {
+        let found = self.with(key, |shard, _| match shard.get(key) {
+            None => Ok(None),
+            Some(entry) => entry.value.read().map(Some).ok_or(StateError::Conflict),
+        });
+        Box::pin(ready(found))
+    }
+
+    fn set<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Option<Duration>) -> BoxFuture<'a, Result<(), StateError>> {
+        let value: Box<[u8]> = value.into();
+        let done = self.with(key, |shard, now| self.put(shard, key, Entry::lasting(Value::Bytes(value.clone()), now, ttl)));
+        Box::pin(ready(done))
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StateError>> {
+        let done = self.with(key, |shard, _| {
+            if let Some(old) = shard.remove(key) {
+                self.release((1, key.len() + old.value.bytes()));
+            }
+            Ok(())
+        });
+        Box::pin(ready(done))
+    }
+
+    fn incr<'a>(&'a self, key: &'a str, by: i64, ttl: Duration) -> BoxFuture<'a, Result<i64, StateError>> {
+        Box::pin(ready(self.incr_now(key, by, ttl)))
+    }
+
+    fn take<'a>(&'a self, key: &'a str, cost: u32, burst: u32, per_second: f64) -> BoxFuture<'a, Result<u32, StateError>> {
+        Box::pin(ready(Rate::new(cost, burst, per_second).and_then(|rate| self.take_now(key, rate))))
+    }
+
+    fn swap<'a>(
+        &'a self,
+        key: &'a str,
+        expect: Option<&'a [u8]>,
+        value: Vec<u8>,
+        ttl: Option<Duration>,
+    ) -> BoxFuture<'a, Result<bool, StateError>> {
+        Box::pin(ready(self.swap_now(key, expect, &value, ttl)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract;
+
+    crate::contract_tests!(contract::Paused, MemoryStore::new);
+
+    #[tokio::test(start_paused = true)]
+    async fn expired_keys_leave_nothing_behind() {
+        let bucket = MemoryBucket::new(Quota::default());
+        for round in 0..1_000u32 {
+            let key = format!("k{round}");
+            bucket.set(&key, vec![0; 10], Some(Duration::from_millis(50))).await.unwrap();
+            bucket.take(&format!("t{round}"), 1, 10, 100.0).await.unwrap();
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        assert!(bucket.usage.keys.load(Relaxed) < 100, "kept {}", bucket.usage.keys.load(Relaxed));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for shard in &bucket.shards {
+            bucket.release(shard.lock().unwrap().expire(Instant::now()));
+        }
+        assert_eq!((bucket.usage.keys.load(Relaxed), bucket.usage.bytes.load(Relaxed)), (0, 0));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn counters_and_quotas_hold_under_races() {
+        let bucket = Arc::new(MemoryBucket::new(Quota { keys_max: 100, ..Quota::default() }));
+        let tasks = (0..8).map(|task| {
+            let bucket = bucket.clone();
+            tokio::spawn(async move {
+                let mut made = 0;
+                for round in 0..1_000 {
+                    bucket.incr("n", 1, Duration::from_secs(60)).await.unwrap();
+                    made += usize::from(bucket.set(&format!("{task}-{round}"), vec![1], None).await.is_ok());
+                }
+                made
+            })
+        });
+        let mut made = 0;
+        for task in tasks.collect::<Vec<_>>() {
+            made += task.await.unwrap();
+        }
+        assert_eq!(made, 99, "one place is the counter's");
+        assert_eq!(bucket.get("n").await.unwrap().unwrap(), b"8000");
+    }
+}
