@@ -1,6 +1,6 @@
 //! Knows callers by their API keys.
 //!
-//! [`policy`] finds the key and says who it is, [`config`] reads the settings, [`time`] reads expiry dates.
+//! [`policy`] finds the key and says who it is, [`config`] reads the settings, `time` reads expiry dates.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 

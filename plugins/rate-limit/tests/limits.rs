@@ -142,3 +142,13 @@ fn a_rate_below_one_still_lets_one_pass() {
     testing::advance_ms(7_200_000);
     assert_eq!(passed(&plugin, &call("a"), &by("alice")), 1);
 }
+
+/// What the page shows can be pasted.
+#[test]
+fn the_example_of_the_page_is_accepted() {
+    let page = include_str!("../README.md");
+    let sidecar = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let sidecar: toml::Value = toml::from_str(sidecar).unwrap();
+    let config = serde_json::to_string(&sidecar["config"]).unwrap();
+    testing::plugin::<RateLimit>(&config).map(|_| ()).unwrap();
+}

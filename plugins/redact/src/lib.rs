@@ -1,8 +1,8 @@
 //! Keeps personal data and secrets out of what goes to servers and what comes back.
 //!
-//! The host looks (`patterns`), this plugin judges each hit ([`detectors`]), joins those that overlap ([`spans`]) and
+//! The host looks (`patterns`), this plugin judges each hit ([`detectors`]), joins those that overlap (`spans`) and
 //! decides what becomes of them ([`policy`]): edits, or a refusal. JSON is parsed here only when a member's name has
-//! to change ([`names`]).
+//! to change (`names`).
 
 #![cfg_attr(target_family = "wasm", no_std)]
 

@@ -33,11 +33,13 @@ pub enum Ruling {
 pub struct Policy {
     watches: Vec<Watch>,
     patterns: Vec<Pattern>,
+    /// Of each pattern, the watch it belongs to.
+    owners: Vec<usize>,
     directions: Directions,
     veil: Veil,
 }
 
-/// One detector as it is used here; its index is that of its pattern.
+/// One detector as it is used here.
 #[derive(Debug)]
 struct Watch {
     name: String,
@@ -50,11 +52,15 @@ impl Policy {
     pub fn new(config: Config) -> Result<Self, String> {
         let mut watches = Vec::new();
         let mut patterns = Vec::new();
+        let mut owners = Vec::new();
         let action = |name: &str| config.actions.get(name).copied().unwrap_or(config.action);
         // In the order of the table, whatever the settings' order: it decides who wins a tie.
         for built_in in detectors::ALL.iter().filter(|d| config.detectors.iter().any(|name| name == d.name)) {
+            for regex in built_in.regexes {
+                patterns.push(Pattern { regex: regex.to_string(), case_insensitive: false });
+                owners.push(watches.len());
+            }
             watches.push(Watch { name: built_in.name.to_string(), action: action(built_in.name), check: built_in.check });
-            patterns.push(Pattern { regex: built_in.regex.to_string(), case_insensitive: built_in.case_insensitive });
         }
         if let Some(unknown) = config.detectors.iter().find(|name| detectors::named(name).is_none()) {
             return Err(format!("there is no detector {unknown}"));
@@ -63,6 +69,7 @@ impl Policy {
             if detectors::named(&own.name).is_some() || watches.iter().any(|watch| watch.name == own.name) {
                 return Err(format!("two detectors are named {}", own.name));
             }
+            owners.push(watches.len());
             watches.push(Watch { name: own.name.clone(), action: action(&own.name), check: detectors::all });
             patterns.push(Pattern { regex: own.regex.clone(), case_insensitive: own.case_insensitive });
         }
@@ -76,7 +83,7 @@ impl Policy {
             return Err("the action hash needs a salt: without one, hashes of short data can be guessed".to_string());
         }
         let veil = Veil::new(config.replacement, config.salt);
-        Ok(Policy { watches, patterns, directions: config.directions, veil })
+        Ok(Policy { watches, patterns, owners, directions: config.directions, veil })
     }
 
     /// What the host is to look for.
@@ -120,7 +127,8 @@ impl Policy {
     fn sift(&self, hits: Vec<Hit>) -> BTreeMap<(String, bool), Vec<Span>> {
         let mut found: BTreeMap<_, Vec<Span>> = BTreeMap::new();
         for hit in hits {
-            let Some(watch) = self.watches.get(hit.pattern as usize) else { continue };
+            let Some(&owner) = self.owners.get(hit.pattern as usize) else { continue };
+            let watch = &self.watches[owner];
             if places::is_protocol(&hit.pointer, hit.in_key) {
                 continue;
             }
@@ -130,7 +138,7 @@ impl Policy {
                     start: hit.start + part.start as u32,
                     end: hit.start + part.end as u32,
                     text: hit.text[part].to_string(),
-                    detector: hit.pattern as usize,
+                    detector: owner,
                     action: watch.action,
                 })
                 .collect();

@@ -247,3 +247,13 @@ proptest! {
         prop_assert_eq!(again.staged(), []);
     }
 }
+
+/// What the page shows can be pasted.
+#[test]
+fn the_example_of_the_page_is_accepted() {
+    let page = include_str!("../README.md");
+    let sidecar = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let sidecar: toml::Value = toml::from_str(sidecar).unwrap();
+    let config = serde_json::to_string(&sidecar["config"]).unwrap();
+    testing::plugin::<Redact>(&config).map(|_| ()).unwrap();
+}

@@ -1,6 +1,6 @@
 //! Write Sluice plugins in Rust.
 //!
-//! A plugin is a type that implements [`Plugin`] and the traits of the hooks it wants, handed to [`export!`]:
+//! A plugin is a type that implements [`Plugin`](plugin::Plugin) and the traits of the hooks it wants, handed to [`export!`]:
 //!
 //! ```
 //! use sluice_sdk::prelude::*;
@@ -48,7 +48,7 @@
 //! Build it with `cargo build --target wasm32-wasip2`, `crate-type = ["cdylib"]`.
 //!
 //! **Powers.** What a plugin may do is what its binary imports, and it imports what it calls, nothing else: one
-//! that never calls a method of [`Payload`] provably never reads arguments or results. The traits of [`exchange`]
+//! that never calls a method of [`Payload`](exchange::Payload) provably never reads arguments or results. The traits of [`exchange`]
 //! are cut along these lines, so a function that takes `&impl Facts` says that it does without the payload.
 //!
 //! **Weight.** A plugin that uses `std` imports a dozen WASI interfaces, for printing and for panics that print. One
@@ -97,3 +97,7 @@ pub mod prelude {
     pub use crate::plugin::{Authenticate, NoConfig, OnCatalog, OnDone, OnNotification, OnRequest, OnResponse, Plugin};
     pub use crate::verdict::{NotificationVerdict, Rejection, Verdict};
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
