@@ -4,12 +4,13 @@
 //! and puts what comes back into the form that the client's revision and transport ask for. It
 //! decides nothing about a call itself.
 //!
-//! Reading order: [`settings`], [`names`] (who may knock), [`http`], `client` (what a
+//! Reading order: [`settings`], [`names`] (who may knock), [`http`], [`stdio`], `client` (what a
 //! client says of itself), `sessions` (the legacy era's state), `status` (codes to HTTP).
 
 pub mod http;
 pub mod names;
 pub mod settings;
+pub mod stdio;
 
 mod client;
 mod methods;
@@ -22,3 +23,4 @@ mod status;
 pub use http::serve;
 pub use names::{BadName, Names};
 pub use settings::{Eras, Limits, ListenRefused, Settings};
+pub use stdio::serve_stdio;

@@ -99,19 +99,15 @@ impl Outbox {
         self.state().reader != 0
     }
 
-    /// Ends the reader, for good.
-    pub fn close(&self) {
+    /// Ends the reader, for good. How many messages never reached one.
+    pub fn close(&self) -> u64 {
         let mut state = self.state();
         state.is_closed = true;
-        state.waiting.clear();
+        let unread = std::mem::take(&mut state.waiting).len() as u64;
         if let Some(waker) = state.waker.take() {
             waker.wake();
         }
-    }
-
-    /// How many messages found no room.
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Relaxed)
+        unread + self.lost.swap(0, Relaxed)
     }
 }
 
@@ -130,11 +126,11 @@ mod tests {
         for text in ["a", "b", "c"] {
             outbox.push(Bytes::from(text));
         }
-        assert_eq!(outbox.lost(), 1);
         let reader = outbox.open().expect("open");
         assert_eq!(poll(&outbox, reader), Ready(Some(Bytes::from("a"))));
         assert_eq!(poll(&outbox, reader), Ready(Some(Bytes::from("b"))));
         assert_eq!(poll(&outbox, reader), Pending);
+        assert_eq!(outbox.close(), 1, "the third found no room");
     }
 
     #[test]
@@ -159,6 +155,6 @@ mod tests {
         for _ in 0..20 {
             outbox.push(Bytes::from(vec![0; 100 * 1024]));
         }
-        assert_eq!(outbox.lost(), 10);
+        assert_eq!(outbox.close(), 20, "ten waited, ten found no room");
     }
 }

@@ -1,8 +1,13 @@
 //! What comes out of an exchange, and what becomes of the exchange when nobody waits for it.
 
-use bytes::Bytes;
-use sluice_chain::exchange::{AnswerBody, Delivery, Outgoing, Running};
+use bytes::{Bytes, BytesMut};
+use sluice_chain::{
+    exchange::{Answer, AnswerBody, Delivery, Outgoing, Running},
+    record::Outcome,
+    rescue::request_id,
+};
 use sluice_era::answer::{self, Addressed, Asked};
+use sluice_wire::code;
 use std::{
     sync::Arc,
     task::{Context, Poll},
@@ -31,11 +36,6 @@ impl Waiting {
     /// Starts to wait.
     pub fn new(running: Running, asked: Asked, left: Left) -> Waiting {
         Waiting { running, asked, left, has_ended: false }
-    }
-
-    /// The id under which the log knows it.
-    pub fn exchange(&self) -> u64 {
-        self.running.id
     }
 
     /// Whether the client took its request back.
@@ -99,4 +99,28 @@ pub(super) fn address(body: &AnswerBody, asked: &Asked) -> Addressed {
         AnswerBody::Result(result) => answer::made(result, asked),
         AnswerBody::Error { code, message, data } => answer::refused(*code, message, data.as_deref(), asked),
     }
+}
+
+/// The exchange ended without a word: a bug of ours, and the client shall not wait for ever.
+pub(super) fn lost(waiting: &Waiting) -> Answer {
+    let exchange = waiting.running.id;
+    tracing::error!(exchange, "an exchange ended without an answer");
+    let data = format!(r#"{{"reason":"lost","requestId":"{}"}}"#, request_id(exchange));
+    Answer {
+        outcome: Outcome::Failed,
+        body: AnswerBody::Error { code: code::INTERNAL_ERROR, message: "the request ended without an answer".into(), data: Some(data) },
+        http_status: None,
+        http_headers: Vec::new(),
+    }
+}
+
+/// Answers as one array, for the one revision that has batches.
+pub(super) fn join(answers: &[Bytes]) -> Bytes {
+    let mut out = BytesMut::with_capacity(answers.iter().map(|answer| answer.len() + 1).sum::<usize>() + 1);
+    for (at, answer) in answers.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b"[" } else { b"," });
+        out.extend_from_slice(answer);
+    }
+    out.extend_from_slice(b"]");
+    out.freeze()
 }

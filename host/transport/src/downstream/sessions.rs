@@ -103,7 +103,10 @@ impl Session {
     }
 
     fn end(&self) {
-        self.outbox.close();
+        let lost = self.outbox.close();
+        if lost > 0 {
+            tracing::debug!(lost, "a session ended whose client did not read its notifications");
+        }
         lock(&self.in_flight).values().for_each(CancellationToken::cancel);
     }
 }
@@ -258,6 +261,7 @@ impl Sessions {
     }
 
     /// How many there are.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.count.load(Relaxed)
     }

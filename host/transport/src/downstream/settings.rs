@@ -146,6 +146,8 @@ pub struct Limits {
     pub batch_messages_max: usize,
     /// Most requests in flight on one stdio connection.
     pub stdio_in_flight_max: usize,
+    /// For what is in flight when a stdio client closes its side; then it is cancelled.
+    pub stdio_linger: Duration,
 }
 
 impl Default for Limits {
@@ -167,6 +169,7 @@ impl Default for Limits {
             outbox_messages_max: 64,
             batch_messages_max: 50,
             stdio_in_flight_max: 256,
+            stdio_linger: Duration::from_secs(1),
         }
     }
 }

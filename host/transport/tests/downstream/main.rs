@@ -2,5 +2,11 @@
 //!
 //! Tests that prove a numbered statement of the protocol reference carry its number: `c15_…`.
 
+mod bad_input;
+mod drain;
+mod legacy;
 mod modern;
+mod names;
+mod pace;
+mod stdio;
 mod support;

@@ -4,12 +4,9 @@ use http::{
     HeaderName, HeaderValue, Response,
     header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE},
 };
-use sluice_chain::exchange::{Answer, AnswerBody, Outgoing};
+use sluice_chain::exchange::{Answer, Outgoing};
 use sluice_era::answer::Addressed;
-use sluice_wire::{
-    code,
-    header::{ACCEL_BUFFERING, EVENT_STREAM, JSON},
-};
+use sluice_wire::header::{ACCEL_BUFFERING, EVENT_STREAM, JSON};
 use tokio::time::timeout;
 
 use super::{
@@ -18,7 +15,7 @@ use super::{
     events::ExchangeEvents,
 };
 use crate::downstream::{
-    outgoing::{Waiting, address},
+    outgoing::{Waiting, address, lost},
     status,
 };
 
@@ -39,18 +36,6 @@ pub(super) async fn deliver(mut waiting: Waiting, connection: &Connection) -> Re
             Ok(None) if waiting.is_cancelled() => return stream(Content::Empty),
             Ok(None) => return whole(lost(&waiting), &waiting),
         }
-    }
-}
-
-/// The exchange ended without a word: a bug of ours, and the client shall not wait for ever.
-pub(super) fn lost(waiting: &Waiting) -> Answer {
-    tracing::error!(exchange = waiting.exchange(), "an exchange ended without an answer");
-    let data = format!(r#"{{"reason":"lost","requestId":"{}"}}"#, sluice_chain::rescue::request_id(waiting.exchange()));
-    Answer {
-        outcome: sluice_chain::record::Outcome::Failed,
-        body: AnswerBody::Error { code: code::INTERNAL_ERROR, message: "the request ended without an answer".into(), data: Some(data) },
-        http_status: None,
-        http_headers: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Batches, which 2025-03-26 alone has: several messages in, one array of answers out.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use sluice_chain::exchange::Outgoing;
 use sluice_wire::{
@@ -13,14 +13,13 @@ use sluice_wire::{
 use std::sync::Arc;
 
 use super::{
-    answer::lost,
     content::Content,
     endpoint::{self, Call, decode, empty},
     headers,
     legacy::{self, Begun},
 };
 use crate::downstream::{
-    outgoing::{Waiting, address},
+    outgoing::{Waiting, address, join, lost},
     refusal::Refusal,
     sessions::Session,
 };
@@ -116,14 +115,4 @@ async fn finish(mut waiting: Waiting, session: &Session) -> Option<Bytes> {
             None => return Some(address(&lost(&waiting).body, &waiting.asked).into_bytes()),
         }
     }
-}
-
-fn join(answers: &[Bytes]) -> Bytes {
-    let mut out = BytesMut::with_capacity(answers.iter().map(|answer| answer.len() + 1).sum::<usize>() + 1);
-    for (at, answer) in answers.iter().enumerate() {
-        out.extend_from_slice(if at == 0 { b"[" } else { b"," });
-        out.extend_from_slice(answer);
-    }
-    out.extend_from_slice(b"]");
-    out.freeze()
 }

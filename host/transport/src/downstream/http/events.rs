@@ -12,9 +12,9 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::{answer::lost, content::Piece};
+use super::content::Piece;
 use crate::downstream::{
-    outgoing::{Waiting, address},
+    outgoing::{Waiting, address, lost},
     sessions::Session,
 };
 

@@ -14,7 +14,6 @@ use sluice_wire::{
 };
 use std::{
     sync::{Arc, Mutex},
-    time::Duration,
 };
 use tokio::sync::Notify;
 

@@ -3,7 +3,7 @@
 mod fake;
 mod raw;
 
-pub use fake::Fake;
+pub use fake::{Fake, decode};
 pub use raw::{Connection, Reply, request};
 
 use http::HeaderName;

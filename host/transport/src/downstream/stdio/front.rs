@@ -1,0 +1,382 @@
+//! What one stdio client says, and to whom it goes.
+
+use bytes::Bytes;
+use sluice_chain::{
+    exchange::{Arrival, Client, Delivery, Outgoing},
+    gate::anonymous_name,
+    host::{Host, Push},
+    principal::{Principal, PrincipalKey},
+};
+use sluice_era::{
+    answer::{self, Addressed, Asked, made},
+    handshake_down::{self, Introduction, Opening},
+};
+use sluice_wire::{
+    code,
+    id::RequestId,
+    json::{Document, Kind as JsonKind, Value, quote},
+    message::{self, Kind, Message},
+    method,
+    revision::{Era, Revision},
+};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::downstream::{
+    client::{Caller, LastSeen},
+    methods::is_carried,
+    outgoing::{Left, Waiting, address, join, lost},
+    refusal::{Refusal, own_code},
+    settings::Settings,
+};
+
+/// The state of one connection.
+pub(super) struct Front {
+    host: Arc<Host>,
+    settings: Settings,
+    caller: Caller,
+    lines: mpsc::Sender<Bytes>,
+    session: Mutex<Option<Session>>,
+    in_flight: Mutex<HashMap<RequestId, CancellationToken>>,
+    last_seen: LastSeen,
+}
+
+/// What `initialize` agreed on.
+#[derive(Clone)]
+struct Session {
+    revision: Revision,
+    client: Arc<Client>,
+}
+
+/// What became of one request.
+enum Begun {
+    Running(Waiting),
+    Answered(Bytes),
+    /// The opening words of an era, which take the upstreams' word.
+    Greeting(Greeting),
+}
+
+struct Greeting {
+    asked: Asked,
+    client: Arc<Client>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Front {
+    pub fn new(host: Arc<Host>, principal: Arc<Principal>, settings: Settings, lines: mpsc::Sender<Bytes>) -> Front {
+        Front {
+            host,
+            settings,
+            caller: Caller { transport: Arc::new(vec![("transport.kind".into(), "stdio".into())]), principal },
+            lines,
+            session: Mutex::default(),
+            in_flight: Mutex::default(),
+            last_seen: LastSeen::default(),
+        }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// One line. Nothing in it may take long: what does goes into a task of its own.
+    pub async fn take(self: &Arc<Self>, line: Bytes, exchanges: &mut JoinSet<()>) {
+        let parsed = Document::parse(line, &self.settings.limits.json(), self.host.generation().index_depth());
+        let document = match parsed {
+            Ok(document) => document,
+            Err(error) => return self.refuse(Refusal::new(400, error.code(), "json", error.to_string())).await,
+        };
+        if document.root().kind() == JsonKind::Array {
+            return self.take_batch(&document, exchanges).await;
+        }
+        match decode(document).and_then(|message| self.begin(message)) {
+            Ok(Some(begun)) => self.start(begun, exchanges).await,
+            Ok(None) => {}
+            Err(refusal) => self.refuse(refusal).await,
+        }
+    }
+
+    async fn start(self: &Arc<Self>, begun: Begun, exchanges: &mut JoinSet<()>) {
+        let front = self.clone();
+        match begun {
+            Begun::Answered(text) => self.send(Addressed::whole(text)).await,
+            Begun::Greeting(greeting) => {
+                exchanges.spawn(async move {
+                    let text = front.greet(greeting).await;
+                    front.send(text).await;
+                });
+            }
+            Begun::Running(waiting) => {
+                exchanges.spawn(async move {
+                    if let Some(text) = front.follow(waiting).await {
+                        front.send(text).await;
+                    }
+                });
+            }
+        }
+    }
+
+    /// Writes an exchange's notifications as they come; its answer, unless it was cancelled.
+    async fn follow(&self, mut waiting: Waiting) -> Option<Addressed> {
+        let id = waiting.asked.id.clone();
+        let answer = loop {
+            match waiting.next().await {
+                Some(Outgoing::Notification(delivery)) => {
+                    if let Some(text) = waiting.shape(&delivery) {
+                        self.send(Addressed::whole(text)).await;
+                    }
+                }
+                Some(Outgoing::Final(answer)) => break Some(address(&answer.body, &waiting.asked)),
+                None if waiting.is_cancelled() => break None,
+                None => break Some(address(&lost(&waiting).body, &waiting.asked)),
+            }
+        };
+        lock(&self.in_flight).remove(&id);
+        answer
+    }
+
+    async fn send(&self, text: Addressed) {
+        // A client that no longer reads has left, and the reader is told so.
+        let _ = self.lines.send(line(&text)).await;
+    }
+
+    pub async fn refuse(&self, refusal: Refusal) {
+        let text = self.refused(&refusal);
+        self.send(Addressed::whole(text)).await;
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Bytes {
+        self.host.turned_away(refusal.reason);
+        refusal.body(self.host.next_exchange_id())
+    }
+
+    /// Starts what a message asks for; `None` when it asks for nothing.
+    fn begin(&self, message: Message) -> Result<Option<Begun>, Refusal> {
+        match message.kind() {
+            Kind::Request => {
+                let id = message.id().cloned();
+                self.request(message).map(Some).map_err(|refusal| refusal.to(id.as_ref()))
+            }
+            Kind::Notification => {
+                self.note(&message);
+                Ok(None)
+            }
+            // To a question of ours; as yet we ask none, so it can only be late.
+            Kind::Response | Kind::Error => Ok(None),
+        }
+    }
+
+    fn note(&self, message: &Message) {
+        let id = message.param("requestId").and_then(|id| RequestId::from_value(id).ok());
+        if let Some(id) = id.filter(|_| message.method() == method::NOTIFY_CANCELLED) {
+            if let Some(cancel) = lock(&self.in_flight).get(&id) {
+                cancel.cancel();
+            }
+        }
+    }
+
+    fn request(&self, message: Message) -> Result<Begun, Refusal> {
+        let eras = self.settings.eras;
+        if handshake_down::declares_version(&message) && eras.modern {
+            return self.modern(message);
+        }
+        if !eras.legacy {
+            return Err(not_served(&self.settings));
+        }
+        match message.method() {
+            method::INITIALIZE => self.initialize(&message),
+            // Allowed before the handshake, too.
+            method::PING => message.id().map(|id| Begun::Answered(message::result(id, b"{}"))).ok_or_else(no_such_method),
+            _ => self.legacy(message),
+        }
+    }
+
+    fn modern(&self, message: Message) -> Result<Begun, Refusal> {
+        let malformed = |bad| Refusal::new(400, code::INVALID_PARAMS, "meta", format!("params._meta: {bad}"));
+        let declared = handshake_down::declared(&message).map_err(malformed)?;
+        let served = self.settings.eras.modern();
+        let revision = served.iter().copied().find(|revision| revision.as_str() == declared.version);
+        let revision = revision.ok_or_else(|| not_served(&self.settings).with("requested", &quote(&declared.version)))?;
+        let info = declared.info.as_ref().map(Value::raw_bytes);
+        let client = self.last_seen.client(&self.caller, info, declared.capabilities.raw_bytes());
+        let asked = asked(&message, revision)?;
+        if asked.method == method::DISCOVER {
+            return Ok(Begun::Greeting(Greeting { asked, client }));
+        }
+        self.run(message, asked, client)
+    }
+
+    fn initialize(&self, message: &Message) -> Result<Begun, Refusal> {
+        let malformed = |bad| Refusal::new(400, code::INVALID_PARAMS, "initialize", format!("params: {bad}"));
+        let Opening { revision, capabilities, info } = handshake_down::opening(message, self.settings.eras.legacy_over_stdio()).map_err(malformed)?;
+        let asked = Asked::of(message, revision).ok_or_else(no_such_method)?;
+        let name: Arc<str> = anonymous_name().into();
+        let client = self.caller.introduce(info.as_deref(), &capabilities, Some(name));
+        // In force at once: a client may send on before it has our answer.
+        let before = lock(&self.session).replace(Session { revision, client: client.clone() });
+        self.forget(before);
+        Ok(Begun::Greeting(Greeting { asked, client }))
+    }
+
+    fn forget(&self, session: Option<Session>) {
+        if let Some(name) = session.and_then(|session| session.client.session.clone()) {
+            self.host.session_ended(&name);
+        }
+    }
+
+    fn legacy(&self, message: Message) -> Result<Begun, Refusal> {
+        let session = lock(&self.session).clone();
+        let text = "neither a modern request (params._meta names no protocol version) nor one of a session (initialize first)";
+        let session = session.ok_or_else(|| Refusal::new(400, code::INVALID_PARAMS, "meta", text))?;
+        let asked = asked(&message, session.revision)?;
+        self.run(message, asked, session.client)
+    }
+
+    fn run(&self, message: Message, asked: Asked, client: Arc<Client>) -> Result<Begun, Refusal> {
+        let mut in_flight = lock(&self.in_flight);
+        if in_flight.len() >= self.settings.limits.stdio_in_flight_max {
+            return Err(Refusal::new(503, own_code(503), "in_flight", "too many requests are in flight; wait for answers"));
+        }
+        let Entry::Vacant(slot) = in_flight.entry(asked.id.clone()) else {
+            return Err(Refusal::new(400, code::INVALID_REQUEST, "id_in_use", "a request with this id is still in flight"));
+        };
+        let running = self.host.begin(Arrival {
+            message: Arc::new(message),
+            revision: asked.revision,
+            client,
+            principal: self.caller.principal.clone(),
+            generation: self.host.generation(),
+            param_headers: None,
+        });
+        slot.insert(running.cancel.clone());
+        Ok(Begun::Running(Waiting::new(running, asked, Left::Stop)))
+    }
+
+    /// What all upstreams together can, in the words of the client's era.
+    async fn greet(&self, Greeting { asked, client }: Greeting) -> Addressed {
+        let era = asked.revision.era();
+        let facts = self.host.facts(era, &client, &self.caller.principal).await;
+        let introduction = Introduction {
+            capabilities: &facts.capabilities,
+            info: facts.info.as_ref().unwrap_or(&self.settings.info),
+            instructions: facts.instructions.as_deref(),
+        };
+        let result = match era {
+            Era::Legacy => handshake_down::initialize_result(asked.revision, &introduction),
+            Era::Modern => handshake_down::discover_result(self.settings.eras.modern(), &introduction),
+        };
+        made(&result, &asked)
+    }
+
+    /// Batches, which 2025-03-26 alone has. All messages are checked before the first is started.
+    async fn take_batch(self: &Arc<Self>, document: &Document, exchanges: &mut JoinSet<()>) {
+        match self.begin_batch(document) {
+            Err(refusal) => self.refuse(refusal).await,
+            Ok(begun) if begun.is_empty() => {}
+            Ok(begun) => {
+                let front = self.clone();
+                exchanges.spawn(async move {
+                    let mut answers = Vec::with_capacity(begun.len());
+                    for one in begun {
+                        answers.extend(front.settle(one).await);
+                    }
+                    if !answers.is_empty() {
+                        front.send(Addressed::whole(join(&answers))).await;
+                    }
+                });
+            }
+        }
+    }
+
+    async fn settle(&self, begun: Result<Begun, Refusal>) -> Option<Bytes> {
+        match begun {
+            Ok(Begun::Answered(text)) => Some(text),
+            Ok(Begun::Greeting(greeting)) => Some(self.greet(greeting).await.into_bytes()),
+            Ok(Begun::Running(waiting)) => self.follow(waiting).await.map(Addressed::into_bytes),
+            Err(refusal) => Some(self.refused(&refusal)),
+        }
+    }
+
+    fn begin_batch(&self, document: &Document) -> Result<Vec<Result<Begun, Refusal>>, Refusal> {
+        let has_batches = lock(&self.session).as_ref().is_some_and(|session| session.revision == Revision::V2025_03_26);
+        let most = self.settings.limits.batch_messages_max;
+        let items: Vec<Value<'_>> = document.root().items().take(most + 1).collect();
+        if !has_batches || items.is_empty() || items.len() > most {
+            let text = format!("batches are accepted in 2025-03-26 sessions only, with one to {most} messages");
+            return Err(Refusal::new(400, code::INVALID_REQUEST, "batch", text));
+        }
+        let depth = self.host.generation().index_depth();
+        let messages: Vec<Message> = items.into_iter().map(|item| batched(item, &self.settings, depth)).collect::<Result<_, _>>()?;
+        Ok(messages.into_iter().filter_map(|message| self.begin(message).transpose()).collect())
+    }
+
+    /// Cancels what is still in flight and ends the session.
+    pub fn end(&self) {
+        lock(&self.in_flight).values().for_each(CancellationToken::cancel);
+        let session = lock(&self.session).take();
+        self.forget(session);
+    }
+}
+
+fn decode(document: Document) -> Result<Message, Refusal> {
+    Message::decode(document).map_err(|error| Refusal::new(400, error.code(), "envelope", error.to_string()).to(error.id()))
+}
+
+fn batched(item: Value<'_>, settings: &Settings, depth: sluice_wire::json::IndexDepth) -> Result<Message, Refusal> {
+    let document = Document::parse(item.to_bytes(), &settings.limits.json(), depth);
+    let message = decode(document.map_err(|error| Refusal::new(400, error.code(), "json", error.to_string()))?)?;
+    if message.method() == method::INITIALIZE {
+        return Err(Refusal::new(400, code::INVALID_REQUEST, "batch", "initialize must not be part of a batch").to(message.id()));
+    }
+    Ok(message)
+}
+
+fn asked(message: &Message, revision: Revision) -> Result<Asked, Refusal> {
+    Asked::of(message, revision).filter(|asked| is_carried(revision, asked.method)).ok_or_else(no_such_method)
+}
+
+fn no_such_method() -> Refusal {
+    Refusal::new(404, code::METHOD_NOT_FOUND, "method", "method not found")
+}
+
+fn not_served(settings: &Settings) -> Refusal {
+    let eras = settings.eras;
+    let served: Vec<Revision> = if eras.modern { eras.modern().to_vec() } else { eras.legacy_over_stdio().to_vec() };
+    Refusal::new(400, code::UNSUPPORTED_VERSION, "version", "this protocol version is not served").with("supported", &handshake_down::versions(&served))
+}
+
+/// The text on one line. Line ends between tokens become spaces; inside strings there are none.
+fn line(text: &Addressed) -> Bytes {
+    let mut line = Vec::with_capacity(text.len() + 1);
+    text.parts().iter().for_each(|part| line.extend_from_slice(part));
+    let mut from = 0;
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', &line[from..]) {
+        from += at;
+        line[from] = b' ';
+    }
+    line.push(b'\n');
+    line.into()
+}
+
+/// Notifications that no request asked for, on their way to stdout.
+pub(super) struct Pipe(pub Weak<Front>);
+
+impl Push for Pipe {
+    fn push(&self, principal: &PrincipalKey, session: Option<&str>, delivery: Delivery) {
+        let Some(front) = self.0.upgrade() else { return };
+        let Some(own) = lock(&front.session).clone() else { return };
+        let is_meant = front.caller.principal.key == *principal && session.is_none_or(|name| own.client.session.as_deref() == Some(name));
+        let text = is_meant.then(|| answer::notification(&delivery.message, delivery.spoken, own.revision)).flatten();
+        if let Some(text) = text {
+            // A client that does not read loses these first.
+            let _ = front.lines.try_send(line(&Addressed::whole(text)));
+        }
+    }
+}

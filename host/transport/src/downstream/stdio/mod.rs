@@ -1,0 +1,104 @@
+//! One client over a pair of byte streams: newline-delimited JSON, both eras interleaved.
+//!
+//! Each request says of itself whether it is modern; what does not belongs to the session that
+//! `initialize` opened. Answers leave whole, in the order in which they are ready. When the client
+//! closes its side, whatever is not done very soon is cancelled, and the caller closes the upstreams.
+
+mod front;
+
+use bytes::Bytes;
+use sluice_chain::{host::Host, principal::Principal};
+use sluice_wire::line::LineDecoder;
+use std::{io, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::mpsc,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{refusal::Refusal, settings::Settings};
+use front::Front;
+
+/// Lines that wait for the client to read; exchanges wait when there are more.
+const LINES_QUEUE: usize = 256;
+/// Bytes asked for at once.
+const READ_BYTES: usize = 64 * 1024;
+/// How long the last lines may take to leave.
+const WRITE_OUT: Duration = Duration::from_secs(5);
+
+/// Serves one client until it closes its side or `drain` is cancelled, then lets what is in flight
+/// end (for a moment, or for the grace time), cancels the rest and returns. The caller closes the
+/// upstreams afterwards.
+///
+/// Of `settings`, only eras, info and limits matter here. Dropping the future ends the reading at
+/// once; exchanges in flight are cancelled.
+///
+/// # Errors
+/// When reading fails. A client that no longer reads is none: it has left.
+pub async fn serve_stdio<R, W>(reader: R, writer: W, host: Arc<Host>, principal: Arc<Principal>, settings: Settings, drain: CancellationToken) -> io::Result<()>
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = settings.limits.clone();
+    let (lines, queue) = mpsc::channel(LINES_QUEUE);
+    let has_left = CancellationToken::new();
+    let writing = tokio::spawn(write(writer, queue, has_left.clone()));
+    let front = Arc::new(Front::new(host.clone(), principal, settings, lines));
+    host.register_push(Arc::new(front::Pipe(Arc::downgrade(&front))));
+    let mut exchanges = JoinSet::new();
+    let (read, patience) = tokio::select! {
+        read = read(reader, &front, &mut exchanges) => (read, limits.stdio_linger),
+        () = has_left.cancelled() => (Ok(()), Duration::ZERO),
+        () = drain.cancelled() => (Ok(()), limits.drain_grace),
+    };
+    let all_ended = async { while exchanges.join_next().await.is_some() {} };
+    if timeout(patience, all_ended).await.is_err() {
+        // Each one cancels its exchange as it goes.
+        exchanges.shutdown().await;
+    }
+    front.end();
+    drop(front);
+    let _ = timeout(WRITE_OUT, writing).await;
+    read
+}
+
+/// Hands every line to the front; returns at the end of the stream.
+async fn read<R: AsyncRead + Unpin>(mut reader: R, front: &Arc<Front>, exchanges: &mut JoinSet<()>) -> io::Result<()> {
+    let limit = front.settings().limits.body_bytes_max;
+    let mut decoder = LineDecoder::new(limit);
+    let mut chunk = vec![0; READ_BYTES];
+    loop {
+        let count = reader.read(&mut chunk).await?;
+        if count == 0 {
+            break;
+        }
+        decoder.push(&chunk[..count]);
+        while let Some(line) = decoder.next() {
+            match line {
+                Ok(line) => front.take(line, exchanges).await,
+                Err(_) => front.refuse(Refusal::http(413, "too_large", format!("the message is longer than {limit} bytes"))).await,
+            }
+        }
+        while exchanges.try_join_next().is_some() {}
+    }
+    if let Some(line) = decoder.finish() {
+        front.take(line, exchanges).await;
+    }
+    Ok(())
+}
+
+/// The only writer, so that lines never mix. Several that are ready leave together.
+async fn write<W: AsyncWrite + Unpin>(mut writer: W, mut queue: mpsc::Receiver<Bytes>, has_left: CancellationToken) -> io::Result<()> {
+    let _told = has_left.drop_guard();
+    let mut ready = Vec::with_capacity(LINES_QUEUE);
+    while queue.recv_many(&mut ready, LINES_QUEUE).await > 0 {
+        for line in ready.drain(..) {
+            writer.write_all(&line).await?;
+        }
+        writer.flush().await?;
+    }
+    Ok(())
+}
