@@ -2,9 +2,13 @@
 //!
 //! A server of both eras is spoken to in the client's own, so the two memories are apart.
 
-use sluice_chain::upstream::ServerFacts;
+use super::shown::shown;
+use sluice_chain::upstream::{ServerFacts, UpstreamError};
 use sluice_era::handshake::Introduction;
-use sluice_wire::revision::{Era, Revision};
+use sluice_wire::{
+    message::Message,
+    revision::{Era, Revision},
+};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -54,6 +58,15 @@ pub(crate) fn facts_of(said: Introduction) -> Arc<ServerFacts> {
         info: said.info,
         instructions: said.instructions,
     })
+}
+
+/// What a server said to `initialize` instead of yes.
+pub(crate) fn refusal(answer: &Message) -> UpstreamError {
+    let reason = match (answer.error_code(), answer.error_message()) {
+        (Some(code), Some(message)) => format!("initialize got error {code}: {}", shown(message.as_bytes())),
+        _ => "initialize got no revision we know".to_owned(),
+    };
+    UpstreamError::BadReply { reason }
 }
 
 /// How a server is spoken to.

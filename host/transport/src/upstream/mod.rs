@@ -12,10 +12,13 @@ pub mod stdio;
 
 mod breaker;
 mod call;
+mod capabilities;
 mod counters;
 mod eras;
 mod inflight;
+mod jitter;
 mod limits;
+mod shown;
 mod speaker;
 mod watched;
 

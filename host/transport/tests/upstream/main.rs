@@ -6,4 +6,5 @@ mod builtin;
 mod http_faults;
 mod http_legacy;
 mod http_modern;
+mod stdio;
 mod support;

@@ -8,7 +8,7 @@ use super::{
     settings::HttpSettings,
     stream::{EventStream, Next},
 };
-use crate::upstream::{Counters, stdio::shown};
+use crate::upstream::{Counters, shown::shown};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use sluice_chain::{

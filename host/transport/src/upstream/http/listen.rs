@@ -7,7 +7,7 @@ use super::{
     session::Session,
     stream::{EventStream, Next},
 };
-use crate::upstream::{inflight::Routed, stdio::jitter};
+use crate::upstream::{inflight::Routed, jitter::jitter};
 use bytes::Bytes;
 use http::{HeaderValue, Method};
 use sluice_chain::upstream::UpstreamError;

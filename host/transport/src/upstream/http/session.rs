@@ -7,10 +7,10 @@ use super::{
     stream::EventStream,
 };
 use crate::upstream::{
-    eras::facts_of,
+    capabilities::Capabilities,
+    eras::{facts_of, refusal},
     inflight::Inflight,
     speaker::Speaker,
-    stdio::refusal,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
@@ -19,11 +19,7 @@ use sluice_chain::{
     upstream::{ServerFacts, UpstreamError},
 };
 use sluice_era::{handshake, probe};
-use sluice_wire::{
-    json::{Document, IndexDepth, Limits},
-    message::Message,
-    revision::Revision,
-};
+use sluice_wire::{message::Message, revision::Revision};
 use std::{
     sync::{
         Arc,
@@ -62,27 +58,6 @@ pub(super) struct Session {
     pub(super) closed: CancellationToken,
     began: Instant,
     last_used: AtomicU64,
-}
-
-/// What matters here of what a server can do.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Capabilities {
-    pub(super) has_logging: bool,
-    /// It may have something to say outside calls.
-    pub(super) speaks_unasked: bool,
-}
-
-impl Capabilities {
-    pub(super) fn of(capabilities: &Bytes) -> Self {
-        let Ok(document) = Document::parse_value(capabilities.clone(), &Limits::RESPONSE, IndexDepth::Levels(2)) else {
-            return Self::default();
-        };
-        let root = document.root();
-        let says = |kind: &str, what: &str| root.get(kind).and_then(|kind| kind.get(what)?.as_bool()).unwrap_or(false);
-        let has_logging = root.get("logging").is_some();
-        let has_changes = ["tools", "prompts", "resources"].iter().any(|kind| says(kind, "listChanged"));
-        Self { has_logging, speaks_unasked: has_logging || has_changes || says("resources", "subscribe") }
-    }
 }
 
 /// A session could not be opened.

@@ -1,9 +1,10 @@
 //! One child spoken to: the requests that wait on it, what it is sent, and its end.
 
-use super::{process::Process, reader, settings::StdioSettings, stderr};
+use super::{process::Process, reader, settings::StdioSettings, stderr, supervise};
 use crate::upstream::{
     Counters,
-    call::Call,
+    call::{Call, level_to_ask, severity, wanted_level},
+    capabilities::Capabilities,
     inflight::{Inflight, Seat},
     limits::CallLimits,
     unsendable,
@@ -15,7 +16,7 @@ use sluice_chain::{
     upstream::{Inbound, Listener, Outbound, UpstreamError},
 };
 use sluice_era::{handshake, request};
-use sluice_wire::{line::frame, message::Message, revision::Revision};
+use sluice_wire::{line::frame, message::Message, method, revision::Revision};
 use std::{
     sync::{
         Arc, OnceLock,
@@ -24,8 +25,6 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::AsyncWriteExt,
-    process::ChildStdin,
     sync::{OwnedSemaphorePermit, mpsc},
     time::{Instant, timeout},
 };
@@ -41,8 +40,10 @@ pub(super) struct Channel {
     pub(super) principal: Arc<Principal>,
     pub(super) listener: Arc<dyn Listener>,
     pub(super) inflight: Arc<Inflight>,
-    /// The revision spoken, once agreed on.
-    pub(super) spoken: OnceLock<Revision>,
+    /// What was agreed on in the opening.
+    agreed: OnceLock<Agreed>,
+    /// The log level the server was told, as a rank.
+    level: tokio::sync::Mutex<Option<u8>>,
     outgoing: mpsc::Sender<Bytes>,
     next_id: AtomicU64,
     started: Instant,
@@ -51,7 +52,14 @@ pub(super) struct Channel {
     has_answered: AtomicBool,
     died: AtomicBool,
     stop: CancellationToken,
+    /// Its stdout has ended.
+    silent: CancellationToken,
     gone: CancellationToken,
+}
+
+struct Agreed {
+    revision: Revision,
+    capabilities: Capabilities,
 }
 
 /// A call did not end in an answer.
@@ -79,7 +87,8 @@ impl Channel {
             principal: principal.clone(),
             listener: listener.clone(),
             inflight: Arc::default(),
-            spoken: OnceLock::new(),
+            agreed: OnceLock::new(),
+            level: tokio::sync::Mutex::default(),
             outgoing,
             next_id: AtomicU64::new(1),
             started: Instant::now(),
@@ -87,20 +96,21 @@ impl Channel {
             has_answered: AtomicBool::new(false),
             died: AtomicBool::new(false),
             stop: CancellationToken::new(),
+            silent: CancellationToken::new(),
             gone: CancellationToken::new(),
         });
         counters.count(|c| &c.connects);
         counters.count(|c| &c.children);
         tokio::spawn(stderr::log(pipes.stderr, settings.name.clone(), counters.clone()));
-        tokio::spawn(write(pipes.stdin, unread, channel.stop.clone()));
+        tokio::spawn(supervise::write(pipes.stdin, unread, channel.stop.clone()));
         let reading = tokio::spawn(reader::read(pipes.stdout, channel.clone()));
-        tokio::spawn(supervise(channel.clone(), process, reading, permits));
+        tokio::spawn(supervise::supervise(channel.clone(), process, reading, permits));
         Ok(channel)
     }
 
     /// Sends one request of the client's and waits for its answer.
     pub(super) async fn call(&self, outbound: &Outbound) -> Result<Inbound, CallError> {
-        let spoken = *self.spoken.get().ok_or(CallError::NotSent)?;
+        let spoken = self.spoken().ok_or(CallError::NotSent)?;
         let id = self.take_id();
         let body = body(outbound, spoken, id).map_err(CallError::Ended)?;
         let limits = &self.settings.call;
@@ -111,7 +121,10 @@ impl Channel {
         let outcome = tokio::select! {
             biased;
             () = outbound.cancel.cancelled() => Err(CallError::Ended(UpstreamError::Cancelled)),
-            outcome = self.converse(seat, body, outbound, &is_sent) => outcome,
+            outcome = async {
+                self.tell_level(outbound).await.map_err(CallError::Ended)?;
+                self.converse(seat, body, outbound, &is_sent).await
+            } => outcome,
             limit = call.overdue(limits) => Err(CallError::Ended(UpstreamError::Deadline { limit })),
         };
         self.touch();
@@ -142,8 +155,42 @@ impl Channel {
             let _ = outbound.notifications.send(Delivery { message, spoken }).await;
         }
         let message = answer.map_err(|_| CallError::Ended(self.ended()))?.map_err(CallError::Ended)?;
+        self.note_level(outbound, &message).await;
         self.has_answered.store(true, Relaxed);
         Ok(Inbound { response: Delivery { message: Arc::new(message), spoken } })
+    }
+
+    /// Sees to it that the server logs as much as the call's client wants.
+    async fn tell_level(&self, outbound: &Outbound) -> Result<(), UpstreamError> {
+        let is_legacy = self.agreed.get().is_some_and(|agreed| agreed.capabilities.has_logging);
+        let is_needed = is_legacy && outbound.message.method() != method::LOGGING_SET_LEVEL;
+        let Some(wanted) = is_needed.then(|| wanted_level(outbound)).flatten() else {
+            return Ok(());
+        };
+        let mut told = self.level.lock().await;
+        if let Some(level) = level_to_ask(*told, wanted) {
+            self.ask(|id| handshake::set_level(id, level), self.settings.call.silent_max).await?;
+            *told = Some(wanted);
+        }
+        Ok(())
+    }
+
+    /// Remembers the level a legacy client has set itself.
+    async fn note_level(&self, outbound: &Outbound, answer: &Message) {
+        let is_set = outbound.message.method() == method::LOGGING_SET_LEVEL && answer.error().is_none();
+        if is_set && let Some(level) = outbound.message.param("level").and_then(|level| severity(&level.as_str()?)) {
+            *self.level.lock().await = Some(level);
+        }
+    }
+
+    /// What the opening agreed on. The first word counts.
+    pub(super) fn agree(&self, revision: Revision, capabilities: Capabilities) {
+        let _ = self.agreed.set(Agreed { revision, capabilities });
+    }
+
+    /// The revision spoken, once agreed on.
+    pub(super) fn spoken(&self) -> Option<Revision> {
+        self.agreed.get().map(|agreed| agreed.revision)
     }
 
     /// Sends a request of our own, as long as nothing else is under way.
@@ -205,6 +252,36 @@ impl Channel {
         self.stop.cancel();
     }
 
+    /// Closes its stdin and takes no more calls.
+    pub(super) fn hang_up(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until it is to stop. Cancel safe.
+    pub(super) async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Waits until its stdout has ended. Cancel safe.
+    pub(super) async fn silent(&self) {
+        self.silent.cancelled().await;
+    }
+
+    pub(super) fn note_silence(&self) {
+        self.silent.cancel();
+    }
+
+    pub(super) fn note_death(&self) {
+        self.died.store(true, Relaxed);
+        self.counters.count(|c| &c.child_deaths);
+    }
+
+    /// It is reaped.
+    pub(super) fn note_gone(&self) {
+        self.counters.children.fetch_sub(1, Relaxed);
+        self.gone.cancel();
+    }
+
     /// Waits until it is reaped.
     pub(super) async fn gone(&self) {
         self.gone.cancelled().await;
@@ -219,7 +296,7 @@ impl Channel {
         self.next_id.fetch_add(1, Relaxed)
     }
 
-    fn touch(&self) {
+    pub(super) fn touch(&self) {
         let after = self.started.elapsed().as_millis();
         self.last_used.store(u64::try_from(after).unwrap_or(u64::MAX), Relaxed);
     }
@@ -243,95 +320,4 @@ fn body(outbound: &Outbound, spoken: Revision, id: u64) -> Result<Bytes, Upstrea
 fn cannot_start(settings: &StdioSettings, error: &std::io::Error) -> UpstreamError {
     let reason = format!("cannot start {:?}: {error}", settings.command);
     UpstreamError::Unreachable { reason }
-}
-
-/// Writes whole frames, so that a caller who gives up never leaves half a message behind.
-async fn write(mut stdin: ChildStdin, mut unread: mpsc::Receiver<Bytes>, stop: CancellationToken) {
-    loop {
-        let written = tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            frame = unread.recv() => match frame {
-                Some(frame) => tokio::select! {
-                    biased;
-                    () = stop.cancelled() => break,
-                    written = stdin.write_all(&frame) => written,
-                },
-                None => break,
-            },
-        };
-        if written.is_err() {
-            break;
-        }
-    }
-}
-
-/// Sees the child through to its end.
-async fn supervise(
-    channel: Arc<Channel>,
-    mut process: Process,
-    mut reading: tokio::task::JoinHandle<()>,
-    permits: [OwnedSemaphorePermit; 2],
-) {
-    let end = watch(&channel, &mut process, &mut reading).await;
-    process.kill_rest();
-    // What it said before it died counts. Whoever else held its stdout is dead by now.
-    let _ = timeout(Duration::from_secs(1), &mut reading).await;
-    reading.abort();
-    if let End::ByItself(status) = &end {
-        channel.died.store(true, Relaxed);
-        channel.counters.count(|c| &c.child_deaths);
-        tracing::warn!(upstream = %channel.settings.name, %status, "child ended by itself");
-    }
-    channel.inflight.close(end.reason());
-    channel.stop.cancel();
-    channel.counters.children.fetch_sub(1, Relaxed);
-    drop(permits);
-    channel.gone.cancel();
-}
-
-enum End {
-    ByItself(String),
-    Stopped,
-}
-
-impl End {
-    fn reason(&self) -> String {
-        match self {
-            Self::ByItself(status) => format!("the child ended ({status})"),
-            Self::Stopped => "the child was stopped".to_owned(),
-        }
-    }
-}
-
-async fn watch(channel: &Channel, process: &mut Process, reading: &mut tokio::task::JoinHandle<()>) -> End {
-    let grace = channel.settings.stop;
-    let idle = channel.settings.child_idle;
-    loop {
-        tokio::select! {
-            status = process.ended() => return End::ByItself(status),
-            () = channel.stop.cancelled() => {
-                process.stop(grace).await;
-                return End::Stopped;
-            }
-            _ = &mut *reading => {
-                // Without a stdout it is of no use, whether or not it is about to end.
-                let status = timeout(Duration::from_millis(500), process.ended()).await;
-                channel.stop.cancel();
-                return End::ByItself(match status {
-                    Ok(status) => status,
-                    Err(_) => format!("it had closed its stdout; {}", process.stop(grace).await),
-                });
-            }
-            () = tokio::time::sleep_until(channel.last_used() + idle) => {
-                if channel.last_used().elapsed() >= idle {
-                    channel.stop_if_idle("the child was idle");
-                }
-                // A call longer than that keeps the child, and the clock from spinning.
-                if channel.inflight.len() > 0 {
-                    channel.touch();
-                }
-            }
-        }
-    }
 }

@@ -5,7 +5,7 @@
 //! idle for long; one that dies fails the calls in flight on it, which are never repeated.
 //!
 //! In reading order: [`StdioSettings`], [`Process`](process), [`Channel`](channel), [`reader`],
-//! [`open`], [`restart`], [`budget`].
+//! [`supervise`], [`open`], [`restart`], [`budget`].
 
 mod budget;
 mod channel;
@@ -15,16 +15,15 @@ mod reader;
 mod restart;
 mod settings;
 mod stderr;
+mod supervise;
 
 pub use budget::ChildBudget;
 pub use settings::StdioSettings;
 
-pub(crate) use {open::refusal, restart::jitter, stderr::shown};
-
 use super::{Carrier, Counters, Sharing, Watched, eras::Eras};
 use budget::Room;
 use channel::{CallError, Channel};
-use open::Open;
+use open::{Fresh, Open};
 use restart::Restart;
 use sluice_chain::{
     exchange::Client,
@@ -124,11 +123,11 @@ impl Stdio {
     }
 
     /// Starts a child within the bounds.
-    async fn start(&self, principal: &Arc<Principal>) -> Result<Arc<Channel>, UpstreamError> {
+    async fn start(&self, principal: &Arc<Principal>) -> Result<Fresh, UpstreamError> {
         let permits = budget::take(&self.room, &self.all, self.settings.child_wait).await?;
         let channel = Channel::start(&self.settings, &self.counters, principal, &self.listener, permits)?;
         budget::enter(&self.room, &self.all, &channel);
-        Ok(channel)
+        Ok(Fresh::new(channel))
     }
 
     fn place(&self, asking: Era, principal: &Principal) -> Arc<Place> {
@@ -160,6 +159,15 @@ impl Stdio {
             }
         }
         Err(UpstreamError::ClosedEarly { reason: "every child ended before it could be asked".to_owned() })
+    }
+
+    /// Tells all children to leave; those that were told.
+    fn stop_all(&self) -> Vec<Arc<Open>> {
+        let open: Vec<_> = self.lock().drain().filter_map(|(_, place)| place.take()).collect();
+        for open in &open {
+            open.channel.stop("the host shuts down");
+        }
+        open
     }
 
     /// The server no longer speaks what it was remembered for: the child goes, and the next one
@@ -197,6 +205,12 @@ impl Place {
     }
 }
 
+impl Drop for Stdio {
+    fn drop(&mut self) {
+        self.stop_all();
+    }
+}
+
 impl Carrier for Stdio {
     const TRANSPORT: &'static str = "stdio";
 
@@ -220,11 +234,7 @@ impl Carrier for Stdio {
     async fn forget_session(&self, _: &str) {}
 
     async fn close(&self) {
-        let places: Vec<_> = self.lock().drain().map(|(_, place)| place).collect();
-        let open: Vec<_> = places.iter().filter_map(|place| place.take()).collect();
-        for open in &open {
-            open.channel.stop("the host shuts down");
-        }
+        let open = self.stop_all();
         futures_util::future::join_all(open.iter().map(|open| open.channel.gone())).await;
     }
 }

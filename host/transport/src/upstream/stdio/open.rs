@@ -3,7 +3,8 @@
 use super::{Stdio, channel::Channel};
 use crate::upstream::{
     EraChoice, OWN_INFO,
-    eras::{Introduced, Spoken, facts_of},
+    capabilities::Capabilities,
+    eras::{Introduced, Spoken, facts_of, refusal},
 };
 use sluice_chain::{
     principal::Principal,
@@ -21,6 +22,31 @@ use std::sync::Arc;
 pub(super) struct Open {
     pub(super) channel: Arc<Channel>,
     pub(super) facts: Arc<ServerFacts>,
+}
+
+/// A child that is not ready yet. Unless it is kept, it is stopped: whoever wanted it has left.
+pub(super) struct Fresh(Option<Arc<Channel>>);
+
+impl Fresh {
+    pub(super) fn new(channel: Arc<Channel>) -> Self {
+        Self(Some(channel))
+    }
+
+    fn channel(&self) -> &Arc<Channel> {
+        self.0.as_ref().expect("it is taken out only as it goes")
+    }
+
+    fn keep(mut self) -> Arc<Channel> {
+        self.0.take().expect("it is taken out only as it goes")
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if let Some(channel) = &self.0 {
+            channel.stop("it was not needed after all");
+        }
+    }
 }
 
 /// Why a child is not.
@@ -55,13 +81,13 @@ impl Stdio {
     /// For legacy clients: `initialize` is what a legacy server expects first. Only one that says
     /// no to it is asked for the other era.
     async fn legacy_first(&self, principal: &Arc<Principal>) -> Result<(Open, Spoken), UpstreamError> {
-        let channel = self.start(principal).await?;
-        match initialize(&channel).await {
-            Ok(open) => Ok((open, Spoken::Legacy)),
-            Err(NotOpen::Failed(error)) => Err(given_up(&channel, error)),
-            Err(NotOpen::Refused(refusal)) => match discover(&channel).await {
-                Ok(probe::Reading::Modern(said)) => Ok(self.modern(channel, Introduced::new(said))),
-                _ => Err(given_up(&channel, refusal)),
+        let fresh = self.start(principal).await?;
+        match initialize(fresh.channel()).await {
+            Ok(facts) => Ok((Open { channel: fresh.keep(), facts }, Spoken::Legacy)),
+            Err(NotOpen::Failed(error)) => Err(not_reached(error)),
+            Err(NotOpen::Refused(refusal)) => match discover(fresh.channel()).await {
+                Ok(probe::Reading::Modern(said)) => Ok(modern(fresh, Introduced::new(said))),
+                _ => Err(refusal),
             },
         }
     }
@@ -69,46 +95,47 @@ impl Stdio {
     /// For modern clients: a child to ask `server/discover`. Older servers exit on it or never
     /// answer, so unless the answer is modern this child is thrown away.
     async fn modern_first(&self, principal: &Arc<Principal>) -> Result<(Open, Spoken), UpstreamError> {
-        let channel = self.start(principal).await?;
-        match discover(&channel).await {
-            Ok(probe::Reading::Modern(said)) => return Ok(self.modern(channel, Introduced::new(said))),
+        let fresh = self.start(principal).await?;
+        match discover(fresh.channel()).await {
+            Ok(probe::Reading::Modern(said)) => return Ok(modern(fresh, Introduced::new(said))),
             answer if self.eras.choice() == EraChoice::Modern => {
                 let reason = "it does not answer server/discover in a modern revision".to_owned();
-                return Err(given_up(&channel, answer.err().unwrap_or(UpstreamError::BadReply { reason })));
+                return Err(not_reached(answer.err().unwrap_or(UpstreamError::BadReply { reason })));
             }
-            _ => channel.stop("it was only asked for its era"),
+            _ => drop(fresh),
         }
         self.open_legacy(principal).await
     }
 
     async fn open_legacy(&self, principal: &Arc<Principal>) -> Result<(Open, Spoken), UpstreamError> {
-        let channel = self.start(principal).await?;
-        match initialize(&channel).await {
-            Ok(open) => Ok((open, Spoken::Legacy)),
-            Err(NotOpen::Refused(error) | NotOpen::Failed(error)) => Err(given_up(&channel, error)),
+        let fresh = self.start(principal).await?;
+        match initialize(fresh.channel()).await {
+            Ok(facts) => Ok((Open { channel: fresh.keep(), facts }, Spoken::Legacy)),
+            Err(NotOpen::Refused(error) | NotOpen::Failed(error)) => Err(not_reached(error)),
         }
     }
 
     /// A child of a server known to be modern needs no handshake.
     async fn open_modern_as(&self, introduced: Arc<Introduced>, principal: &Arc<Principal>) -> Result<Open, UpstreamError> {
-        let channel = self.start(principal).await?;
-        Ok(self.modern(channel, introduced).0)
-    }
-
-    fn modern(&self, channel: Arc<Channel>, introduced: Arc<Introduced>) -> (Open, Spoken) {
-        let _ = channel.spoken.set(introduced.revision);
-        (Open { channel, facts: introduced.facts.clone() }, Spoken::Modern(introduced))
+        let fresh = self.start(principal).await?;
+        Ok(modern(fresh, introduced).0)
     }
 }
 
-async fn initialize(channel: &Arc<Channel>) -> Result<Open, NotOpen> {
+fn modern(fresh: Fresh, introduced: Arc<Introduced>) -> (Open, Spoken) {
+    let channel = fresh.keep();
+    channel.agree(introduced.revision, Capabilities::default());
+    (Open { channel, facts: introduced.facts.clone() }, Spoken::Modern(introduced))
+}
+
+async fn initialize(channel: &Channel) -> Result<Arc<ServerFacts>, NotOpen> {
     let body = |id| handshake::initialize(id, Revision::LEGACY[0], b"{}", OWN_INFO.as_bytes());
     let answer = channel.ask(body, channel.limits().silent_max).await.map_err(NotOpen::Failed)?;
     let answer = deep(answer);
     let said = handshake::read_initialize(&answer).ok_or_else(|| NotOpen::Refused(refusal(&answer)))?;
-    let _ = channel.spoken.set(said.revision);
+    channel.agree(said.revision, Capabilities::of(&said.capabilities));
     channel.tell(handshake::initialized()).await.map_err(NotOpen::Failed)?;
-    Ok(Open { channel: channel.clone(), facts: facts_of(said) })
+    Ok(facts_of(said))
 }
 
 async fn discover(channel: &Channel) -> Result<probe::Reading, UpstreamError> {
@@ -124,21 +151,11 @@ fn deep(message: Message) -> Message {
     }
 }
 
-/// What a server said to `initialize` instead of yes.
-pub(crate) fn refusal(answer: &Message) -> UpstreamError {
-    let reason = match (answer.error_code(), answer.error_message()) {
-        (Some(code), Some(message)) => format!("initialize got error {code}: {}", super::stderr::shown(message.as_bytes())),
-        _ => "initialize got no revision we know".to_owned(),
-    };
-    UpstreamError::BadReply { reason }
-}
-
-/// A child that cannot be opened is stopped; one that went away meanwhile was never reached.
-fn given_up(channel: &Channel, error: UpstreamError) -> UpstreamError {
-    channel.stop("it could not be opened");
+/// A child that went away or was silent during its opening was never reached.
+fn not_reached(error: UpstreamError) -> UpstreamError {
     match error {
         UpstreamError::ClosedEarly { reason } => UpstreamError::Unreachable { reason },
-        UpstreamError::Deadline { limit } => UpstreamError::Unreachable { reason: format!("no answer to initialize within {limit:?}") },
+        UpstreamError::Deadline { limit } => UpstreamError::Unreachable { reason: format!("no answer to its opening within {limit:?}") },
         other => other,
     }
 }

@@ -1,7 +1,7 @@
 //! What a child says on stdout, message by message.
 
-use super::{channel::Channel, stderr::shown};
-use crate::upstream::inflight::Routed;
+use super::channel::Channel;
+use crate::upstream::{inflight::Routed, shown::shown};
 use bytes::Bytes;
 use sluice_chain::{exchange::Delivery, upstream::{Unsolicited, UpstreamError}};
 use sluice_wire::{
@@ -33,6 +33,7 @@ pub(super) async fn read(mut stdout: ChildStdout, channel: Arc<Channel>) {
     if let Some(line) = decoder.finish() {
         hear_line(&channel, line);
     }
+    channel.note_silence();
 }
 
 fn hear_line(channel: &Channel, line: Bytes) {
@@ -75,7 +76,7 @@ fn hear(channel: &Channel, document: Document) {
 
 /// Hands the chain what no call owns. A modern server has nothing to say outside calls.
 fn pass_on(channel: &Channel, message: Message) {
-    let spoken = channel.spoken.get().copied().unwrap_or(Revision::LEGACY[0]);
+    let spoken = channel.spoken().unwrap_or(Revision::LEGACY[0]);
     if spoken.era() == Era::Modern {
         return drop_it(channel, "a notification no call asked for");
     }
@@ -90,7 +91,7 @@ fn pass_on(channel: &Channel, message: Message) {
 /// Answers what a legacy server asks. Its questions to the client come with a later version and
 /// were not declared.
 fn refuse(channel: &Channel, message: &Message) {
-    let is_modern = channel.spoken.get().is_some_and(|spoken| spoken.era() == Era::Modern);
+    let is_modern = channel.spoken().is_some_and(|spoken| spoken.era() == Era::Modern);
     let Some(id) = message.id().filter(|_| !is_modern) else {
         return drop_it(channel, "a request from a modern server");
     };

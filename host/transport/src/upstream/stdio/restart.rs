@@ -1,5 +1,6 @@
 //! How soon a child may be started again.
 
+use crate::upstream::jitter::jitter;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -29,14 +30,6 @@ impl Restart {
     pub(super) fn delay(&self) -> Duration {
         self.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
     }
-}
-
-/// Between a half and one, so that children which died together do not start together.
-pub(crate) fn jitter() -> f64 {
-    let mut byte = [0; 2];
-    // Without randomness there is no jitter, and that is all.
-    let _ = getrandom::fill(&mut byte);
-    0.5 + f64::from(u16::from_le_bytes(byte)) / f64::from(u16::MAX) / 2.0
 }
 
 #[cfg(test)]

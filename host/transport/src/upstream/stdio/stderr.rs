@@ -1,6 +1,6 @@
 //! What a child says on stderr goes to the log: escaped, capped, and not more than so much.
 
-use crate::upstream::Counters;
+use crate::upstream::{Counters, shown::shown};
 use sluice_wire::line::LineDecoder;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -9,7 +9,6 @@ use std::{
 use tokio::{io::AsyncReadExt, process::ChildStderr, time::Instant};
 
 const LINE_MAX: usize = 4096;
-const SHOWN_MAX: usize = 512;
 /// Lines a second that reach the log, and how many at once.
 const LINES_PER_SECOND: f64 = 20.0;
 const BURST: f64 = 100.0;
@@ -30,16 +29,6 @@ pub(super) async fn log(mut stderr: ChildStderr, name: Arc<str>, counters: Arc<C
             }
         }
     }
-}
-
-/// A line that is safe on a terminal and in a log.
-pub(crate) fn shown(line: &[u8]) -> String {
-    let end = line.len().min(SHOWN_MAX);
-    let mut shown: String = String::from_utf8_lossy(&line[..end]).chars().flat_map(char::escape_debug).collect();
-    if end < line.len() {
-        shown.push('…');
-    }
-    shown
 }
 
 struct Allowance {
@@ -63,12 +52,6 @@ impl Allowance {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn control_bytes_are_escaped_and_long_lines_cut() {
-        assert_eq!(shown(b"\x1b[31mred\x07"), "\\u{1b}[31mred\\u{7}");
-        assert!(shown(&[b'a'; 600]).ends_with("a…"));
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_is_cut_to_a_burst_and_then_a_trickle() {
