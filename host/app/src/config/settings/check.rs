@@ -28,6 +28,7 @@ pub(in crate::config) fn check(settings: &Settings, node: &Node, reader: &mut Re
     admin(settings, at(&["admin", "listen"]), reader);
     facts(settings, node, reader);
     limits(settings, node, reader);
+    idempotent(node, reader);
     chain(settings, node, reader);
 }
 
@@ -66,6 +67,18 @@ fn facts(settings: &Settings, node: &Node, reader: &mut Reader) {
     for name in credentials.filter(|name| settings.fact_headers.contains(name)) {
         let what = format!("{}.fact_headers: {name} carries a credential, which filters do not see", reader.path());
         reader.wrong(written.at, what, Some("leave it away".to_owned()));
+    }
+}
+
+/// Which call may run twice is said tool by tool: a pattern would take in tools that come later.
+fn idempotent(node: &Node, reader: &mut Reader) {
+    let Some(Value::Table(upstreams)) = node.find(&["upstreams"]).map(|node| &node.value) else { return };
+    for entry in upstreams.iter() {
+        let Some(Value::List(tools)) = entry.node.find(&["idempotent_tools"]).map(|node| &node.value) else { continue };
+        for tool in tools.iter().filter(|tool| matches!(&tool.value, Value::Text(name) if name.contains('*'))) {
+            let what = format!("{}.upstreams: idempotent_tools takes no patterns", reader.path());
+            reader.wrong(tool.at, what, Some("name each tool".to_owned()));
+        }
     }
 }
 

@@ -16,8 +16,8 @@ section! {
         pub children_max: Option<u64> = None, within 1..=10_000;
         /// Instead of `limits.child_idle_ms`.
         pub child_idle_ms: Option<u64> = None, within 1000..=86_400_000;
-        /// Tools, by their own name or a glob with `*`, that may be called again when it is not
-        /// known whether the first call ran.
+        /// Tools, each by its own name at the server, that may be called again when it is not known
+        /// whether the first call ran.
         pub idempotent_tools: Vec<String> = Vec::new();
         /// Who shares a child or a session.
         pub sharing: Sharing = Sharing::Principal;

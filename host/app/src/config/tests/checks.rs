@@ -211,6 +211,8 @@ fn upstream_settings_find_their_server() {
         assert!(loaded.config.upstreams[0].settings.optional);
     }
     assert!(problems(&with("off")).is_empty());
+    let repeated = with("x/y").replace(r#""era": "modern""#, r#""idempotent_tools": ["get_*"]"#);
+    one_problem(&repeated, "idempotent_tools takes no patterns; name each tool");
     one_problem(&with("x/z"), "there is no server \"x/z\" to say more about; did you mean \"x/y\"?");
 }
 
