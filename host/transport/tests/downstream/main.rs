@@ -8,5 +8,6 @@ mod legacy;
 mod modern;
 mod names;
 mod pace;
+mod principals;
 mod stdio;
 mod support;

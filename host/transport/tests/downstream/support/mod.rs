@@ -1,9 +1,11 @@
 //! An endpoint over a fake upstream, and a client that writes exactly the bytes it is told.
 
 mod fake;
+mod guard;
 mod raw;
 
 pub use fake::{Fake, decode};
+pub use guard::guard;
 pub use raw::{Connection, Reply, request};
 
 use http::HeaderName;
