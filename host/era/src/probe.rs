@@ -47,3 +47,48 @@ pub fn is_modern_error(answer: &Message) -> bool {
 pub fn is_refusal(status: u16) -> bool {
     matches!(status, 400..=499) && !matches!(status, 401 | 403 | 408 | 425 | 429)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_wire::json::{Document, IndexDepth, Limits};
+
+    fn reading(status: Option<u16>, body: &str) -> &'static str {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,{body}}}"#);
+        let answer = (!body.is_empty())
+            .then(|| Message::decode(Document::parse(text.into(), &Limits::RESPONSE, IndexDepth::Full).unwrap()).unwrap());
+        match read(status, answer.as_ref()) {
+            Reading::Modern(_) => "modern",
+            Reading::TryLegacy => "legacy",
+            Reading::Inconclusive => "inconclusive",
+        }
+    }
+
+    #[test]
+    fn the_table_of_probing() {
+        let error = |code: i64, data: &str| format!(r#""error":{{"code":{code},"message":"m","data":{data}}}"#);
+        let listing = |versions: &str| format!(r#""result":{{"supportedVersions":{versions},"capabilities":{{}}}}"#);
+        for (status, body, expected) in [
+            (Some(200), listing(r#"["2025-11-25","2026-07-28"]"#), "modern"),
+            (None, listing(r#"["2026-07-28"]"#), "modern"),
+            (Some(200), listing(r#"["2025-11-25"]"#), "legacy"),
+            (Some(200), listing(r#""2026-07-28""#), "legacy"),
+            (Some(200), r#""result":{}"#.to_owned(), "legacy"),
+            (Some(400), error(-32022, r#"{"supported":["2025-11-25"]}"#), "legacy"),
+            (Some(400), error(-32022, r#"{"supported":["2026-07-28"]}"#), "inconclusive"),
+            (Some(400), error(-32020, "null"), "inconclusive"),
+            (Some(404), error(-32601, "null"), "legacy"),
+            (Some(400), error(-32000, "null"), "legacy"),
+            (None, error(-32601, "null"), "legacy"),
+            (None, error(-32001, "null"), "legacy"),
+            (Some(404), String::new(), "legacy"),
+            (Some(405), String::new(), "legacy"),
+            (Some(401), String::new(), "inconclusive"),
+            (Some(403), error(-32601, "null"), "inconclusive"),
+            (Some(429), String::new(), "inconclusive"),
+            (Some(503), String::new(), "inconclusive"),
+        ] {
+            assert_eq!(reading(status, &body), expected, "{status:?} {body}");
+        }
+    }
+}
