@@ -18,7 +18,10 @@ fn docs(name: &str) -> PathBuf {
 fn check(name: &str, expected: &str) {
     let path = docs(name);
     if std::env::var_os("SLUICE_BLESS").is_some() {
-        std::fs::write(&path, expected).unwrap();
+        // In one step: another test may be reading the page.
+        let fresh = path.with_extension("fresh");
+        std::fs::write(&fresh, expected).unwrap();
+        std::fs::rename(&fresh, &path).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(found == expected, "docs/{name} is not in step: run the tests once with SLUICE_BLESS=1");
