@@ -6,12 +6,16 @@ guest_misbehaving::misbehave!("stack-overflow", dive);
 sluice_sdk::lean!();
 
 fn dive() {
-    core::hint::black_box(deeper(1));
+    // An end the compiler cannot know, and the stack cannot reach.
+    let end = core::hint::black_box(u64::MAX);
+    core::hint::black_box(deeper(0, end));
 }
 
-/// The array keeps each frame big, and the sum after the call keeps it from being a loop.
-#[allow(unconditional_recursion, reason = "that is the point")]
-fn deeper(depth: u64) -> u64 {
-    let frame = core::hint::black_box([depth; 32]);
-    deeper(depth + 1) + core::hint::black_box(frame)[7]
+/// Only locals, so that the engine's own stack overflows and not the part of memory that Rust uses as one. The rotation
+/// after the call keeps it from becoming a loop.
+fn deeper(depth: u64, end: u64) -> u64 {
+    if depth == end {
+        return depth;
+    }
+    deeper(depth + 1, end).rotate_left(7) ^ depth
 }
