@@ -58,7 +58,7 @@ fn configuration(key: &str, folder: &str) -> String {
   // What a client's own file would say; these two servers are inside the binary.
   "mcpServers": {{
     "notes": {{"url": "builtin:notes"}},
-    "contacts": {{"url": "builtin:contacts"}}
+    "clock": {{"url": "builtin:clock"}}
   }},
   "sluice": {{
     "chain": ["builtin:auth-api-key", "builtin:rate-limit", "builtin:redact", "builtin:namespace"],
@@ -85,8 +85,8 @@ the token of this run: {key}
 
 Paste these into another terminal.
 
-# redaction: the e-mail address and the card number leave the tool, but do not reach you
-{call} contacts_lookup '{{"name":"Ada"}}'
+# redaction: the e-mail address and the card number do not reach the tool, so it cannot give them back
+{call} clock_echo '{{"text":"write to ada@example.com, card 4111 1111 1111 1111"}}'
 
 # namespacing: two servers, one list, no clash
 {call} --list
@@ -96,7 +96,7 @@ curl -si {url} -H 'content-type: application/json' -H 'accept: application/json,
   -d '{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"protocolVersion":"2025-11-25","capabilities":{{}},"clientInfo":{{"name":"curl","version":"0"}}}}}}'
 
 # the rate limit: the sixth call in a row is refused, and says when to come back
-for i in 1 2 3 4 5 6; do {call} notes_add "{{\"text\":\"note $i\"}}"; done
+for i in 1 2 3 4 5 6; do {call} notes_add_note "{{\"title\":\"$i\",\"text\":\"note $i\"}}"; done
 
 Ctrl-C stops it."#
     );

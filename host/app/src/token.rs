@@ -19,13 +19,13 @@ pub fn load_or_make(path: &Path) -> io::Result<String> {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let file = File::open(path)?;
     let facts = file.metadata()?;
     if !facts.is_file() || facts.mode() & 0o077 != 0 {
         return Err(io::Error::other(format!("{} must be a regular file that only its owner can read: chmod 600 it", path.display())));
     }
     let mut text = String::new();
-    file.by_ref().take(4096).read_to_string(&mut text)?;
+    file.take(4096).read_to_string(&mut text)?;
     let token = text.trim();
     if token.len() < 32 {
         return Err(io::Error::other(format!("{} holds no token of at least 32 characters: remove it and a new one is made", path.display())));
@@ -38,7 +38,7 @@ fn make(path: &Path) -> io::Result<String> {
         fs::create_dir_all(folder)?;
     }
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    getrandom::fill(&mut bytes).map_err(|e| io::Error::other(e.to_string()))?;
     let token: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
     // `create_new`: two processes that start at once end with one token.
     match File::options().write(true).create_new(true).mode(0o600).open(path) {

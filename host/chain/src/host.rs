@@ -2,7 +2,7 @@
 
 use crate::{
     attributes::Attributes,
-    catalogue::{CursorKey, ListKind, RawLists},
+    catalogue::{Asking, Currency, CursorKey, ListKind, RawLists, View},
     exchange::{Arrival, Client, Delivery, Direction, Head, Kind, Running},
     filter::Credential,
     gate::{Access, Denied, Gate},
@@ -10,6 +10,7 @@ use crate::{
     handed::HandedLinks,
     principal::{Principal, PrincipalKey},
     record::Observer,
+    rescue::Error,
     run,
     upstream::{Listener, ServerFacts, Unsolicited, Upstream},
 };
@@ -191,6 +192,17 @@ impl Host {
         });
         let answers: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
         crate::facts::merge(era, &answers)
+    }
+
+    /// One list as this principal sees it, without an exchange: for `sluice ls` and status.
+    ///
+    /// # Errors
+    /// A filter's fault in `on-catalog`.
+    pub async fn look(self: &Arc<Self>, kind: ListKind, era: Era, client: &Arc<Client>, principal: &Arc<Principal>) -> Result<Arc<View>, Error> {
+        let generation = self.generation();
+        let viewer = Attributes::new(client.facts.clone());
+        let asking = Asking { generation: &generation, era, client, principal, viewer: &viewer };
+        self.view(kind, asking, Currency::Fresh).await
     }
 
     /// A legacy downstream session has ended.

@@ -62,9 +62,9 @@ pub enum Behind<'a> {
 }
 
 /// The built-in demo upstreams, as `cargo xtask run` has them.
-const BUILTIN_SERVERS: [&str; 2] = ["notes", "contacts"];
+const BUILTIN_SERVERS: [&str; 2] = ["notes", "clock"];
 /// A tool of theirs, as a chain with `namespace` shows it, and arguments it takes.
-pub const BUILTIN_TOOL: (&str, &str) = ("contacts_lookup", r#"{"name":"Ada"}"#);
+pub const BUILTIN_TOOL: (&str, &str) = ("clock_echo", r#"{"text":"Ada"}"#);
 
 /// What is measured: a binary and the guests built for it.
 #[derive(Debug, Clone)]

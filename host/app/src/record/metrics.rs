@@ -58,7 +58,7 @@ pub struct Gauges {
 pub struct Metrics {
     registry: Registry,
     exchanges: Family<ExchangeLabels, Counter>,
-    latency: Family<PathLabels, Histogram>,
+    latency: Family<PathLabels, Histogram, fn() -> Histogram>,
     entries: Family<PluginLabels, Counter>,
     entry_seconds: Family<PluginLabels, Counter<f64, std::sync::atomic::AtomicU64>>,
     faults: Family<FaultLabels, Counter>,
@@ -78,12 +78,16 @@ const BUCKETS: [f64; 19] = [
     0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0,
 ];
 
+fn histogram() -> Histogram {
+    Histogram::new(BUCKETS)
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("sluice");
         let exchanges = Family::default();
         registry.register("exchanges", "Ended exchanges", exchanges.clone());
-        let latency = Family::new_with_constructor(|| Histogram::new(BUCKETS) as Histogram);
+        let latency = Family::new_with_constructor(histogram as fn() -> Histogram);
         registry.register("exchange_seconds", "From the parsed request to the answer", latency.clone());
         let entries = Family::default();
         registry.register("plugin_entries", "Hook calls", entries.clone());

@@ -116,17 +116,26 @@ impl Exchange {
     async fn forward(&mut self, index: usize, outbound: Outbound) -> Result<Answer, Error> {
         let upstream = self.host.upstreams[index].clone();
         let (notifications, mut arriving) = mpsc::channel(NOTIFICATIONS_QUEUE);
+        let stop = self.cancel.child_token();
         let started = Instant::now();
-        let mut sending = upstream.send(Outbound { notifications, ..outbound });
+        let mut sending = upstream.send(Outbound { notifications, cancel: stop.clone(), ..outbound });
+        let mut held_back = Ok(());
         let sent = loop {
             tokio::select! {
                 biased;
-                Some(delivery) = arriving.recv() => self.deliver(delivery).await?,
+                Some(delivery) = arriving.recv() => if held_back.is_ok() {
+                    held_back = self.deliver(delivery).await;
+                    if held_back.is_err() {
+                        // The exchange ends here, so the upstream is told in the way of its era.
+                        stop.cancel();
+                    }
+                },
                 sent = &mut sending => break sent,
             }
         };
         self.upstream_took = started.elapsed();
         drop(sending);
+        held_back?;
         while let Ok(delivery) = arriving.try_recv() {
             self.deliver(delivery).await?;
         }

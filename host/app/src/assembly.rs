@@ -1,0 +1,233 @@
+//! From a configuration to a host that can serve: the one place where the rooms meet.
+
+use crate::{
+    chain::Plugins,
+    config::{self, Config, EraChoice, LogLevel, Reach, Sharing},
+    record::{Recorder, Sink},
+    token,
+};
+use anyhow::{Context as _, Result};
+use http::HeaderValue;
+use sluice_chain::{
+    gate::Access,
+    host::{Ear, Host, Settings},
+    upstream::{Listener, Upstream},
+};
+use sluice_transport::{downstream, upstream};
+use sluice_wire::json::{IndexDepth, Limits};
+use std::{sync::Arc, time::Duration};
+
+/// Everything a command needs to serve or to look.
+pub struct Assembly {
+    /// What was configured.
+    pub config: Config,
+    /// The heart.
+    pub host: Arc<Host>,
+    /// Log, audit, metrics.
+    pub recorder: Arc<Recorder>,
+    /// The chain and the directory it comes from.
+    pub plugins: Arc<Plugins>,
+}
+
+/// What the process is started for: it decides who gets in and what is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// `sluice serve`.
+    Serve,
+    /// `sluice stdio`: whoever started us is `local`.
+    Stdio,
+    /// `sluice ls`, `sluice check`: nothing is recorded.
+    Look,
+}
+
+impl Assembly {
+    /// Build everything; nothing listens and no upstream is started yet.
+    ///
+    /// # Errors
+    /// What is wrong with a plugin, a token or the audit file.
+    pub async fn new(config: Config, purpose: Purpose) -> Result<Self> {
+        let recorder = Arc::new(recorder(&config, purpose)?);
+        let ear = Arc::new(Ear::default());
+        let upstreams = upstreams(&config, &(ear.clone() as Arc<dyn Listener>))?;
+        let settings = host_settings(&config, access(&config, purpose)?);
+        let host = Host::new(upstreams, settings, recorder.clone()).map_err(|e| anyhow::anyhow!("this machine has no randomness: {e}"))?;
+        ear.attach(&host);
+        let plugins = Plugins::load(&config, host.clone()).await?;
+        Ok(Self { config, host, recorder, plugins })
+    }
+
+    /// End what was started, in order: children and sessions first, records last.
+    pub async fn close(&self) {
+        self.host.close().await;
+        self.recorder.flush();
+    }
+}
+
+fn recorder(config: &Config, purpose: Purpose) -> Result<Recorder> {
+    let settings = &config.settings;
+    if purpose == Purpose::Look {
+        return Ok(Recorder::new(None, settings.log.format, true, None));
+    }
+    let log = Sink::stderr().context("no thread for the log")?;
+    let quiet = matches!(settings.log.level, LogLevel::Error | LogLevel::Warn);
+    let path = &config.places.audit_file;
+    let audit = match settings.audit.mode {
+        config::AuditMode::Off => None,
+        config::AuditMode::On => Some(Sink::append(path).with_context(|| format!("the audit file {} cannot be opened", path.display()))?),
+    };
+    Ok(Recorder::new(Some(log), settings.log.format, quiet, audit))
+}
+
+fn access(config: &Config, purpose: Purpose) -> Result<Access> {
+    Ok(match purpose {
+        Purpose::Stdio | Purpose::Look => Access::Local,
+        Purpose::Serve if config.settings.auth.allow_anonymous => Access::Anonymous,
+        Purpose::Serve => {
+            let path = &config.places.token_file;
+            let token = token::load_or_make(path).with_context(|| format!("the loopback token {}", path.display()))?;
+            Access::Token(token.into())
+        }
+    })
+}
+
+fn host_settings(config: &Config, access: Access) -> Settings {
+    let idempotent = config
+        .upstreams
+        .iter()
+        .flat_map(|u| u.settings.idempotent_tools.iter().map(|tool| (u.name.clone(), tool.clone())))
+        .collect();
+    Settings { idempotent: Arc::new(idempotent), ..Settings::new(access) }
+}
+
+fn upstreams(config: &Config, listener: &Arc<dyn Listener>) -> Result<Vec<Arc<dyn Upstream>>> {
+    let limits = &config.settings.limits;
+    let children = upstream::stdio::ChildBudget::new(count(limits.children_max));
+    let mut upstreams: Vec<Arc<dyn Upstream>> = Vec::new();
+    for u in &config.upstreams {
+        upstreams.push(match &u.reach {
+            Reach::Stdio(stdio) => Arc::new(upstream::stdio::Stdio::upstream(stdio_settings(config, u, stdio), children.clone(), listener.clone())),
+            Reach::Http(http) => {
+                let made = upstream::http::Http::upstream(http_settings(config, u, http), listener.clone());
+                Arc::new(made.with_context(|| format!("upstream {}", u.name))?)
+            }
+            Reach::Builtin(name) => upstream::builtin::upstream(&u.name, name),
+        });
+    }
+    Ok(upstreams)
+}
+
+fn stdio_settings(config: &Config, u: &config::Upstream, stdio: &config::Stdio) -> upstream::stdio::StdioSettings {
+    let limits = &config.settings.limits;
+    upstream::stdio::StdioSettings {
+        args: stdio.args.iter().map(|a| a.value().into()).collect(),
+        env: stdio.env.iter().map(|(name, value)| (name.into(), value.reveal().into())).collect(),
+        directory: stdio.cwd.clone(),
+        era: era(u.settings.era),
+        sharing: sharing(u.settings.sharing),
+        call: call_limits(config, u),
+        children_max: count(u.settings.children_max.unwrap_or(limits.children_per_upstream_max)),
+        child_wait: ms(limits.child_wait_ms),
+        child_idle: ms(u.settings.child_idle_ms.unwrap_or(limits.child_idle_ms)),
+        ..upstream::stdio::StdioSettings::new(u.name.as_str(), stdio.command.value())
+    }
+}
+
+fn http_settings(config: &Config, u: &config::Upstream, http: &config::Http) -> upstream::http::HttpSettings {
+    let limits = &config.settings.limits;
+    let headers = http.headers.iter().filter_map(|(name, value)| {
+        let mut value = HeaderValue::from_str(value.reveal()).ok()?;
+        value.set_sensitive(true);
+        Some((name.clone(), value))
+    });
+    upstream::http::HttpSettings {
+        headers: headers.collect(),
+        era: era(u.settings.era),
+        sharing: sharing(u.settings.sharing),
+        call: call_limits(config, u),
+        connect: ms(u.settings.connect_timeout_ms.unwrap_or(limits.connect_timeout_ms)),
+        stream_idle: ms(limits.idle_stream_timeout_ms),
+        header_bytes_max: count(limits.header_bytes_max),
+        headers_max: count(limits.headers_max),
+        ..upstream::http::HttpSettings::new(u.name.as_str(), http.url.uri().clone())
+    }
+}
+
+fn call_limits(config: &Config, u: &config::Upstream) -> upstream::CallLimits {
+    let limits = &config.settings.limits;
+    // An answer that some filter will read is indexed whole in the one pass it gets anyway.
+    let empty_chain = config.settings.chain.as_ref().is_some_and(Vec::is_empty);
+    upstream::CallLimits {
+        silent_max: ms(u.settings.call_timeout_ms.unwrap_or(limits.call_timeout_ms)),
+        total_max: ms(limits.call_total_timeout_ms.max(u.settings.call_timeout_ms.unwrap_or(0))),
+        response: json_limits(config, limits.response_bytes_max),
+        index: if empty_chain { IndexDepth::Levels(3) } else { IndexDepth::Full },
+    }
+}
+
+fn json_limits(config: &Config, bytes_max: u64) -> Limits {
+    let limits = &config.settings.limits;
+    Limits {
+        bytes_max: count(bytes_max),
+        depth_max: u16::try_from(limits.json_depth_max).unwrap_or(u16::MAX),
+        nodes_max: u32::try_from(limits.json_nodes_max).unwrap_or(u32::MAX),
+    }
+}
+
+/// The listener's settings.
+///
+/// # Errors
+/// A name that is no host or origin; the configuration has checked them, so this is not expected.
+pub fn listener_settings(config: &Config) -> Result<downstream::Settings> {
+    let settings = &config.settings;
+    let mut names = downstream::Names::loopback();
+    for host in &settings.allowed_hosts {
+        names = names.with_host(host.as_str())?;
+    }
+    for origin in &settings.allowed_origins {
+        names = names.with_origin(origin.as_str())?;
+    }
+    let mut listener = downstream::Settings::new("sluice", env!("CARGO_PKG_VERSION"));
+    if let Some(proxy) = &settings.trusted_proxy {
+        let authority = proxy.public_url.uri().authority().map_or("", |a| a.as_str());
+        names = names.with_host(authority)?.with_origin(&format!("https://{authority}"))?;
+        listener.trusted_proxies = proxy.addresses.iter().map(|n| n.net()).collect();
+    }
+    listener.names = names;
+    listener.credential_headers = settings.auth.credential_headers.clone();
+    listener.fact_headers = settings.fact_headers.clone();
+    let limits = &settings.limits;
+    let own = &mut listener.limits;
+    own.connections_max = count(limits.connections_max);
+    own.header_bytes_max = count(limits.header_bytes_max);
+    own.header_wait = ms(limits.header_timeout_ms);
+    own.body_bytes_max = count(limits.request_bytes_max);
+    own.body_wait = ms(limits.body_timeout_ms);
+    own.drain_grace = ms(limits.drain_timeout_ms);
+    own.sessions_max = count(limits.sessions_max);
+    own.sessions_per_principal_max = count(limits.sessions_per_principal_max);
+    own.session_idle = ms(limits.session_idle_ms);
+    Ok(listener)
+}
+
+fn era(choice: EraChoice) -> upstream::EraChoice {
+    match choice {
+        EraChoice::Auto => upstream::EraChoice::Auto,
+        EraChoice::Legacy => upstream::EraChoice::Legacy,
+        EraChoice::Modern => upstream::EraChoice::Modern,
+    }
+}
+
+fn sharing(sharing: Sharing) -> upstream::Sharing {
+    match sharing {
+        Sharing::Principal => upstream::Sharing::Principal,
+        Sharing::Shared => upstream::Sharing::Shared,
+    }
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn count(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}

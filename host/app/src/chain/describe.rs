@@ -1,0 +1,119 @@
+//! What the chain is, in words, for `sluice ls`, `sluice check` and the metrics.
+
+use super::{Placed, Plugins};
+use sluice_chain::filter::Filter;
+use std::fmt::Write as _;
+
+/// One plugin in plain words.
+pub struct Described {
+    /// From its manifest.
+    pub name: String,
+    /// From its manifest.
+    pub version: String,
+    /// File or `builtin:<name>`.
+    pub origin: String,
+    /// sha256, hex.
+    pub digest: String,
+    /// From its manifest.
+    pub summary: String,
+    /// What it takes part in.
+    pub hooks: Vec<String>,
+    /// What it can do, as its imports prove.
+    pub powers: Vec<String>,
+}
+
+impl Plugins {
+    /// Names in chain order.
+    pub fn names(&self) -> Vec<String> {
+        self.placed().iter().map(|p| p.filter.identity().name.to_string()).collect()
+    }
+
+    /// All plugins in chain order.
+    pub fn described(&self) -> Vec<Described> {
+        self.placed().iter().map(describe).collect()
+    }
+
+    /// Pairs of plugins that edit the same part of a message, with the order used.
+    pub fn overlaps(&self) -> Vec<String> {
+        let placed = self.placed();
+        let mut lines = Vec::new();
+        for (i, first) in placed.iter().enumerate() {
+            for second in &placed[i + 1..] {
+                let shared = shared_path(&first.filter.manifest().edits, &second.filter.manifest().edits);
+                if let Some(path) = shared {
+                    let (a, b) = (&first.filter.identity().name, &second.filter.identity().name);
+                    lines.push(format!("{a} and {b} both edit {path}: requests pass {a} first, responses {b} first"));
+                }
+            }
+        }
+        lines
+    }
+
+    /// Figures of the plugin host in Prometheus' text form.
+    pub fn figures(&self) -> String {
+        use std::sync::atomic::Ordering::Relaxed;
+        let mut out = String::new();
+        let placed = self.placed();
+        let mut series = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Placed) -> u64| {
+            let family = name.strip_suffix("_total").unwrap_or(name);
+            let _ = writeln!(out, "# HELP {family} {help}.\n# TYPE {family} {kind}");
+            for p in placed.iter() {
+                let _ = writeln!(out, "{name}{{plugin=\"{}\"}} {}", p.filter.identity().name, value(p));
+            }
+        };
+        series("sluice_plugin_instances_created_total", "counter", "Instances made", &|p| p.filter.figures().created.load(Relaxed));
+        series("sluice_plugin_instances_reused_total", "counter", "Calls that found a warm instance", &|p| p.filter.figures().reused.load(Relaxed));
+        series("sluice_plugin_pool_misses_total", "counter", "Calls that had to make an instance", &|p| p.filter.figures().missed.load(Relaxed));
+        series("sluice_plugin_instances_live", "gauge", "Instances alive", &|p| p.filter.figures().live.load(Relaxed) as u64);
+        series("sluice_plugin_memory_peak_bytes", "gauge", "Highest memory of one instance", &|p| p.filter.figures().memory_peak.load(Relaxed) as u64);
+        series("sluice_plugin_log_dropped_total", "counter", "Log lines dropped by the rate limit", &|p| p.filter.figures().log_dropped.load(Relaxed));
+        series("sluice_plugin_breaker_open", "gauge", "1 while switched off", &|p| u64::from(p.breaker.is_open()));
+        out
+    }
+}
+
+fn describe(placed: &Placed) -> Described {
+    let filter = &placed.filter;
+    let identity = filter.identity();
+    Described {
+        name: identity.name.to_string(),
+        version: identity.version.to_string(),
+        origin: placed.key.clone(),
+        digest: identity.digest.to_string(),
+        summary: filter.manifest().summary.clone(),
+        hooks: filter.interest().hooks.iter().map(|(hook, s)| hook_line(hook.as_str(), &s.methods)).collect(),
+        powers: powers(filter.imports(), placed),
+    }
+}
+
+fn hook_line(hook: &str, methods: &[String]) -> String {
+    if methods.is_empty() { hook.to_owned() } else { format!("{hook} ({})", methods.join(" ")) }
+}
+
+fn powers(imports: &[String], placed: &Placed) -> Vec<String> {
+    let denied: Vec<&str> = placed.settings.denied.iter().map(|p| p.as_str()).collect();
+    let words = |import: &String| {
+        let what = match import.as_str() {
+            "payload" => "read and edit arguments and results",
+            "patterns" => "search arguments and results",
+            "kv" => "keep values between calls in a bucket of its own",
+            "metrics" => "count under its own name",
+            "log" => "write to the log",
+            _ => return None,
+        };
+        Some(if denied.contains(&import.as_str()) { format!("{what} (DENIED)") } else { what.to_owned() })
+    };
+    let mut powers: Vec<String> = imports.iter().filter_map(words).collect();
+    powers.dedup();
+    powers.extend(placed.settings.grants.iter().map(|g| format!("granted {g}")));
+    powers
+}
+
+/// A path that both lists of globs can reach, by their literal beginnings.
+fn shared_path(a: &[String], b: &[String]) -> Option<String> {
+    let stem = |glob: &str| glob.split('*').next().unwrap_or_default().to_owned();
+    a.iter().flat_map(|x| b.iter().map(move |y| (x, y))).find_map(|(x, y)| {
+        let (sx, sy) = (stem(x), stem(y));
+        (sx.starts_with(&sy) || sy.starts_with(&sx)).then(|| if sx.len() >= sy.len() { x.clone() } else { y.clone() })
+    })
+}

@@ -1,0 +1,181 @@
+//! The chain in force: what the configuration and the plugin directory say, loaded, and put in place of the last one
+//! only when all of it is good.
+
+mod convert;
+mod describe;
+mod folder;
+mod sources;
+mod watch;
+
+pub use describe::Described;
+
+use crate::config::{Config, PluginSettings};
+use anyhow::{Result, bail};
+use bytes::Bytes;
+use sluice_chain::{
+    breaker::Breaker,
+    filter::{Filter, Hook},
+    generation::{Link, Policy},
+    host::Host,
+};
+use sluice_plugin::{Engine, Settings, Setup, WasmFilter};
+use sluice_state::memory::MemoryStore;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Keeps the chain of one host.
+pub struct Plugins {
+    config: Config,
+    host: Arc<Host>,
+    engine: Engine,
+    placed: Mutex<Vec<Placed>>,
+    /// One load at a time; a change that comes meanwhile is seen by the next.
+    loading: tokio::sync::Mutex<()>,
+    /// Set once an address outside loopback is served: then an authenticator must stay.
+    open: std::sync::atomic::AtomicBool,
+}
+
+/// A plugin as it was found, before anything was made of it.
+struct Found {
+    /// Tells it apart from the others of one chain: file name, path or `builtin:<name>`.
+    key: String,
+    /// Where settings for it would be written.
+    sidecar: String,
+    bytes: Bytes,
+    written: PluginSettings,
+    /// It may not vanish: named in `chain`, or marked as required.
+    stays: bool,
+}
+
+/// A loaded plugin at its place.
+#[derive(Clone)]
+struct Placed {
+    key: String,
+    digest: Arc<str>,
+    settings: Settings,
+    filter: Arc<WasmFilter>,
+    policy: Policy,
+    breaker: Arc<Breaker>,
+    stays: bool,
+}
+
+impl Plugins {
+    /// Load the chain for the first time.
+    ///
+    /// # Errors
+    /// Every problem at once, a line each: a plugin that never loaded is a failing plugin, not an absent one.
+    pub async fn load(config: &Config, host: Arc<Host>) -> Result<Arc<Self>> {
+        let setup = Setup { cache: Some(config.places.cache_dir.clone()), ..Setup::new(Arc::new(MemoryStore::new())) };
+        let plugins = Arc::new(Self {
+            config: config.clone(),
+            host,
+            engine: Engine::start(setup)?,
+            placed: Mutex::default(),
+            loading: tokio::sync::Mutex::default(),
+            open: std::sync::atomic::AtomicBool::new(false),
+        });
+        let problems = plugins.reload().await;
+        if !problems.is_empty() {
+            bail!("{}", problems.join("\n"));
+        }
+        Ok(plugins)
+    }
+
+    /// Look again and put in place what changed. What is bad changes nothing; its lines come back.
+    pub async fn reload(&self) -> Vec<String> {
+        let _one_at_a_time = self.loading.lock().await;
+        let before = self.placed().clone();
+        let found = sources::find(&self.config);
+        let mut problems = found.problems;
+        let mut after = Vec::new();
+        for key in found.order {
+            let old = before.iter().find(|p| p.key == key);
+            match found.plugins.get(&key) {
+                Some(found) => match self.place(found, old).await {
+                    Ok(placed) => after.push(placed),
+                    Err(problem) => {
+                        problems.push(problem);
+                        after.extend(old.cloned());
+                    }
+                },
+                // Its file cannot be read just now: a line about that stands in the problems.
+                None => after.extend(old.cloned()),
+            }
+        }
+        problems.extend(keep_required(&before, &mut after));
+        sources::settle(&self.config, &mut after);
+        if let Some(problem) = self.would_open_the_door(&after) {
+            problems.push(problem);
+        } else if !same(&before, &after) {
+            self.swap(after);
+        }
+        problems
+    }
+
+    fn swap(&self, after: Vec<Placed>) {
+        let link = |p: &Placed| Link::with_breaker(p.filter.clone(), p.policy.clone(), p.breaker.clone());
+        let generation = self.host.swap(after.iter().map(link).collect());
+        let names: Vec<String> = after.iter().map(|p| format!("{}@{}", p.filter.identity().name, p.filter.identity().version)).collect();
+        tracing::info!(generation, chain = names.join(","), "chain in place");
+        *self.placed() = after;
+    }
+
+    async fn place(&self, found: &Found, old: Option<&Placed>) -> Result<Placed, String> {
+        let settings = convert::settings(&found.key, &found.sidecar, &found.written, self.config.settings.limits.response_bytes_max);
+        let policy = convert::policy(&found.written);
+        let digest: Arc<str> = sluice_plugin::artifact::digest(&found.bytes).into();
+        let unchanged = old.filter(|o| o.digest == digest && o.settings == settings);
+        let (filter, breaker) = match unchanged {
+            Some(old) => (old.filter.clone(), old.breaker.clone()),
+            None => {
+                let filter = self.engine.load(found.bytes.clone(), settings.clone()).await.map_err(|e| e.to_string())?;
+                (filter, Arc::new(Breaker::new(policy.breaker.clone())))
+            }
+        };
+        Ok(Placed { key: found.key.clone(), digest, settings, filter, policy, breaker, stays: found.stays })
+    }
+
+    /// Serving an address that others can reach needs an authenticator, at start and at every swap.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn allow_listening_on(&self, address: SocketAddr, behind_proxy: bool) -> Result<()> {
+        let open = !address.ip().is_loopback() || behind_proxy;
+        self.open.store(open, std::sync::atomic::Ordering::Relaxed);
+        match self.would_open_the_door(&self.placed().clone()) {
+            Some(problem) => bail!(problem),
+            None => Ok(()),
+        }
+    }
+
+    fn would_open_the_door(&self, chain: &[Placed]) -> Option<String> {
+        let open = self.open.load(std::sync::atomic::Ordering::Relaxed);
+        let guarded = chain.iter().any(|p| p.filter.interest().hooks.iter().any(|(hook, _)| *hook == Hook::Authenticate));
+        (open && !guarded).then(|| {
+            "no plugin of the chain authenticates, and others than this machine can reach the listener: add builtin:auth-api-key to the chain, or listen on loopback".to_owned()
+        })
+    }
+
+    fn placed(&self) -> std::sync::MutexGuard<'_, Vec<Placed>> {
+        self.placed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Plugins that may not vanish and did: they go back to where they were, and an alarm is raised.
+fn keep_required(before: &[Placed], after: &mut Vec<Placed>) -> Vec<String> {
+    let mut alarms = Vec::new();
+    for (at, old) in before.iter().enumerate() {
+        if old.stays && !after.iter().any(|p| p.key == old.key) {
+            alarms.push(format!("{} is gone but required: its last good version stays in force; put it back, or take \"required\" away first", old.key));
+            after.insert(at.min(after.len()), old.clone());
+        }
+    }
+    alarms
+}
+
+fn same(before: &[Placed], after: &[Placed]) -> bool {
+    let alike = |(a, b): (&Placed, &Placed)| a.key == b.key && Arc::ptr_eq(&a.filter, &b.filter) && format!("{:?}", a.policy) == format!("{:?}", b.policy);
+    before.len() == after.len() && before.iter().zip(after).all(alike)
+}

@@ -1,0 +1,137 @@
+//! Which plugins, in which order: the configuration's `chain`, or the directory and what comes after it.
+
+use super::{Found, Placed, folder};
+use crate::{
+    config::{Config, Link, PluginSettings, Sidecar, Surroundings},
+    embedded,
+};
+use bytes::Bytes;
+use sluice_chain::filter::Filter;
+use std::{collections::HashMap, path::Path};
+
+/// The builtin that closes the default chain, unless the directory brings a plugin of that name.
+const CLOSING: &str = "namespace";
+
+/// What was found, and how it is to be ordered.
+#[derive(Default)]
+pub struct Sources {
+    /// Keys in chain order. One without an entry in `plugins` could not be read.
+    pub order: Vec<String>,
+    /// By key.
+    pub plugins: HashMap<String, Found>,
+    /// A line each.
+    pub problems: Vec<String>,
+}
+
+/// Look at the directory and the configuration.
+pub fn find(config: &Config) -> Sources {
+    let mut sources = Sources::default();
+    match &config.settings.chain {
+        Some(links) => links.iter().for_each(|link| sources.link(link, config)),
+        None => {
+            for path in sources.listed(config) {
+                let key = file_name(&path);
+                sources.file(key, &path, config, false);
+            }
+            sources.builtin(CLOSING, config, false);
+        }
+    }
+    sources
+}
+
+/// In the default chain the directory's own `namespace` takes the builtin's place.
+pub fn settle(config: &Config, chain: &mut Vec<Placed>) {
+    let closing = format!("builtin:{CLOSING}");
+    let replaced = chain.iter().any(|p| p.key != closing && *p.filter.identity().name == *CLOSING);
+    if config.settings.chain.is_none() && replaced {
+        chain.retain(|p| p.key != closing);
+    }
+}
+
+impl Sources {
+    fn link(&mut self, link: &Link, config: &Config) {
+        match link {
+            Link::Builtin(name) => self.builtin(name, config, true),
+            Link::File(path) => self.file(path.display().to_string(), path, config, true),
+            Link::Named(name) => {
+                let listed = self.listed(config);
+                let named = listed.iter().find(|path| stem(path) == *name || plain(&stem(path)) == *name);
+                match named {
+                    Some(path) => self.file(file_name(path), path, config, true),
+                    None => {
+                        // The key of the file it was, if it was there before: what is named cannot vanish.
+                        self.problems.push(format!("the chain names {name}, and {} has no {name}.wasm: put it there, or take it out of \"chain\"", config.places.plugins_dir.display()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn listed(&mut self, config: &Config) -> Vec<std::path::PathBuf> {
+        folder::list(&config.places.plugins_dir).unwrap_or_else(|problem| {
+            self.problems.push(problem);
+            Vec::new()
+        })
+    }
+
+    fn builtin(&mut self, name: &str, config: &Config, named: bool) {
+        let key = format!("builtin:{name}");
+        let written = config.settings.plugins.settings.get(name).cloned().unwrap_or_default();
+        let Some(bytes) = embedded::plugin(name) else {
+            self.problems.push(format!("{key} is not in this binary"));
+            return;
+        };
+        let sidecar = format!("sluice.plugins.settings.{name}");
+        self.add(Found { key, sidecar, bytes: Bytes::from_static(bytes), stays: named || written.required, written });
+    }
+
+    fn file(&mut self, key: String, path: &Path, config: &Config, named: bool) {
+        let read = folder::read(path).and_then(|bytes| Ok((bytes, self.settings(path, config)?)));
+        match read {
+            Ok((bytes, (sidecar, written))) => self.add(Found { key, sidecar, bytes, stays: named || written.required, written }),
+            Err(problem) => {
+                self.order.push(key);
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    /// From the sidecar or from the configuration, never from both.
+    fn settings(&self, path: &Path, config: &Config) -> Result<(String, PluginSettings), String> {
+        let sidecar = path.with_extension("toml");
+        let name = plain(&stem(path));
+        let under = &config.settings.plugins.settings;
+        let central = under.get(&stem(path)).or_else(|| under.get(&name));
+        match (sidecar.exists(), central) {
+            (true, Some(_)) => Err(format!("{} has settings in {} and under sluice.plugins.settings: keep one of them", path.display(), sidecar.display())),
+            (true, None) => {
+                let read = Sidecar::load(&sidecar, &Surroundings::of_process()).map_err(|report| report.to_string().trim_end().replace('\n', "; "))?;
+                Ok((sidecar.display().to_string(), read.settings))
+            }
+            (false, Some(settings)) => Ok((format!("sluice.plugins.settings.{name}"), settings.clone())),
+            (false, None) => Ok((sidecar.display().to_string(), PluginSettings::default())),
+        }
+    }
+
+    fn add(&mut self, found: Found) {
+        self.order.push(found.key.clone());
+        self.plugins.insert(found.key.clone(), found);
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// `10-auth` is ordered by its number and known as `auth`.
+fn plain(stem: &str) -> String {
+    let rest = stem.trim_start_matches(|c: char| c.is_ascii_digit());
+    match rest.strip_prefix(['-', '_']) {
+        Some(name) if rest.len() < stem.len() && !name.is_empty() => name.to_owned(),
+        _ => stem.to_owned(),
+    }
+}

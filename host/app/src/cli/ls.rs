@@ -1,0 +1,92 @@
+//! `sluice ls`
+
+use super::{ConfigArgs, Exit, serve};
+use crate::assembly::{Assembly, Purpose};
+use anyhow::Result;
+use bytes::Bytes;
+use clap::Args;
+use sluice_chain::{
+    catalogue::ListKind,
+    exchange::Client,
+    principal::Principal,
+    upstream::Health,
+};
+use sluice_wire::revision::Era;
+use std::sync::{Arc, Mutex};
+
+#[derive(Args)]
+pub struct Ls {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl Ls {
+    /// Starts what the configuration names, asks it, and stops it again.
+    pub fn run(self) -> Result<Exit> {
+        let Some(config) = self.config.load(None) else { return Ok(Exit::Config) };
+        serve::runtime()?.block_on(async {
+            let assembly = match Assembly::new(config, Purpose::Look).await {
+                Ok(assembly) => assembly,
+                Err(problems) => {
+                    eprintln!("{problems:#}");
+                    return Ok(Exit::Config);
+                }
+            };
+            print_plugins(&assembly);
+            print_catalogue(&assembly).await;
+            print_upstreams(&assembly);
+            assembly.close().await;
+            Ok(Exit::Good)
+        })
+    }
+}
+
+fn print_plugins(assembly: &Assembly) {
+    println!("chain");
+    let described = assembly.plugins.described();
+    if described.is_empty() {
+        println!("  empty: every message passes as it is");
+    }
+    for plugin in described {
+        println!("  {} {} ({}, sha256:{}…)", plugin.name, plugin.version, plugin.origin, &plugin.digest[..12]);
+        println!("      {}", plugin.summary);
+        println!("      hooks: {}", plugin.hooks.join(", "));
+        println!("      may:   {}", plugin.powers.join("; "));
+    }
+}
+
+async fn print_catalogue(assembly: &Assembly) {
+    let principal = Arc::new(Principal::local());
+    let client = Arc::new(Client {
+        info: None,
+        capabilities: Bytes::from_static(b"{}"),
+        session: None,
+        facts: Arc::new(vec![("principal.subject".into(), "local".into())]),
+        log_level: Mutex::default(),
+    });
+    for kind in ListKind::ALL {
+        match assembly.host.look(kind, Era::Legacy, &client, &principal).await {
+            Ok(view) if view.exposed.is_empty() && view.missing.is_empty() => {}
+            Ok(view) => {
+                println!("{}", kind.member());
+                view.exposed.iter().for_each(|e| println!("  {}  ({})", e.entry.name, e.entry.owner));
+                view.missing.iter().for_each(|m| println!("  (those of {m} are not known: it does not answer)"));
+            }
+            Err(error) => println!("{}: {error}", kind.member()),
+        }
+    }
+}
+
+fn print_upstreams(assembly: &Assembly) {
+    println!("upstreams");
+    for upstream in assembly.host.upstreams() {
+        let health = match upstream.health() {
+            Health::Up => "up".to_owned(),
+            Health::Unknown => "not asked".to_owned(),
+            Health::Down(why) => format!("DOWN: {why}"),
+        };
+        println!("  {}  {}  {health}", upstream.name(), upstream.transport());
+    }
+    assembly.config.disabled.iter().for_each(|name| println!("  {name}  disabled in the file"));
+    assembly.config.left_out.iter().for_each(|name| println!("  {name}  left out: it needs TLS, which comes with a later version"));
+}

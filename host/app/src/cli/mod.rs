@@ -1,0 +1,123 @@
+//! The command line. Each command is a file; `main` only turns an outcome into an exit code.
+
+mod call;
+mod check;
+mod ls;
+mod serve;
+mod stdio;
+
+use crate::{
+    config::{Builtin, Config, Source, Surroundings},
+    embedded,
+};
+use clap::{Args, Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode};
+
+/// Outcomes as exit codes, documented in `--help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Good = 0,
+    /// Something broke while running.
+    Broken = 1,
+    /// The configuration has problems; they are on standard error.
+    Config = 3,
+    /// `call`: the gateway or the tool said no.
+    Refused = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An MCP proxy that runs every message through a chain of sandboxed WebAssembly filters.
+#[derive(Parser)]
+#[command(name = "sluice", version, after_help = HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const HELP: &str = "\
+Start here:
+  sluice serve --config claude_desktop_config.json     one endpoint for all servers of a client's own file
+  sluice ls --config FILE                              what that gives: upstreams, tools, plugins and their powers
+  sluice check --config FILE                           all that is wrong with a file, at once
+  sluice call TOOL '{\"text\":\"hi\"}'                     call a tool of a Sluice that runs
+Drop .wasm files into the plugin directory while it serves; each takes effect without a dropped call.
+
+Exit codes: 0 done, 1 something broke, 2 wrong usage, 3 problems in the configuration, 4 a call was refused.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve Streamable HTTP on /mcp until SIGTERM or Ctrl-C, then drain.
+    Serve(serve::Serve),
+    /// Serve one client on standard input and output, for clients that start servers as commands.
+    Stdio(stdio::Stdio),
+    /// Show all problems of a configuration at once, each with its line and a suggestion.
+    Check(check::Check),
+    /// Show upstreams, tools, and plugins with their powers.
+    Ls(ls::Ls),
+    /// Call one tool of a Sluice that runs, and print its result.
+    Call(call::Call),
+    /// Print the JSON Schema of the configuration file.
+    Schema,
+}
+
+/// Where the configuration is.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConfigArgs {
+    /// Configuration file: a client's own (mcpServers, servers) or ours, JSON, TOML or YAML [default: sluice.json, .toml or .yaml here, else none].
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Plugin directory to load and watch [default: `plugins` beside the configuration].
+    #[arg(long, value_name = "DIR")]
+    plugins: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// Read it all. Problems and warnings are printed; `None` means there were problems.
+    fn load(&self, listen: Option<String>) -> Option<Config> {
+        let source = Source {
+            file: self.config.clone(),
+            listen,
+            plugins_dir: self.plugins.clone(),
+            surroundings: Surroundings::of_process(),
+            builtin: Builtin { servers: embedded::SERVERS, plugins: embedded::PLUGIN_NAMES },
+        };
+        match Config::load(&source) {
+            Ok(loaded) => {
+                loaded.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
+                Some(loaded.config)
+            }
+            Err(report) => {
+                eprintln!("{report}");
+                None
+            }
+        }
+    }
+}
+
+/// Run the command line of this process.
+pub fn run() -> ExitCode {
+    let exit = match Cli::parse().command {
+        Command::Serve(serve) => serve.run(),
+        Command::Stdio(stdio) => stdio.run(),
+        Command::Check(check) => check.run(),
+        Command::Ls(ls) => ls.run(),
+        Command::Call(call) => call.run(),
+        Command::Schema => {
+            println!("{:#}", crate::config::file_schema());
+            Ok(Exit::Good)
+        }
+    };
+    match exit {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Exit::Broken.into()
+        }
+    }
+}

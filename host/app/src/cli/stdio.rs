@@ -1,0 +1,44 @@
+//! `sluice stdio`
+
+use super::{ConfigArgs, Exit, serve};
+use crate::assembly::{Assembly, Purpose, listener_settings};
+use anyhow::Result;
+use clap::Args;
+use sluice_chain::principal::Principal;
+use sluice_transport::downstream;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+#[derive(Args)]
+pub struct Stdio {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl Stdio {
+    pub fn run(self) -> Result<Exit> {
+        let Some(config) = self.config.load(None) else { return Ok(Exit::Config) };
+        serve::start_log(&config.settings.log);
+        let runtime = serve::runtime()?;
+        let exit = runtime.block_on(async {
+            let settings = listener_settings(&config)?;
+            let assembly = Assembly::new(config, Purpose::Stdio).await?;
+            let (stop, drain) = (CancellationToken::new(), CancellationToken::new());
+            let watching = assembly.plugins.clone().watch(stop.clone());
+            let on_signal = drain.clone();
+            tokio::spawn(async move {
+                serve::told_to_stop().await;
+                on_signal.cancel();
+            });
+            let local = Arc::new(Principal::local());
+            downstream::serve_stdio(tokio::io::stdin(), tokio::io::stdout(), assembly.host.clone(), local, settings, drain).await?;
+            stop.cancel();
+            let _ = watching.await;
+            assembly.close().await;
+            Ok(Exit::Good)
+        });
+        // A thread may still sit in a read of standard input that nobody can interrupt.
+        runtime.shutdown_background();
+        exit
+    }
+}

@@ -1,0 +1,14 @@
+//! The rooms of the binary `sluice`: what an operator writes, sees and runs. The only crate that names the others.
+//!
+//! Reading order: [`cli`], [`config`], [`assembly`], [`chain`], [`record`], [`admin`].
+
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod assembly;
+pub mod chain;
+pub mod cli;
+pub mod config;
+pub mod embedded;
+pub mod record;
+pub mod token;
