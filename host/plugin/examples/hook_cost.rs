@@ -1,1 +1,106 @@
-fn main(){}
+//! What one hook call costs: nanoseconds of wall time, the least of several rounds, instances warm and fresh.
+//!
+//!     cargo run --release -p sluice-plugin --example hook_cost -- FOLDER-OF-COMPONENTS
+//!
+//! The folder holds what `cargo build --profile plugin --target wasm32-wasip2` makes of the guests and plugins.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sluice_chain::{
+    attributes::Attributes,
+    exchange::{Direction, Head, Kind},
+    filter::{Filter, Pass},
+    principal::Principal,
+};
+use sluice_plugin::{Engine, Scope, Settings, Setup, WasmFilter};
+use sluice_state::memory::MemoryStore;
+use sluice_wire::{
+    json::{Document, IndexDepth, Limits},
+    message::Message,
+    revision::Revision,
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+const ROUNDS: u32 = 15;
+const ROUND: Duration = Duration::from_millis(60);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let folder: PathBuf = std::env::args_os().nth(1).expect("name the folder of components").into();
+    let engine = Engine::start(Setup::new(Arc::new(MemoryStore::new()))).expect("wasm runs here");
+    let limit = json!({"limits": [{"name": "all", "per_second": 1e9, "burst": 1_000_000_000}]});
+    let small = "x".repeat(120);
+    let large = "the quick brown fox jumps over the lazy dog. ".repeat(64 * 1024 / 45);
+    let cases = [
+        ("facts-only", "guest_facts_only", json!({}), small.clone()),
+        ("label (1 attribute set, 1 read)", "guest_label", json!({"set": {"a": "1"}, "copy": {"b": "client.name"}}), small.clone()),
+        ("get of 1 pointer", "guest_reads_arguments", json!({"pointers": ["/params/arguments/q"], "by": "get", "silent": true}), small.clone()),
+        ("rate-limit", "sluice_plugin_rate_limit", limit, small.clone()),
+        ("redact, 200 B clean", "sluice_plugin_redact", json!({}), small.clone()),
+        ("redact, 200 B with 1 hit", "sluice_plugin_redact", json!({}), format!("{} ada@example.com", &small[..100])),
+        ("redact, 64 KiB clean", "sluice_plugin_redact", json!({}), large.clone()),
+        ("redact, 64 KiB with 1 hit", "sluice_plugin_redact", json!({}), format!("{large} ada@example.com")),
+    ];
+    println!("{:<36} {:>12} {:>12}", "on_request", "warm ns", "fresh ns");
+    for (title, file, config, text) in cases {
+        let warm = cost(&*load(&engine, &folder, file, config.clone(), Scope::Principal).await, &text).await;
+        let fresh = cost(&*load(&engine, &folder, file, config, Scope::Call).await, &text).await;
+        println!("{title:<36} {warm:>12.0} {fresh:>12.0}");
+    }
+    println!("resident {} MiB", resident_kib() / 1024);
+}
+
+async fn load(engine: &Engine, folder: &Path, file: &str, config: Value, scope: Scope) -> Arc<WasmFilter> {
+    let path = folder.join(format!("{file}.wasm"));
+    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let settings = Settings { config, scope, ..Settings::new(file) };
+    engine.load(Bytes::from(bytes), settings).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The least mean time of a call, in nanoseconds.
+async fn cost(filter: &WasmFilter, text: &str) -> f64 {
+    let mut pass = pass(text);
+    let mut best = f64::MAX;
+    for _ in 0..ROUNDS {
+        let (began, mut calls) = (Instant::now(), 0_u32);
+        while began.elapsed() < ROUND {
+            for _ in 0..8 {
+                filter.on_request(&mut pass).await.expect("a good filter");
+                calls += 1;
+            }
+        }
+        best = best.min(began.elapsed().as_nanos() as f64 / f64::from(calls));
+    }
+    best
+}
+
+fn pass(text: &str) -> Pass {
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search", "arguments": {"q": text}}});
+    let document = Document::parse(Bytes::from(message.to_string()), &Limits::REQUEST, IndexDepth::Full).expect("strict JSON");
+    let facts = vec![("principal.subject".into(), "local".into()), ("client.name".into(), "bench".into())];
+    Pass {
+        head: Head {
+            exchange: 1,
+            direction: Direction::ToServer,
+            kind: Kind::Request,
+            method: "tools/call".into(),
+            name: Some("search".into()),
+            upstream: Some("files".into()),
+            protocol: Revision::V2026_07_28,
+        },
+        principal: Arc::new(Principal::local()),
+        attributes: Attributes::new(Arc::new(facts)),
+        message: Arc::new(Message::decode(document).expect("a message")),
+        asked: None,
+    }
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+}

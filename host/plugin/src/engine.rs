@@ -19,6 +19,8 @@ const MEMORY_BYTES_MAX: usize = 1 << 30;
 const SMALL_RESERVATION: usize = 256 << 20;
 /// Elements of one table.
 const TABLE_ELEMENTS: usize = 100_000;
+/// Places in the pool beyond what is counted.
+const SLACK: u32 = 32;
 /// Kept of a freed memory where the kernel tells which pages were touched; without that, less is faster.
 const RESIDENT_WITH_SCAN: usize = 1 << 20;
 const RESIDENT_WITHOUT: usize = 64 << 10;
@@ -168,6 +170,8 @@ fn config() -> Config {
 fn pool(instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
     let scans = cfg!(target_os = "linux") && PoolingAllocationConfig::is_pagemap_scan_available();
+    // Room is counted before an instance is made, so a few at once may pass the count together.
+    let instances = instances + SLACK;
     // Python links many libraries into one component, each an instance with tables of its own.
     pool.total_component_instances(instances)
         .total_core_instances(instances * 4)

@@ -145,12 +145,13 @@ macro_rules! on_message {
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
         let head = convert::head(&$pass.head, $pass.message.bytes().len());
         let outcome = contained(export.$call(&mut *store, head, exchange::lent())).await;
-        let (attributes, outcome) = loan.instance().settle(outcome);
-        $pass.attributes = attributes;
-        let (answer, staged) = outcome?;
-        let verdict = $judge(answer, staged)?;
-        loan.give_back();
-        Ok(verdict)
+        let (mut lent, outcome) = loan.instance().settle(outcome);
+        let verdict = outcome.and_then(|answer| $judge(answer, std::mem::take(&mut lent.staged)));
+        $pass.attributes = lent.attributes(verdict.is_ok());
+        if verdict.is_ok() {
+            loan.give_back();
+        }
+        verdict
     }};
 }
 
@@ -189,9 +190,9 @@ impl WasmFilter {
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
         let shown = hooks::authenticate::Credential { scheme: &credential.scheme, value: &credential.value };
         let outcome = contained(export.call_authenticate(&mut *store, shown, exchange::lent())).await;
-        let (attributes, outcome) = loan.instance().settle(outcome);
-        *facts = attributes;
-        convert::authentication(outcome?.0, &self.identity, &self.plugin.limits)
+        let (mut lent, outcome) = loan.instance().settle(outcome);
+        *facts = lent.attributes(outcome.is_ok());
+        convert::authentication(outcome?, &self.identity, &self.plugin.limits)
     }
 
     async fn run_catalog(&self, offer: &mut Offer) -> Result<(), Fault> {
@@ -211,7 +212,7 @@ impl WasmFilter {
         let kind = convert::list_kind(offer.kind);
         let outcome = contained(export.call_on_catalog(&mut *store, catalog::lent(), kind, &entries)).await;
         let (_, outcome) = loan.instance().settle(outcome);
-        let (changes, own) = convert::catalogue(outcome?.0, offer.entries.len(), &self.plugin.limits)?;
+        let (changes, own) = convert::catalogue(outcome?, offer.entries.len(), &self.plugin.limits)?;
         (offer.changes, offer.own) = (changes, own);
         loan.give_back();
         Ok(())

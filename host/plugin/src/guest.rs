@@ -34,6 +34,16 @@ pub(crate) struct Lent {
     pub(crate) viewed: Option<Viewed>,
 }
 
+impl Lent {
+    /// The attributes as the guest left them if all went well, else as they came.
+    pub(crate) fn attributes(&mut self, went_well: bool) -> Attributes {
+        match self.before.take() {
+            Some(before) if !went_well => before,
+            _ => std::mem::take(&mut self.attributes),
+        }
+    }
+}
+
 /// The data of a guest's store.
 pub(crate) struct Guest {
     pub(crate) plugin: Arc<Plugin>,
@@ -50,6 +60,7 @@ pub(crate) struct Guest {
 impl Guest {
     pub(crate) fn new(plugin: Arc<Plugin>) -> Self {
         plugin.figures.live.fetch_add(1, Relaxed);
+        plugin.total.fetch_add(1, Relaxed);
         let caps = Caps::new(&plugin.limits);
         Self {
             plugin,
@@ -103,23 +114,21 @@ impl Guest {
         self.phase = phase;
     }
 
-    /// Take everything back. The attributes are as the guest left them if `went_well`, else as they came.
-    pub(crate) fn take_back(&mut self, went_well: bool) -> (Attributes, Lent) {
-        let mut lent = std::mem::take(&mut self.lent);
-        let after = std::mem::take(&mut lent.attributes);
-        let attributes = match lent.before.take() {
-            Some(before) if !went_well => before,
-            _ => after,
-        };
+    /// Take everything back.
+    pub(crate) fn take_back(&mut self) -> Lent {
         self.stdio.flush(&self.plugin);
-        self.plugin.figures.memory_peak.fetch_max(self.caps.memory_bytes, Relaxed);
-        (attributes, lent)
+        if self.caps.grown {
+            self.caps.grown = false;
+            self.plugin.figures.memory_peak.fetch_max(self.caps.memory_bytes, Relaxed);
+        }
+        std::mem::take(&mut self.lent)
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
         self.plugin.figures.live.fetch_sub(1, Relaxed);
+        self.plugin.total.fetch_sub(1, Relaxed);
     }
 }
 
@@ -129,6 +138,8 @@ pub(crate) struct Caps {
     pub(crate) memory_bytes: usize,
     /// A growth was refused.
     pub(crate) memory_refused: bool,
+    /// The peak has not been told yet.
+    grown: bool,
     memory_bytes_max: usize,
     table_elements: usize,
     table_elements_max: usize,
@@ -139,6 +150,7 @@ impl Caps {
         Self {
             memory_bytes: 0,
             memory_refused: false,
+            grown: false,
             memory_bytes_max: limits.memory_bytes_max,
             table_elements: 0,
             table_elements_max: limits.table_elements_max,
@@ -152,6 +164,7 @@ impl ResourceLimiter for Caps {
         let fits = total <= self.memory_bytes_max;
         if fits {
             self.memory_bytes = total;
+            self.grown = true;
         }
         self.memory_refused |= !fits;
         Ok(fits)

@@ -2,16 +2,12 @@
 
 use crate::{
     blame,
-    guest::{Guest, Phase},
+    guest::{Guest, Lent, Phase},
     plugin::Plugin,
     v0_1::bindings::exports::sluice::filter as hooks,
 };
 use futures_util::FutureExt;
-use sluice_chain::{
-    attributes::Attributes,
-    fault::Fault,
-    filter::Hook,
-};
+use sluice_chain::{fault::Fault, filter::Hook};
 use std::{
     future::Future,
     panic::AssertUnwindSafe,
@@ -114,7 +110,7 @@ impl Instance {
         store.data_mut().begin(Phase::Init);
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
         let started = contained(Self::link(template, &mut store, config)).await;
-        store.data_mut().take_back(false);
+        store.data_mut().take_back();
         match started {
             Ok((hooks, Ok(()))) => Ok(Self { store, hooks, calls: 0 }),
             Ok((_, Err(refusal))) => Err(Fault::Instantiate(format!("its init refused: {}", one_line(&refusal)))),
@@ -136,14 +132,11 @@ impl Instance {
         Ok((hooks, answer))
     }
 
-    /// What the guest left, and the fault if the call went wrong.
-    pub(crate) fn settle<T>(&mut self, outcome: wasmtime::Result<T>) -> (Attributes, Result<(T, Vec<crate::v0_1::payload::Staged>), Fault>) {
+    /// What the guest left, and its answer, or the fault if the call went wrong.
+    pub(crate) fn settle<T>(&mut self, outcome: wasmtime::Result<T>) -> (Lent, Result<T, Fault>) {
         let guest = self.store.data_mut();
-        let (attributes, lent) = guest.take_back(outcome.is_ok());
-        match outcome {
-            Ok(value) => (attributes, Ok((value, lent.staged))),
-            Err(error) => (attributes, Err(blame::fault(error, guest))),
-        }
+        let lent = guest.take_back();
+        (lent, outcome.map_err(|error| blame::fault(error, guest)))
     }
 }
 

@@ -8,7 +8,7 @@
 //! Reading order: [`engine`] (one a process), [`settings`] and [`limits`], [`load`] (bytes to filter, with
 //! [`artifact`], [`manifest`], [`schema`], [`cache`]), [`filter`] (the hooks), `pool`, `instance`, `guest`,
 //! `budget`, `blame` (a trap becomes a fault), `v0_1` (the contract's imports), `wasi` (what toolchains
-//! import and get nothing from), [`directory`].
+//! import and get nothing from).
 //!
 //! Invariants:
 //! - A guest call is never cancelled by dropping its future: epochs and bounded waits end it.

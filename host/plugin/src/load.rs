@@ -10,7 +10,6 @@ use crate::{
     plugin::{Buckets, Plugin},
     pool::Pool,
     schema,
-    series::Series,
     settings::{Power, Powers, Scope, Settings},
     v0_1, wasi,
 };
@@ -53,6 +52,9 @@ impl Engine {
         let template = self.link(&component)?;
         let exports = template.hooks();
         let manifest = self.describe(&template, &settings, &exports).await?;
+        if exports.is_empty() {
+            return Err("exports no hook; export at least one of authenticate, on-request, on-response, on-notification, on-catalog, on-done".into());
+        }
         check_needs(&manifest.needs, &settings)?;
         if settings.scope == Scope::All && !manifest.stateless {
             return Err(format!(
@@ -106,7 +108,8 @@ impl Engine {
 
     /// Ask the plugin about itself, in a store without any power.
     async fn describe(&self, template: &Template, settings: &Settings, exports: &[Hook]) -> Result<Manifest, String> {
-        let plugin = Arc::new(Plugin::powerless(settings.file.clone(), settings.limits.clone()));
+        let plugin = Arc::new(Plugin::powerless(settings.file.clone(), settings.limits.clone(), self.pools().total()));
+        self.pools().room_for_one().map_err(|fault| format!("cannot be described: it {fault}"))?;
         let mut store = store(self.wasmtime(), plugin).map_err(|error| format!("cannot be described: {error}"))?;
         store.data_mut().begin(Phase::Describe);
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
@@ -125,13 +128,14 @@ impl Engine {
     fn plugin(&self, manifest: &Manifest, settings: &Settings) -> Plugin {
         let granted = settings.grants.iter().filter_map(|grant| grant.strip_prefix("kv:")).map(str::to_owned).collect();
         let buckets = Buckets::new(self.store(), &manifest.name, &settings.limits, granted, &manifest.shared_buckets());
-        let series = Arc::new(Series::new(settings.limits.series_max));
-        Plugin::new(manifest.name.as_str().into(), settings.limits.clone(), Powers::without(&settings.denied), series, buckets)
+        let (name, powers) = (manifest.name.as_str().into(), Powers::without(&settings.denied));
+        Plugin::new(name, settings.limits.clone(), powers, buckets, self.pools().total())
     }
 
     /// A first instance: settings that `init` refuses are refused before any traffic.
     async fn try_init(&self, filter: &WasmFilter) -> Result<(), String> {
         self.ticker().entering();
+        self.pools().room_for_one().map_err(|fault| format!("does not start: it {fault}"))?;
         match Instance::start(&filter.template, &filter.plugin, &filter.config).await {
             Ok(_) => Ok(()),
             Err(fault) => Err(format!("does not start: {}; check its settings in {}", fault_text(&fault), filter.settings.sidecar)),

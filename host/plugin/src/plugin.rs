@@ -9,7 +9,10 @@ use crate::{
     v0_1::log::LogTap,
 };
 use sluice_state::{Bucket, Quota, Store};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 /// Longer than this no call may take, whatever the settings: the ticker may rest after it.
 const WALL_MAX: Duration = Duration::from_secs(10);
@@ -21,14 +24,16 @@ pub(crate) struct Plugin {
     pub(crate) powers: Powers,
     pub(crate) wall: Duration,
     pub(crate) figures: Figures,
+    /// Instances alive of all plugins.
+    pub(crate) total: Arc<AtomicUsize>,
     pub(crate) log: LogTap,
-    pub(crate) series: Arc<Series>,
+    pub(crate) series: Series,
     pub(crate) patterns: PatternCache,
     pub(crate) buckets: Buckets,
 }
 
 impl Plugin {
-    pub(crate) fn new(name: Arc<str>, limits: Limits, powers: Powers, series: Arc<Series>, buckets: Buckets) -> Self {
+    pub(crate) fn new(name: Arc<str>, limits: Limits, powers: Powers, buckets: Buckets, total: Arc<AtomicUsize>) -> Self {
         let waits = powers.has(Power::Kv) && buckets.waits;
         let wall = if waits { limits.wall_waiting } else { limits.wall };
         Self {
@@ -37,16 +42,17 @@ impl Plugin {
             patterns: PatternCache::default(),
             wall: wall.min(WALL_MAX),
             name,
-            limits,
             powers,
-            series,
+            series: Series::new(limits.series_max),
+            limits,
             buckets,
+            total,
         }
     }
 
     /// What `describe` runs as: without a name, without any power.
-    pub(crate) fn powerless(file: Arc<str>, limits: Limits) -> Self {
-        Self::new(file, limits, Powers::NONE, Arc::default(), Buckets::none())
+    pub(crate) fn powerless(file: Arc<str>, limits: Limits, total: Arc<AtomicUsize>) -> Self {
+        Self::new(file, limits, Powers::NONE, Buckets::none(), total)
     }
 
     /// Wall time of making an instance.

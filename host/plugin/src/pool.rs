@@ -130,12 +130,18 @@ impl Pool {
 /// All pools of an engine, and how many instances may live at once.
 pub(crate) struct Pools {
     instances_max: usize,
+    total: Arc<AtomicUsize>,
     pools: Mutex<Vec<Weak<Pool>>>,
 }
 
 impl Pools {
     pub(crate) fn new(instances_max: usize) -> Self {
-        Self { instances_max, pools: Mutex::default() }
+        Self { instances_max, total: Arc::default(), pools: Mutex::default() }
+    }
+
+    /// Instances alive, of all plugins.
+    pub(crate) fn total(&self) -> Arc<AtomicUsize> {
+        self.total.clone()
     }
 
     fn all(&self) -> Vec<Arc<Pool>> {
@@ -165,12 +171,16 @@ impl Pools {
             }
             return Ok(false);
         }
-        // A look at all plugins is for the rare fresh instance only.
-        let pools = self.all();
-        let total: usize = pools.iter().map(|pool| pool.plugin.figures.live.load(Relaxed)).sum();
-        if total >= self.instances_max && !pools.iter().any(|pool| pool.evict_one()) {
+        self.room_for_one()?;
+        Ok(true)
+    }
+
+    /// Make room for one more instance of any plugin.
+    pub(crate) fn room_for_one(&self) -> Result<(), Fault> {
+        let is_full = self.total.load(Relaxed) >= self.instances_max;
+        if is_full && !self.all().iter().any(|pool| pool.evict_one()) {
             return Err(Fault::Saturated);
         }
-        Ok(true)
+        Ok(())
     }
 }

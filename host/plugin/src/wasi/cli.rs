@@ -7,7 +7,7 @@ use crate::{
     v0_1::{bindings::sluice::filter::log::Level, log},
 };
 use sluice_chain::fault::Fault;
-use wasmtime::component::{LinkerInstance, Resource, ResourceType};
+use wasmtime::component::{LinkerInstance, Resource};
 
 /// A line longer than this is cut into several.
 const LINE_BYTES_MAX: usize = 4096;
@@ -51,7 +51,7 @@ fn print(plugin: &Plugin, stream: OutputStream, pending: &mut Vec<u8>) {
 }
 
 /// Terminals, of which there are none.
-struct Terminal;
+pub(super) struct Terminal;
 
 pub(super) fn environment(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     instance.func_wrap("get-environment", |mut cx, (): ()| {
@@ -94,14 +94,6 @@ pub(super) fn stderr(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::Resu
         cx.data_mut().entered(0)?;
         Ok((OutputStream::Stderr.handle(),))
     })
-}
-
-pub(super) fn terminal_input(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
-    instance.resource("terminal-input", ResourceType::host::<Terminal>(), |_, _| Ok(()))
-}
-
-pub(super) fn terminal_output(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
-    instance.resource("terminal-output", ResourceType::host::<Terminal>(), |_, _| Ok(()))
 }
 
 pub(super) fn terminal_stdin(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {

@@ -1,6 +1,6 @@
 //! Files and sockets: there are no directories, and no socket can be made.
 
-use super::{Closed, closed_resource};
+use super::Closed;
 use crate::guest::Guest;
 use wasmtime::component::{LinkerInstance, Resource, Val};
 
@@ -10,10 +10,6 @@ pub(super) fn preopens(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::Re
         results[0] = Val::List(Vec::new());
         Ok(())
     })
-}
-
-pub(super) fn network(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
-    closed_resource(instance, "network")
 }
 
 /// A network can be held, and nothing be done with it.

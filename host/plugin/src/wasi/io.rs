@@ -4,7 +4,7 @@ use super::clocks;
 use crate::guest::Guest;
 use std::future;
 use tokio::time::sleep_until;
-use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower, Resource, ResourceType};
+use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower, Resource};
 
 /// Something ready at a time of the monotonic clock, in milliseconds; 0 is always.
 pub(super) struct Pollable;
@@ -54,12 +54,7 @@ enum StreamError {
 /// Room in an output stream. Everything is taken at once, so it is always this much.
 const ROOM: u64 = 64 * 1024;
 
-pub(super) fn error(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
-    instance.resource("error", ResourceType::host::<IoError>(), |_, _| Ok(()))
-}
-
 pub(super) fn poll(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
-    instance.resource("pollable", ResourceType::host::<Pollable>(), |_, _| Ok(()))?;
     instance.func_wrap("[method]pollable.ready", |mut cx, (handle,): (Resource<Pollable>,)| {
         cx.data_mut().entered(0)?;
         Ok((Pollable::is_ready(&handle),))
@@ -96,8 +91,6 @@ async fn wait(guest: &mut Guest, at_ms: u32) -> wasmtime::Result<()> {
 }
 
 pub(super) fn streams(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
-    instance.resource("input-stream", ResourceType::host::<InputStream>(), |_, _| Ok(()))?;
-    instance.resource("output-stream", ResourceType::host::<OutputStream>(), |_, _| Ok(()))?;
     for name in ["[method]input-stream.read", "[method]input-stream.blocking-read"] {
         instance.func_wrap(name, |mut cx, _: (Resource<InputStream>, u64)| {
             cx.data_mut().entered(0)?;

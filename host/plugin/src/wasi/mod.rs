@@ -35,8 +35,8 @@ const INTERFACES: [(&str, Define); 26] = [
     ("wasi:cli/stdin", cli::stdin),
     ("wasi:cli/stdout", cli::stdout),
     ("wasi:cli/stderr", cli::stderr),
-    ("wasi:cli/terminal-input", cli::terminal_input),
-    ("wasi:cli/terminal-output", cli::terminal_output),
+    ("wasi:cli/terminal-input", nothing),
+    ("wasi:cli/terminal-output", nothing),
     ("wasi:cli/terminal-stdin", cli::terminal_stdin),
     ("wasi:cli/terminal-stdout", cli::terminal_stdout),
     ("wasi:cli/terminal-stderr", cli::terminal_stderr),
@@ -44,7 +44,7 @@ const INTERFACES: [(&str, Define); 26] = [
     ("wasi:clocks/wall-clock", clocks::wall),
     ("wasi:filesystem/preopens", closed::preopens),
     ("wasi:filesystem/types", nothing),
-    ("wasi:io/error", io::error),
+    ("wasi:io/error", nothing),
     ("wasi:io/poll", io::poll),
     ("wasi:io/streams", io::streams),
     ("wasi:random/random", random::random),
@@ -52,7 +52,7 @@ const INTERFACES: [(&str, Define); 26] = [
     ("wasi:random/insecure-seed", random::insecure_seed),
     ("wasi:sockets/instance-network", closed::instance_network),
     ("wasi:sockets/ip-name-lookup", closed::name_lookup),
-    ("wasi:sockets/network", closed::network),
+    ("wasi:sockets/network", nothing),
     ("wasi:sockets/tcp", nothing),
     ("wasi:sockets/tcp-create-socket", closed::tcp_create),
     ("wasi:sockets/udp-create-socket", closed::udp_create),
@@ -85,7 +85,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>, engine: &Engine, component: &Comp
                 ComponentItem::ComponentFunc(_) => {
                     instance.func_new(item, move |_, _, _, _| Err(trapped(&full).into()))?;
                 }
-                ComponentItem::Resource(_) => closed_resource(&mut instance, item)?,
+                ComponentItem::Resource(_) => instance.resource(item, resource(item), |_, _| Ok(()))?,
                 _ => {}
             }
         }
@@ -99,9 +99,18 @@ fn trapped(what: &str) -> sluice_chain::fault::Fault {
     sluice_chain::fault::Fault::Trap(format!("it called {what}, which plugins have not"))
 }
 
-/// A resource of which no handle ever exists.
+/// A resource that does nothing, or of which no handle ever exists.
 struct Closed;
 
-fn closed_resource(instance: &mut LinkerInstance<'_, Guest>, name: &str) -> wasmtime::Result<()> {
-    instance.resource(name, ResourceType::host::<Closed>(), |_, _| Ok(()))
+/// The type behind a resource's name. Interfaces that use a resource of another name it again, so a name is one
+/// type wherever it stands; WASI has no two resources of one name.
+fn resource(name: &str) -> ResourceType {
+    match name {
+        "pollable" => ResourceType::host::<io::Pollable>(),
+        "input-stream" => ResourceType::host::<io::InputStream>(),
+        "output-stream" => ResourceType::host::<io::OutputStream>(),
+        "error" => ResourceType::host::<io::IoError>(),
+        "terminal-input" | "terminal-output" => ResourceType::host::<cli::Terminal>(),
+        _ => ResourceType::host::<Closed>(),
+    }
 }

@@ -1,19 +1,202 @@
-//! Each hook and each import, through guests that do as they are told.
+//! Each hook, and the imports that are not about payloads, through guests that do as they are told.
 
-use crate::support::{call, engine, labels, load};
-use serde_json::json;
-use sluice_chain::filter::{Filter, Hook, Verdict};
+use crate::support::{call, engine, labels, load, load_with, settings};
+use serde_json::{Value, json};
+use sluice_chain::{
+    attributes::Attributes,
+    fault::Fault,
+    filter::{Authentication, Credential, Filter, Hook, NotificationVerdict, Verdict},
+    record::{Ended, Outcome, Passed},
+};
+use sluice_plugin::{Limits, Settings, WasmFilter};
+use std::time::Duration;
+
+async fn decides(on: &str, verdict: Value) -> std::sync::Arc<WasmFilter> {
+    load(&engine(), "verdict", json!({"on": on, "verdict": verdict})).await
+}
 
 #[tokio::test]
 async fn a_filter_that_reads_facts_lets_pass() {
-    let engine = engine();
-    let filter = load(&engine, "facts-only", json!({})).await;
-    assert_eq!(filter.imports(), ["types"], "{:?}", filter.imports());
-    assert!(!filter.interest().reads_payload);
+    let filter = load(&engine(), "facts-only", json!({})).await;
+    assert!(!filter.interest().reads_payload, "{:?}", filter.imports());
     assert!(filter.interest().hooks.iter().any(|(hook, _)| *hook == Hook::OnRequest));
     let mut call = call("ls", json!({}));
     for _ in 0..3 {
         assert!(matches!(call.request(&filter).await, Ok(Verdict::Next(None))));
     }
     assert!(labels(&call).is_empty());
+    assert_eq!(filter.identity().digest.len(), 64);
+}
+
+#[tokio::test]
+async fn a_reply_is_an_object_and_arrives_as_written() {
+    let text = r#"{"content":[],"n":1.10}"#;
+    for on in ["request", "response"] {
+        let filter = decides(on, json!({"reply": text})).await;
+        let mut call = call("ls", json!({}));
+        let verdict = match on {
+            "request" => call.request(&filter).await,
+            _ => call.answered(json!({})).response(&filter).await,
+        };
+        assert!(matches!(&verdict, Ok(Verdict::Reply(bytes)) if bytes == text), "{verdict:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_arrives_whole() {
+    let no = json!({"reject": {"code": 4030, "message": "no", "data": "{\"a\":1}", "status": 403, "headers": [["Retry-After", "1"]], "as_tool_result": true}});
+    let filter = decides("request", no).await;
+    let Ok(Verdict::Reject(no)) = call("ls", json!({})).request(&filter).await else { panic!("no rejection") };
+    assert_eq!((no.code, &*no.message, no.data.as_deref()), (4030, "no", Some(r#"{"a":1}"#)));
+    assert_eq!((no.http_status, no.as_tool_result), (Some(403), true));
+    assert_eq!(no.http_headers, [("retry-after".to_owned(), "1".to_owned())]);
+}
+
+#[tokio::test]
+async fn rejections_that_no_peer_may_see_are_faults() {
+    for (no, says) in [
+        (json!({"code": -32000, "message": ""}), "code of the protocol"),
+        (json!({"code": -32768, "message": ""}), "code of the protocol"),
+        (json!({"code": 1, "message": "", "data": "{"}), "data"),
+        (json!({"code": 1, "message": "", "status": 100}), "HTTP status"),
+        (json!({"code": 1, "message": "", "headers": [["a b", "c"]]}), "headers"),
+        (json!({"code": 1, "message": "", "headers": [["a", "b\r\nc: d"]]}), "headers"),
+    ] {
+        let filter = decides("request", json!({"reject": no})).await;
+        let fault = call("ls", json!({})).request(&filter).await.unwrap_err();
+        assert!(matches!(&fault, Fault::BadReply(why) if why.contains(says)), "{no}: {fault}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_verdict_is_a_fault() {
+    let filter = decides("request", json!({"other": "teleport"})).await;
+    let fault = call("ls", json!({})).request(&filter).await.unwrap_err();
+    assert!(matches!(&fault, Fault::BadReply(why) if why.contains("teleport")), "{fault}");
+}
+
+#[tokio::test]
+async fn notifications_pass_are_dropped_or_end_their_exchange() {
+    let filter = load(&engine(), "notify-drop", json!({"methods": ["notifications/progress"]})).await;
+    let mut progress = call("ls", json!({})).notified("notifications/progress", json!({"progress": 1}));
+    assert!(matches!(progress.notification(&filter).await, Ok(NotificationVerdict::Drop)));
+    let mut message = call("ls", json!({})).notified("notifications/message", json!({"data": 1}));
+    assert!(matches!(message.notification(&filter).await, Ok(NotificationVerdict::Next(None))));
+    let filter = decides("notification", json!({"reject": {"code": 4000, "message": "enough"}})).await;
+    assert!(matches!(message.notification(&filter).await, Ok(NotificationVerdict::Reject(no)) if no.code == 4000));
+}
+
+#[tokio::test]
+async fn labels_are_the_plugins_own_and_facts_are_read() {
+    let config = json!({"set": {"a": "1"}, "copy": {"who": "principal.subject", "none": "principal.tenant"}, "list": "client."});
+    let filter = load(&engine(), "label", config).await;
+    let mut call = call("ls", json!({}));
+    assert!(matches!(call.request(&filter).await, Ok(Verdict::Next(None))));
+    let mut said = labels(&call);
+    said.sort();
+    assert_eq!(said, ["label.a=1", "label.all=client.name=test\n", "label.none=absent", "label.who=local"]);
+}
+
+#[tokio::test]
+async fn too_many_or_too_long_labels_are_refused() {
+    let many: Value = (0..65).map(|i| (format!("k{i}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
+    for set in [many, json!({"k": "x".repeat(4097)}), json!({"": "v"})] {
+        let filter = load(&engine(), "label", json!({"set": set})).await;
+        let verdict = call("ls", json!({})).request(&filter).await;
+        assert!(matches!(&verdict, Ok(Verdict::Reject(_))), "{verdict:?}");
+    }
+}
+
+#[tokio::test]
+async fn labels_of_a_call_that_went_wrong_are_gone() {
+    // It labels first and then returns what no host takes.
+    let filter = load(&engine(), "overlap-edit", json!({"how": "splices"})).await;
+    let mut call = call("ls", json!({"a": "éclair", "o": {"b": 1}, "n": 1}));
+    assert!(call.request(&filter).await.is_err());
+    assert!(labels(&call).is_empty(), "{:?}", labels(&call));
+    assert!(call.pass.attributes.find("principal.subject").is_some(), "the facts came back");
+}
+
+#[tokio::test]
+async fn the_phases_of_one_plugin_share_labels() {
+    let filter = load(&engine(), "generation", json!({"generation": "7"})).await;
+    let mut call = call("ls", json!({}));
+    call.request(&filter).await.unwrap();
+    let Ok(Verdict::Next(Some(after))) = call.answered(json!({"content": []})).response(&filter).await else { panic!("no edit") };
+    let meta = after.document().pointer("/result/_meta/generation").unwrap().raw();
+    assert_eq!(serde_json::from_str::<Value>(meta).unwrap(), json!({"request": "7", "response": "7"}));
+}
+
+#[tokio::test]
+async fn every_kv_operation_counts_in_the_plugins_own_bucket() {
+    let engine = engine();
+    let filter = load(&engine, "kv-counter", json!({})).await;
+    let mut calls = Vec::new();
+    for _ in 0..5 {
+        let mut call = call("ls", json!({}));
+        call.request(&filter).await.unwrap();
+        calls.push(labels(&call));
+    }
+    let has = |call: usize, label: &str| calls[call].iter().any(|l| l == label);
+    assert!(has(0, "kv-counter.count=1") && has(4, "kv-counter.count=5"), "{calls:?}");
+    assert!(has(0, "kv-counter.wait-ms=0") && !has(4, "kv-counter.wait-ms=0"), "the burst is 3: {calls:?}");
+    assert!(has(0, "kv-counter.before=none") && has(1, "kv-counter.before=ls"), "{calls:?}");
+    assert!(has(0, "kv-counter.first=true") && has(1, "kv-counter.first=false"), "{calls:?}");
+    assert!(calls.iter().all(|c| c.iter().any(|l| l == "kv-counter.gone=true")));
+    // Another bucket of the same plugin, and the same bucket after a reload.
+    let other = load(&engine, "kv-counter", json!({"bucket": "other"})).await;
+    let again = load(&engine, "kv-counter", json!({})).await;
+    for (filter, count) in [(other, "kv-counter.count=1"), (again, "kv-counter.count=6")] {
+        let mut call = call("ls", json!({}));
+        call.request(&filter).await.unwrap();
+        assert!(labels(&call).iter().any(|l| l == count), "{:?}", labels(&call));
+    }
+}
+
+#[tokio::test]
+async fn kv_that_is_taken_away_or_full_says_so() {
+    let mut denied = settings("kv-counter", json!({}));
+    denied.denied = vec![sluice_plugin::Power::Kv];
+    let full = Settings { limits: Limits { kv_keys_max: 1, ..Limits::default() }, ..settings("kv-counter", json!({})) };
+    for (settings, says) in [(denied, "kv-counter.error=denied"), (full, "kv-counter.error=too-large")] {
+        let filter = load_with(&engine(), settings).await;
+        let mut call = call("ls", json!({}));
+        call.request(&filter).await.unwrap();
+        assert_eq!(labels(&call), [says]);
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_an_exchange_is_told() {
+    let filter = load(&engine(), "done-recorder", json!({})).await;
+    let pass = call("ls", json!({})).pass;
+    let ended = Ended {
+        head: pass.head.clone(),
+        principal: pass.principal.clone(),
+        attributes: pass.attributes.clone(),
+        generation: 1,
+        outcome: Outcome::Refused,
+        code: Some(4030),
+        tool_error: false,
+        cause: None,
+        request_bytes: 123,
+        response_bytes: 45,
+        took: Duration::from_micros(678),
+        upstream_took: Duration::from_micros(90),
+        passed: vec![Passed { filter: filter.identity().clone(), hook: Hook::OnRequest, verdict: "reject", took: Duration::from_micros(5) }],
+    };
+    filter.on_done(&ended).await.unwrap();
+    let Ok(Verdict::Reply(said)) = call("done", json!({})).request(&filter).await else { panic!("it answers for itself") };
+    let said = String::from_utf8(said.to_vec()).unwrap();
+    for part in ["refused", "4030", "123", "45", "\"timed\":true", "done-recorder on-request reject"] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_is_asked_for_a_hook_it_has_not_is_no_crash() {
+    let filter = load(&engine(), "facts-only", json!({})).await;
+    let credential = Credential { scheme: "bearer".into(), value: "x".into() };
+    let outcome = filter.authenticate(&credential, &mut Attributes::default()).await;
+    assert!(matches!(outcome, Err(Fault::Instantiate(_)) | Ok(Authentication::Abstain)), "{outcome:?}");
 }

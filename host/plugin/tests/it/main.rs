@@ -1,4 +1,13 @@
 //! The plugin host against real components. One binary: each links all of wasmtime.
 
+mod cache;
+mod catalog;
+mod coverage;
 mod hooks;
+mod hostile;
+mod instances;
+mod loading;
+mod payload;
+mod search;
+mod standard;
 mod support;

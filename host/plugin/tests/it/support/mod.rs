@@ -7,11 +7,14 @@ pub use message::{Call, call, labels};
 
 use sluice_plugin::{Engine, LoadError, Settings, Setup, WasmFilter};
 use sluice_state::memory::MemoryStore;
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// An engine small enough that many tests can have one each.
 pub fn engine() -> Engine {
-    Engine::start(Setup { instances_max: 64, ..Setup::new(Arc::new(MemoryStore::new())) }).expect("wasm runs here")
+    // One folder for all: compiling is most of what loading takes.
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled-guests");
+    let setup = Setup { instances_max: 64, cache: Some(cache), ..Setup::new(Arc::new(MemoryStore::new())) };
+    Engine::start(setup).expect("wasm runs here")
 }
 
 /// Settings for a file of this name.

@@ -1,0 +1,137 @@
+//! Compiled code on disk: used when it is ours, and never otherwise.
+
+use crate::support::{call, guests};
+use serde_json::json;
+use sluice_chain::filter::Filter;
+use sluice_plugin::{Engine, Settings, Setup, cache::Cache};
+use sluice_state::memory::MemoryStore;
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+fn engine(folder: &Path) -> Engine {
+    Engine::start(Setup { instances_max: 8, cache: Some(folder.into()), store: Arc::new(MemoryStore::new()) }).unwrap()
+}
+
+async fn works(engine: &Engine, name: &str) {
+    let filter = engine.load(guests::bytes(name), Settings::new("x.wasm")).await.unwrap();
+    call("ls", json!({})).request(&filter).await.unwrap();
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let all = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
+    let mut entries: Vec<_> = all.filter(|path| path.extension().is_some_and(|e| e == "cwasm")).collect();
+    entries.sort();
+    entries
+}
+
+#[tokio::test]
+async fn what_was_compiled_is_used_again() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("deep/cache");
+    let first = engine(&folder);
+    assert!(first.caches());
+    works(&first, "facts-only").await;
+    let kept = entries(&folder);
+    assert_eq!(kept.len(), 1);
+    let made = fs::metadata(&kept[0]).unwrap().modified().unwrap();
+    works(&engine(&folder), "facts-only").await;
+    assert_eq!(fs::metadata(&kept[0]).unwrap().modified().unwrap(), made, "not written again");
+    for path in [folder.clone(), folder.join("secret"), kept[0].clone()] {
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn a_changed_file_is_never_loaded() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("cache");
+    works(&engine(&folder), "facts-only").await;
+    let path = entries(&folder).remove(0);
+    let whole = fs::read(&path).unwrap();
+    let changed: [(&str, Vec<u8>); 6] = [
+        ("a flipped bit of code", { let mut b = whole.clone(); let at = b.len() / 2; b[at] ^= 1; b }),
+        ("a flipped bit of the seal", { let mut b = whole.clone(); b[3] ^= 1; b }),
+        ("cut short", whole[..whole.len() / 2].to_vec()),
+        ("only a seal", whole[..32].to_vec()),
+        ("empty", Vec::new()),
+        ("longer", [&whole[..], b"x"].concat()),
+    ];
+    for (how, bytes) in changed {
+        fs::write(&path, &bytes).unwrap();
+        works(&engine(&folder), "facts-only").await;
+        assert_eq!(fs::read(&path).unwrap().len(), whole.len(), "{how}: it was compiled again and kept");
+        assert_ne!(fs::read(&path).unwrap(), bytes, "{how}");
+    }
+}
+
+#[tokio::test]
+async fn one_file_cannot_stand_in_for_another() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("cache");
+    let first = engine(&folder);
+    works(&first, "facts-only").await;
+    let facts = entries(&folder).remove(0);
+    works(&first, "label").await;
+    let label = entries(&folder).into_iter().find(|path| *path != facts).unwrap();
+    fs::copy(&label, &facts).unwrap();
+    let filter = engine(&folder).load(guests::bytes("facts-only"), Settings::new("x.wasm")).await.unwrap();
+    assert_eq!(&*filter.identity().name, "facts-only");
+}
+
+#[tokio::test]
+async fn a_file_from_another_folder_is_foreign() {
+    let root = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (root.path().join("ours"), root.path().join("theirs"));
+    works(&engine(&ours), "facts-only").await;
+    works(&engine(&theirs), "facts-only").await;
+    let path = entries(&ours).remove(0);
+    let own = fs::read(&path).unwrap();
+    fs::copy(entries(&theirs).remove(0), &path).unwrap();
+    works(&engine(&ours), "facts-only").await;
+    assert_eq!(fs::read(&path).unwrap()[..32], own[..32], "it was compiled and sealed again");
+}
+
+#[tokio::test]
+async fn links_and_open_files_are_not_read() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("cache");
+    works(&engine(&folder), "facts-only").await;
+    let path = entries(&folder).remove(0);
+    let elsewhere = root.path().join("elsewhere");
+    fs::rename(&path, &elsewhere).unwrap();
+    symlink(&elsewhere, &path).unwrap();
+    works(&engine(&folder), "facts-only").await;
+    assert!(!fs::symlink_metadata(&path).unwrap().is_symlink(), "a fresh file took its place");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    works(&engine(&folder), "facts-only").await;
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_private_is_not_used() {
+    let root = tempfile::tempdir().unwrap();
+    let refusals: [(&str, Box<dyn Fn(&Path)>, &str); 4] = [
+        ("open", Box::new(|path| { fs::create_dir(path).unwrap(); fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap(); }), "open to others"),
+        ("link", Box::new(|path| { let to = path.with_extension("to"); fs::create_dir(&to).unwrap(); fs::set_permissions(&to, fs::Permissions::from_mode(0o700)).unwrap(); symlink(&to, path).unwrap(); }), "link"),
+        ("file", Box::new(|path| fs::write(path, "x").unwrap()), "cannot be made"),
+        ("secret", Box::new(|path| {
+            fs::create_dir(path).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+            fs::write(path.join("secret"), [0; 32]).unwrap();
+            fs::set_permissions(path.join("secret"), fs::Permissions::from_mode(0o644)).unwrap();
+        }), "secret"),
+    ];
+    for (name, make, says) in refusals {
+        let path = root.path().join(name);
+        make(&path);
+        let why = Cache::open(&path).err().unwrap_or_else(|| panic!("{name} was taken"));
+        assert!(why.contains(says), "{name}: {why}");
+        let engine = engine(&path);
+        assert!(!engine.caches(), "{name}");
+        works(&engine, "facts-only").await;
+    }
+}

@@ -1,0 +1,163 @@
+//! Who meets which instance.
+
+use crate::support::{Call, call, engine, labels, load, load_with, settings};
+use serde_json::json;
+use sluice_chain::{fault::Fault, principal::Principal};
+use sluice_plugin::{Limits, Scope, Settings, WasmFilter};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+/// What the guest remembered of the call before, and how many it counted.
+async fn visit(filter: &WasmFilter, mut call: Call) -> (String, u32) {
+    call.request(filter).await.unwrap();
+    let label = |key: &str| {
+        let labels = labels(&call);
+        let found = labels.iter().find_map(|l| l.strip_prefix(&format!("remembers.{key}=")));
+        found.unwrap_or_else(|| panic!("no {key} in {labels:?}")).to_owned()
+    };
+    (label("last"), label("calls").parse().unwrap())
+}
+
+async fn remembers(scope: Scope, limits: Limits) -> Arc<WasmFilter> {
+    load_with(&engine(), Settings { scope, limits, ..settings("remembers", json!({})) }).await
+}
+
+#[tokio::test]
+async fn principals_never_meet() {
+    let filter = remembers(Scope::Principal, Limits::default()).await;
+    for round in 0..4 {
+        for who in ["ada", "bob", "eve"] {
+            let (last, calls) = visit(&filter, call("ls", json!({})).by(who)).await;
+            assert_eq!((last.as_str(), calls), (if round == 0 { "nobody" } else { who }, round + 1));
+        }
+    }
+    assert_eq!(filter.figures().reused.load(Relaxed), 9);
+}
+
+#[tokio::test]
+async fn a_canary_stays_where_it_was_put_whatever_happens() {
+    let filter = remembers(Scope::Principal, Limits { warm_max: 3, calls_max: 5, ..Limits::default() }).await;
+    let mut tasks = Vec::new();
+    for task in 0..8_u32 {
+        let filter = filter.clone();
+        tasks.push(tokio::spawn(async move {
+            for round in 0..200_u32 {
+                let who = format!("user{}", (task * 7 + round * 13) % 6);
+                let (last, calls) = visit(&filter, call("ls", json!({})).by(&who)).await;
+                assert!(last == who || last == "nobody", "{who} was told of {last}");
+                assert!(calls <= 5);
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert!(filter.figures().reused.load(Relaxed) > 0 && filter.figures().retired.load(Relaxed) > 0);
+}
+
+#[tokio::test]
+async fn each_scope_shares_as_it_says() {
+    let tenant = |subject: &str, tenant: &str| {
+        let mut call = call("ls", json!({})).by(subject);
+        call.pass.principal = Arc::new(Principal::new("test", subject, Some(tenant)));
+        call
+    };
+    let filter = remembers(Scope::Call, Limits::default()).await;
+    for _ in 0..3 {
+        assert_eq!(visit(&filter, call("ls", json!({}))).await, ("nobody".into(), 1));
+    }
+    assert_eq!(filter.figures().live.load(Relaxed), 0);
+    let filter = remembers(Scope::Tenant, Limits::default()).await;
+    assert_eq!(visit(&filter, tenant("ada", "a")).await.0, "nobody");
+    assert_eq!(visit(&filter, tenant("bob", "a")).await.0, "ada");
+    assert_eq!(visit(&filter, tenant("ada", "b")).await.0, "nobody");
+    assert_eq!(visit(&filter, call("ls", json!({})).by("ada")).await.0, "nobody", "no tenant is a tenant of one");
+    let filter = remembers(Scope::Exchange, Limits::default()).await;
+    let exchange = |id: u64| {
+        let mut call = call("ls", json!({}));
+        call.pass.head.exchange = id;
+        call
+    };
+    assert_eq!(visit(&filter, exchange(1)).await.1, 1);
+    assert_eq!(visit(&filter, exchange(1)).await.1, 2);
+    assert_eq!(visit(&filter, exchange(2)).await.1, 1);
+}
+
+#[tokio::test]
+async fn instances_retire_by_count() {
+    let filter = remembers(Scope::Principal, Limits { calls_max: 3, ..Limits::default() }).await;
+    let mut counts = Vec::new();
+    for _ in 0..7 {
+        counts.push(visit(&filter, call("ls", json!({}))).await.1);
+    }
+    assert_eq!(counts, [1, 2, 3, 1, 2, 3, 1]);
+    assert_eq!(filter.figures().retired.load(Relaxed), 2);
+}
+
+#[tokio::test]
+async fn instances_retire_by_age() {
+    let filter = remembers(Scope::Principal, Limits { idle: Duration::from_millis(50), ..Limits::default() }).await;
+    visit(&filter, call("ls", json!({}))).await;
+    assert_eq!(filter.figures().live.load(Relaxed), 1);
+    for _ in 0..100 {
+        if filter.figures().live.load(Relaxed) == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it was never swept");
+}
+
+#[tokio::test]
+async fn when_all_are_busy_some_more_come_and_then_none() {
+    let limits = Limits { instances_max: 2, overflow_max: 2, wall: Duration::from_millis(500), ..Limits::default() };
+    let filter = load_with(&engine(), Settings { limits, ..settings("wait-in-host", json!({})) }).await;
+    let tasks: Vec<_> = (0..6)
+        .map(|i| {
+            let filter = filter.clone();
+            tokio::spawn(async move { call("ls", json!({})).by(&format!("user{i}")).request(&filter).await })
+        })
+        .collect();
+    let mut saturated = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Err(Fault::Saturated) => saturated += 1,
+            Err(Fault::Deadline { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(saturated, 2);
+    assert_eq!(filter.figures().live.load(Relaxed), 0, "nothing is left behind");
+}
+
+#[tokio::test]
+async fn a_plugin_that_fills_its_pool_leaves_room_for_others() {
+    let engine = engine();
+    let limits = Limits { warm_max: 100, instances_max: 100, ..Limits::default() };
+    let greedy = load_with(&engine, Settings { limits, ..settings("facts-only", json!({})) }).await;
+    // More than the engine's 64 places.
+    for i in 0..100 {
+        call("ls", json!({})).by(&format!("user{i}")).request(&greedy).await.unwrap();
+    }
+    let other = load(&engine, "remembers", json!({})).await;
+    assert_eq!(visit(&other, call("ls", json!({}))).await.1, 1);
+    assert!(greedy.figures().live.load(Relaxed) <= 64);
+}
+
+#[tokio::test]
+async fn a_dropped_task_leaves_no_instance() {
+    let filter = load_with(&engine(), settings("wait-in-host", json!({}))).await;
+    for _ in 0..20 {
+        let task = tokio::spawn({
+            let filter = filter.clone();
+            async move { call("ls", json!({})).request(&filter).await.map(|_| ()) }
+        });
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        // Nobody should; if somebody does, the instance is gone with its task.
+        task.abort();
+        let _ = task.await;
+    }
+    assert_eq!(filter.figures().live.load(Relaxed), 0);
+}

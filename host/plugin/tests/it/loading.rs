@@ -1,0 +1,169 @@
+//! What is loaded and what is refused, in which words.
+
+use crate::support::{engine, guests, load, settings, try_load};
+use bytes::Bytes;
+use serde_json::json;
+use sluice_chain::filter::{Filter, Hook};
+use sluice_plugin::{Engine, Limits, Scope, Settings, Setup};
+use std::time::Duration;
+
+async fn refused(engine: &Engine, bytes: impl Into<Bytes>) -> String {
+    let error = engine.load(bytes.into(), Settings::new("10-x.wasm")).await.err().expect("it is refused");
+    let text = error.to_string();
+    assert!(text.starts_with("10-x.wasm ") && !text.contains('\n') && text.len() < 900, "{text}");
+    text
+}
+
+#[tokio::test]
+async fn what_is_no_plugin_says_what_it_is_and_what_to_do() {
+    let engine = engine();
+    let core = wat::parse_str(include_str!("../../../../tests/guests/core-module.wat")).unwrap();
+    let no_exports = wat::parse_str(include_str!("../../../../tests/guests/no-exports.wat")).unwrap();
+    let garbage = include_bytes!("../../../../tests/guests/garbage.txt");
+    for (bytes, says) in [
+        (core, "is a core module; build for wasm32-wasip2 or run `wasm-tools component new`"),
+        (no_exports, "does not export sluice:filter/describe@0.1.0"),
+        (garbage.to_vec(), "is not WebAssembly"),
+        (Vec::new(), "is empty"),
+        (vec![0; 65 << 20], "at most 64 MiB"),
+    ] {
+        let text = refused(&engine, bytes).await;
+        assert!(text.contains(says), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_import_that_nobody_offers_is_named() {
+    let text = refused(&engine(), guests::bytes("unknown-import")).await;
+    assert!(text.contains("evil:host/x") && text.contains("sluice:filter 0.1.0"), "{text}");
+}
+
+#[tokio::test]
+async fn another_version_of_the_contract_is_named() {
+    let newer = wat::parse_str(r#"(component (import "sluice:filter/log@0.2.0" (instance)))"#).unwrap();
+    let text = refused(&engine(), newer).await;
+    assert!(text.contains("sluice:filter/log@0.2.0") && text.contains("it speaks sluice:filter 0.1.0"), "{text}");
+}
+
+#[tokio::test]
+async fn an_import_of_another_shape_is_refused() {
+    let skewed = wat::parse_str(
+        r#"(component
+            (import "sluice:filter/metrics@0.1.0" (instance (export "add" (func (param "name" string)))))
+            (instance $empty) (export "sluice:filter/describe@0.1.0" (instance $empty))
+            (export "sluice:filter/lifecycle@0.1.0" (instance $empty))
+            (export "sluice:filter/on-request@0.1.0" (instance $empty)))"#,
+    )
+    .unwrap();
+    let text = refused(&engine(), skewed).await;
+    assert!(text.contains("does not fit sluice:filter 0.1.0"), "{text}");
+}
+
+#[tokio::test]
+async fn a_file_cut_anywhere_is_refused() {
+    let engine = engine();
+    let whole = guests::bytes("facts-only");
+    let step = (whole.len() / 150).max(1);
+    for end in (0..64).chain((64..whole.len()).step_by(step)).chain(whole.len() - 8..whole.len()) {
+        refused(&engine, whole.slice(..end)).await;
+    }
+    assert!(engine.load(whole, Settings::new("10-x.wasm")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_file_with_flipped_bytes_never_crashes_the_host() {
+    let engine = engine();
+    let whole = guests::bytes("facts-only").to_vec();
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    for _ in 0..60 {
+        let mut bytes = whole.clone();
+        for _ in 0..3 {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            let at = seed as usize % bytes.len();
+            bytes[at] ^= 1 << (seed >> 60 & 7);
+        }
+        // Some still load: not every byte matters.
+        let mut settings = Settings::new("10-x.wasm");
+        settings.limits.init_wall = Duration::from_secs(9);
+        let _ = engine.load(bytes.into(), settings).await;
+    }
+}
+
+#[tokio::test]
+async fn settings_are_checked_and_filled_in() {
+    let engine = engine();
+    let filter = load(&engine, "spin-forever", json!({"on": "done"})).await;
+    assert_eq!(filter.config(), r#"{"on":"done"}"#);
+    assert_eq!(load(&engine, "spin-forever", json!({"name": "x", "on": "done"})).await.config(), r#"{"name":"x","on":"done"}"#);
+    let defaulted = load(&engine, "trap", json!({"name": "never"})).await;
+    assert!(defaulted.config().contains(r#""on":"request""#), "{}", defaulted.config());
+    for (config, says) in [(json!({"on": "nowhere"}), "on: "), (json!({"typo": 1}), "typo"), (json!([]), "not a table")] {
+        let error = try_load(&engine, settings("trap", config)).await.err().unwrap().to_string();
+        assert!(error.contains("trap.toml") && error.contains(says), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn needs_are_granted_or_the_line_to_add_is_shown() {
+    let engine = engine();
+    // rate-limit opens the bucket its settings name; a shared one only by grant.
+    let mut wanted = settings("kv-counter", json!({"bucket": "shared"}));
+    wanted.grants = vec!["kv:shared".into()];
+    let filter = try_load(&engine, wanted).await.unwrap();
+    assert!(filter.manifest().needs.is_empty());
+    let mut denied = settings("kv-counter", json!({}));
+    denied.denied = vec![sluice_plugin::Power::Kv];
+    assert!(try_load(&engine, denied).await.is_ok(), "what is not said to be needed can be taken away");
+}
+
+#[tokio::test]
+async fn instances_for_everybody_need_the_manifests_word() {
+    let engine = engine();
+    let everybody = |name| Settings { scope: Scope::All, ..settings(name, json!({})) };
+    let error = try_load(&engine, everybody("remembers")).await.err().unwrap().to_string();
+    assert!(error.contains("stateless") && error.contains("remembers.toml"), "{error}");
+    assert!(try_load(&engine, everybody("facts-only")).await.is_ok());
+}
+
+#[tokio::test]
+async fn interest_is_what_is_exported_and_selected() {
+    let engine = engine();
+    let filter = load(&engine, "rate-limit", json!({"limits": [{"name": "a", "per_second": 1}]})).await;
+    let hooks = &filter.interest().hooks;
+    assert!(hooks.iter().all(|(hook, _)| *hook == Hook::OnRequest));
+    assert!(hooks[0].1.methods.contains(&"tools/call".to_owned()));
+    assert!(!filter.interest().reads_payload);
+    assert!(load(&engine, "redact", json!({})).await.interest().reads_payload);
+}
+
+#[tokio::test]
+async fn an_engine_goes_when_its_last_owner_goes() {
+    let before = threads();
+    let engine = Engine::start(Setup { instances_max: 8, ..Setup::new(std::sync::Arc::new(sluice_state::memory::MemoryStore::new())) }).unwrap();
+    let filter = load(&engine, "facts-only", json!({})).await;
+    assert!(threads() > before);
+    drop(engine);
+    let mut call = crate::support::call("ls", json!({}));
+    assert!(call.request(&filter).await.is_ok(), "a filter keeps what it needs");
+    drop(filter);
+}
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, |tasks| tasks.flatten().filter(is_epoch_thread).count())
+}
+
+fn is_epoch_thread(task: &std::fs::DirEntry) -> bool {
+    std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == "epochs")
+}
+
+#[test]
+fn the_limits_are_those_of_the_table() {
+    let limits = Limits::default();
+    assert_eq!((limits.cpu, limits.init_cpu), (Duration::from_millis(20), Duration::from_millis(100)));
+    assert_eq!((limits.wall, limits.wall_waiting), (Duration::from_millis(100), Duration::from_secs(5)));
+    assert_eq!((limits.memory_bytes_max, Limits::interpreted().memory_bytes_max), (64 << 20, 128 << 20));
+    assert_eq!((limits.host_calls_max, limits.handles_max), (1_000, 256));
+    assert_eq!(limits.host_bytes_max, 2 * limits.message_bytes_max);
+}
