@@ -41,7 +41,12 @@ pub(super) async fn read(pool: &Pool, exchange: Exchange, limits: &CallLimits) -
     }
     let is_json = is_type(headers, header::JSON);
     if !status.is_success() {
-        return refusal(pool, exchange, limits, is_json).await;
+        return Box::pin(refusal(pool, exchange, limits, is_json)).await;
+    }
+    // Some servers call the body of a 202 JSON and send none.
+    if status == StatusCode::ACCEPTED || exchange.response.body().is_end_stream() {
+        let _ = Box::pin(collect(pool, exchange, REFUSAL_MAX)).await;
+        return Ok(Reply::Accepted);
     }
     if is_json {
         let (body, headers) = collect(pool, exchange, limits.response.bytes_max).await?;
@@ -49,10 +54,6 @@ pub(super) async fn read(pool: &Pool, exchange: Exchange, limits: &CallLimits) -
     }
     if is_type(headers, header::EVENT_STREAM) {
         return Ok(Reply::Stream(exchange));
-    }
-    if status == StatusCode::ACCEPTED || exchange.response.body().is_end_stream() {
-        let _ = collect(pool, exchange, REFUSAL_MAX).await;
-        return Ok(Reply::Accepted);
     }
     Err(bad(&format!("HTTP {} with neither JSON nor an event stream", status.as_u16())))
 }
