@@ -97,7 +97,7 @@ def sluice_config(upstream, home):
             "auth": {"allow_anonymous": True},
             "admin": {"enabled": False},
             "cache_dir": str(home / "cache"),
-            "plugins": {"dir": str(home / "plugins")},
+            "audit": {"path": str(home / "audit.jsonl")},
         },
     }
 

@@ -97,7 +97,8 @@ def write_config(upstreams):
         "chain": [f"builtin:{name}" for name in ("auth-api-key", "redact", "rate-limit", "namespace")],
         "admin": {"enabled": False},
         "cache_dir": str(home / "cache"),
-        "plugins": {"dir": str(home / "plugins"), "settings": settings},
+        "audit": {"path": str(home / "audit.jsonl")},
+        "plugins": {"settings": settings},
     }
     config = home / "sluice.json"
     config.write_text(json.dumps({"mcpServers": upstreams, "sluice": own}, indent=2))
