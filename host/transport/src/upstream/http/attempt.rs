@@ -48,9 +48,9 @@ pub(super) struct Attempt<'a> {
 
 /// The headers of a modern request, all from what its body says.
 pub(super) fn modern_headers(line: &Line, outbound: &Outbound, revision: Revision) -> Result<HeaderMap, UpstreamError> {
-    let mut headers = line.pool.endpoint.headers.clone();
+    let mut headers = line.pool.endpoint.roomy_headers();
     headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
-    headers.insert(METHOD, value(outbound.message.method())?);
+    headers.insert(METHOD, method_value(outbound.message.method())?);
     if let Some(name) = mirror::name(&outbound.message, outbound.original_name.as_deref()) {
         headers.insert(NAME, value(&name)?);
     }
@@ -68,6 +68,14 @@ pub(super) fn modern_headers(line: &Line, outbound: &Outbound, revision: Revisio
     Ok(headers)
 }
 
+fn method_value(name: &str) -> Result<HeaderValue, UpstreamError> {
+    match name {
+        // Nearly all traffic, and not worth a copy each time.
+        method::TOOLS_CALL => Ok(HeaderValue::from_static(method::TOOLS_CALL)),
+        other => value(other),
+    }
+}
+
 fn value(text: &str) -> Result<HeaderValue, UpstreamError> {
     HeaderValue::from_str(text).map_err(|_| bad("a value of the request fits no header"))
 }
@@ -81,7 +89,8 @@ impl Attempt<'_> {
             Reply::Message(answer, _) => self.answer(answer),
             Reply::Stream(exchange) => {
                 let stream = EventStream::new(exchange, self.line.settings.call.response.bytes_max);
-                self.follow(stream).await
+                // In a box, so that calls answered at once do not carry its room along.
+                Box::pin(self.follow(stream)).await
             }
             Reply::Accepted => Err(bad("it accepted the request without an answer")),
             Reply::Refused(status, said) => self.refused(status, said.map(|said| *said)),

@@ -28,6 +28,7 @@ use tokio::{
 /// Read buffer, and with it the longest header block before the setting is looked at.
 const BUFFER_MAX: usize = 128 * 1024;
 
+/// One connection. Large, so it is kept in a box and only the box is passed around.
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: Driver,
@@ -61,11 +62,11 @@ pub(super) enum SendError {
 }
 
 impl Connection {
-    pub(super) async fn over(stream: TcpStream, headers_max: usize, place: OwnedSemaphorePermit) -> hyper::Result<Self> {
+    pub(super) async fn over(stream: TcpStream, headers_max: usize, place: OwnedSemaphorePermit) -> hyper::Result<Box<Self>> {
         let (sender, driver) =
             http1::Builder::new().max_headers(headers_max).max_buf_size(BUFFER_MAX).handshake(TokioIo::new(stream)).await?;
         let usable_until = Instant::now();
-        Ok(Self { sender, driver, has_ended: false, is_used: false, usable_until, leftover: None, _place: place })
+        Ok(Box::new(Self { sender, driver, has_ended: false, is_used: false, usable_until, leftover: None, _place: place }))
     }
 
     /// Sends a request and waits for the head of the response.

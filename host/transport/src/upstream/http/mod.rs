@@ -95,10 +95,10 @@ impl Http {
         let asking = outbound.spoken.era();
         let mut is_last = false;
         loop {
-            let route = tokio::select! {
-                biased;
-                () = outbound.cancel.cancelled() => return Err(UpstreamError::Cancelled),
-                route = self.route(asking, &outbound.client, &outbound.principal) => route?,
+            let route = match self.known_route(asking, &outbound.client, &outbound.principal) {
+                Some(route) => route,
+                // In a box, so that calls whose way is known do not carry its room along.
+                None => Box::pin(self.find_route(outbound)).await?,
             };
             match (self.attempt(&route, outbound).await?, &route) {
                 (Step::Done(inbound), _) => return Ok(inbound),
@@ -112,6 +112,14 @@ impl Http {
                 (Step::Contradicted(inbound), Route::Legacy(_)) => return Ok(*inbound),
             }
             is_last = true;
+        }
+    }
+
+    async fn find_route(&self, outbound: &Outbound) -> Result<Route, UpstreamError> {
+        tokio::select! {
+            biased;
+            () = outbound.cancel.cancelled() => Err(UpstreamError::Cancelled),
+            route = self.route(outbound.spoken.era(), &outbound.client, &outbound.principal) => route,
         }
     }
 
@@ -140,7 +148,10 @@ impl Http {
 
     async fn attempt_legacy(&self, session: &Arc<Session>, outbound: &Outbound) -> Result<Step, UpstreamError> {
         session.touch();
-        self.tell_level(session, outbound).await?;
+        let may_log = session.capabilities.has_logging && outbound.message.method() != method::LOGGING_SET_LEVEL;
+        if let Some(wanted) = may_log.then(|| wanted_level(outbound)).flatten() {
+            self.tell_level(session, wanted).await?;
+        }
         let call = Arc::new(Call::new(self.line.take_id(), outbound, session.revision, true));
         let body = body(outbound, &call, true)?;
         let _guest = session.capabilities.speaks_unasked.then(|| session.inflight.guest(&call, outbound.notifications.clone()));
@@ -169,14 +180,10 @@ impl Http {
 
     /// Sees to it that a session logs as much as the call's client wants: for modern clients, and
     /// for legacy ones whose session with the server is younger than their wish.
-    async fn tell_level(&self, session: &Session, outbound: &Outbound) -> Result<(), UpstreamError> {
-        let is_needed = session.capabilities.has_logging && outbound.message.method() != method::LOGGING_SET_LEVEL;
-        let Some(wanted) = is_needed.then(|| wanted_level(outbound)).flatten() else {
-            return Ok(());
-        };
+    async fn tell_level(&self, session: &Session, wanted: u8) -> Result<(), UpstreamError> {
         let mut told = session.level.lock().await;
         if let Some(level) = level_to_ask(*told, wanted) {
-            self.line.tell(&session.headers, handshake::set_level(self.line.take_id(), level)).await?;
+            Box::pin(self.line.tell(&session.headers, handshake::set_level(self.line.take_id(), level))).await?;
             *told = Some(wanted);
         }
         Ok(())

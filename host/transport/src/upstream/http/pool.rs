@@ -7,7 +7,10 @@ use super::{
 };
 use crate::upstream::Counters;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, header::HeaderName};
+use http::{
+    HeaderMap, Method, Request, Response, Version,
+    header::{CONNECTION, HeaderName},
+};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use sluice_chain::upstream::UpstreamError;
@@ -36,13 +39,13 @@ pub(super) struct Pool {
     header_bytes_max: usize,
     places: Arc<Semaphore>,
     /// The one used last is at the back.
-    idle: Mutex<VecDeque<Connection>>,
+    idle: Mutex<VecDeque<Box<Connection>>>,
     counters: Arc<Counters>,
 }
 
 /// A response whose body is still to come.
 pub(super) struct Exchange {
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     pub(super) response: Response<Incoming>,
 }
 
@@ -67,7 +70,8 @@ impl Pool {
         loop {
             let mut connection = match self.take() {
                 Some(connection) => connection,
-                None => self.connect().await?,
+                // Rare, and large when it happens: the futures on the way of each call stay small.
+                None => Box::pin(self.connect()).await?,
             };
             let error = match connection.send(request).await {
                 Ok(response) => return self.checked(connection, response),
@@ -96,17 +100,17 @@ impl Pool {
         request
     }
 
-    fn checked(&self, mut connection: Connection, response: Response<Incoming>) -> Result<Exchange, UpstreamError> {
+    fn checked(&self, mut connection: Box<Connection>, response: Response<Incoming>) -> Result<Exchange, UpstreamError> {
         let size: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         if size > self.header_bytes_max {
             return Err(UpstreamError::TooLarge { limit_bytes: self.header_bytes_max });
         }
-        connection.keep_for(idle_of(response.headers()));
+        connection.keep_for(idle_of(&response));
         Ok(Exchange { connection, response })
     }
 
     /// An idle connection that seems to be alive.
-    fn take(&self) -> Option<Connection> {
+    fn take(&self) -> Option<Box<Connection>> {
         let mut not_yet = Vec::new();
         let found = loop {
             let Some(mut connection) = self.lock().pop_back() else { break None };
@@ -125,13 +129,14 @@ impl Pool {
         found
     }
 
-    /// Gives a connection back once its response has been read, or all but its end.
-    pub(super) fn give(&self, mut connection: Connection) {
-        if connection.readiness() == Readiness::Dead {
+    /// Gives a connection back once its response has been read, or all but its end. Whether it is
+    /// still alive is looked at when it is taken out again.
+    pub(super) fn give(&self, connection: Box<Connection>) {
+        let now = Instant::now();
+        if connection.usable_until <= now {
             return;
         }
         let mut idle = self.lock();
-        let now = Instant::now();
         // The oldest are at the front; a look at one per call keeps the dead few.
         if idle.front().is_some_and(|oldest| oldest.usable_until <= now) || idle.len() >= IDLE_MAX {
             idle.pop_front();
@@ -150,7 +155,7 @@ impl Pool {
         self.lock().clear();
     }
 
-    async fn connect(&self) -> Result<Connection, UpstreamError> {
+    async fn connect(&self) -> Result<Box<Connection>, UpstreamError> {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             return Err(UpstreamError::Busy { setting: "limits.connections_max".to_owned() });
         };
@@ -172,13 +177,18 @@ impl Pool {
         connected
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Connection>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Box<Connection>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How long the server keeps an idle connection, less a second so as not to meet its closing.
-fn idle_of(headers: &HeaderMap) -> Duration {
+fn idle_of<B>(response: &Response<B>) -> Duration {
+    let headers = response.headers();
+    let closes = || headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+    if response.version() != Version::HTTP_11 || closes() {
+        return Duration::ZERO;
+    }
     let said = || {
         let value = headers.get(KEEP_ALIVE)?.to_str().ok()?;
         let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
@@ -194,11 +204,14 @@ mod tests {
 
     #[test]
     fn the_servers_word_on_idle_connections_counts() {
+        let idle = |name: HeaderName, said: &'static str| {
+            let mut response = Response::new(());
+            response.headers_mut().insert(name, HeaderValue::from_static(said));
+            idle_of(&response).as_secs()
+        };
         for (said, seconds) in [("timeout=5", 4), ("timeout=5, max=100", 4), ("max=3,timeout=0", 0), ("nonsense", 60), ("timeout=9999", 60)] {
-            let mut headers = HeaderMap::new();
-            headers.insert(KEEP_ALIVE, HeaderValue::from_static(said));
-            assert_eq!(idle_of(&headers), Duration::from_secs(seconds), "{said}");
+            assert_eq!(idle(KEEP_ALIVE, said), seconds, "{said}");
         }
-        assert_eq!(idle_of(&HeaderMap::new()), IDLE);
+        assert_eq!((idle(CONNECTION, "Close"), idle(CONNECTION, "keep-alive")), (0, 60));
     }
 }

@@ -40,6 +40,14 @@ impl Route {
 }
 
 impl Http {
+    /// The way for a client of `asking`, if nothing has to be found out or opened.
+    pub(super) fn known_route(&self, asking: Era, client: &Client, principal: &Principal) -> Option<Route> {
+        match self.eras.known(asking)? {
+            Spoken::Modern(introduced) => Some(Route::Modern(introduced)),
+            Spoken::Legacy => self.sessions.find(&self.line, asking, client, principal).map(Route::Legacy),
+        }
+    }
+
     /// The way for a client of `asking`.
     pub(super) async fn route(&self, asking: Era, client: &Client, principal: &Arc<Principal>) -> Result<Route, UpstreamError> {
         if let Some(Spoken::Modern(introduced)) = self.eras.known(asking) {

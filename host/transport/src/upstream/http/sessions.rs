@@ -38,6 +38,12 @@ pub(super) fn owner(sharing: Sharing, asking: Era, client: &Client, principal: &
 }
 
 impl Sessions {
+    /// The open session of a client.
+    pub(super) fn find(&self, line: &Line, asking: Era, client: &Client, principal: &Principal) -> Option<Arc<Session>> {
+        let owner = owner(line.settings.sharing, asking, client, principal);
+        self.lock().get(&owner)?.open()
+    }
+
     /// The open session of a client, opened if need be.
     pub(super) async fn get(
         &self,

@@ -9,7 +9,7 @@ use sluice_wire::sse::{Event, EventTooLong, SseDecoder};
 
 /// Events of one response, with what is needed to resume it.
 pub(super) struct EventStream {
-    connection: Connection,
+    connection: Box<Connection>,
     body: Incoming,
     decoder: SseDecoder,
     /// The id of the last event that had one.
