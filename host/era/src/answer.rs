@@ -30,7 +30,7 @@ pub struct Asked {
 impl Asked {
     /// What is asked by a request whose method stands in the protocol's table; `None` for others.
     pub fn of(message: &Message, revision: Revision) -> Option<Asked> {
-        let method = method::TABLE.iter().find(|row| row.name == message.method())?.name;
+        let method = message.known_method()?;
         let uri = (method == method::RESOURCES_READ)
             .then(|| message.param("uri")?.as_str())
             .flatten();
@@ -85,8 +85,7 @@ impl Addressed {
 
     /// The pieces in order; some may be empty.
     pub fn parts(&self) -> [&[u8]; 3] {
-        let id = self.id.as_ref().map_or("", RequestId::token);
-        [&self.head, id.as_bytes(), &self.tail]
+        [&self.head, self.id.as_ref().map_or(&[], RequestId::token_bytes), &self.tail]
     }
 
     /// The pieces, owned.

@@ -89,9 +89,17 @@ impl RequestId {
         }
     }
 
+    /// The token's bytes, without the cost of checking UTF-8 again.
+    pub fn token_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Token::Inline(len, bytes) => &bytes[..*len as usize],
+            Token::Heap(token) => token.as_bytes(),
+        }
+    }
+
     /// Whether it is a string rather than an integer.
     pub fn is_string(&self) -> bool {
-        self.token().starts_with('"')
+        self.token_bytes().first() == Some(&b'"')
     }
 
     /// The integer; `None` for a string.

@@ -112,22 +112,34 @@ impl Names {
     }
 
     fn knows_host(&self, authority: &str) -> bool {
+        if self.is_loopback_known && is_loopback(authority) {
+            return true;
+        }
         let Some((host, port)) = split_authority(authority) else {
             return false;
         };
-        let is_loopback = self.is_loopback_known && is_loopback_name(host);
-        is_loopback || self.hosts.iter().any(|(name, at)| name.eq_ignore_ascii_case(host) && at.is_none_or(|at| Some(at) == port))
+        self.hosts.iter().any(|(name, at)| name.eq_ignore_ascii_case(host) && at.is_none_or(|at| Some(at) == port))
     }
 
     fn knows_origin(&self, origin: &str) -> bool {
         let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        let is_loopback = || rest.and_then(split_authority).is_some_and(|(host, _)| is_loopback_name(host));
-        (self.is_loopback_known && is_loopback()) || self.origins.iter().any(|known| **known == *origin)
+        (self.is_loopback_known && rest.is_some_and(is_loopback)) || self.origins.iter().any(|known| **known == *origin)
     }
 }
 
-fn is_loopback_name(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host == "127.0.0.1" || host == "[::1]"
+/// One of the three names of this machine, with or without a port.
+fn is_loopback(authority: &str) -> bool {
+    let after = |name: &str| {
+        let start = authority.get(..name.len())?;
+        start.eq_ignore_ascii_case(name).then(|| &authority[name.len()..])
+    };
+    let rest = after("127.0.0.1").or_else(|| after("localhost")).or_else(|| after("[::1]"));
+    rest.is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':').is_some_and(|digits| port(digits).is_some()))
+}
+
+/// Digits and nothing else, in range.
+fn port(digits: &str) -> Option<u16> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// Host and port, where the port may be missing. No user, no path, no empty port, no trailing dot.
@@ -140,8 +152,7 @@ fn split_authority(authority: &str) -> Option<(&str, Option<u16>)> {
     let port = match rest.strip_prefix(':') {
         None if rest.is_empty() => None,
         None => return None,
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
-        Some(_) => return None,
+        Some(digits) => Some(port(digits)?),
     };
     let is_literal = host.starts_with('[');
     let fits = |byte: u8| match byte {

@@ -6,6 +6,7 @@ use super::{Kind, Message};
 use crate::code;
 use crate::id::RequestId;
 use crate::json::{self, Document, IndexDepth, NodeId, Value};
+use crate::method;
 
 /// A checked JSON text is not a JSON-RPC 2.0 message MCP allows.
 ///
@@ -137,6 +138,7 @@ struct Shape {
     body_node: Option<NodeId>,
     error_code: Option<i64>,
     method: Option<Box<str>>,
+    known_method: Option<&'static str>,
 }
 
 pub(super) fn decode(document: Document) -> Result<Message, EnvelopeError> {
@@ -166,6 +168,7 @@ pub(super) fn decode(document: Document) -> Result<Message, EnvelopeError> {
         id,
         id_node,
         method: shape.method,
+        known_method: shape.known_method,
         method_node,
         body_node: shape.body_node,
         error_code: shape.error_code,
@@ -191,7 +194,9 @@ fn call(
     if !parts.params.is_none_or(is_object) {
         return Err(EnvelopeError::BadParams { id: id() });
     }
+    let known_method = method::TABLE.iter().find(|row| row.name == name).map(|row| row.name);
     Ok(Shape {
+        known_method,
         kind: match parts.id {
             Some(_) => Kind::Request,
             None => Kind::Notification,
@@ -200,6 +205,7 @@ fn call(
         error_code: None,
         method: match name {
             Cow::Borrowed(_) => None,
+            Cow::Owned(_) if known_method.is_some() => None,
             Cow::Owned(name) => Some(name.into()),
         },
     })
@@ -228,5 +234,6 @@ fn answer(parts: &Parts<'_>, id: &Option<RequestId>) -> Result<Shape, EnvelopeEr
         body_node: Some(body.node()),
         error_code,
         method: None,
+        known_method: None,
     })
 }

@@ -33,8 +33,10 @@ pub struct Message {
     kind: Kind,
     id: Option<RequestId>,
     id_node: Option<NodeId>,
-    /// `method` when it was sent with escapes; otherwise it is read in place.
+    /// `method` when it is none of the protocol's own and was sent with escapes.
     method: Option<Box<str>>,
+    /// `method` when it is one of the protocol's own.
+    known_method: Option<&'static str>,
     method_node: Option<NodeId>,
     /// `params`, `result` or `error`, whichever the kind has.
     body_node: Option<NodeId>,
@@ -68,8 +70,17 @@ impl Message {
         self.at(self.id_node)
     }
 
+    /// The method when it stands in [`method::TABLE`](crate::method::TABLE), for whatever revision.
+    pub fn known_method(&self) -> Option<&'static str> {
+        self.known_method
+    }
+
     /// The method, decoded; empty for responses and errors.
     pub fn method(&self) -> &str {
+        // Asked for many times in a message's life, so it is not read from the text each time.
+        if let Some(known) = self.known_method {
+            return known;
+        }
         if let Some(method) = &self.method {
             return method;
         }

@@ -7,12 +7,13 @@ use http::{
 use sluice_chain::exchange::{Answer, Outgoing};
 use sluice_era::answer::Addressed;
 use sluice_wire::header::{ACCEL_BUFFERING, EVENT_STREAM, JSON};
-use tokio::time::timeout;
+use std::{future::poll_fn, task::Poll};
 
 use super::{
     connection::Connection,
     content::{Content, Piece},
     events::ExchangeEvents,
+    pace::Pace,
 };
 use crate::downstream::{
     outgoing::{Waiting, address, lost},
@@ -22,21 +23,43 @@ use crate::downstream::{
 /// Waits for the first thing an exchange says and answers with it. The status line stays open until
 /// then, so that an error can still have its own.
 pub(super) async fn deliver(mut waiting: Waiting, connection: &Connection) -> Response<Content> {
-    let limits = &connection.shared.settings.limits;
+    let comment_after = connection.shared.settings.limits.comment_after;
+    let events = |waiting, first| stream(Content::Exchange(Box::new(ExchangeEvents::new(waiting, first, comment_after))));
     loop {
-        match timeout(limits.commit_after, waiting.next()).await {
-            Ok(Some(Outgoing::Final(answer))) => return whole(answer, &waiting),
-            Ok(Some(Outgoing::Notification(delivery))) => {
-                let Some(text) = waiting.shape(&delivery) else { continue };
-                let first = Piece::event(Addressed::whole(text));
-                return stream(Content::Exchange(Box::new(ExchangeEvents::new(waiting, Some(first), limits.comment_after))));
+        match first(&mut waiting, &connection.pace).await {
+            First::Said(Outgoing::Final(answer)) => return whole(answer, &waiting),
+            First::Said(Outgoing::Notification(delivery)) => {
+                if let Some(text) = waiting.shape(&delivery) {
+                    return events(waiting, Piece::event(Addressed::whole(text)));
+                }
             }
-            // Quiet for so long that somebody on the way might hang up: show that we live.
-            Err(_) => return stream(Content::Exchange(Box::new(ExchangeEvents::new(waiting, Some(Piece::comment()), limits.comment_after)))),
-            Ok(None) if waiting.is_cancelled() => return stream(Content::Empty),
-            Ok(None) => return whole(lost(&waiting), &waiting),
+            First::Quiet => return events(waiting, Piece::comment()),
+            First::Ended if waiting.is_cancelled() => return stream(Content::Empty),
+            First::Ended => return whole(lost(&waiting), &waiting),
         }
     }
+}
+
+/// What decides the form of an answer.
+enum First {
+    /// It spoke.
+    Said(Outgoing),
+    /// Nothing for so long that somebody on the way might hang up: show that we live.
+    Quiet,
+    /// Nothing will come.
+    Ended,
+}
+
+/// The socket's timer wakes us when it has been quiet for too long: a timer of our own would be set
+/// and unset for every call, and hardly ever fire.
+async fn first(waiting: &mut Waiting, pace: &Pace) -> First {
+    poll_fn(|context| match waiting.poll_next(context) {
+        Poll::Ready(Some(said)) => Poll::Ready(First::Said(said)),
+        Poll::Ready(None) => Poll::Ready(First::Ended),
+        Poll::Pending if pace.is_long_quiet() => Poll::Ready(First::Quiet),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 fn whole(answer: Answer, waiting: &Waiting) -> Response<Content> {

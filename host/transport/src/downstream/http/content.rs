@@ -65,7 +65,7 @@ impl Piece {
         match at {
             0 => self.before,
             1 => &self.head,
-            2 => self.id.as_ref().map_or(&[], |id| id.token().as_bytes()),
+            2 => self.id.as_ref().map_or(&[], RequestId::token_bytes),
             3 => &self.tail,
             _ => self.after,
         }

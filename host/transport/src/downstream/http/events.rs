@@ -58,8 +58,8 @@ pub(super) struct ExchangeEvents {
 
 impl ExchangeEvents {
     /// `first` is what made it a stream.
-    pub fn new(waiting: Waiting, first: Option<Piece>, comment_after: Duration) -> ExchangeEvents {
-        ExchangeEvents { waiting: Some(waiting), first, quiet: Quiet::new(comment_after) }
+    pub fn new(waiting: Waiting, first: Piece, comment_after: Duration) -> ExchangeEvents {
+        ExchangeEvents { waiting: Some(waiting), first: Some(first), quiet: Quiet::new(comment_after) }
     }
 
     /// The next event, or a comment when it has been quiet.

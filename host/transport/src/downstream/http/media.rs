@@ -43,6 +43,10 @@ fn is_utf8_or_other(parameter: &str) -> bool {
 
 /// A POST is answered as JSON or as an event stream, whichever fits: the client must take both.
 pub(super) fn check_accepts_answer(headers: &HeaderMap) -> Result<(), Refusal> {
+    // What every official client sends, letter by letter.
+    if headers.get(ACCEPT).is_some_and(|accept| accept == "application/json, text/event-stream") {
+        return Ok(());
+    }
     if accepts(headers, JSON) && accepts(headers, EVENT_STREAM) {
         return Ok(());
     }

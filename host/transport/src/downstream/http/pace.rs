@@ -21,6 +21,7 @@ pub(super) struct Pace {
     /// The phase in the low two bits, above it a count of changes.
     state: AtomicU32,
     is_body_late: AtomicBool,
+    is_long_quiet: AtomicBool,
     has_unread_body: AtomicBool,
 }
 
@@ -42,8 +43,19 @@ impl Pace {
 
     /// Enters a phase.
     pub fn enter(&self, phase: Phase) {
+        self.is_long_quiet.store(false, Relaxed);
         let turn = (self.state.load(Relaxed) | 3).wrapping_add(1);
         self.state.store(turn | phase as u32, Relaxed);
+    }
+
+    /// We have said nothing for a long while although it is our move.
+    pub fn note_long_quiet(&self) {
+        self.is_long_quiet.store(true, Relaxed);
+    }
+
+    /// Whether that is so in the present phase.
+    pub fn is_long_quiet(&self) -> bool {
+        self.is_long_quiet.load(Relaxed)
     }
 
     /// The body took longer than it may.

@@ -34,6 +34,7 @@ pub(super) struct Socket {
     header_wait: Duration,
     body_wait: Duration,
     idle_wait: Duration,
+    commit_after: Duration,
     write_stall: Duration,
     read: Deadline,
     /// The turn that `read` was set for.
@@ -53,6 +54,7 @@ impl Socket {
             header_wait: limits.header_wait,
             body_wait: limits.body_wait,
             idle_wait: limits.idle_wait,
+            commit_after: limits.commit_after,
             write_stall: limits.write_stall,
             read: Deadline::default(),
             read_turn: None,
@@ -64,9 +66,12 @@ impl Socket {
     }
 
     /// Called when there is nothing to read: has the peer had its time?
+    ///
+    /// While the move is ours, the same timer tells when we have been quiet for too long. The
+    /// connection's task, which it wakes, asks the answer next.
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         let wait = match self.pace.phase() {
-            Phase::Ours => return Poll::Pending,
+            Phase::Ours => self.commit_after,
             Phase::Head => self.header_wait,
             Phase::Body => self.body_wait,
             Phase::Idle => self.idle_wait,
@@ -78,10 +83,14 @@ impl Socket {
         }
         ready!(self.read.poll(context));
         match self.pace.phase() {
+            Phase::Ours => {
+                self.pace.note_long_quiet();
+                return Poll::Pending;
+            }
             Phase::Body => self.pace.note_late_body(),
             // Best effort: nothing else is on its way out, and the buffer of a fresh socket has room.
             Phase::Head if !self.is_write_stalled => drop(self.tcp.try_write(HEAD_TIMEOUT)),
-            _ => {}
+            Phase::Head | Phase::Idle => {}
         }
         Poll::Ready(ErrorKind::TimedOut.into())
     }
