@@ -95,6 +95,10 @@ impl Server {
                 let names: Vec<_> = std::env::vars().map(|(name, value)| format!("{}:{}", quote(&name), quote(&value))).collect();
                 result(id, &format!("{{{}}}", names.join(",")));
             }
+            "args" => {
+                let words: Vec<_> = self.words.iter().map(|word| quote(word)).collect();
+                result(id, &format!("[{}]", words.join(",")));
+            }
             "die" => exit(3),
             "half" => {
                 print!(r#"{{"jsonrpc":"2.0","id":{id},"res"#);

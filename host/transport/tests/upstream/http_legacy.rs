@@ -284,6 +284,48 @@ async fn the_sessions_own_stream_reaches_the_client_it_belongs_to() {
 }
 
 #[tokio::test]
+async fn the_sessions_own_stream_is_opened_again_where_it_broke_off() {
+    let fake = Fake::start(legacy(json!({"logging":{}}), |seen| match (seen.verb.as_str(), seen.header("last-event-id")) {
+        ("GET", "") => vec![stream_head(), chunk("retry: 200\nid: 7\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"a/b\"}\n\n"), last_chunk()],
+        ("GET", "7") => vec![stream_head(), event(&json!({"jsonrpc":"2.0","method":"c/d"})), Act::Hold],
+        _ => echo(seen),
+    }))
+    .await;
+    let ear = Arc::new(Ear::default());
+    let upstream = Http::upstream(HttpSettings::new("fake", fake.url.clone()), ear.clone()).unwrap();
+    Asker::legacy("c1").tool("t", json!({})).answer(&upstream).await;
+    eventually("both", || ear.heard().iter().map(|(_, method)| method.as_str()).eq(["a/b", "c/d"])).await;
+    let opened: Vec<_> = fake.seen().into_iter().filter(|seen| seen.verb == "GET").map(|seen| seen.at).collect();
+    assert!(opened[1] - opened[0] >= Duration::from_millis(200));
+}
+
+#[tokio::test]
+async fn progress_on_the_sessions_own_stream_finds_its_call() {
+    let given = Arc::new(Mutex::new(None::<Value>));
+    let fake = Fake::start(legacy(json!({"logging":{}}), move |seen| match seen.verb.as_str() {
+        // Opened once before the call and, after a hang-up, again while it runs.
+        "GET" => match given.lock().unwrap().clone() {
+            None => vec![stream_head(), chunk("retry: 20\n\n"), last_chunk()],
+            Some(token) => {
+                let progress = |token: Value| json!({"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":token,"progress":1}});
+                vec![stream_head(), event(&progress(token)), event(&progress(json!(424_242))), Act::Hold]
+            }
+        },
+        _ => {
+            *given.lock().unwrap() = Some(seen.progress_token());
+            let mut acts = vec![stream_head(), Act::Pause(Duration::from_millis(1500))];
+            acts.extend([event(&json!({"jsonrpc":"2.0","id":seen.id(),"result":{}})), last_chunk()]);
+            acts
+        }
+    }))
+    .await;
+    let asked = Asker::legacy("c1").request("tools/call", json!({"name":"t","_meta":{"progressToken":"mine"}}));
+    let (answer, heard) = asked.send(&upstream(&fake)).await;
+    assert!(answer.is_ok());
+    assert_eq!(heard.iter().map(|one| one["params"]["progressToken"].clone()).collect::<Vec<_>>(), [json!("mine")]);
+}
+
+#[tokio::test]
 async fn a_server_without_a_stream_of_its_own_is_asked_once() {
     let fake = Fake::start(legacy(json!({"tools":{"listChanged":true}}), echo)).await;
     let upstream = upstream(&fake);

@@ -243,6 +243,29 @@ async fn a_child_gets_the_allowlist_and_its_own_variables_only() {
 }
 
 #[tokio::test]
+async fn arguments_are_no_shell_text() {
+    let words = ["legacy", "$(touch pwned)", "; echo", "`id`", "a b", "'", "*", "--flag=$HOME", ""];
+    let rig = Rig::new("").with(|settings| settings.args = words.iter().map(Into::into).collect());
+    let got = tool(&Asker::legacy("c1"), "args").answer(&rig.start()).await;
+    assert_eq!(got["result"], json!(words));
+}
+
+#[tokio::test]
+async fn a_bare_name_is_looked_up_in_the_childs_own_path() {
+    let program = Path::new(env!("CARGO_BIN_EXE_sluice-test-child"));
+    let rig = |path: &Path| {
+        let path = path.to_owned();
+        Rig::new("legacy").with(|settings| {
+            settings.command = "sluice-test-child".into();
+            settings.env.push(("PATH".into(), path.into()));
+        })
+    };
+    tool(&Asker::legacy("c1"), "echo").answer(&rig(program.parent().unwrap()).start()).await;
+    let error = tool(&Asker::legacy("c1"), "echo").fail(&rig(Path::new("/nowhere")).start()).await;
+    assert!(matches!(&error, UpstreamError::Unreachable { reason } if reason.contains("PATH")), "{error}");
+}
+
+#[tokio::test]
 async fn c97_closing_ends_the_whole_group_even_one_that_will_not_leave() {
     let rig = Rig::new("legacy stays");
     let upstream = rig.start();

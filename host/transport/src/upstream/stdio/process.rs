@@ -1,8 +1,11 @@
 //! A child and everything it starts: one process group, ended as a whole.
 
 use super::settings::StdioSettings;
-use rustix::process::{Pid, Signal, kill_process_group};
-use std::{io, process::Stdio, time::Duration};
+use rustix::{
+    fs::{Access, access},
+    process::{Pid, Signal, kill_process_group},
+};
+use std::{ffi::OsString, io, path::PathBuf, process::Stdio, time::Duration};
 use tokio::{
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
     time::timeout,
@@ -27,7 +30,7 @@ pub(super) struct Pipes {
 impl Process {
     /// Starts the program: argv only, a clean environment, its own process group.
     pub(super) fn start(settings: &StdioSettings) -> io::Result<(Self, Pipes)> {
-        let mut command = Command::new(&settings.command);
+        let mut command = Command::new(found(settings)?);
         command.args(&settings.args).env_clear();
         command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.envs(settings.env.iter().map(|(name, value)| (name, value)));
@@ -76,6 +79,19 @@ impl Process {
             let _ = kill_process_group(group, signal);
         }
     }
+}
+
+/// The program's file. Looked up here, in the `PATH` that the child will have, so that it can be
+/// started without a copy of our own memory map.
+fn found(settings: &StdioSettings) -> io::Result<OsString> {
+    if settings.command.as_encoded_bytes().contains(&b'/') {
+        return Ok(settings.command.clone());
+    }
+    let own = settings.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
+    let path = own.or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+    let is_program = |file: &PathBuf| access(file, Access::EXEC_OK).is_ok() && file.is_file();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(&settings.command)).find(is_program);
+    found.map(PathBuf::into_os_string).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such program in PATH"))
 }
 
 impl Drop for Process {
