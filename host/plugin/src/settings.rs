@@ -1,7 +1,7 @@
 //! What the operator says about one plugin.
 
 use crate::limits::Limits;
-use std::{hash::{DefaultHasher, Hash, Hasher}, sync::Arc};
+use std::sync::Arc;
 
 /// A power the operator can take away. What is taken answers `denied`, or nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -112,12 +112,5 @@ impl Settings {
             scope: Scope::default(),
             limits: Limits::default(),
         }
-    }
-
-    /// Tells two settings apart; only meaningful within this process.
-    pub fn fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        hasher.finish()
     }
 }

@@ -33,8 +33,14 @@ pub(super) fn name_lookup(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime:
 }
 
 fn deny(instance: &mut LinkerInstance<'_, Guest>, name: &str) -> wasmtime::Result<()> {
-    instance.func_new(name, |mut cx, _, _, results| {
+    instance.func_new(name, |mut cx, _, params, results| {
         cx.data_mut().entered(0)?;
+        for param in params {
+            // What was lent to a call has to be given back by hand here.
+            if let Val::Resource(lent) = param {
+                lent.try_into_resource::<Closed>(&mut cx)?;
+            }
+        }
         results[0] = Val::Result(Err(Some(Box::new(Val::Enum("access-denied".to_owned())))));
         Ok(())
     })

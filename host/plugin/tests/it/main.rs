@@ -11,3 +11,4 @@ mod payload;
 mod search;
 mod standard;
 mod support;
+mod world;

@@ -1,0 +1,137 @@
+//! What a guest finds outside itself: WASI that gives nothing away, and a store that may be slow or broken.
+
+use crate::support::{call, guests, labels, load, settings};
+use futures_util::future::BoxFuture;
+use serde_json::json;
+use sluice_chain::{fault::Fault, filter::Verdict};
+use sluice_plugin::{Engine, Limits, Settings, Setup};
+use sluice_state::{Bucket, Quota, StateError, Store};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+#[tokio::test]
+async fn wasi_gives_nothing_away() {
+    let filter = load(&crate::support::engine(), "wasi-probe", json!({})).await;
+    let mut call = call("ls", json!({}));
+    let verdict = call.request(&filter).await;
+    assert!(matches!(verdict, Ok(Verdict::Next(None))), "{verdict:?}");
+    let said = labels(&call);
+    for expected in ["env=0", "args=0", "stdin=0", "slept=true", "coarse=true", "random=true"] {
+        assert!(said.contains(&format!("wasi-probe.{expected}")), "{expected}: {said:?}");
+    }
+    for refused in ["read", "write", "list", "connect", "listen", "udp", "resolve"] {
+        let label = format!("wasi-probe.{refused}=");
+        let said = said.iter().find_map(|l| l.strip_prefix(&label)).unwrap_or_else(|| panic!("no {refused}: {said:?}"));
+        assert_ne!(said, "yes", "{refused} worked");
+    }
+}
+
+#[tokio::test]
+async fn exit_ends_the_call_and_not_the_host() {
+    let filter = load(&crate::support::engine(), "wasi-probe", json!({})).await;
+    let fault = call("exit", json!({})).request(&filter).await.unwrap_err();
+    assert!(matches!(&fault, Fault::Trap(why) if why.contains("exit")), "{fault}");
+    assert!(call("ls", json!({})).request(&filter).await.is_ok());
+}
+
+/// A store that is remote and does not work.
+struct Broken(How);
+
+#[derive(Clone, Copy)]
+enum How {
+    Hangs,
+    Panics,
+    Fails,
+}
+
+impl Store for Broken {
+    fn bucket(&self, _: &str, _: Quota) -> Arc<dyn Bucket> {
+        Arc::new(Broken(self.0))
+    }
+
+    fn kind(&self) -> &'static str {
+        "broken"
+    }
+
+    fn waits(&self) -> bool {
+        true
+    }
+}
+
+impl Broken {
+    fn answer<'a, T: Send + 'a>(&'a self) -> BoxFuture<'a, Result<T, StateError>> {
+        let how = self.0;
+        Box::pin(async move {
+            match how {
+                How::Hangs => std::future::pending().await,
+                How::Panics => panic!("a backend's mistake"),
+                How::Fails => Err(StateError::Unavailable("no connection".into())),
+            }
+        })
+    }
+}
+
+impl Bucket for Broken {
+    fn get<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StateError>> {
+        self.answer()
+    }
+
+    fn set<'a>(&'a self, _: &'a str, _: Vec<u8>, _: Option<Duration>) -> BoxFuture<'a, Result<(), StateError>> {
+        self.answer()
+    }
+
+    fn delete<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), StateError>> {
+        self.answer()
+    }
+
+    fn incr<'a>(&'a self, _: &'a str, _: i64, _: Duration) -> BoxFuture<'a, Result<i64, StateError>> {
+        self.answer()
+    }
+
+    fn take<'a>(&'a self, _: &'a str, _: u32, _: u32, _: f64) -> BoxFuture<'a, Result<u32, StateError>> {
+        self.answer()
+    }
+
+    fn swap<'a>(
+        &'a self,
+        _: &'a str,
+        _: Option<&'a [u8]>,
+        _: Vec<u8>,
+        _: Option<Duration>,
+    ) -> BoxFuture<'a, Result<bool, StateError>> {
+        self.answer()
+    }
+}
+
+async fn counts_on(how: How) -> (Result<Verdict, Fault>, Vec<String>) {
+    let engine = Engine::start(Setup { instances_max: 8, ..Setup::new(Arc::new(Broken(how))) }).unwrap();
+    let limits = Limits { wall: Duration::from_millis(10), wall_waiting: Duration::from_millis(300), ..Limits::default() };
+    let settings = Settings { limits, ..settings("kv-counter", json!({})) };
+    let filter = engine.load(guests::bytes("kv-counter"), settings).await.unwrap();
+    let mut call = call("ls", json!({}));
+    (call.request(&filter).await, labels(&call))
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_costs_the_waiting_wall_time() {
+    let began = Instant::now();
+    let (verdict, _) = counts_on(How::Hangs).await;
+    let Err(Fault::Deadline { clock: "wall time", limit }) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(limit, Duration::from_millis(300), "a store elsewhere is waited for longer");
+    assert!(began.elapsed() >= limit);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_the_guests_to_judge() {
+    let (verdict, said) = counts_on(How::Fails).await;
+    assert!(matches!(verdict, Ok(Verdict::Next(None))), "{verdict:?}");
+    assert_eq!(said, ["kv-counter.error=unavailable"]);
+}
+
+#[tokio::test]
+async fn a_panic_of_the_host_is_one_calls_fault() {
+    let (verdict, _) = counts_on(How::Panics).await;
+    assert!(matches!(&verdict, Err(Fault::Trap(why)) if why.contains("panicked")), "{verdict:?}");
+}
