@@ -31,15 +31,8 @@ impl Asked {
     /// What is asked by a request whose method stands in the protocol's table; `None` for others.
     pub fn of(message: &Message, revision: Revision) -> Option<Asked> {
         let method = message.known_method()?;
-        let uri = (method == method::RESOURCES_READ)
-            .then(|| message.param("uri")?.as_str())
-            .flatten();
-        Some(Asked {
-            id: message.id()?.clone(),
-            method,
-            uri: uri.map(|uri| uri.as_ref().into()),
-            revision,
-        })
+        let uri = (method == method::RESOURCES_READ).then(|| message.param("uri")?.as_str()).flatten();
+        Some(Asked { id: message.id()?.clone(), method, uri: uri.map(|uri| uri.as_ref().into()), revision })
     }
 }
 
@@ -60,12 +53,7 @@ impl Addressed {
 
     fn spliced(bytes: &Bytes, old: Value<'_>, id: &RequestId) -> Addressed {
         let span = old.span();
-        Addressed {
-            head: bytes.slice(..span.start),
-            id: Some(id.clone()),
-            tail: bytes.slice(span.end..),
-            error_code: None,
-        }
+        Addressed { head: bytes.slice(..span.start), id: Some(id.clone()), tail: bytes.slice(span.end..), error_code: None }
     }
 
     fn with_code(self, error_code: Option<i64>) -> Addressed {
@@ -114,11 +102,7 @@ pub fn relayed(message: &Message, spoken: Revision, asked: &Asked) -> Addressed 
     if spoken.era() == asked.revision.era() {
         return Addressed::spliced(message.bytes(), id, &asked.id).with_code(message.error_code());
     }
-    let shaped = if reaches(message, levels(asked.method)) {
-        reshape(message, asked)
-    } else {
-        reshape(&message.clone().deepen(), asked)
-    };
+    let shaped = if reaches(message, levels(asked.method)) { reshape(message, asked) } else { reshape(&message.clone().deepen(), asked) };
     shaped.map_or_else(
         || untranslatable(asked),
         |text| Addressed::whole(text).with_code(message.error_code().map(|code| translated_code(code, message, asked))),
@@ -244,11 +228,7 @@ fn raise_result(patch: &mut Patch<'_>, result: Value<'_>, method: &str) {
 fn is_cacheable(method: &str) -> bool {
     matches!(
         method,
-        method::TOOLS_LIST
-            | method::PROMPTS_LIST
-            | method::RESOURCES_LIST
-            | method::RESOURCES_TEMPLATES_LIST
-            | method::RESOURCES_READ
+        method::TOOLS_LIST | method::PROMPTS_LIST | method::RESOURCES_LIST | method::RESOURCES_TEMPLATES_LIST | method::RESOURCES_READ
     )
 }
 
@@ -275,7 +255,9 @@ fn reshape_error(patch: &mut Patch<'_>, message: &Message, asked: &Asked) {
     }
     match (asked.revision.era(), sent, &asked.uri) {
         (Era::Modern, code::RESOURCE_NOT_FOUND_LEGACY, Some(uri)) => add_data(patch, error, "uri", sluice_wire::json::quote(uri)),
-        (Era::Modern, _, _) if code != sent && sent != code::RESOURCE_NOT_FOUND_LEGACY => add_data(patch, error, "upstreamCode", sent.to_string()),
+        (Era::Modern, _, _) if code != sent && sent != code::RESOURCE_NOT_FOUND_LEGACY => {
+            add_data(patch, error, "upstreamCode", sent.to_string())
+        }
         _ => {}
     }
 }
@@ -340,7 +322,8 @@ mod tests {
     #[test]
     fn within_one_era_only_the_id_changes() {
         let sent = r#"{ "result" : {"z":1.10,"content":[], "resultType":"x\u0041"},"id":77 ,"jsonrpc":"2.0","x":9007199254740993}"#;
-        let expected = r#"{ "result" : {"z":1.10,"content":[], "resultType":"x\u0041"},"id":"\u0041-1" ,"jsonrpc":"2.0","x":9007199254740993}"#;
+        let expected =
+            r#"{ "result" : {"z":1.10,"content":[], "resultType":"x\u0041"},"id":"\u0041-1" ,"jsonrpc":"2.0","x":9007199254740993}"#;
         check("tools/call", MODERN, MODERN, sent, expected);
         check("tools/call", LEGACY, Revision::V2025_03_26, sent, expected);
     }
@@ -400,12 +383,36 @@ mod tests {
         let error = |rest: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"error":{{{rest}}}}}"#);
         let answer = |rest: &str| format!(r#"{{"jsonrpc":"2.0","id":"\u0041-1","error":{{{rest}}}}}"#);
         for (method, spoken, to, sent, expected) in [
-            ("resources/read", LEGACY, MODERN, r#""code":-32002,"message":"m""#, r#""code":-32602,"message":"m","data":{"uri":"test://a"}"#),
-            ("resources/read", LEGACY, MODERN, r#""code":-32002,"message":"m","data":{"uri":"x"}"#, r#""code":-32602,"message":"m","data":{"uri":"x"}"#),
-            ("tools/call", LEGACY, MODERN, r#""code":-32042,"message":"m""#, r#""code":-32603,"message":"m","data":{"upstreamCode":-32042}"#),
+            (
+                "resources/read",
+                LEGACY,
+                MODERN,
+                r#""code":-32002,"message":"m""#,
+                r#""code":-32602,"message":"m","data":{"uri":"test://a"}"#,
+            ),
+            (
+                "resources/read",
+                LEGACY,
+                MODERN,
+                r#""code":-32002,"message":"m","data":{"uri":"x"}"#,
+                r#""code":-32602,"message":"m","data":{"uri":"x"}"#,
+            ),
+            (
+                "tools/call",
+                LEGACY,
+                MODERN,
+                r#""code":-32042,"message":"m""#,
+                r#""code":-32603,"message":"m","data":{"upstreamCode":-32042}"#,
+            ),
             ("tools/call", LEGACY, MODERN, r#""code":-32601,"message":"m","data":1"#, r#""code":-32603,"message":"m","data":1"#),
             ("tools/call", LEGACY, MODERN, r#""code":-32602,"message":"m""#, r#""code":-32602,"message":"m""#),
-            ("resources/read", MODERN, LEGACY, r#""code":-32602,"message":"m","data":{"uri":"x"}"#, r#""code":-32002,"message":"m","data":{"uri":"x"}"#),
+            (
+                "resources/read",
+                MODERN,
+                LEGACY,
+                r#""code":-32602,"message":"m","data":{"uri":"x"}"#,
+                r#""code":-32002,"message":"m","data":{"uri":"x"}"#,
+            ),
             ("resources/read", MODERN, LEGACY, r#""code":-32602,"message":"m""#, r#""code":-32602,"message":"m""#),
             ("tools/call", MODERN, LEGACY, r#""code":-32021,"message":"m""#, r#""code":-32602,"message":"m""#),
         ] {
@@ -417,13 +424,18 @@ mod tests {
     fn a_result_of_ours_is_lowered_for_legacy_only() {
         let result = Bytes::from_static(br#"{"tools":[{"name":"a","outputSchema":{}}],"resultType":"complete"}"#);
         let to = |revision| made(&result, &asked("tools/list", revision)).into_bytes();
-        assert_eq!(to(MODERN), r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"tools":[{"name":"a","outputSchema":{}}],"resultType":"complete"}}"#);
+        assert_eq!(
+            to(MODERN),
+            r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"tools":[{"name":"a","outputSchema":{}}],"resultType":"complete"}}"#
+        );
         assert_eq!(to(LEGACY), r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"tools":[{"name":"a"}]}}"#);
     }
 
     #[test]
     fn notifications_pass_where_the_revision_has_them() {
-        let tagged = message(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","_meta":{"io.modelcontextprotocol/subscriptionId":1,"x":2}}}"#);
+        let tagged = message(
+            r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","_meta":{"io.modelcontextprotocol/subscriptionId":1,"x":2}}}"#,
+        );
         assert_eq!(notification(&tagged, MODERN, MODERN).as_ref(), Some(tagged.bytes()));
         let lowered = notification(&tagged, MODERN, LEGACY).expect("legacy has it");
         assert_eq!(lowered, r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","_meta":{"x":2}}}"#);

@@ -79,15 +79,18 @@ pub fn declared(message: &Message) -> Result<Declared<'_>, BadOpening> {
     }
     let mut found = (None, None, None);
     for member in meta.members() {
-        let slot = match member.key.decoded().as_ref() {
-            meta::PROTOCOL_VERSION => &mut found.0,
-            meta::CLIENT_CAPABILITIES => &mut found.1,
-            meta::CLIENT_INFO => &mut found.2,
-            meta::PROGRESS_TOKEN => {
+        let key = member.key;
+        let slot = if key.is(meta::PROTOCOL_VERSION) {
+            &mut found.0
+        } else if key.is(meta::CLIENT_CAPABILITIES) {
+            &mut found.1
+        } else if key.is(meta::CLIENT_INFO) {
+            &mut found.2
+        } else {
+            if key.is(meta::PROGRESS_TOKEN) {
                 progress_token(member.value)?;
-                continue;
             }
-            _ => continue,
+            continue;
         };
         *slot = Some(member.value);
     }
@@ -192,7 +195,8 @@ mod tests {
             ("2026-07-28", Revision::V2025_11_25),
             ("1999-01-01", Revision::V2025_11_25),
         ] {
-            let message = request(&format!(r#"{{"protocolVersion":"{wanted}","capabilities":{{"roots":{{}}}},"clientInfo":{{"name":"c"}}}}"#));
+            let message =
+                request(&format!(r#"{{"protocolVersion":"{wanted}","capabilities":{{"roots":{{}}}},"clientInfo":{{"name":"c"}}}}"#));
             let opening = opening(&message, &Revision::LEGACY[..3]).expect("well formed");
             assert_eq!(opening.revision, given, "{wanted}");
             assert_eq!(opening.capabilities, r#"{"roots":{}}"#);
@@ -202,7 +206,12 @@ mod tests {
 
     #[test]
     fn an_opening_that_says_too_little_is_refused() {
-        for params in [r#"{}"#, r#"{"protocolVersion":1}"#, r#"{"protocolVersion":"x","capabilities":[]}"#, r#"{"protocolVersion":"x","clientInfo":"me"}"#] {
+        for params in [
+            r#"{}"#,
+            r#"{"protocolVersion":1}"#,
+            r#"{"protocolVersion":"x","capabilities":[]}"#,
+            r#"{"protocolVersion":"x","clientInfo":"me"}"#,
+        ] {
             assert!(opening(&request(params), &Revision::LEGACY).is_err(), "{params}");
         }
     }
@@ -231,7 +240,8 @@ mod tests {
 
     #[test]
     fn both_introductions_are_valid_json() {
-        let introduction = Introduction { capabilities: b"{\"tools\":{}}", info: br#"{"name":"s","version":"1"}"#, instructions: Some("a\"b") };
+        let introduction =
+            Introduction { capabilities: b"{\"tools\":{}}", info: br#"{"name":"s","version":"1"}"#, instructions: Some("a\"b") };
         let initialize: serde_json::Value = serde_json::from_slice(&initialize_result(Revision::V2025_06_18, &introduction)).expect("JSON");
         assert_eq!(initialize["protocolVersion"], "2025-06-18");
         assert_eq!(initialize["serverInfo"]["name"], "s");

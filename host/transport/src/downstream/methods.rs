@@ -10,7 +10,12 @@ pub(super) fn is_carried(revision: Revision, name: &str) -> bool {
     let is_known = method::presence(revision, name).from_client() && !method::is_notification(name);
     let is_later = matches!(
         name,
-        method::SUBSCRIPTIONS_LISTEN | method::TASKS_GET | method::TASKS_CANCEL | method::TASKS_RESULT | method::TASKS_LIST | method::TASKS_UPDATE
+        method::SUBSCRIPTIONS_LISTEN
+            | method::TASKS_GET
+            | method::TASKS_CANCEL
+            | method::TASKS_RESULT
+            | method::TASKS_LIST
+            | method::TASKS_UPDATE
     );
     is_known && !is_later && name != method::INITIALIZE
 }

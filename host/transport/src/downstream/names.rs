@@ -188,15 +188,53 @@ mod tests {
             assert_eq!(check(&names, host, Some(&format!("http://{host}"))), Ok(()), "{host}");
         }
         for host in [
-            "", "localhost.", "localhost:", "localhost:x", "localhost:65536", "localhost:+1", "localhost:1:2", "localhost@evil.com", "evil@localhost",
-            "localhost.evil.com", "evil.com", "127.0.0.1.evil.com", "127.0.0.2", "127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "0.0.0.0", "[::]",
-            "::1", "[::1", "[::1]x", "[::ffff:127.0.0.1]", "[0:0:0:0:0:0:0:1]", "[::1%25lo]", "localhost/", "localhost?", "localhost#", "local host",
-            "localhost,evil.com", "http://localhost", "%6cocalhost", "127.0.0.1:80@evil.com",
+            "",
+            "localhost.",
+            "localhost:",
+            "localhost:x",
+            "localhost:65536",
+            "localhost:+1",
+            "localhost:1:2",
+            "localhost@evil.com",
+            "evil@localhost",
+            "localhost.evil.com",
+            "evil.com",
+            "127.0.0.1.evil.com",
+            "127.0.0.2",
+            "127.1",
+            "2130706433",
+            "0x7f.0.0.1",
+            "0177.0.0.1",
+            "0.0.0.0",
+            "[::]",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "[::ffff:127.0.0.1]",
+            "[0:0:0:0:0:0:0:1]",
+            "[::1%25lo]",
+            "localhost/",
+            "localhost?",
+            "localhost#",
+            "local host",
+            "localhost,evil.com",
+            "http://localhost",
+            "%6cocalhost",
+            "127.0.0.1:80@evil.com",
         ] {
             assert_eq!(check(&names, host, None), Err(Stranger::Host), "{host}");
             assert_eq!(check(&names, "localhost", Some(&format!("http://{host}"))), Err(Stranger::Origin), "{host}");
         }
-        for origin in ["null", "", "localhost", "file://localhost", "ws://localhost", "HTTP://localhost", "http:/localhost", "http://localhost http://localhost"] {
+        for origin in [
+            "null",
+            "",
+            "localhost",
+            "file://localhost",
+            "ws://localhost",
+            "HTTP://localhost",
+            "http:/localhost",
+            "http://localhost http://localhost",
+        ] {
             assert_eq!(check(&names, "localhost", Some(origin)), Err(Stranger::Origin), "{origin}");
         }
     }
@@ -230,7 +268,11 @@ mod tests {
 
     #[test]
     fn configured_names_are_exact_but_for_case_and_open_ports() {
-        let names = Names::none().with_host("MCP.example.com").and_then(|n| n.with_host("b.example.com:8443")).and_then(|n| n.with_origin("https://app.example.com")).expect("good names");
+        let names = Names::none()
+            .with_host("MCP.example.com")
+            .and_then(|n| n.with_host("b.example.com:8443"))
+            .and_then(|n| n.with_origin("https://app.example.com"))
+            .expect("good names");
         for (host, origin, expected) in [
             ("mcp.example.com", None, Ok(())),
             ("mcp.example.com:443", Some("https://app.example.com"), Ok(())),

@@ -7,8 +7,13 @@ use sluice_chain::{
     rescue::request_id,
 };
 use sluice_era::answer::{self, Addressed, Asked};
-use sluice_wire::code;
+use sluice_wire::{
+    code,
+    json::{Document, IndexDepth, Limits, quote},
+    patch::Patch,
+};
 use std::{
+    borrow::Cow,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -60,6 +65,37 @@ impl Waiting {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
 
+    /// The final answer in the client's words.
+    pub fn address(&self, answer: &Answer) -> Addressed {
+        match &answer.body {
+            AnswerBody::Relayed(delivery) => answer::relayed(&delivery.message, delivery.spoken, &self.asked),
+            AnswerBody::Result(result) => answer::made(result, &self.asked),
+            AnswerBody::Error { code, message, data } => {
+                let data = traceable(data.as_deref(), self.running.id);
+                answer::refused(*code, message, Some(&data), &self.asked)
+            }
+        }
+    }
+
+    /// What is said for an exchange that ended without a word: a bug of ours, and the client shall
+    /// not wait for ever.
+    pub fn lost(&self) -> Answer {
+        let exchange = self.running.id;
+        tracing::error!(exchange, "an exchange ended without an answer");
+        let message = "the request ended without an answer".into();
+        Answer {
+            outcome: Outcome::Failed,
+            body: AnswerBody::Error { code: code::INTERNAL_ERROR, message, data: Some(r#"{"reason":"lost"}"#.into()) },
+            http_status: None,
+            http_headers: Vec::new(),
+        }
+    }
+
+    /// The id under which log and audit know it, as people see it.
+    pub fn request_id(&self) -> String {
+        request_id(self.running.id)
+    }
+
     /// A notification for this client; `None` when its revision has no such thing.
     pub fn shape(&self, delivery: &Delivery) -> Option<Bytes> {
         answer::notification(&delivery.message, delivery.spoken, self.asked.revision)
@@ -77,6 +113,26 @@ impl Drop for Waiting {
     }
 }
 
+/// `error.data` with the id under which log and audit know the request. A filter's own data that is
+/// no object stays as it is.
+fn traceable(data: Option<&str>, exchange: u64) -> Cow<'_, str> {
+    let id = request_id(exchange);
+    let Some(data) = data else {
+        return format!(r#"{{"requestId":"{id}"}}"#).into();
+    };
+    with_member(data, "requestId", &id).map_or(Cow::Borrowed(data), Cow::Owned)
+}
+
+fn with_member(object: &str, key: &str, text: &str) -> Option<String> {
+    let bytes = Bytes::copy_from_slice(object.as_bytes());
+    let document = Document::parse_value(bytes, &Limits::RESPONSE, IndexDepth::Levels(1)).ok()?;
+    let mut patch = Patch::new(&document);
+    if document.root().get(key).is_none() {
+        patch.insert(document.root(), key, quote(text));
+    }
+    String::from_utf8(patch.apply().ok()?.into()).ok()
+}
+
 /// Takes what still comes, so that the exchange never waits for a reader, and frees its id at the end.
 fn see_off(session: Arc<Session>, asked: &Asked, running: &mut Running) {
     let (_, nothing) = tokio::sync::mpsc::channel(1);
@@ -92,28 +148,6 @@ fn see_off(session: Arc<Session>, asked: &Asked, running: &mut Running) {
     });
 }
 
-/// The final answer in the client's words, and its JSON-RPC code if it is an error.
-pub(super) fn address(body: &AnswerBody, asked: &Asked) -> Addressed {
-    match body {
-        AnswerBody::Relayed(delivery) => answer::relayed(&delivery.message, delivery.spoken, asked),
-        AnswerBody::Result(result) => answer::made(result, asked),
-        AnswerBody::Error { code, message, data } => answer::refused(*code, message, data.as_deref(), asked),
-    }
-}
-
-/// The exchange ended without a word: a bug of ours, and the client shall not wait for ever.
-pub(super) fn lost(waiting: &Waiting) -> Answer {
-    let exchange = waiting.running.id;
-    tracing::error!(exchange, "an exchange ended without an answer");
-    let data = format!(r#"{{"reason":"lost","requestId":"{}"}}"#, request_id(exchange));
-    Answer {
-        outcome: Outcome::Failed,
-        body: AnswerBody::Error { code: code::INTERNAL_ERROR, message: "the request ended without an answer".into(), data: Some(data) },
-        http_status: None,
-        http_headers: Vec::new(),
-    }
-}
-
 /// Answers as one array, for the one revision that has batches.
 pub(super) fn join(answers: &[Bytes]) -> Bytes {
     let mut out = BytesMut::with_capacity(answers.iter().map(|answer| answer.len() + 1).sum::<usize>() + 1);
@@ -123,4 +157,23 @@ pub(super) fn join(answers: &[Bytes]) -> Bytes {
     }
     out.extend_from_slice(b"]");
     out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_made_here_can_be_found_in_the_log() {
+        for (data, expected) in [
+            (None, r#"{"requestId":"00000000000000ff"}"#),
+            (Some("{}"), r#"{"requestId":"00000000000000ff"}"#),
+            (Some(r#"{"a":1.0}"#), r#"{"a":1.0,"requestId":"00000000000000ff"}"#),
+            (Some(r#"{"requestId":"mine"}"#), r#"{"requestId":"mine"}"#),
+            (Some("[1]"), "[1]"),
+            (Some("null"), "null"),
+        ] {
+            assert_eq!(traceable(data, 255), expected);
+        }
+    }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use sluice_chain::rescue::request_id;
 use sluice_wire::{id::RequestId, json, message};
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Deref};
 
 /// JSON-RPC codes for what the protocol has no code for: the HTTP status, times ten, so outside
 /// every reserved range.
@@ -12,9 +12,13 @@ pub(super) const fn own_code(status: u16) -> i64 {
     status as i64 * 10
 }
 
-/// Said no before the chain saw anything.
+/// Said no before the chain saw anything. One word large: nearly every check can return one.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct Refusal(Box<Words>);
+
+/// What a refusal says.
+#[derive(Debug)]
+pub(super) struct Words {
     /// HTTP status; stdio has no use for it.
     pub status: u16,
     /// JSON-RPC code.
@@ -33,10 +37,19 @@ pub(super) struct Refusal {
     pub is_counted: bool,
 }
 
+impl Deref for Refusal {
+    type Target = Words;
+
+    fn deref(&self) -> &Words {
+        &self.0
+    }
+}
+
 impl Refusal {
     /// Without id, data or headers.
     pub fn new(status: u16, code: i64, reason: &'static str, message: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { status, code, reason, message: message.into(), id: None, data: String::new(), headers: Vec::new(), is_counted: false }
+        let message = message.into();
+        Refusal(Box::new(Words { status, code, reason, message, id: None, data: String::new(), headers: Vec::new(), is_counted: false }))
     }
 
     /// HTTP refused it; the protocol has no code for that.
@@ -46,19 +59,25 @@ impl Refusal {
 
     /// In answer to this request.
     pub fn to(mut self, id: Option<&RequestId>) -> Refusal {
-        self.id = id.cloned();
+        self.0.id = id.cloned();
         self
     }
 
     /// With one more member of `data`; `raw` is JSON.
     pub fn with(mut self, key: &str, raw: &str) -> Refusal {
-        self.data.push_str(&format!(r#","{key}":{raw}"#));
+        self.0.data.push_str(&format!(r#","{key}":{raw}"#));
         self
     }
 
     /// With a header.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Refusal {
-        self.headers.push((name, value));
+        self.0.headers.push((name, value));
+        self
+    }
+
+    /// Somebody else has counted it.
+    pub fn counted(mut self) -> Refusal {
+        self.0.is_counted = true;
         self
     }
 

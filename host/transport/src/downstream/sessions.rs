@@ -171,7 +171,13 @@ impl Sessions {
     ///
     /// # Errors
     /// When the machine has no randomness.
-    pub fn prepare(&self, revision: Revision, caller: Caller, info: Option<&[u8]>, capabilities: &[u8]) -> Result<(Arc<Session>, Arc<Client>), getrandom::Error> {
+    pub fn prepare(
+        &self,
+        revision: Revision,
+        caller: Caller,
+        info: Option<&[u8]>,
+        capabilities: &[u8],
+    ) -> Result<(Arc<Session>, Arc<Client>), getrandom::Error> {
         let key = random_key()?;
         let name: Arc<str> = format!("{key:032x}").into();
         let client = caller.introduce(info, capabilities, Some(name.clone()));
@@ -380,7 +386,7 @@ mod tests {
         read.outbox.open().expect("open");
         tokio::time::advance(Duration::from_secs(3601)).await;
         let ended: Vec<_> = sessions.sweep().iter().map(|session| session.name.clone()).collect();
-        assert_eq!(ended, [idle.name.clone()]);
+        assert_eq!(ended, std::slice::from_ref(&idle.name));
         assert_eq!(sessions.len(), 1);
     }
 

@@ -72,7 +72,9 @@ impl Settings {
 
 /// An address that is not loopback, and no proxy that ends TLS was declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{address} can be reached from outside and nothing encrypts the way: listen on 127.0.0.1, or declare the TLS-terminating proxy in `trusted_proxy`")]
+#[error(
+    "{address} can be reached from outside and nothing encrypts the way: listen on 127.0.0.1, or declare the TLS-terminating proxy in `trusted_proxy`"
+)]
 pub struct ListenRefused {
     /// Where it was to listen.
     pub address: SocketAddr,

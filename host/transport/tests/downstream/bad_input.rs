@@ -76,7 +76,22 @@ async fn texts_that_are_not_messages() {
 async fn t05_ids_are_echoed_to_the_letter_or_refused() {
     let endpoint = start().await;
     let params = r#""name":"echo""#;
-    for id in ["0", "1", "-1", "-0", "9007199254740993", "18446744073709551615", "-9223372036854775808", r#""1""#, r#""""#, r#""\u0000""#, r#""\ud83d\ude00""#, r#""😀""#, r#""a\/b""#, &format!("\"{}\"", "x".repeat(10_000))] {
+    for id in [
+        "0",
+        "1",
+        "-1",
+        "-0",
+        "9007199254740993",
+        "18446744073709551615",
+        "-9223372036854775808",
+        r#""1""#,
+        r#""""#,
+        r#""\u0000""#,
+        r#""\ud83d\ude00""#,
+        r#""😀""#,
+        r#""a\/b""#,
+        &format!("\"{}\"", "x".repeat(10_000)),
+    ] {
         let reply = endpoint.modern(id, "tools/call", params).await;
         assert!(reply.text().contains(&format!("\"id\" : {id},")), "{id}");
         let reply = endpoint.modern(id, "unknown/method", "").await;
@@ -91,7 +106,15 @@ async fn t05_ids_are_echoed_to_the_letter_or_refused() {
 #[tokio::test]
 async fn media_types_are_checked_before_the_body_is_read() {
     let endpoint = start().await;
-    for content_type in ["text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json; charset=latin1", "application/jsonp", ""] {
+    for content_type in [
+        "text/plain",
+        "application/xml",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/json; charset=latin1",
+        "application/jsonp",
+        "",
+    ] {
         let mut connection = endpoint.connect().await;
         // The body never comes, and is not waited for.
         connection.send(&request("POST", "/mcp", &[("content-type", content_type), ("content-length", "1000")], b"")).await;
@@ -167,7 +190,16 @@ async fn t22_ambiguous_framing_never_makes_two_requests_of_one() {
         assert!(first.as_ref().is_none_or(|reply| reply.status >= 400), "{headers:?} {first:?}");
         assert!(connection.closes().await);
     }
-    for head in ["POST /mcp HTTP/1.1\r\nhost: localhost\r\n folded: x\r\n\r\n", "POST /mcp HTTP/1.1\rhost: localhost\r\r", "POST /mcp\r\n\r\n", "POST /mcp HTTP/2.0\r\nhost: localhost\r\n\r\n", "POST  /mcp HTTP/1.1\r\nhost: localhost\r\n\r\n", "PO ST /mcp HTTP/1.1\r\n\r\n", "POST /mcp HTTP/1.1\r\nhost : localhost\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}\u{0}\r\n\r\n"] {
+    for head in [
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\n folded: x\r\n\r\n",
+        "POST /mcp HTTP/1.1\rhost: localhost\r\r",
+        "POST /mcp\r\n\r\n",
+        "POST /mcp HTTP/2.0\r\nhost: localhost\r\n\r\n",
+        "POST  /mcp HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        "PO ST /mcp HTTP/1.1\r\n\r\n",
+        "POST /mcp HTTP/1.1\r\nhost : localhost\r\n\r\n",
+        "\u{16}\u{3}\u{1}\u{2}\u{0}\r\n\r\n",
+    ] {
         let mut connection = endpoint.connect().await;
         connection.send(head.as_bytes()).await;
         let reply = connection.reply().await;

@@ -9,7 +9,12 @@ async fn what_is_in_flight_ends_and_idle_connections_close() {
     let endpoint = start().await;
     let session = endpoint.initialize("2025-11-25").await;
     let mut idle = endpoint.connect().await;
-    let echo = request("POST", "/mcp", &modern_headers("tools/call", r#""name":"echo""#), modern_body("1", "tools/call", r#""name":"echo""#).as_bytes());
+    let echo = request(
+        "POST",
+        "/mcp",
+        &modern_headers("tools/call", r#""name":"echo""#),
+        modern_body("1", "tools/call", r#""name":"echo""#).as_bytes(),
+    );
     assert_eq!(idle.ask(&echo).await.status, 200);
     let mut stream = endpoint.connect().await;
     stream.send(&request("GET", "/mcp", &[("mcp-session-id", &session), ("accept", "text/event-stream")], b"")).await;

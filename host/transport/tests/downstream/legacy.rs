@@ -1,7 +1,11 @@
 //! 2025-03-26 to 2025-11-25 over HTTP: sessions.
 
 use crate::support::{Endpoint, Rig, decode, eventually, initialize, request, start};
-use sluice_chain::{exchange::Delivery, gate::Access, upstream::{Listener, Unsolicited}};
+use sluice_chain::{
+    exchange::Delivery,
+    gate::Access,
+    upstream::{Listener, Unsolicited},
+};
 use sluice_wire::revision::{Era, Revision};
 use std::sync::Arc;
 
@@ -14,7 +18,14 @@ fn call(id: &str, tool: &str) -> String {
 #[tokio::test]
 async fn c07_c73_initialize_echoes_what_is_served_and_else_the_newest() {
     let endpoint = Rig::era(Era::Modern).start().await;
-    for (asked, given) in [("2025-11-25", "2025-11-25"), ("2025-06-18", "2025-06-18"), ("2025-03-26", "2025-03-26"), ("2024-11-05", "2025-11-25"), ("1.0", "2025-11-25"), ("2026-07-28", "2025-11-25")] {
+    for (asked, given) in [
+        ("2025-11-25", "2025-11-25"),
+        ("2025-06-18", "2025-06-18"),
+        ("2025-03-26", "2025-03-26"),
+        ("2024-11-05", "2025-11-25"),
+        ("1.0", "2025-11-25"),
+        ("2026-07-28", "2025-11-25"),
+    ] {
         // As the conformance suite does: with headers that a modern client would send, too.
         let reply = endpoint.post(&[("mcp-protocol-version", "2025-11-25"), ("mcp-method", "initialize")], &initialize(asked)).await;
         assert_eq!(reply.status, 200);
@@ -84,7 +95,15 @@ async fn anonymous_clients_have_a_session_each() {
 async fn c91_the_version_header_is_checked_when_it_is_there() {
     let endpoint = start().await;
     let session = endpoint.initialize("2025-06-18").await;
-    for (version, status) in [("2025-06-18", 200), ("2025-03-26", 200), ("", 200), ("2026-07-28", 400), ("2024-11-05", 400), ("x", 400), ("2025-06-18, 2025-06-18", 400)] {
+    for (version, status) in [
+        ("2025-06-18", 200),
+        ("2025-03-26", 200),
+        ("", 200),
+        ("2026-07-28", 400),
+        ("2024-11-05", 400),
+        ("x", 400),
+        ("2025-06-18, 2025-06-18", 400),
+    ] {
         let reply = endpoint.post(&[("mcp-session-id", &session), ("mcp-protocol-version", version)], LIST).await;
         assert_eq!(reply.status, status, "{version}");
         if status == 400 {
@@ -129,9 +148,14 @@ async fn c85_c86_a_modern_upstream_answers_in_legacy_form() {
 async fn progress_reaches_the_client_before_the_answer() {
     let endpoint = start().await;
     let session = endpoint.initialize("2025-11-25").await;
-    let reply = endpoint.legacy(&session, r#"{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"progress","_meta":{"progressToken":7}}}"#).await;
+    let reply = endpoint
+        .legacy(&session, r#"{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"progress","_meta":{"progressToken":7}}}"#)
+        .await;
     let events = reply.events();
-    assert_eq!(events.iter().map(|event| event["params"]["progressToken"].clone()).collect::<Vec<_>>(), [7.into(), 7.into(), 7.into(), serde_json::Value::Null]);
+    assert_eq!(
+        events.iter().map(|event| event["params"]["progressToken"].clone()).collect::<Vec<_>>(),
+        [7.into(), 7.into(), 7.into(), serde_json::Value::Null]
+    );
     assert_eq!(events[3]["id"], 9);
 }
 
@@ -260,10 +284,19 @@ async fn delete_cancels_what_runs_in_the_session() {
 async fn c87_c88_batches_belong_to_2025_03_26() {
     let endpoint = start().await;
     let old = endpoint.initialize("2025-03-26").await;
-    let batch = format!("[{},{},{},{}]", call("1", "echo"), r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#, r#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#, call("\"1\"", "progress"));
+    let batch = format!(
+        "[{},{},{},{}]",
+        call("1", "echo"),
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+        r#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#,
+        call("\"1\"", "progress")
+    );
     let reply = endpoint.post(&[("mcp-session-id", &old)], &batch).await;
     let answers = reply.json();
-    assert_eq!(answers.as_array().expect("one array").iter().map(|answer| answer["id"].clone()).collect::<Vec<_>>(), [1.into(), "p".into(), serde_json::Value::from("1")]);
+    assert_eq!(
+        answers.as_array().expect("one array").iter().map(|answer| answer["id"].clone()).collect::<Vec<_>>(),
+        [1.into(), "p".into(), serde_json::Value::from("1")]
+    );
     assert_eq!(endpoint.fake.called().len(), 2);
     let reply = endpoint.post(&[("mcp-session-id", &old)], r#"[{"jsonrpc":"2.0","method":"notifications/initialized"}]"#).await;
     assert_eq!((reply.status, reply.body.len()), (202, 0));

@@ -9,7 +9,10 @@ async fn c01_a_modern_call_is_answered_without_a_session() {
     let reply = endpoint.modern("\"a\\u0041\"", "tools/call", r#""name":"echo","arguments":{"n":9007199254740993}"#).await;
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
     assert_eq!(reply.header("mcp-session-id"), None);
-    assert_eq!(reply.text(), r#"{ "id" : "a\u0041","jsonrpc":"2.0","result":{"z":1.10,"content":[],"structuredContent":{"got":{"n":9007199254740993}},"resultType":"complete"}}"#);
+    assert_eq!(
+        reply.text(),
+        r#"{ "id" : "a\u0041","jsonrpc":"2.0","result":{"z":1.10,"content":[],"structuredContent":{"got":{"n":9007199254740993}},"resultType":"complete"}}"#
+    );
 }
 
 #[tokio::test]
@@ -61,7 +64,8 @@ async fn c04_meta_without_version_or_capabilities_is_malformed() {
 #[tokio::test]
 async fn c05_client_info_is_optional_and_discover_tells_what_is_carried() {
     let endpoint = start().await;
-    let body = modern_body("105", "server/discover", "").replace(r#","io.modelcontextprotocol/clientInfo":{"name":"test","version":"1"}"#, "");
+    let body =
+        modern_body("105", "server/discover", "").replace(r#","io.modelcontextprotocol/clientInfo":{"name":"test","version":"1"}"#, "");
     let reply = endpoint.post(&modern_headers("server/discover", ""), &body).await;
     assert_eq!(reply.status, 200);
     let result = &reply.json()["result"];
@@ -117,7 +121,11 @@ async fn c15_c16_c17_headers_must_agree_with_the_body() {
         assert_eq!(reply.is_error(400, -32020)["id"], 7, "{headers:?}");
     }
     assert_eq!(endpoint.fake.called(), Vec::<String>::new(), "the upstream is untouched");
-    for headers in [with("mcp-name", "  echo  "), with("mcp-name", "=?base64?ZWNobw==?="), vec![("MCP-PROTOCOL-VERSION", "2026-07-28"), ("Mcp-METHOD", "tools/call"), ("mCp-nAmE", "echo")]] {
+    for headers in [
+        with("mcp-name", "  echo  "),
+        with("mcp-name", "=?base64?ZWNobw==?="),
+        vec![("MCP-PROTOCOL-VERSION", "2026-07-28"), ("Mcp-METHOD", "tools/call"), ("mCp-nAmE", "echo")],
+    ] {
         let reply = endpoint.post(&headers, &body).await;
         assert!(reply.json()["result"].is_object(), "{headers:?} {}", reply.text());
     }
@@ -169,11 +177,30 @@ async fn c18_c19_c20_c21_names_and_arguments_are_decoded_before_they_are_compare
 async fn c27_c28_unknown_and_removed_methods_are_not_found() {
     let endpoint = start().await;
     for method in [
-        "unknown/method", "initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "tasks/result", "tasks/get",
-        "subscriptions/listen", "notifications/cancelled", "sampling/createMessage", "Tools/call",
+        "unknown/method",
+        "initialize",
+        "ping",
+        "logging/setLevel",
+        "resources/subscribe",
+        "resources/unsubscribe",
+        "tasks/result",
+        "tasks/get",
+        "subscriptions/listen",
+        "notifications/cancelled",
+        "sampling/createMessage",
+        "Tools/call",
     ] {
         let reply = endpoint.modern("\"601\"", method, r#""taskId":"x""#).await;
-        let reply = if reply.status == 400 { endpoint.post(&[("mcp-protocol-version", "2026-07-28"), ("mcp-method", method), ("mcp-name", "x")], &modern_body("\"601\"", method, r#""taskId":"x""#)).await } else { reply };
+        let reply = if reply.status == 400 {
+            endpoint
+                .post(
+                    &[("mcp-protocol-version", "2026-07-28"), ("mcp-method", method), ("mcp-name", "x")],
+                    &modern_body("\"601\"", method, r#""taskId":"x""#),
+                )
+                .await
+        } else {
+            reply
+        };
         assert_eq!(reply.is_error(404, -32601)["id"], "601", "{method}");
     }
     assert_eq!(endpoint.fake.called(), Vec::<String>::new());
@@ -184,7 +211,12 @@ async fn c30_c33_c34_only_requests_and_notifications_are_messages_of_a_client() 
     let endpoint = start().await;
     let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/list")];
     let request = modern_body("1", "tools/list", "");
-    for body in [format!("[{request}]"), "[]".into(), r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.into(), r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"}}"#.into()] {
+    for body in [
+        format!("[{request}]"),
+        "[]".into(),
+        r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.into(),
+        r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"}}"#.into(),
+    ] {
         endpoint.post(&headers, &body).await.is_error(400, -32600);
     }
     let notification = format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":1,{META}}}}}"#);
@@ -233,7 +265,9 @@ async fn c44_a_client_that_leaves_cancels() {
     for tool in ["slow", "held"] {
         let params = format!(r#""name":"{tool}""#);
         let mut connection = endpoint.connect().await;
-        connection.send(&request("POST", "/mcp", &modern_headers("tools/call", &params), modern_body("1", "tools/call", &params).as_bytes())).await;
+        connection
+            .send(&request("POST", "/mcp", &modern_headers("tools/call", &params), modern_body("1", "tools/call", &params).as_bytes()))
+            .await;
         crate::support::eventually("the call arrives", || endpoint.fake.called().contains(&format!("tools/call {tool}"))).await;
         drop(connection);
         crate::support::eventually("the call is cancelled", || endpoint.fake.cancelled.lock().unwrap().contains(&tool.to_owned())).await;
@@ -248,9 +282,13 @@ async fn c45_c65_an_answer_becomes_a_stream_at_its_first_notification() {
         let params = r#""name":"progress""#;
         let body = modern_body("5", "tools/call", params).replace(r#""_meta":{"#, r#""_meta":{"progressToken":"p-1","#);
         let reply = endpoint.post(&modern_headers("tools/call", params), &body).await;
-        assert_eq!((reply.status, reply.header("content-type"), reply.header("x-accel-buffering")), (200, Some("text/event-stream"), Some("no")));
+        assert_eq!(
+            (reply.status, reply.header("content-type"), reply.header("x-accel-buffering")),
+            (200, Some("text/event-stream"), Some("no"))
+        );
         let events = reply.events();
-        let progress: Vec<_> = events[..3].iter().map(|event| (event["params"]["progressToken"].clone(), event["params"]["progress"].clone())).collect();
+        let progress: Vec<_> =
+            events[..3].iter().map(|event| (event["params"]["progressToken"].clone(), event["params"]["progress"].clone())).collect();
         assert_eq!(progress, [("p-1".into(), 1.into()), ("p-1".into(), 2.into()), ("p-1".into(), 3.into())]);
         assert_eq!((events.len(), &events[3]["id"], &events[3]["result"]["resultType"]), (4, &5.into(), &"complete".into()));
     }

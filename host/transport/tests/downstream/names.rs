@@ -2,13 +2,61 @@
 
 use crate::support::{Endpoint, request, start};
 
-const ROUTES: [(&str, &str); 7] = [("POST", "/mcp"), ("GET", "/mcp"), ("DELETE", "/mcp"), ("OPTIONS", "/mcp"), ("GET", "/"), ("GET", "/metrics"), ("POST", "/mcp/../sse")];
+const ROUTES: [(&str, &str); 7] = [
+    ("POST", "/mcp"),
+    ("GET", "/mcp"),
+    ("DELETE", "/mcp"),
+    ("OPTIONS", "/mcp"),
+    ("GET", "/"),
+    ("GET", "/metrics"),
+    ("POST", "/mcp/../sse"),
+];
 
 const STRANGERS: [&str; 44] = [
-    "evil.example.com", "evil.example.com:80", "localhost.evil.com", "evil-localhost", "localhost.", "localhost.:80", "localhost:", "localhost:abc", "localhost:99999",
-    "localhost:-1", "localhost:80:80", "localhost@evil.com", "user@localhost", "user:pass@localhost", "127.0.0.1.nip.io", "127.0.0.1.evil.com", "127.0.0.2", "127.1", "127.0.1",
-    "2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "017700000001", "0.0.0.0", "0", "10.0.0.1", "192.168.0.1", "169.254.169.254", "[::]", "[::]:80", "::1", "[::1", "::1]",
-    "[::1]x", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::1%25lo]", "localhost/", "localhost?x", "localhost#", "localhost,localhost", "%6cocalhost",
+    "evil.example.com",
+    "evil.example.com:80",
+    "localhost.evil.com",
+    "evil-localhost",
+    "localhost.",
+    "localhost.:80",
+    "localhost:",
+    "localhost:abc",
+    "localhost:99999",
+    "localhost:-1",
+    "localhost:80:80",
+    "localhost@evil.com",
+    "user@localhost",
+    "user:pass@localhost",
+    "127.0.0.1.nip.io",
+    "127.0.0.1.evil.com",
+    "127.0.0.2",
+    "127.1",
+    "127.0.1",
+    "2130706433",
+    "0x7f000001",
+    "0x7f.0.0.1",
+    "0177.0.0.1",
+    "017700000001",
+    "0.0.0.0",
+    "0",
+    "10.0.0.1",
+    "192.168.0.1",
+    "169.254.169.254",
+    "[::]",
+    "[::]:80",
+    "::1",
+    "[::1",
+    "::1]",
+    "[::1]x",
+    "[0:0:0:0:0:0:0:1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[::1%25lo]",
+    "localhost/",
+    "localhost?x",
+    "localhost#",
+    "localhost,localhost",
+    "%6cocalhost",
 ];
 
 async fn status(endpoint: &Endpoint, method: &str, target: &str, headers: &[(&str, &str)]) -> u16 {
@@ -69,7 +117,13 @@ async fn t32_without_a_credential_no_route_says_more_than_who_are_you() {
     let endpoint = start().await;
     for (method, target) in ROUTES {
         for credential in ["", "Bearer wrong", "Basic bGV0LW1lLWlu", "bearer", "Bearer  "] {
-            for more in [&[][..], &[("x-forwarded-for", "127.0.0.1")], &[("x-api-key", "")], &[("mcp-session-id", "x")], &[("x-sluice-internal", "1")]] {
+            for more in [
+                &[][..],
+                &[("x-forwarded-for", "127.0.0.1")],
+                &[("x-api-key", "")],
+                &[("mcp-session-id", "x")],
+                &[("x-sluice-internal", "1")],
+            ] {
                 let headers = [&[("authorization", credential)], more].concat();
                 let status = status(&endpoint, method, target, &headers).await;
                 let expected: &[u16] = if target == "/mcp" { &[400, 401] } else { &[404] };

@@ -63,7 +63,9 @@ async fn a_slow_call_is_not_a_slow_client() {
     let endpoint = quick().start().await;
     let params = r#""name":"held""#;
     let mut connection = endpoint.connect().await;
-    connection.send(&request("POST", "/mcp", &modern_headers("tools/call", params), modern_body("1", "tools/call", params).as_bytes())).await;
+    connection
+        .send(&request("POST", "/mcp", &modern_headers("tools/call", params), modern_body("1", "tools/call", params).as_bytes()))
+        .await;
     tokio::time::sleep(Duration::from_millis(1200)).await;
     endpoint.fake.release.notify_one();
     assert_eq!(connection.reply().await.map(|reply| reply.status), Some(200));
@@ -98,7 +100,9 @@ async fn c35_a_quiet_exchange_becomes_a_stream_with_comments() {
     let endpoint = rig.start().await;
     let params = r#""name":"held""#;
     let mut connection = endpoint.connect().await;
-    connection.send(&request("POST", "/mcp", &modern_headers("tools/call", params), modern_body("1", "tools/call", params).as_bytes())).await;
+    connection
+        .send(&request("POST", "/mcp", &modern_headers("tools/call", params), modern_body("1", "tools/call", params).as_bytes()))
+        .await;
     let (status, headers) = connection.head().await.expect("a head");
     assert_eq!(status, 200);
     assert!(headers.contains(&("x-accel-buffering".into(), "no".into())));

@@ -97,7 +97,9 @@ async fn every_revision_before_may_open() {
 #[tokio::test]
 async fn a_client_may_send_on_before_it_has_the_handshake() {
     let mut client = open(Rig::default());
-    client.say(&[initialize("2025-11-25"), r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.into(), call("1", "echo")].join("\n")).await;
+    client
+        .say(&[initialize("2025-11-25"), r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.into(), call("1", "echo")].join("\n"))
+        .await;
     let mut ids = [client.hear().await["id"].clone(), client.hear().await["id"].clone()];
     ids.sort_by_key(|id| id.as_i64());
     assert_eq!(ids, [0, 1]);
@@ -187,9 +189,16 @@ async fn bad_lines_are_told_and_passed_over() {
 async fn batches_are_answered_in_one_line_in_2025_03_26() {
     let mut client = open(Rig::default());
     client.ask(&initialize("2025-03-26")).await;
-    let batch = format!(r#"[{},{{"jsonrpc":"2.0","method":"notifications/initialized"}},{{"jsonrpc":"2.0","id":"p","method":"ping"}},{}]"#, call("1", "echo"), call("2", "nothing"));
+    let batch = format!(
+        r#"[{},{{"jsonrpc":"2.0","method":"notifications/initialized"}},{{"jsonrpc":"2.0","id":"p","method":"ping"}},{}]"#,
+        call("1", "echo"),
+        call("2", "nothing")
+    );
     let answers = client.ask(&batch).await;
-    assert_eq!(answers.as_array().expect("an array").iter().map(|answer| answer["id"].clone()).collect::<Vec<_>>(), [1.into(), "p".into(), serde_json::Value::from(2)]);
+    assert_eq!(
+        answers.as_array().expect("an array").iter().map(|answer| answer["id"].clone()).collect::<Vec<_>>(),
+        [1.into(), "p".into(), serde_json::Value::from(2)]
+    );
     assert_eq!(client.ask(&format!("[{}]", initialize("2025-03-26"))).await["error"]["code"], -32600);
 }
 
@@ -201,7 +210,11 @@ async fn what_an_upstream_says_unasked_reaches_a_session() {
     let ear = sluice_chain::host::Ear::default();
     ear.attach(&client.host);
     let text = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}"#;
-    for (principal, session) in [(Principal::new("x", "other", None), None), (Principal::local(), Some("other".into())), (Principal::local(), session.lock().unwrap().clone())] {
+    for (principal, session) in [
+        (Principal::new("x", "other", None), None),
+        (Principal::local(), Some("other".into())),
+        (Principal::local(), session.lock().unwrap().clone()),
+    ] {
         ear.unsolicited(Unsolicited {
             upstream: "fake".into(),
             principal: Arc::new(principal),
@@ -254,7 +267,9 @@ async fn a_drain_lets_answers_out_and_takes_nothing_new() {
 async fn lines_never_mix() {
     let mut client = open(Rig::default());
     for id in 0..200 {
-        client.say(&modern_body(&id.to_string(), "tools/call", &format!(r#""name":"echo","arguments":{{"a":"{}"}}"#, "x".repeat(2_000)))).await;
+        client
+            .say(&modern_body(&id.to_string(), "tools/call", &format!(r#""name":"echo","arguments":{{"a":"{}"}}"#, "x".repeat(2_000))))
+            .await;
     }
     let mut ids: Vec<i64> = Vec::new();
     for _ in 0..200 {

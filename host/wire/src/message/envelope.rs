@@ -103,15 +103,21 @@ impl<'a> Parts<'a> {
     fn of(root: Value<'a>) -> Parts<'a> {
         let mut parts = Parts::default();
         for member in root.members() {
-            let key = member.key.decoded();
-            let slot = match key.as_ref() {
-                "jsonrpc" => &mut parts.jsonrpc,
-                "id" => &mut parts.id,
-                "method" => &mut parts.method,
-                "params" => &mut parts.params,
-                "result" => &mut parts.result,
-                "error" => &mut parts.error,
-                _ => continue,
+            let key = member.key;
+            let slot = if key.is("id") {
+                &mut parts.id
+            } else if key.is("jsonrpc") {
+                &mut parts.jsonrpc
+            } else if key.is("method") {
+                &mut parts.method
+            } else if key.is("params") {
+                &mut parts.params
+            } else if key.is("result") {
+                &mut parts.result
+            } else if key.is("error") {
+                &mut parts.error
+            } else {
+                continue;
             };
             *slot = Some(member.value);
         }

@@ -4,7 +4,10 @@ use http::{
     HeaderName, HeaderValue, Response,
     header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE},
 };
-use sluice_chain::exchange::{Answer, Outgoing};
+use sluice_chain::{
+    exchange::{Answer, Outgoing},
+    record::Outcome,
+};
 use sluice_era::answer::Addressed;
 use sluice_wire::header::{ACCEL_BUFFERING, EVENT_STREAM, JSON};
 use std::{future::poll_fn, task::Poll};
@@ -15,10 +18,7 @@ use super::{
     events::ExchangeEvents,
     pace::Pace,
 };
-use crate::downstream::{
-    outgoing::{Waiting, address, lost},
-    status,
-};
+use crate::downstream::{outgoing::Waiting, status};
 
 /// Waits for the first thing an exchange says and answers with it. The status line stays open until
 /// then, so that an error can still have its own.
@@ -35,7 +35,7 @@ pub(super) async fn deliver(mut waiting: Waiting, connection: &Connection) -> Re
             }
             First::Quiet => return events(waiting, Piece::comment()),
             First::Ended if waiting.is_cancelled() => return stream(Content::Empty),
-            First::Ended => return whole(lost(&waiting), &waiting),
+            First::Ended => return whole(waiting.lost(), &waiting),
         }
     }
 }
@@ -63,16 +63,19 @@ async fn first(waiting: &mut Waiting, pace: &Pace) -> First {
 }
 
 fn whole(answer: Answer, waiting: &Waiting) -> Response<Content> {
-    let asked = &waiting.asked;
-    let text = address(&answer.body, asked);
-    let status = status::of_answer(asked.revision.era(), text.error_code(), answer.http_status);
+    let text = waiting.address(&answer);
+    let error_code = text.error_code();
+    let status = status::of_answer(waiting.asked.revision.era(), error_code, answer.http_status);
     let mut response = Response::new(Content::Whole(Piece::text(text)));
     if status != 200 {
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
     }
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    if error_code.is_some() || answer.outcome != Outcome::Answered {
+        name_request(&mut response, &waiting.request_id());
+    }
     for (name, value) in &answer.http_headers {
-        let name = name.parse::<HeaderName>().ok().filter(|name| is_for_filters(name));
+        let name = name.parse::<HeaderName>().ok().filter(is_for_filters);
         if let (Some(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
             response.headers_mut().append(name, value);
         }
@@ -80,11 +83,32 @@ fn whole(answer: Answer, waiting: &Waiting) -> Response<Content> {
     response
 }
 
+/// Puts the id under which log and audit know a request where people and proxies look for it.
+pub(super) fn name_request(response: &mut Response<Content>, id: &str) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Framing, sessions and the connection are the transport's own.
 fn is_for_filters(name: &HeaderName) -> bool {
     let name = name.as_str();
     let is_ours = name.starts_with("mcp-") || name.starts_with("content-") || name.starts_with("access-control-");
-    let is_connection = matches!(name, "connection" | "keep-alive" | "transfer-encoding" | "te" | "trailer" | "upgrade" | "date" | "server" | ACCEL_BUFFERING);
+    let is_connection = matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "transfer-encoding"
+            | "te"
+            | "trailer"
+            | "upgrade"
+            | "date"
+            | "server"
+            | "x-request-id"
+            | ACCEL_BUFFERING
+    );
     !is_ours && !is_connection
 }
 

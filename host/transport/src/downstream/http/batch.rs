@@ -19,7 +19,7 @@ use super::{
     legacy::{self, Begun},
 };
 use crate::downstream::{
-    outgoing::{Waiting, address, join, lost},
+    outgoing::{Waiting, join},
     refusal::Refusal,
     sessions::Session,
 };
@@ -110,9 +110,9 @@ async fn finish(mut waiting: Waiting, session: &Session) -> Option<Bytes> {
                     session.outbox.push(text);
                 }
             }
-            Some(Outgoing::Final(answer)) => return Some(address(&answer.body, &waiting.asked).into_bytes()),
+            Some(Outgoing::Final(answer)) => return Some(waiting.address(&answer).into_bytes()),
             None if waiting.is_cancelled() => return None,
-            None => return Some(address(&lost(&waiting).body, &waiting.asked).into_bytes()),
+            None => return Some(waiting.address(&waiting.lost()).into_bytes()),
         }
     }
 }

@@ -48,7 +48,8 @@ pub(super) async fn run(tcp: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     let drain = shared.drain.clone();
     let peer = peer.ip().to_canonical();
     let transport = transport_facts(peer);
-    let connection = Arc::new(Connection { shared, pace, peer, transport, header_facts: HeaderFacts::default(), last_seen: LastSeen::default() });
+    let connection =
+        Arc::new(Connection { shared, pace, peer, transport, header_facts: HeaderFacts::default(), last_seen: LastSeen::default() });
     let service = service_fn(move |request: Request<Incoming>| {
         let connection = connection.clone();
         async move { Ok::<_, Infallible>(endpoint::answer(connection, request).await) }

@@ -202,7 +202,10 @@ mod tests {
     };
 
     fn answer(text: &str) -> Addressed {
-        let decode = |text: &str| Message::decode(Document::parse(text.to_owned().into(), &Limits::RESPONSE, IndexDepth::Levels(4)).expect("JSON")).expect("a message");
+        let decode = |text: &str| {
+            Message::decode(Document::parse(text.to_owned().into(), &Limits::RESPONSE, IndexDepth::Levels(4)).expect("JSON"))
+                .expect("a message")
+        };
         let asked = Asked::of(&decode(r#"{"jsonrpc":"2.0","id":"me","method":"tools/call"}"#), Revision::V2026_07_28).expect("known");
         relayed(&decode(text), Revision::V2026_07_28, &asked)
     }

@@ -7,7 +7,7 @@ use http::{
     request::Parts,
 };
 use hyper::body::Incoming;
-use sluice_chain::{attributes::Attributes, gate::Denied, generation::Generation};
+use sluice_chain::{attributes::Attributes, gate::Denied, generation::Generation, rescue::request_id};
 use sluice_era::handshake_down;
 use sluice_wire::{
     code,
@@ -20,6 +20,7 @@ use sluice_wire::{
 use std::sync::Arc;
 
 use super::{
+    answer::name_request,
     batch,
     connection::Connection,
     content::{Content, Reply},
@@ -55,8 +56,9 @@ fn refuse(connection: &Connection, refusal: Refusal) -> Response<Content> {
     let exchange = host.next_exchange_id();
     tracing::debug!(exchange, reason = refusal.reason, status = refusal.status, peer = %connection.peer, "turned away");
     let mut response = json(refusal.status, refusal.body(exchange));
-    for (name, value) in refusal.headers {
-        response.headers_mut().append(name, value);
+    name_request(&mut response, &request_id(exchange));
+    for (name, value) in &refusal.headers {
+        response.headers_mut().append(name, value.clone());
     }
     response
 }
@@ -110,8 +112,7 @@ async fn admit<'a>(connection: &'a Arc<Connection>, head: &'a Parts) -> Result<C
 }
 
 fn denied(denied: Denied) -> Refusal {
-    let mut refusal = Refusal::new(denied.http_status, denied.code.into(), "unauthenticated", denied.message);
-    refusal.is_counted = true;
+    let mut refusal = Refusal::new(denied.http_status, denied.code, "unauthenticated", denied.message).counted();
     for (name, value) in &denied.http_headers {
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
             refusal = refusal.with_header(name, value);
@@ -187,11 +188,15 @@ fn era_not_served(call: &Call<'_>) -> Refusal {
     let served: Vec<Revision> = eras.modern().iter().chain(eras.legacy_over_http()).copied().collect();
     Refusal::new(400, code::UNSUPPORTED_VERSION, "version", "this endpoint does not serve that protocol version")
         .with("supported", &handshake_down::versions(&served))
-        .with("requested", &sluice_wire::json::quote(call.headers.get(&headers::PROTOCOL_VERSION).and_then(|v| v.to_str().ok()).unwrap_or_default()))
+        .with(
+            "requested",
+            &sluice_wire::json::quote(call.headers.get(&headers::PROTOCOL_VERSION).and_then(|v| v.to_str().ok()).unwrap_or_default()),
+        )
 }
 
 fn notification(call: Call<'_>, message: &Message) -> Result<Response<Content>, Refusal> {
-    let is_modern = handshake_down::declares_version(message) || (!call.headers.contains_key(&headers::SESSION_ID) && smells_modern(call.headers));
+    let is_modern =
+        handshake_down::declares_version(message) || (!call.headers.contains_key(&headers::SESSION_ID) && smells_modern(call.headers));
     if is_modern && call.connection.shared.settings.eras.modern {
         // The modern era has no notification that means anything over HTTP: leaving is cancelling.
         return Ok(empty(StatusCode::ACCEPTED));

@@ -13,10 +13,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::content::Piece;
-use crate::downstream::{
-    outgoing::{Waiting, address, lost},
-    sessions::Session,
-};
+use crate::downstream::{outgoing::Waiting, sessions::Session};
 
 /// Ready whenever nothing was sent for a while.
 struct Quiet {
@@ -74,9 +71,9 @@ impl ExchangeEvents {
                     Some(text) => Some(Piece::event(Addressed::whole(text))),
                     None => continue,
                 },
-                Poll::Ready(Some(Outgoing::Final(answer))) => Some(Piece::event(address(&answer.body, &waiting.asked))),
+                Poll::Ready(Some(Outgoing::Final(answer))) => Some(Piece::event(waiting.address(&answer))),
                 Poll::Ready(None) if waiting.is_cancelled() => None,
-                Poll::Ready(None) => Some(Piece::event(address(&lost(waiting).body, &waiting.asked))),
+                Poll::Ready(None) => Some(Piece::event(waiting.address(&waiting.lost()))),
             };
             if waiting.has_ended() {
                 self.waiting = None;

@@ -3,7 +3,10 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use sluice_chain::filter::Credential;
 use sluice_wire::header;
-use std::{net::IpAddr, sync::{Arc, Mutex, PoisonError}};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::downstream::{client::Facts, refusal::Refusal, settings::Settings};
 
@@ -78,10 +81,9 @@ fn push_forwarded(facts: &mut Vec<(Box<str>, Box<str>)>, headers: &HeaderMap, se
         facts.retain(|(key, _)| **key != *"transport.peer");
         facts.push(("transport.peer".into(), client.to_canonical().to_string().into()));
     }
-    if let Ok(Some(proto)) = only(headers, &FORWARDED_PROTO) {
-        if let Some(proto) = proto.to_str().ok().filter(|proto| matches!(*proto, "http" | "https")) {
-            facts.push(("transport.proto".into(), proto.into()));
-        }
+    let proto = only(headers, &FORWARDED_PROTO).ok().flatten().and_then(|proto| proto.to_str().ok());
+    if let Some(proto) = proto.filter(|proto| matches!(*proto, "http" | "https")) {
+        facts.push(("transport.proto".into(), proto.into()));
     }
 }
 
@@ -115,7 +117,11 @@ mod tests {
         assert_eq!(found(&[("authorization", "BASIC eA==")]), some("basic", "eA=="));
         assert_eq!(found(&[("x-api-key", "k")]), some("header:x-api-key", "k"));
         assert_eq!(found(&[("x-api-key", "k"), ("authorization", "Bearer abc")]), some("bearer", "abc"));
-        for bad in [&[("authorization", "Bearer a"), ("authorization", "Bearer b")][..], &[("x-api-key", "a"), ("x-api-key", "a")], &[("authorization", "abc")]] {
+        for bad in [
+            &[("authorization", "Bearer a"), ("authorization", "Bearer b")][..],
+            &[("x-api-key", "a"), ("x-api-key", "a")],
+            &[("authorization", "abc")],
+        ] {
             assert_eq!(found(bad), Err(400), "{bad:?}");
         }
     }
@@ -138,7 +144,8 @@ mod tests {
     fn only_listed_headers_become_facts() {
         let mut settings = Settings::new("s", "1");
         settings.fact_headers = vec![HeaderName::from_static("x-team")];
-        let facts = HeaderFacts::default().of(&headers(&[("x-team", "a"), ("cookie", "c")]), &settings, [127, 0, 0, 1].into(), &Facts::default());
+        let facts =
+            HeaderFacts::default().of(&headers(&[("x-team", "a"), ("cookie", "c")]), &settings, [127, 0, 0, 1].into(), &Facts::default());
         assert_eq!(*facts, [("http.header.x-team".into(), "a".into())]);
     }
 }

@@ -40,7 +40,8 @@ pub(super) async fn initialize(call: Call<'_>, message: Message) -> Result<Respo
         .sessions
         .prepare(opening.revision, call.caller, opening.info.as_deref(), &opening.capabilities)
         .map_err(|_| busy("randomness", "no session can be opened right now"))?;
-    let evicted = shared.sessions.admit(&session).map_err(|_| busy("sessions", "too many sessions are open; end some, or raise the limit"))?;
+    let evicted =
+        shared.sessions.admit(&session).map_err(|_| busy("sessions", "too many sessions are open; end some, or raise the limit"))?;
     if let Some(evicted) = evicted {
         shared.host.session_ended(&evicted.name);
     }
@@ -61,7 +62,9 @@ pub(super) async fn initialize(call: Call<'_>, message: Message) -> Result<Respo
 /// The session a request belongs to, if it is this caller's.
 pub(super) fn session(call: &Call<'_>) -> Result<Arc<Session>, Refusal> {
     let name = headers::only(call.headers, &headers::SESSION_ID).ok().flatten();
-    let name = name.ok_or_else(|| Refusal::new(400, code::INVALID_REQUEST, "session_missing", "exactly one Mcp-Session-Id is needed; initialize gives one"))?;
+    let name = name.ok_or_else(|| {
+        Refusal::new(400, code::INVALID_REQUEST, "session_missing", "exactly one Mcp-Session-Id is needed; initialize gives one")
+    })?;
     let sessions = &call.connection.shared.sessions;
     // The same words for an unknown, an ended and somebody else's session.
     let session = sessions
@@ -126,7 +129,9 @@ pub(super) fn begin(call: &Call<'_>, session: &Arc<Session>, message: Message) -
     };
     match session.begin(&id, || call.connection.shared.host.begin(arrival)) {
         Ok(running) => Begun::Running(Waiting::new(running, asked, Left::GoOn(session.clone()))),
-        Err(IdInUse) => Begun::Refused(Refusal::new(400, code::INVALID_REQUEST, "id_in_use", "a request with this id is still in flight").to(Some(&id))),
+        Err(IdInUse) => {
+            Begun::Refused(Refusal::new(400, code::INVALID_REQUEST, "id_in_use", "a request with this id is still in flight").to(Some(&id)))
+        }
     }
 }
 
@@ -165,7 +170,8 @@ pub(super) fn listen(call: &Call<'_>) -> Result<Response<Content>, Refusal> {
     let session = session(call)?;
     let shared = &call.connection.shared;
     let events = SessionEvents::open(session, shared.settings.limits.comment_after, shared.drain.clone());
-    let events = events.ok_or_else(|| Refusal::new(404, own_code(404), "session", "no such session; initialize again without Mcp-Session-Id"))?;
+    let events =
+        events.ok_or_else(|| Refusal::new(404, own_code(404), "session", "no such session; initialize again without Mcp-Session-Id"))?;
     Ok(answer::stream(Content::Session(Box::new(events))))
 }
 

@@ -31,7 +31,7 @@ fn is_json(value: &HeaderValue) -> bool {
     };
     let mut parts = value.split(';').map(str::trim);
     let is_json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(JSON));
-    is_json && parts.all(|parameter| is_utf8_or_other(parameter))
+    is_json && parts.all(is_utf8_or_other)
 }
 
 fn is_utf8_or_other(parameter: &str) -> bool {

@@ -49,7 +49,8 @@ pub(super) async fn request(call: Call<'_>, message: Message) -> Result<Response
 
 /// `_meta`, then headers, then version, then method: the order in which errors are told.
 fn read(call: &Call<'_>, message: &Message) -> Result<(Asked, Arc<Client>), Refusal> {
-    let declared = handshake_down::declared(message).map_err(|bad| Refusal::new(400, code::INVALID_PARAMS, "meta", format!("params._meta: {bad}")))?;
+    let declared =
+        handshake_down::declared(message).map_err(|bad| Refusal::new(400, code::INVALID_PARAMS, "meta", format!("params._meta: {bad}")))?;
     check_headers(call.headers, message, &declared.version)?;
     let revision = served(call, &declared.version)?;
     let asked = asked(message, revision)?;

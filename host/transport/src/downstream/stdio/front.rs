@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::downstream::{
     client::{Caller, LastSeen},
     methods::is_carried,
-    outgoing::{Left, Waiting, address, join, lost},
+    outgoing::{Left, Waiting, join},
     refusal::{Refusal, own_code},
     settings::Settings,
 };
@@ -133,9 +133,9 @@ impl Front {
                         self.send(Addressed::whole(text)).await;
                     }
                 }
-                Some(Outgoing::Final(answer)) => break Some(address(&answer.body, &waiting.asked)),
+                Some(Outgoing::Final(answer)) => break Some(waiting.address(&answer)),
                 None if waiting.is_cancelled() => break None,
-                None => break Some(address(&lost(&waiting).body, &waiting.asked)),
+                None => break Some(waiting.address(&waiting.lost())),
             }
         };
         lock(&self.in_flight).remove(&id);
@@ -174,11 +174,12 @@ impl Front {
     }
 
     fn note(&self, message: &Message) {
+        if message.method() != method::NOTIFY_CANCELLED {
+            return;
+        }
         let id = message.param("requestId").and_then(|id| RequestId::from_value(id).ok());
-        if let Some(id) = id.filter(|_| message.method() == method::NOTIFY_CANCELLED) {
-            if let Some(cancel) = lock(&self.in_flight).get(&id) {
-                cancel.cancel();
-            }
+        if let Some(cancel) = id.and_then(|id| lock(&self.in_flight).get(&id).cloned()) {
+            cancel.cancel();
         }
     }
 
@@ -215,7 +216,8 @@ impl Front {
 
     fn initialize(&self, message: &Message) -> Result<Begun, Refusal> {
         let malformed = |bad| Refusal::new(400, code::INVALID_PARAMS, "initialize", format!("params: {bad}"));
-        let Opening { revision, capabilities, info } = handshake_down::opening(message, self.settings.eras.legacy_over_stdio()).map_err(malformed)?;
+        let Opening { revision, capabilities, info } =
+            handshake_down::opening(message, self.settings.eras.legacy_over_stdio()).map_err(malformed)?;
         let asked = Asked::of(message, revision).ok_or_else(no_such_method)?;
         let name: Arc<str> = anonymous_name().into();
         let client = self.caller.introduce(info.as_deref(), &capabilities, Some(name));
@@ -349,7 +351,8 @@ fn no_such_method() -> Refusal {
 fn not_served(settings: &Settings) -> Refusal {
     let eras = settings.eras;
     let served: Vec<Revision> = if eras.modern { eras.modern().to_vec() } else { eras.legacy_over_stdio().to_vec() };
-    Refusal::new(400, code::UNSUPPORTED_VERSION, "version", "this protocol version is not served").with("supported", &handshake_down::versions(&served))
+    Refusal::new(400, code::UNSUPPORTED_VERSION, "version", "this protocol version is not served")
+        .with("supported", &handshake_down::versions(&served))
 }
 
 /// The text on one line. Line ends between tokens become spaces; inside strings there are none.

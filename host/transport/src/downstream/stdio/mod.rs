@@ -37,7 +37,14 @@ const WRITE_OUT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When reading fails. A client that no longer reads is none: it has left.
-pub async fn serve_stdio<R, W>(reader: R, writer: W, host: Arc<Host>, principal: Arc<Principal>, settings: Settings, drain: CancellationToken) -> io::Result<()>
+pub async fn serve_stdio<R, W>(
+    reader: R,
+    writer: W,
+    host: Arc<Host>,
+    principal: Arc<Principal>,
+    settings: Settings,
+    drain: CancellationToken,
+) -> io::Result<()>
 where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send + 'static,

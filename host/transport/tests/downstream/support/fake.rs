@@ -12,9 +12,7 @@ use sluice_wire::{
     message::Message,
     revision::{Era, Revision},
 };
-use std::{
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 /// Tools: `echo`, `progress`, `slow` (until cancelled), `held` (until released), `héllo`, `mirror`.
@@ -64,18 +62,25 @@ impl Fake {
             ("tools/list", _) => {
                 let tool = |name: &str, more: &str| format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"{more}}}}}"#);
                 let mirror = r#","properties":{"a":{"type":"string","x-mcp-header":"A"}}"#;
-                let names = [tool("echo", ""), tool("progress", ""), tool("slow", ""), tool("held", ""), tool("héllo", ""), tool("mirror", mirror)];
+                let names =
+                    [tool("echo", ""), tool("progress", ""), tool("slow", ""), tool("held", ""), tool("héllo", ""), tool("mirror", mirror)];
                 format!(r#""result":{{"tools":[{}]{hints}}}"#, names.join(","))
             }
-            ("resources/templates/list", _) => format!(r#""result":{{"resourceTemplates":[{{"name":"t","uriTemplate":"test://{{x}}"}}]{hints}}}"#),
+            ("resources/templates/list", _) => {
+                format!(r#""result":{{"resourceTemplates":[{{"name":"t","uriTemplate":"test://{{x}}"}}]{hints}}}"#)
+            }
             ("resources/list", _) => format!(r#""result":{{"resources":[]{hints}}}"#),
             ("prompts/list", _) => format!(r#""result":{{"prompts":[]{hints}}}"#),
-            ("resources/read", "test://missing") if spoken.era() == Era::Modern => r#""error":{"code":-32602,"message":"no such resource","data":{"uri":"test://missing"}}"#.into(),
+            ("resources/read", "test://missing") if spoken.era() == Era::Modern => {
+                r#""error":{"code":-32602,"message":"no such resource","data":{"uri":"test://missing"}}"#.into()
+            }
             ("resources/read", "test://missing") => r#""error":{"code":-32002,"message":"no such resource"}"#.into(),
             ("tools/call", "progress") => {
                 for step in 1..=3 {
                     let token = message.meta().and_then(|meta| Some(meta.get("progressToken")?.raw().to_owned())).unwrap_or("null".into());
-                    let text = format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step}}}}}"#);
+                    let text = format!(
+                        r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step}}}}}"#
+                    );
                     let _ = outbound.notifications.send(Delivery { message: Arc::new(decode(text)), spoken }).await;
                 }
                 format!(r#""result":{{"content":[]{extra}}}"#)

@@ -44,7 +44,13 @@ impl Filter for Guard {
             }
             if credential.value == "evil" {
                 let http_headers = vec![("www-authenticate".into(), "Bearer error=\"insufficient_scope\"".into())];
-                return Ok(Authentication::Challenge(Rejection { code: 7, message: "not you".into(), http_status: Some(403), http_headers, ..Rejection::default() }));
+                return Ok(Authentication::Challenge(Rejection {
+                    code: 7,
+                    message: "not you".into(),
+                    http_status: Some(403),
+                    http_headers,
+                    ..Rejection::default()
+                }));
             }
             let (name, role) = credential.value.split_once('+').unwrap_or((&credential.value, "user"));
             let mut principal = Principal::new("guard", name, None);
@@ -59,7 +65,8 @@ impl Filter for Guard {
             if !is_refused {
                 return Ok(Verdict::Next(None));
             }
-            let http_headers = [("retry-after", "7"), ("content-length", "0"), ("mcp-session-id", "x"), ("connection", "close"), ("x-own", "1")];
+            let http_headers =
+                [("retry-after", "7"), ("content-length", "0"), ("mcp-session-id", "x"), ("connection", "close"), ("x-own", "1")];
             Ok(Verdict::Reject(Rejection {
                 code: 1429,
                 message: "too fast".into(),

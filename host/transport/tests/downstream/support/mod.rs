@@ -106,8 +106,7 @@ pub async fn start() -> Endpoint {
     Rig::default().start().await
 }
 
-pub const META: &str =
-    r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"test","version":"1"}}"#;
+pub const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"test","version":"1"}}"#;
 
 impl Endpoint {
     pub async fn connect(&self) -> Connection {
@@ -146,7 +145,9 @@ impl Endpoint {
 }
 
 pub fn initialize(version: &str) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{version}","capabilities":{{}},"clientInfo":{{"name":"t","version":"1"}}}}}}"#)
+    format!(
+        r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{version}","capabilities":{{}},"clientInfo":{{"name":"t","version":"1"}}}}}}"#
+    )
 }
 
 pub fn modern_body(id: &str, method: &str, params: &str) -> String {

@@ -64,7 +64,8 @@ impl Reply {
         assert_eq!(self.status, status, "{}", self.text());
         let json = self.json();
         assert_eq!(json["error"]["code"], code, "{json}");
-        assert_eq!(json["error"]["data"]["requestId"].as_str().map(str::len), Some(16), "{json}");
+        let id = json["error"]["data"]["requestId"].as_str();
+        assert_eq!((id.map(str::len), id), (Some(16), self.header("x-request-id")), "{json}");
         json
     }
 }
