@@ -145,12 +145,13 @@ impl AnswerBody {
 }
 
 impl Answer {
-    /// The answer a rejection becomes.
-    pub fn refused(rejection: Rejection, method: &str) -> Self {
-        let body = if rejection.as_tool_result && method == "tools/call" {
+    /// The answer a rejection of this exchange becomes.
+    pub fn refused(rejection: Rejection, head: &Head) -> Self {
+        let body = if rejection.as_tool_result && *head.method == *"tools/call" {
             AnswerBody::Result(crate::rescue::tool_error_result(&rejection.message))
         } else {
-            AnswerBody::Error { code: rejection.code, message: rejection.message, data: rejection.data }
+            let data = crate::rescue::refusal_data(rejection.data.as_deref(), head.exchange);
+            AnswerBody::Error { code: rejection.code, message: rejection.message, data: Some(data) }
         };
         Self { outcome: Outcome::Refused, body, http_status: rejection.http_status, http_headers: rejection.http_headers }
     }

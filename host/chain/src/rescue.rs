@@ -11,7 +11,12 @@ use crate::{
     verdict::Rejection,
 };
 use bytes::Bytes;
-use sluice_wire::{code, json::quote, revision::Era};
+use sluice_wire::{
+    code,
+    json::{Document, IndexDepth, Kind, Limits, quote},
+    patch::Patch,
+    revision::Era,
+};
 
 /// Everything that can end an exchange other than an answer or a policy's no.
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +164,26 @@ fn upstream_reason(error: &UpstreamError) -> &'static str {
     }
 }
 
+/// `error.data` of a policy's no: what the filter wrote, and what every error of ours carries. The id is never the
+/// filter's; its own `reason` stays.
+pub fn refusal_data(own: Option<&str>, exchange: u64) -> String {
+    let id = quote(&request_id(exchange));
+    let alone = || format!(r#"{{"reason":"refused","requestId":{id}}}"#);
+    let Some(own) = own else { return alone() };
+    let Ok(document) = Document::parse_value(own.to_owned().into(), &Limits::RESPONSE, IndexDepth::Levels(1)) else { return alone() };
+    let root = document.root();
+    if root.kind() != Kind::Object {
+        return format!(r#"{{"reason":"refused","requestId":{id},"detail":{own}}}"#);
+    }
+    let mut patch = Patch::new(&document);
+    if root.get("reason").is_none() {
+        patch.insert(root, "reason", r#""refused""#);
+    }
+    patch.set(root, "requestId", id.clone());
+    let applied = patch.apply().ok().and_then(|bytes| String::from_utf8(bytes.into()).ok());
+    applied.unwrap_or_else(alone)
+}
+
 /// An exchange's id as people see it, in errors, headers, logs and audit.
 pub fn request_id(exchange: u64) -> String {
     format!("{exchange:016x}")
@@ -167,4 +192,22 @@ pub fn request_id(exchange: u64) -> String {
 /// A `tools/call` result that says no in a way a model can read.
 pub fn tool_error_result(message: &str) -> Bytes {
     format!(r#"{{"content":[{{"type":"text","text":{}}}],"isError":true,"resultType":"complete"}}"#, quote(message)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filters_data_stays_and_the_id_is_ours() {
+        for (own, expected) in [
+            (None, r#"{"reason":"refused","requestId":"0000000000000007"}"#),
+            (Some(r#"{ "retryAfterMs":1.0}"#), r#"{ "retryAfterMs":1.0,"reason":"refused","requestId":"0000000000000007"}"#),
+            (Some(r#"{"reason":"late","requestId":"mine"}"#), r#"{"reason":"late","requestId":"0000000000000007"}"#),
+            (Some("[1]"), r#"{"reason":"refused","requestId":"0000000000000007","detail":[1]}"#),
+            (Some("{}"), r#"{"reason":"refused","requestId":"0000000000000007"}"#),
+        ] {
+            assert_eq!(refusal_data(own, 7), expected, "{own:?}");
+        }
+    }
 }

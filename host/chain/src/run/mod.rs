@@ -136,7 +136,7 @@ impl Exchange {
                 Said::Reply(result) => return (depth, Some(Answer::result(result))),
                 Said::Reject(rejection) => {
                     self.cause = Some(format!("{} refused: {}", link.filter.identity().name, rejection.message));
-                    return (depth, Some(Answer::refused(rejection, &self.head.method)));
+                    return (depth, Some(Answer::refused(rejection, &self.head)));
                 }
                 Said::Broke(error) => return (depth, Some(self.fail(error))),
             }
@@ -188,7 +188,7 @@ impl Exchange {
                 Said::Reply(result) => answer.body = AnswerBody::Result(result),
                 Said::Reject(rejection) => {
                     self.cause = Some(format!("{} refused the response: {}", link.filter.identity().name, rejection.message));
-                    answer = Answer::refused(rejection, &self.head.method);
+                    answer = Answer::refused(rejection, &self.head);
                 }
                 Said::Broke(error) => answer = self.fail(error),
             }
