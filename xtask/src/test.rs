@@ -2,26 +2,32 @@
 
 use crate::{
     conformance, setup,
-    step::{cargo, root, step},
+    step::{cargo, root, step, target},
 };
 use anyhow::Result;
 use std::process::Command;
 
+/// Everything but the guests: those are components, and natively they are nothing.
+const NATIVE: [&str; 4] = ["--locked", "--workspace", "--exclude", "guest-*"];
+
 /// All tests; with `--fast` only those in Rust.
 pub fn run(arguments: &[String]) -> Result<()> {
     let guests = setup::components()?;
-    step(
-        "tests in Rust",
-        cargo().args(["test", "--locked", "--workspace"]).env("SLUICE_GUESTS", &guests),
-    )?;
+    // In one build, so that the host and the fixtures share what they depend on.
+    step("building the host and the fixtures", cargo().arg("build").args(NATIVE).arg("--bins"))?;
+    let built = target().join("debug");
+    let sluice = built.join("sluice");
+    step("tests in Rust", cargo().arg("test").args(NATIVE).env("SLUICE_GUESTS", &guests).env("SLUICE_BIN", &sluice))?;
     if arguments.iter().any(|a| a == "--fast") {
         return Ok(());
     }
-    let sluice = setup::host()?;
-    setup::programs(&[("python3", "python3"), ("python3-venv", "python3-venv"), ("node", "nodejs"), ("npm", "npm")])?;
-    step(
-        "real servers and clients",
-        Command::new("python3").current_dir(root()).arg("tests/interop/run.py").arg("--bin").arg(&sluice),
-    )?;
-    conformance::run(&[])
+    setup::programs(&conformance::PROGRAMS)?;
+    step("real servers and clients", script("tests/interop/run.py", &sluice).arg("--rmcp-client").arg(built.join("conformance-rmcp-client")))?;
+    step("the official suite", script("tests/conformance/run.py", &sluice).arg("--rmcp").arg(built.join("conformance-rmcp")))
+}
+
+fn script(path: &str, sluice: &std::path::Path) -> Command {
+    let mut command = Command::new("python3");
+    command.current_dir(root()).arg(path).arg("--bin").arg(sluice);
+    command
 }
