@@ -154,7 +154,9 @@ impl Inflight {
         let mut state = self.lock();
         if state.waiting.len() == 1 {
             for (_, waiting) in state.waiting.drain() {
-                let _ = waiting.answer.map(|answer| answer.send(Err(error.clone())));
+                if let Some(answer) = waiting.answer {
+                    let _ = answer.send(Err(error.clone()));
+                }
             }
         }
     }

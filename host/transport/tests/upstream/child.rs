@@ -140,6 +140,7 @@ impl Server {
                 held.asker = Some((id.to_owned(), Vec::new()));
             }
             "grandchild" => {
+                #[expect(clippy::zombie_processes, reason = "who ends it is what the test is about")]
                 let child = Command::new("sleep").arg("3600").stdin(Stdio::null()).spawn().expect("sleep");
                 result(id, &format!(r#"{{"pid":{}}}"#, child.id()));
             }

@@ -39,8 +39,8 @@ async fn outcome(rest: impl Fn(&Seen) -> Acts + Send + Sync + 'static) -> (Resul
 
 #[tokio::test]
 async fn each_fault_has_its_error_and_no_call_is_repeated() {
-    type Is = fn(&UpstreamError) -> bool;
-    let cases: Vec<(&str, fn(&Seen) -> Acts, Is)> = vec![
+    type Case = (&'static str, fn(&Seen) -> Acts, fn(&UpstreamError) -> bool);
+    let cases: Vec<Case> = vec![
         ("closes at once", |_| vec![Act::Close], |e| matches!(e, UpstreamError::ClosedEarly { .. })),
         ("closes in the head", |_| vec![Act::Write("HTTP/1.1 200 O".into()), Act::Close], |e| matches!(e, UpstreamError::ClosedEarly { .. })),
         (
