@@ -53,6 +53,7 @@ const REMEMBERED_MAX: usize = 20_000;
 pub struct Gate {
     access: Access,
     key: [u8; 32],
+    local: Arc<Principal>,
     remembered: Mutex<HashMap<[u8; 32], (Instant, Arc<Principal>)>>,
 }
 
@@ -61,7 +62,7 @@ impl Gate {
     pub fn new(access: Access) -> Result<Self, getrandom::Error> {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
-        Ok(Self { access, key, remembered: Mutex::default() })
+        Ok(Self { access, key, local: Arc::new(Principal::local()), remembered: Mutex::default() })
     }
 
     /// Who is this? `facts` are `transport.*` and `http.header.*`, shared by everything this caller sends alike.
@@ -73,7 +74,7 @@ impl Gate {
         observer: &dyn Observer,
     ) -> Result<Arc<Principal>, Denied> {
         if matches!(self.access, Access::Local) {
-            return Ok(Arc::new(Principal::local()));
+            return Ok(self.local.clone());
         }
         let credential = credential.unwrap_or_else(|| Credential { scheme: "none".into(), value: String::new() });
         if !generation.authenticates() {
@@ -115,11 +116,11 @@ impl Gate {
 
     fn without_filter(&self, credential: &Credential) -> Result<Arc<Principal>, Denied> {
         match &self.access {
-            Access::Local => Ok(Arc::new(Principal::local())),
+            Access::Local => Ok(self.local.clone()),
             Access::Anonymous => Ok(Arc::new(Principal::anonymous(&anonymous_name()))),
             Access::Token(token) => {
                 let right = credential.scheme == "bearer" && bool::from(credential.value.as_bytes().ct_eq(token.as_bytes()));
-                if right { Ok(Arc::new(Principal::local())) } else { Err(unauthenticated("the loopback token is missing or wrong")) }
+                if right { Ok(self.local.clone()) } else { Err(unauthenticated("the loopback token is missing or wrong")) }
             }
         }
     }
@@ -132,12 +133,10 @@ impl Gate {
             mac.update(part.as_bytes());
         }
         for (key, value) in facts.with_prefix("") {
-            // The peer's port changes with every connection and says nothing about who it is.
-            if key != "transport.peer" {
-                for part in [key, value] {
-                    mac.update(&(part.len() as u64).to_le_bytes());
-                    mac.update(part.as_bytes());
-                }
+            // `transport.peer` is the address without its port, so an authenticator that looks at it is not answered for another.
+            for part in [key, value] {
+                mac.update(&(part.len() as u64).to_le_bytes());
+                mac.update(part.as_bytes());
             }
         }
         mac.finalize().into_bytes().into()

@@ -3,7 +3,7 @@
 use super::{Exchange, resolve::Route};
 use crate::{
     catalogue::{Currency, ListKind, page},
-    exchange::{Answer, AnswerBody},
+    exchange::{Answer, AnswerBody, Delivery},
     record::Outcome,
     rescue::Error,
     upstream::{Inbound, Outbound, UpstreamError},
@@ -38,8 +38,9 @@ impl Exchange {
                 Err(Error::Unanswered { plugin: owner.to_string(), name })
             }
             Route::Forward { upstream, original, mirrored } => {
-                let outbound = self.outbound(*upstream, original.clone(), mirrored.clone())?;
-                self.forward(*upstream, outbound).await
+                let (notifications, arriving) = mpsc::channel(NOTIFICATIONS_QUEUE);
+                let outbound = self.outbound(*upstream, original.clone(), mirrored.clone(), notifications)?;
+                self.forward(*upstream, outbound, arriving).await
             }
         }
     }
@@ -75,16 +76,16 @@ impl Exchange {
         if !logs || facts.era != self.era() {
             return false;
         }
-        if let Ok(outbound) = self.outbound(i, None, Arc::default()) {
-            let (nowhere, _) = mpsc::channel(1);
-            if let Err(error) = upstream.send(Outbound { notifications: nowhere, ..outbound }).await {
+        let (nowhere, _) = mpsc::channel(1);
+        if let Ok(outbound) = self.outbound(i, None, Arc::default(), nowhere) {
+            if let Err(error) = upstream.send(outbound).await {
                 tracing::warn!(upstream = %upstream.name(), %error, "could not set the log level");
             }
         }
         true
     }
 
-    fn outbound(&self, upstream: usize, original: Option<Arc<str>>, mirrored: Arc<[sluice_wire::header::Annotation]>) -> Result<Outbound, Error> {
+    fn outbound(&self, upstream: usize, original: Option<Arc<str>>, mirrored: Arc<[sluice_wire::header::Annotation]>, notifications: mpsc::Sender<Delivery>) -> Result<Outbound, Error> {
         let completion = &*self.head.method == method::COMPLETION_COMPLETE;
         let (message, original_name) = match original {
             // The target of a completion lies one level deeper than any other.
@@ -96,7 +97,6 @@ impl Exchange {
         let idempotent = self.host.settings.idempotent.iter().any(|(u, t)| **u == **upstream && *t == *tool);
         let known = |name: &str| mirrored.iter().any(|a| a.header.eq_ignore_ascii_case(name));
         let unknown_params = self.param_headers.iter().flatten().filter(|(name, _)| !known(name)).cloned().collect();
-        let (notifications, _) = mpsc::channel(1);
         Ok(Outbound {
             exchange: self.head.exchange,
             message,
@@ -113,12 +113,11 @@ impl Exchange {
     }
 
     /// Wait for the answer while notifications pass through their filters, in order and before it.
-    async fn forward(&mut self, index: usize, outbound: Outbound) -> Result<Answer, Error> {
+    async fn forward(&mut self, index: usize, outbound: Outbound, mut arriving: mpsc::Receiver<Delivery>) -> Result<Answer, Error> {
         let upstream = self.host.upstreams[index].clone();
-        let (notifications, mut arriving) = mpsc::channel(NOTIFICATIONS_QUEUE);
         let stop = self.cancel.child_token();
         let started = Instant::now();
-        let mut sending = upstream.send(Outbound { notifications, cancel: stop.clone(), ..outbound });
+        let mut sending = upstream.send(Outbound { cancel: stop.clone(), ..outbound });
         let mut held_back = Ok(());
         let sent = loop {
             tokio::select! {
