@@ -76,13 +76,16 @@ impl<C: Carrier> Watched<C> {
                 self.mark_down(error);
             }
             // It answered, or was found at least: connecting is not what is wrong with it.
-            Err(error @ (UpstreamError::ClosedEarly { .. } | UpstreamError::Deadline { .. } | UpstreamError::Unauthorized { .. })) => {
+            Err(
+                error @ (UpstreamError::ClosedEarly { .. }
+                | UpstreamError::Deadline { .. }
+                | UpstreamError::Unauthorized { .. }
+                | UpstreamError::BadReply { .. }),
+            ) => {
                 self.breaker.reached();
                 self.mark_down(error);
             }
-            Err(UpstreamError::BadReply { .. } | UpstreamError::TooLarge { .. } | UpstreamError::CannotCross { .. }) => {
-                self.breaker.reached();
-            }
+            Err(UpstreamError::TooLarge { .. } | UpstreamError::CannotCross { .. }) => self.breaker.reached(),
             Err(UpstreamError::Resting { .. } | UpstreamError::Busy { .. } | UpstreamError::Cancelled) => {}
         }
     }

@@ -14,7 +14,7 @@ use std::{
 };
 
 fn main() {
-    let server = Server { words: std::env::args().skip(1).collect() };
+    let server = Server { words: words() };
     server.begin();
     let mut held = Held::default();
     for line in std::io::stdin().lock().lines() {
@@ -30,6 +30,15 @@ fn main() {
 
 struct Server {
     words: Vec<String>,
+}
+
+/// `ERA=FILE`: the era is what the file says, so that it can change from one child to the next.
+fn words() -> Vec<String> {
+    let mut words: Vec<_> = std::env::args().skip(1).collect();
+    if let Ok(path) = std::env::var("ERA") {
+        words.push(std::fs::read_to_string(path).expect("the file with the era"));
+    }
+    words
 }
 
 /// What waits for something else to come.

@@ -166,6 +166,37 @@ async fn the_operators_word_on_the_era_counts() {
     assert_eq!((facts.era, rig.count("server/discover")), (Era::Legacy, 0));
 }
 
+#[tokio::test]
+async fn c11_a_program_that_changed_its_era_is_probed_again_with_the_next_child() {
+    for (first, then) in [("modern", "legacy"), ("legacy", "modern")] {
+        for asker in [Asker::modern(), Asker::legacy("c1")] {
+            let mut rig = Rig::new("");
+            let file = rig.trace.with_extension("era");
+            rig.settings.env.push(("ERA".into(), file.clone().into()));
+            std::fs::write(&file, first).unwrap();
+            let upstream = rig.start();
+            let child = pid(&upstream, &asker).await;
+            std::fs::write(&file, then).unwrap();
+            kill(child);
+            eventually("its death", || upstream.counters().read().child_deaths == 1).await;
+            tool(&asker, "echo").answer(&upstream).await;
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_probe_fits_into_a_bound_of_one_child_even_if_that_one_will_not_leave() {
+    let rig = Rig::new("legacy ignores-probe stays").with(|settings| {
+        settings.children_max = 1;
+        settings.child_wait = Duration::from_millis(300);
+        settings.probe = Duration::from_millis(100);
+        settings.stop = Duration::from_secs(5);
+    });
+    let upstream = rig.start();
+    tool(&Asker::modern(), "echo").answer(&upstream).await;
+}
+
 // Whose child.
 
 #[tokio::test]
@@ -337,6 +368,33 @@ async fn c64_logs_go_to_the_only_call_or_to_the_session() {
     let changes = rig.ear.heard().into_iter().filter(|(_, method)| method == "notifications/tools/list_changed").count();
     assert_eq!(changes, 3, "changes belong to no call");
     assert_eq!(rig.count("logging/setLevel"), 1);
+}
+
+#[tokio::test]
+async fn with_two_calls_in_flight_nobody_knows_whose_a_log_is() {
+    let rig = Rig::new("legacy");
+    let upstream = rig.start();
+    let slow = tool(&Asker::legacy("c1"), "slow");
+    let cancel = slow.cancel.clone();
+    let logging = async {
+        eventually("the slow call", || rig.count("tools/call") == 1).await;
+        let (_, heard) = tool(&Asker::legacy("c1"), "log").send(&upstream).await;
+        cancel.cancel();
+        heard
+    };
+    let (_, heard) = tokio::join!(slow.send(&upstream), logging);
+    assert!(heard.is_empty(), "{heard:?}");
+    assert_eq!(rig.ear.heard().iter().filter(|(_, method)| method == "notifications/message").count(), 3);
+}
+
+#[tokio::test]
+async fn a_call_without_an_answer_ends_at_its_limit_and_the_child_is_told() {
+    let limits = CallLimits { silent_max: Duration::from_millis(300), ..CallLimits::default() };
+    let rig = Rig::new("legacy").with(|settings| settings.call = limits);
+    let upstream = rig.start();
+    let error = tool(&Asker::legacy("c1"), "slow").fail(&upstream).await;
+    assert!(matches!(error, UpstreamError::Deadline { limit } if limit == limits.silent_max), "{error}");
+    eventually("the cancellation", || rig.count("notifications/cancelled") == 1).await;
 }
 
 #[tokio::test]

@@ -51,6 +51,8 @@ pub(super) struct Channel {
     last_used: AtomicU64,
     has_answered: AtomicBool,
     died: AtomicBool,
+    /// It has nothing to lose and is not waited for.
+    is_disposable: AtomicBool,
     stop: CancellationToken,
     /// Its stdout has ended.
     silent: CancellationToken,
@@ -95,6 +97,7 @@ impl Channel {
             last_used: AtomicU64::new(0),
             has_answered: AtomicBool::new(false),
             died: AtomicBool::new(false),
+            is_disposable: AtomicBool::new(false),
             stop: CancellationToken::new(),
             silent: CancellationToken::new(),
             gone: CancellationToken::new(),
@@ -250,6 +253,17 @@ impl Channel {
     pub(super) fn stop(&self, reason: &str) {
         self.inflight.close(reason);
         self.stop.cancel();
+    }
+
+    /// Stops it without giving it time to leave.
+    pub(super) fn kill(&self, reason: &str) {
+        self.is_disposable.store(true, Relaxed);
+        self.stop(reason);
+    }
+
+    /// How long it may take to leave.
+    pub(super) fn grace(&self) -> Duration {
+        if self.is_disposable.load(Relaxed) { Duration::ZERO } else { self.settings.stop }
     }
 
     /// Closes its stdin and takes no more calls.

@@ -44,7 +44,7 @@ impl Fresh {
 impl Drop for Fresh {
     fn drop(&mut self) {
         if let Some(channel) = &self.0 {
-            channel.stop("it was not needed after all");
+            channel.kill("it was not needed after all");
         }
     }
 }
@@ -66,16 +66,31 @@ impl Stdio {
             // Only finding out is done one at a time; starting is not.
             drop(turn);
         }
-        let opened = match (known, asking) {
-            (Some(Spoken::Modern(introduced)), _) => return self.open_modern_as(introduced, principal).await,
-            (Some(Spoken::Legacy), _) if self.eras.choice() == EraChoice::Legacy => self.open_legacy(principal).await,
-            (Some(Spoken::Legacy) | None, Era::Legacy) if self.eras.choice() == EraChoice::Auto => self.legacy_first(principal).await,
-            (Some(Spoken::Legacy), _) => self.open_legacy(principal).await,
-            (None, _) => self.modern_first(principal).await,
+        let is_settled = self.eras.choice() == EraChoice::Legacy;
+        let opened = match &known {
+            Some(Spoken::Modern(_)) => self.modern_again(principal).await,
+            Some(Spoken::Legacy) if is_settled || asking == Era::Modern => self.open_legacy(principal).await,
+            _ => self.find_out(asking, principal).await,
+        };
+        let opened = match (opened, known) {
+            // It is not what it was: once more from the start.
+            (Err(UpstreamError::BadReply { .. }), Some(spoken)) if self.eras.choice() == EraChoice::Auto => {
+                self.eras.contradicted(asking, &spoken);
+                self.find_out(asking, principal).await
+            }
+            (opened, _) => opened,
         };
         let (open, spoken) = opened?;
         self.eras.remember(asking, spoken);
         Ok(open)
+    }
+
+    async fn find_out(&self, asking: Era, principal: &Arc<Principal>) -> Result<(Open, Spoken), UpstreamError> {
+        if asking == Era::Legacy && self.eras.choice() == EraChoice::Auto {
+            self.legacy_first(principal).await
+        } else {
+            self.modern_first(principal).await
+        }
     }
 
     /// For legacy clients: `initialize` is what a legacy server expects first. Only one that says
@@ -95,16 +110,21 @@ impl Stdio {
     /// For modern clients: a child to ask `server/discover`. Older servers exit on it or never
     /// answer, so unless the answer is modern this child is thrown away.
     async fn modern_first(&self, principal: &Arc<Principal>) -> Result<(Open, Spoken), UpstreamError> {
+        match self.modern_again(principal).await {
+            Ok(opened) => Ok(opened),
+            Err(UpstreamError::BadReply { .. }) if self.eras.choice() == EraChoice::Auto => self.open_legacy(principal).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A child that is to answer `server/discover`. Anything else it may do is a bad reply.
+    async fn modern_again(&self, principal: &Arc<Principal>) -> Result<(Open, Spoken), UpstreamError> {
         let fresh = self.start(principal).await?;
         match discover(fresh.channel()).await {
-            Ok(probe::Reading::Modern(said)) => return Ok(modern(fresh, Introduced::new(said))),
-            answer if self.eras.choice() == EraChoice::Modern => {
-                let reason = "it does not answer server/discover in a modern revision".to_owned();
-                return Err(not_reached(answer.err().unwrap_or(UpstreamError::BadReply { reason })));
-            }
-            _ => drop(fresh),
+            Ok(probe::Reading::Modern(said)) => Ok(modern(fresh, Introduced::new(said))),
+            Err(error) if self.eras.choice() == EraChoice::Modern => Err(not_reached(error)),
+            _ => Err(UpstreamError::BadReply { reason: "it does not answer server/discover in a modern revision".to_owned() }),
         }
-        self.open_legacy(principal).await
     }
 
     async fn open_legacy(&self, principal: &Arc<Principal>) -> Result<(Open, Spoken), UpstreamError> {
@@ -113,12 +133,6 @@ impl Stdio {
             Ok(facts) => Ok((Open { channel: fresh.keep(), facts }, Spoken::Legacy)),
             Err(NotOpen::Refused(error) | NotOpen::Failed(error)) => Err(not_reached(error)),
         }
-    }
-
-    /// A child of a server known to be modern needs no handshake.
-    async fn open_modern_as(&self, introduced: Arc<Introduced>, principal: &Arc<Principal>) -> Result<Open, UpstreamError> {
-        let fresh = self.start(principal).await?;
-        Ok(modern(fresh, introduced).0)
     }
 }
 

@@ -69,13 +69,12 @@ impl End {
 }
 
 async fn watch(channel: &Channel, process: &mut Process) -> End {
-    let grace = channel.settings.stop;
     let idle = channel.settings.child_idle;
     loop {
         tokio::select! {
             status = process.ended() => return End::ByItself(status),
             () = channel.stopped() => {
-                process.stop(grace).await;
+                process.stop(channel.grace()).await;
                 return End::Stopped;
             }
             () = channel.silent() => {
@@ -84,7 +83,7 @@ async fn watch(channel: &Channel, process: &mut Process) -> End {
                 channel.hang_up();
                 return End::ByItself(match status {
                     Ok(status) => status,
-                    Err(_) => format!("it had closed its stdout; {}", process.stop(grace).await),
+                    Err(_) => format!("it had closed its stdout; {}", process.stop(channel.grace()).await),
                 });
             }
             () = tokio::time::sleep_until(channel.last_used() + idle) => {
