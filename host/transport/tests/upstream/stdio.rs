@@ -269,7 +269,7 @@ async fn a_child_gets_the_allowlist_and_its_own_variables_only() {
     let allowed = ["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "TRACE", "API_KEY"];
     let names: Vec<_> = env["result"].as_object().unwrap().keys().collect();
     assert!(names.iter().all(|name| allowed.contains(&name.as_str())), "{names:?}");
-    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "there was something to leave out");
+    assert!(std::env::vars().any(|(name, _)| !allowed.contains(&name.as_str())), "there was something to leave out");
     assert_eq!(env["result"]["API_KEY"], "k");
 }
 
