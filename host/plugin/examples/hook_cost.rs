@@ -38,7 +38,12 @@ async fn main() {
     let cases = [
         ("facts-only", "guest_facts_only", json!({}), small.clone()),
         ("label (1 attribute set, 1 read)", "guest_label", json!({"set": {"a": "1"}, "copy": {"b": "client.name"}}), small.clone()),
-        ("get of 1 pointer", "guest_reads_arguments", json!({"pointers": ["/params/arguments/q"], "by": "get", "silent": true}), small.clone()),
+        (
+            "get of 1 pointer",
+            "guest_reads_arguments",
+            json!({"pointers": ["/params/arguments/q"], "by": "get", "silent": true}),
+            small.clone(),
+        ),
         ("rate-limit", "sluice_plugin_rate_limit", limit, small.clone()),
         ("redact, 200 B clean", "sluice_plugin_redact", json!({}), small.clone()),
         ("redact, 200 B with 1 hit", "sluice_plugin_redact", json!({}), format!("{} ada@example.com", &small[..100])),

@@ -93,6 +93,11 @@ impl Budget {
         self.host_bytes_left = limits.host_bytes_max;
     }
 
+    /// The call works on something large.
+    pub(crate) fn widen(&mut self, cpu: Duration, wall: Duration) {
+        (self.cpu_max, self.wall_max) = (cpu, wall);
+    }
+
     /// When the running call began, or the last one did.
     pub(crate) fn started(&self) -> Instant {
         self.started

@@ -12,12 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const NICENESS: i32 = 15;
 
 /// The component behind `bytes`, from the cache or compiled and then kept there.
-pub(crate) async fn component(
-    engine: &wasmtime::Engine,
-    cache: Option<Arc<Cache>>,
-    file: &str,
-    bytes: Bytes,
-) -> Result<Component, String> {
+pub(crate) async fn component(engine: &wasmtime::Engine, cache: Option<Arc<Cache>>, file: &str, bytes: Bytes) -> Result<Component, String> {
     let digest = artifact::digest(&bytes);
     let (length, engine) = (bytes.len(), engine.clone());
     let (tell, mut told) = oneshot::channel();

@@ -1,10 +1,6 @@
 //! The one engine of a process: compiler settings, the pool of memories, the ticker, the cache.
 
-use crate::{
-    cache::Cache,
-    pool::Pools,
-    ticker::Ticker,
-};
+use crate::{cache::Cache, pool::Pools, ticker::Ticker};
 use sluice_state::Store;
 use std::{path::PathBuf, sync::Arc};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};

@@ -10,7 +10,12 @@ use crate::{
     series::Series,
     settings::{Scope, Settings},
     ticker::Ticker,
-    v0_1::{bindings::sluice::filter::types, bindings::exports::sluice::filter as hooks, catalog::{self, Viewed}, convert, exchange, payload},
+    v0_1::{
+        bindings::exports::sluice::filter as hooks,
+        bindings::sluice::filter::types,
+        catalog::{self, Viewed},
+        convert, exchange, payload,
+    },
 };
 use futures_util::future::BoxFuture;
 use sluice_chain::{
@@ -161,13 +166,11 @@ fn not_exported(hook: Hook) -> Fault {
 
 impl WasmFilter {
     async fn run_request(&self, pass: &mut Pass) -> Result<Verdict, Fault> {
-        on_message!(self, pass, Hook::OnRequest, on_request, call_on_request, |answer, staged| self
-            .verdict(pass, answer, staged))
+        on_message!(self, pass, Hook::OnRequest, on_request, call_on_request, |answer, staged| self.verdict(pass, answer, staged))
     }
 
     async fn run_response(&self, pass: &mut Pass) -> Result<Verdict, Fault> {
-        on_message!(self, pass, Hook::OnResponse, on_response, call_on_response, |answer, staged| self
-            .verdict(pass, answer, staged))
+        on_message!(self, pass, Hook::OnResponse, on_response, call_on_response, |answer, staged| self.verdict(pass, answer, staged))
     }
 
     async fn run_notification(&self, pass: &mut Pass) -> Result<NotificationVerdict, Fault> {

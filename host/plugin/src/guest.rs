@@ -9,7 +9,10 @@ use crate::{
     v0_1::{catalog::Viewed, payload::Staged},
     wasi::Stdio,
 };
-use sluice_chain::{attributes::Attributes, filter::{Hook, Pass}};
+use sluice_chain::{
+    attributes::Attributes,
+    filter::{Hook, Pass},
+};
 use sluice_wire::message::Message;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 use wasmtime::ResourceLimiter;
@@ -98,6 +101,8 @@ impl Guest {
     /// Lend a message for one hook call.
     pub(crate) fn lend(&mut self, hook: Hook, pass: &mut Pass) {
         self.begin(Phase::Hook(hook));
+        let (cpu, wall) = self.plugin.allowance(pass.message.bytes().len());
+        self.budget.widen(cpu, wall);
         self.lent.attributes = std::mem::take(&mut pass.attributes);
         self.lent.message = Some(pass.message.clone());
         self.lent.asked.clone_from(&pass.asked);

@@ -13,10 +13,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
-use wasmtime::{
-    Store, UpdateDeadline,
-    component::InstancePre,
-};
+use wasmtime::{Store, UpdateDeadline, component::InstancePre};
 
 /// A linked component with the places of its exports, all looked up once.
 pub(crate) struct Template {
@@ -32,17 +29,26 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Look up everything. The error says which of the two required interfaces is missing or of another shape.
+    /// Look up everything. The error says what is missing of an interface that is exported.
     pub(crate) fn new(pre: InstancePre<Guest>) -> wasmtime::Result<Self> {
+        // A hook that is there in name only is a mistake of its author, not an absent one.
+        macro_rules! found {
+            ($name:literal, $hook:ident) => {
+                match pre.component().get_export_index(None, concat!("sluice:filter/", $name, "@0.1.0")) {
+                    Some(_) => Some(hooks::$hook::GuestIndices::new(&pre)?),
+                    None => None,
+                }
+            };
+        }
         Ok(Self {
             describe: hooks::describe::GuestIndices::new(&pre)?,
             lifecycle: hooks::lifecycle::GuestIndices::new(&pre)?,
-            authenticate: hooks::authenticate::GuestIndices::new(&pre).ok(),
-            on_request: hooks::on_request::GuestIndices::new(&pre).ok(),
-            on_response: hooks::on_response::GuestIndices::new(&pre).ok(),
-            on_notification: hooks::on_notification::GuestIndices::new(&pre).ok(),
-            on_catalog: hooks::on_catalog::GuestIndices::new(&pre).ok(),
-            on_done: hooks::on_done::GuestIndices::new(&pre).ok(),
+            authenticate: found!("authenticate", authenticate),
+            on_request: found!("on-request", on_request),
+            on_response: found!("on-response", on_response),
+            on_notification: found!("on-notification", on_notification),
+            on_catalog: found!("on-catalog", on_catalog),
+            on_done: found!("on-done", on_done),
             pre,
         })
     }

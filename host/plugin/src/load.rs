@@ -53,7 +53,10 @@ impl Engine {
         let exports = template.hooks();
         let manifest = self.describe(&template, &settings, &exports).await?;
         if exports.is_empty() {
-            return Err("exports no hook; export at least one of authenticate, on-request, on-response, on-notification, on-catalog, on-done".into());
+            return Err(
+                "exports no hook; export at least one of authenticate, on-request, on-response, on-notification, on-catalog, on-done"
+                    .into(),
+            );
         }
         check_needs(&manifest.needs, &settings)?;
         if settings.scope == Scope::All && !manifest.stateless {
@@ -64,17 +67,15 @@ impl Engine {
         }
         let config = schema::complete(&manifest.config_schema, &settings.config)
             .map_err(|why| format!("does not accept its settings in {}: {why}", settings.sidecar))?;
-        let plugin = Arc::new(self.plugin(&manifest, &settings));
+        let mut plugin = self.plugin(&manifest, &settings);
         let reads = |power: Power| plugin.powers.has(power) && imports.iter().any(|import| import == power.as_str());
         let reads_payload = reads(Power::Payload) || reads(Power::Patterns);
+        plugin.reads_payload = reads_payload;
+        let plugin = Arc::new(plugin);
         let pool = Arc::new(Pool::new(plugin.clone()));
         self.pools().add(&pool);
         let filter = WasmFilter {
-            identity: Arc::new(Identity {
-                name: plugin.name.clone(),
-                version: manifest.version.as_str().into(),
-                digest: digest.into(),
-            }),
+            identity: Arc::new(Identity { name: plugin.name.clone(), version: manifest.version.as_str().into(), digest: digest.into() }),
             interest: manifest.interest(&exports, reads_payload),
             config: config.to_string().into(),
             manifest,

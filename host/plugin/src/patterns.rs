@@ -55,10 +55,7 @@ impl PatternSet {
         }
         let hirs = sources.iter().enumerate().map(|(i, source)| parse(i, source)).collect::<Result<Vec<_>, _>>()?;
         let build = |hirs: &[_], kind| {
-            let config = Config::new()
-                .match_kind(kind)
-                .nfa_size_limit(Some(COMPILED_BYTES_MAX))
-                .hybrid_cache_capacity(LAZY_BYTES_MAX);
+            let config = Config::new().match_kind(kind).nfa_size_limit(Some(COMPILED_BYTES_MAX)).hybrid_cache_capacity(LAZY_BYTES_MAX);
             Regex::builder().configure(config).build_many_from_hir(hirs).map_err(|error| too_big(&error))
         };
         let which = (hirs.len() > FEW).then(|| build(&hirs, MatchKind::All)).transpose()?;

@@ -4,8 +4,8 @@ use crate::{
     figures::Figures,
     limits::Limits,
     patterns::PatternCache,
-    settings::{Power, Powers},
     series::Series,
+    settings::{Power, Powers},
     v0_1::log::LogTap,
 };
 use sluice_state::{Bucket, Quota, Store};
@@ -14,6 +14,8 @@ use std::{
     time::Duration,
 };
 
+/// A native search of this much text takes far less than a millisecond; a guest that parses it takes about one.
+const BYTES_PER_MS: usize = 128 << 10;
 /// Longer than this no call may take, whatever the settings: the ticker may rest after it.
 const WALL_MAX: Duration = Duration::from_secs(10);
 
@@ -23,6 +25,8 @@ pub(crate) struct Plugin {
     pub(crate) limits: Limits,
     pub(crate) powers: Powers,
     pub(crate) wall: Duration,
+    /// The binary can read messages, and was not kept from it.
+    pub(crate) reads_payload: bool,
     pub(crate) figures: Figures,
     /// Instances alive of all plugins.
     pub(crate) total: Arc<AtomicUsize>,
@@ -41,6 +45,7 @@ impl Plugin {
             figures: Figures::default(),
             patterns: PatternCache::default(),
             wall: wall.min(WALL_MAX),
+            reads_payload: false,
             name,
             powers,
             series: Series::new(limits.series_max),
@@ -53,6 +58,14 @@ impl Plugin {
     /// What `describe` runs as: without a name, without any power.
     pub(crate) fn powerless(file: Arc<str>, limits: Limits, total: Arc<AtomicUsize>) -> Self {
         Self::new(file, limits, Powers::NONE, Buckets::none(), total)
+    }
+
+    /// CPU and wall time of a hook call on a message of this size. The limits are for small ones; whoever reads a
+    /// large one gets a millisecond more for each [`BYTES_PER_MS`], and twice that on the wall.
+    pub(crate) fn allowance(&self, message_bytes: usize) -> (Duration, Duration) {
+        let ms = if self.reads_payload { (message_bytes / BYTES_PER_MS) as u64 } else { 0 };
+        let (cpu, wall) = (Duration::from_millis(ms), Duration::from_millis(2 * ms));
+        (self.limits.cpu + cpu, (self.wall + wall).min(WALL_MAX))
     }
 
     /// Wall time of making an instance.

@@ -1,7 +1,10 @@
 //! Warm instances, kept apart by who may meet them.
 
 use crate::{instance::Instance, plugin::Plugin};
-use sluice_chain::{fault::Fault, principal::{Principal, PrincipalKey}};
+use sluice_chain::{
+    fault::Fault,
+    principal::{Principal, PrincipalKey},
+};
 use std::{
     hash::{BuildHasher, RandomState},
     sync::{

@@ -3,7 +3,10 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::{Relaxed, SeqCst}},
+        atomic::{
+            AtomicBool,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     thread::{self, JoinHandle, Thread},
     time::{Duration, Instant},
@@ -104,7 +107,13 @@ mod tests {
     fn it_ticks_and_is_joined() {
         let ticks = Arc::new(AtomicUsize::new(0));
         let seen = ticks.clone();
-        let ticker = Ticker::start(move || { seen.fetch_add(1, Relaxed); }, || ()).unwrap();
+        let ticker = Ticker::start(
+            move || {
+                seen.fetch_add(1, Relaxed);
+            },
+            || (),
+        )
+        .unwrap();
         ticker.entering();
         thread::sleep(Duration::from_millis(100));
         drop(ticker);

@@ -1,8 +1,14 @@
 //! `types`: the lent exchange and its attributes.
 
 use super::bindings::sluice::filter::types::{AccessError, Host, HostExchange};
-use crate::{guest::{Guest, Phase}, settings::Power};
-use sluice_chain::{attributes::{LABEL_BYTES_MAX, LABELS_MAX}, filter::Hook};
+use crate::{
+    guest::{Guest, Phase},
+    settings::Power,
+};
+use sluice_chain::{
+    attributes::{LABEL_BYTES_MAX, LABELS_MAX},
+    filter::Hook,
+};
 use wasmtime::component::Resource;
 
 /// The exchange lent for a call. A guest holds at most one, so its handle says nothing: what it means
@@ -30,8 +36,7 @@ impl HostExchange for Guest {
 
     fn attrs(&mut self, _: Resource<Exchange>, prefix: String) -> wasmtime::Result<Vec<(String, String)>> {
         self.entered(prefix.len())?;
-        let found: Vec<_> =
-            self.lent.attributes.with_prefix(&prefix).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let found: Vec<_> = self.lent.attributes.with_prefix(&prefix).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         self.hand_over(found.iter().map(|(k, v)| k.len() + v.len()).sum())?;
         Ok(found)
     }

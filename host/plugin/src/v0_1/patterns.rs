@@ -1,7 +1,10 @@
 //! `patterns`: native search over the strings and keys of a message.
 
 use super::{
-    bindings::sluice::filter::{patterns::{Hit, Host, Pattern}, types::AccessError},
+    bindings::sluice::filter::{
+        patterns::{Hit, Host, Pattern},
+        types::AccessError,
+    },
     exchange::Exchange,
     payload::is_protocol_key,
 };
@@ -124,8 +127,10 @@ impl<'d> Walk<'d> {
             found.push((root.clone(), value));
         }
         if roots.is_empty() {
-            let body = |name: &str| document.root().get(name).map(|value| (format!("/{name}"), value));
-            found.extend(["params", "result", "error"].into_iter().filter_map(body));
+            // Members that JSON-RPC does not know travel too, so they are searched too.
+            let is_envelope = |key: &Key<'_>| ["jsonrpc", "id", "method"].iter().any(|name| key.is(name));
+            let bodies = document.root().members().filter(|member| !is_envelope(&member.key));
+            found.extend(bodies.map(|member| (document.pointer_of(member.value.node()), member.value)));
         }
         found.reverse();
         Ok(Self { roots: found, open: Vec::new(), base: String::new(), pending: None })

@@ -53,8 +53,17 @@ async fn a_changed_file_is_never_loaded() {
     let path = entries(&folder).remove(0);
     let whole = fs::read(&path).unwrap();
     let changed: [(&str, Vec<u8>); 6] = [
-        ("a flipped bit of code", { let mut b = whole.clone(); let at = b.len() / 2; b[at] ^= 1; b }),
-        ("a flipped bit of the seal", { let mut b = whole.clone(); b[3] ^= 1; b }),
+        ("a flipped bit of code", {
+            let mut b = whole.clone();
+            let at = b.len() / 2;
+            b[at] ^= 1;
+            b
+        }),
+        ("a flipped bit of the seal", {
+            let mut b = whole.clone();
+            b[3] ^= 1;
+            b
+        }),
         ("cut short", whole[..whole.len() / 2].to_vec()),
         ("only a seal", whole[..32].to_vec()),
         ("empty", Vec::new()),
@@ -115,15 +124,35 @@ async fn links_and_open_files_are_not_read() {
 async fn a_folder_that_is_not_private_is_not_used() {
     let root = tempfile::tempdir().unwrap();
     let refusals: [(&str, Box<dyn Fn(&Path)>, &str); 4] = [
-        ("open", Box::new(|path| { fs::create_dir(path).unwrap(); fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap(); }), "open to others"),
-        ("link", Box::new(|path| { let to = path.with_extension("to"); fs::create_dir(&to).unwrap(); fs::set_permissions(&to, fs::Permissions::from_mode(0o700)).unwrap(); symlink(&to, path).unwrap(); }), "link"),
+        (
+            "open",
+            Box::new(|path| {
+                fs::create_dir(path).unwrap();
+                fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+            }),
+            "open to others",
+        ),
+        (
+            "link",
+            Box::new(|path| {
+                let to = path.with_extension("to");
+                fs::create_dir(&to).unwrap();
+                fs::set_permissions(&to, fs::Permissions::from_mode(0o700)).unwrap();
+                symlink(&to, path).unwrap();
+            }),
+            "link",
+        ),
         ("file", Box::new(|path| fs::write(path, "x").unwrap()), "cannot be made"),
-        ("secret", Box::new(|path| {
-            fs::create_dir(path).unwrap();
-            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
-            fs::write(path.join("secret"), [0; 32]).unwrap();
-            fs::set_permissions(path.join("secret"), fs::Permissions::from_mode(0o644)).unwrap();
-        }), "secret"),
+        (
+            "secret",
+            Box::new(|path| {
+                fs::create_dir(path).unwrap();
+                fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+                fs::write(path.join("secret"), [0; 32]).unwrap();
+                fs::set_permissions(path.join("secret"), fs::Permissions::from_mode(0o644)).unwrap();
+            }),
+            "secret",
+        ),
     ];
     for (name, make, says) in refusals {
         let path = root.path().join(name);

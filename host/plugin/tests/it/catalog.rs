@@ -43,9 +43,13 @@ async fn entries_are_kept_hidden_renamed_patched_and_added() {
     });
     let mut offer = offer(&[("u", "a"), ("u", "b"), ("u", "c"), ("u", "d"), ("u", "e")]);
     shape(config, &mut offer).await.unwrap();
-    assert!(matches!(&offer.changes[..], [
+    assert!(
+        matches!(&offer.changes[..], [
         Change::Keep, Change::Rename(bee), Change::Hide, Change::RenameAndPatch(dee, _), Change::Patch(_),
-    ] if bee == "bee" && dee == "dee"), "{:?}", offer.changes);
+    ] if bee == "bee" && dee == "dee"),
+        "{:?}",
+        offer.changes
+    );
     assert_eq!(offer.own, [r#"{"name":"mine"}"#]);
 }
 

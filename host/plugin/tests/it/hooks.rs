@@ -183,7 +183,12 @@ async fn the_end_of_an_exchange_is_told() {
         response_bytes: 45,
         took: Duration::from_micros(678),
         upstream_took: Duration::from_micros(90),
-        passed: vec![Passed { filter: filter.identity().clone(), hook: Hook::OnRequest, verdict: "reject", took: Duration::from_micros(5) }],
+        passed: vec![Passed {
+            filter: filter.identity().clone(),
+            hook: Hook::OnRequest,
+            verdict: "reject",
+            took: Duration::from_micros(5),
+        }],
     };
     filter.on_done(&ended).await.unwrap();
     let Ok(Verdict::Reply(said)) = call("done", json!({})).request(&filter).await else { panic!("it answers for itself") };

@@ -11,7 +11,10 @@ use sluice_chain::{
 };
 use sluice_plugin::{Engine, Limits, WasmFilter};
 use std::{
-    sync::{Arc, atomic::{AtomicU32, Ordering::Relaxed}},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 

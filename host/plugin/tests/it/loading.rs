@@ -141,7 +141,8 @@ async fn interest_is_what_is_exported_and_selected() {
 #[tokio::test]
 async fn an_engine_goes_when_its_last_owner_goes() {
     let before = threads();
-    let engine = Engine::start(Setup { instances_max: 8, ..Setup::new(std::sync::Arc::new(sluice_state::memory::MemoryStore::new())) }).unwrap();
+    let engine =
+        Engine::start(Setup { instances_max: 8, ..Setup::new(std::sync::Arc::new(sluice_state::memory::MemoryStore::new())) }).unwrap();
     let filter = load(&engine, "facts-only", json!({})).await;
     assert!(threads() > before);
     drop(engine);

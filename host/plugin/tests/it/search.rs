@@ -97,9 +97,27 @@ fn patterns() -> Vec<regex_oracle::Pattern> {
 /// JSON text with strings written in every way JSON allows.
 fn json_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
-        Just("secret"), Just("\\u0073ecret"), Just("se\\u0063ret"), Just("@x."), Just("\\u0040x."), Just("123"), Just("\\u0031\\u00323"),
-        Just("9"), Just("é"), Just("\\u00e9"), Just("e"), Just("\u{1f600}"), Just("\\ud83d\\ude00"), Just("\\/"), Just("/"), Just("~"),
-        Just("\\n"), Just(" "), Just("\\\\"), Just("\\\""), Just("s"),
+        Just("secret"),
+        Just("\\u0073ecret"),
+        Just("se\\u0063ret"),
+        Just("@x."),
+        Just("\\u0040x."),
+        Just("123"),
+        Just("\\u0031\\u00323"),
+        Just("9"),
+        Just("é"),
+        Just("\\u00e9"),
+        Just("e"),
+        Just("\u{1f600}"),
+        Just("\\ud83d\\ude00"),
+        Just("\\/"),
+        Just("/"),
+        Just("~"),
+        Just("\\n"),
+        Just(" "),
+        Just("\\\\"),
+        Just("\\\""),
+        Just("s"),
     ];
     let string = prop::collection::vec(piece, 0..8).prop_map(|parts| format!("\"{}\"", parts.concat()));
     let leaf = prop_oneof![4 => string.clone(), 1 => Just("1.10".to_owned()), 1 => Just("null".to_owned())];

@@ -92,11 +92,13 @@ async fn personal_data_is_redacted_both_ways() {
     let filter = load_with(&engine, Settings { scope: Scope::All, ..settings("redact", json!({})) }).await;
     let mut asked = call("send", json!({"to": "ada@example.com", "note": "card 4111 1111 1111 1111", "ok": "nothing"}));
     let Ok(Verdict::Next(Some(after))) = asked.request(&filter).await else { panic!("nothing was edited") };
-    let arguments = |message: &sluice_wire::message::Message| serde_json::from_slice::<Value>(message.bytes()).unwrap()["params"]["arguments"].clone();
+    let arguments =
+        |message: &sluice_wire::message::Message| serde_json::from_slice::<Value>(message.bytes()).unwrap()["params"]["arguments"].clone();
     assert_eq!(arguments(&after), json!({"to": "[REDACTED:email]", "note": "card [REDACTED:credit-card]", "ok": "nothing"}));
     let mut clean = call("send", json!({"ok": "nothing"}));
     assert!(matches!(clean.request(&filter).await, Ok(Verdict::Next(None))));
-    let mut answered = call("send", json!({})).answered(json!({"content": [{"type": "text", "text": "to ada@example.com"}], "isError": false}));
+    let mut answered =
+        call("send", json!({})).answered(json!({"content": [{"type": "text", "text": "to ada@example.com"}], "isError": false}));
     let Ok(Verdict::Next(Some(after))) = answered.response(&filter).await else { panic!("nothing was edited") };
     assert!(std::str::from_utf8(after.bytes()).unwrap().contains("to [REDACTED:email]"));
 }

@@ -4,7 +4,7 @@ use crate::support::{call, guests, labels, load, settings};
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use sluice_chain::{fault::Fault, filter::Verdict};
-use sluice_plugin::{Engine, Limits, Settings, Setup};
+use sluice_plugin::{Engine, Limits, Settings, Setup, engine::Memory};
 use sluice_state::{Bucket, Quota, StateError, Store};
 use std::{
     sync::Arc,
@@ -34,6 +34,42 @@ async fn exit_ends_the_call_and_not_the_host() {
     let fault = call("exit", json!({})).request(&filter).await.unwrap_err();
     assert!(matches!(&fault, Fault::Trap(why) if why.contains("exit")), "{fault}");
     assert!(call("ls", json!({})).request(&filter).await.is_ok());
+}
+
+/// Run this binary again with one test, where only so much address space is to be had.
+fn in_a_small_address_space(test: &str, kib: u64) -> bool {
+    let this = std::env::current_exe().unwrap();
+    let script = format!("ulimit -v {kib}; exec \"$0\" --exact --ignored {test}");
+    std::process::Command::new("sh").arg("-c").arg(script).arg(this).status().unwrap().success()
+}
+
+#[test]
+fn without_address_space_plugins_run_slower_but_run() {
+    // Reservations of 256 MiB for the few instances of a test; and hardly any.
+    assert!(in_a_small_address_space("world::small_reservations", 100 << 20));
+    assert!(in_a_small_address_space("world::one_by_one", 6 << 20));
+}
+
+async fn runs_with(memory: Memory) {
+    let setup = Setup { instances_max: 64, ..Setup::new(Arc::new(sluice_state::memory::MemoryStore::new())) };
+    let engine = Engine::start(setup).unwrap();
+    assert_eq!(engine.memory(), memory);
+    let filter = load(&engine, "facts-only", json!({})).await;
+    assert!(call("ls", json!({})).request(&filter).await.is_ok());
+    let filter = load(&engine, "eat-memory", json!({})).await;
+    assert!(call("ls", json!({})).request(&filter).await.is_err());
+}
+
+#[tokio::test]
+#[ignore = "run by its parent, in a small address space"]
+async fn small_reservations() {
+    runs_with(Memory::PooledSmall).await;
+}
+
+#[tokio::test]
+#[ignore = "run by its parent, in a small address space"]
+async fn one_by_one() {
+    runs_with(Memory::OnDemand).await;
 }
 
 /// A store that is remote and does not work.
@@ -94,13 +130,7 @@ impl Bucket for Broken {
         self.answer()
     }
 
-    fn swap<'a>(
-        &'a self,
-        _: &'a str,
-        _: Option<&'a [u8]>,
-        _: Vec<u8>,
-        _: Option<Duration>,
-    ) -> BoxFuture<'a, Result<bool, StateError>> {
+    fn swap<'a>(&'a self, _: &'a str, _: Option<&'a [u8]>, _: Vec<u8>, _: Option<Duration>) -> BoxFuture<'a, Result<bool, StateError>> {
         self.answer()
     }
 }

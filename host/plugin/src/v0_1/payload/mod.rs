@@ -1,7 +1,10 @@
 //! `payload`: reading the message and staging edits to it.
 
 use super::{
-    bindings::sluice::filter::{payload::{Edit, Host}, types::AccessError},
+    bindings::sluice::filter::{
+        payload::{Edit, Host},
+        types::AccessError,
+    },
     exchange::{Exchange, denied},
 };
 use crate::{guest::Guest, settings::Power};

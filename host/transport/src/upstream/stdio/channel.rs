@@ -33,6 +33,9 @@ use tokio_util::sync::CancellationToken;
 /// Messages on their way to a child that does not read.
 const UNREAD_MAX: usize = 16;
 
+/// From the end of a child's pipes to its own end.
+const ENDING_MAX: Duration = Duration::from_secs(1);
+
 /// A child and the conversation with it.
 pub(super) struct Channel {
     pub(super) settings: Arc<StdioSettings>,
@@ -224,9 +227,18 @@ impl Channel {
         &self.settings.call
     }
 
-    /// Whether calls are still taken.
+    /// Whether calls are still taken. A child whose pipes have ended takes none, even before its end is noticed.
     pub(super) fn is_open(&self) -> bool {
-        !self.stop.is_cancelled() && self.inflight.reason().is_none()
+        let has_pipes = !self.outgoing.is_closed() && !self.silent.is_cancelled();
+        has_pipes && !self.stop.is_cancelled() && self.inflight.reason().is_none()
+    }
+
+    /// Waits for the end of a child that takes no more calls: how it ended decides how soon the next one may start.
+    /// One that has only closed its stdin is told to leave.
+    pub(super) async fn ending(&self) {
+        if !self.stop.is_cancelled() && timeout(ENDING_MAX, self.gone()).await.is_err() {
+            self.stop("the child takes no more input");
+        }
     }
 
     /// Whether it died by itself, and then whether it had been of use.

@@ -98,6 +98,9 @@ impl Stdio {
         if let Some(open) = place.living() {
             return Ok(open);
         }
+        if let Some(open) = place.held() {
+            open.channel.ending().await;
+        }
         if let Some(was_useful) = place.take().and_then(|open| open.channel.death()) {
             restart.died(was_useful);
         }
@@ -158,7 +161,7 @@ impl Stdio {
                 Err(CallError::NotSent) => {}
             }
         }
-        Err(UpstreamError::ClosedEarly { reason: "every child ended before it could be asked".to_owned() })
+        Err(UpstreamError::Unreachable { reason: "every child ended before it could be asked".to_owned() })
     }
 
     /// Tells all children to leave; those that were told.
@@ -190,6 +193,10 @@ fn is_contradiction(inbound: &Inbound) -> bool {
 impl Place {
     fn living(&self) -> Option<Arc<Open>> {
         self.lock().as_ref().filter(|open| open.channel.is_open()).cloned()
+    }
+
+    fn held(&self) -> Option<Arc<Open>> {
+        self.lock().clone()
     }
 
     fn take(&self) -> Option<Arc<Open>> {

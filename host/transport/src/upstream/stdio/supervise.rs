@@ -72,11 +72,13 @@ async fn watch(channel: &Channel, process: &mut Process) -> End {
     let idle = channel.settings.child_idle;
     loop {
         tokio::select! {
-            status = process.ended() => return End::ByItself(status),
+            biased;
+            // First: one that was told to leave and did so at once has not ended by itself.
             () = channel.stopped() => {
                 process.stop(channel.grace()).await;
                 return End::Stopped;
             }
+            status = process.ended() => return End::ByItself(status),
             () = channel.silent() => {
                 // Without a stdout it is of no use, whether or not it is about to end.
                 let status = timeout(Duration::from_millis(500), process.ended()).await;

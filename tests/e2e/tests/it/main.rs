@@ -1,0 +1,25 @@
+//! Sluice from outside: the binary that users start, real sockets, real children, real components.
+//!
+//! What the tests stand on: `turn` (who runs when), `folder`, `gateway` (the binary), `connection` and `caller` (clients),
+//! `server` and `backend` (upstreams), `quantile`. Each other file is one promise.
+
+mod backend;
+mod caller;
+mod connection;
+mod folder;
+mod gateway;
+mod quantile;
+mod server;
+mod turn;
+
+mod bad_input;
+mod child_kill;
+mod contained;
+mod drain;
+mod isolation;
+mod plugins;
+mod records;
+mod required;
+mod spans;
+mod stdio;
+mod swap;

@@ -1,0 +1,17 @@
+//! The four standard plugins where they will stand: in the binary, between a client and a server, in both eras.
+
+mod auth;
+mod namespace;
+mod rate_limit;
+mod redact;
+
+use crate::{folder::Folder, gateway::Gateway};
+use serde_json::{Value, json};
+
+/// A gateway with one `builtin:` plugin under these settings.
+async fn with(folder: &Folder, plugin: &str, config: Value, servers: Value) -> Gateway {
+    let mut settings = json!({});
+    settings[plugin] = json!({"config": config});
+    let chain = json!([format!("builtin:{plugin}")]);
+    Gateway::start(folder, json!({"mcpServers": servers, "sluice": {"chain": chain, "plugins": {"settings": settings}}})).await
+}
