@@ -20,7 +20,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
 
 /// What only these rooms may use: sockets, processes and the sandbox have one home each.
 const HOMES: [(&str, &[&str]); 6] = [
-    ("tokio", &["chain", "plugin", "transport", "app"]),
+    ("tokio", &["chain", "plugin", "state", "transport", "app"]),
     ("hyper", &["transport", "app"]),
     ("hyper-util", &["transport", "app"]),
     ("wasmtime", &["plugin"]),
