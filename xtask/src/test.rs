@@ -13,8 +13,8 @@ const NATIVE: [&str; 4] = ["--locked", "--workspace", "--exclude", "guest-*"];
 /// All tests; with `--fast` only those in Rust.
 pub fn run(arguments: &[String]) -> Result<()> {
     let guests = setup::components()?;
-    // In one build, so that the host and the fixtures share what they depend on.
-    step("building the host and the fixtures", cargo().arg("build").args(NATIVE).arg("--bins"))?;
+    // In one build with the tests, so that the host and the fixtures are compiled with the same features as they.
+    step("building the host, the fixtures and the tests", cargo().arg("build").args(NATIVE).args(["--bins", "--tests"]))?;
     let built = target().join("debug");
     let sluice = built.join("sluice");
     step("tests in Rust", cargo().arg("test").args(NATIVE).env("SLUICE_GUESTS", &guests).env("SLUICE_BIN", &sluice))?;
