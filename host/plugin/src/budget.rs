@@ -132,6 +132,18 @@ impl Budget {
         })
     }
 
+    /// A look at the clocks in the middle of long native work that cannot pause.
+    pub(crate) fn look(&mut self) -> Result<(), Fault> {
+        self.settle(Duration::ZERO);
+        self.slice.begin();
+        self.check()
+    }
+
+    /// Bytes that host calls may still move.
+    pub(crate) fn bytes_left(&self) -> usize {
+        self.host_bytes_left
+    }
+
     /// Stop if a clock has run out.
     pub(crate) fn check(&self) -> Result<(), Fault> {
         if self.cpu_used >= self.cpu_max {

@@ -149,7 +149,7 @@ fn wasmtime_engine(instances: u32) -> Result<(wasmtime::Engine, Memory), EngineE
     Ok((engine, Memory::OnDemand))
 }
 
-/// What holds however memories are had.
+/// What holds however memories are had. Several memories stay allowed: components made of components need them.
 fn config() -> Config {
     let mut config = Config::new();
     config

@@ -130,25 +130,28 @@ fn too_big(error: &BuildError) -> String {
     }
 }
 
+/// What became of some patterns: a mistake is remembered too, or it could be made again and again at our cost.
+type Compiled = Result<Arc<PatternSet>, String>;
+
 /// The sets of one plugin under one configuration: an instance that defines a set again gets the compiled one.
 #[derive(Default)]
 pub(crate) struct PatternCache {
-    sets: Mutex<Vec<(Vec<Source>, Arc<PatternSet>)>>,
+    sets: Mutex<Vec<(Vec<Source>, Compiled)>>,
 }
 
 impl PatternCache {
     /// The compiled form of these patterns.
-    pub(crate) fn get(&self, sources: Vec<Source>) -> Result<Arc<PatternSet>, String> {
+    pub(crate) fn get(&self, sources: Vec<Source>) -> Compiled {
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, set)) = sets.iter().find(|(known, _)| *known == sources) {
-            return Ok(set.clone());
+            return set.clone();
         }
         if sets.len() >= SETS_MAX {
             return Err(format!("more than {SETS_MAX} sets"));
         }
-        let set = Arc::new(PatternSet::new(&sources)?);
+        let set = PatternSet::new(&sources).map(Arc::new);
         sets.push((sources, set.clone()));
-        Ok(set)
+        set
     }
 }
 

@@ -21,6 +21,8 @@ use std::time::Duration;
 /// An answer of `authenticate` may be reused no longer than this.
 const TTL_MS_MAX: u32 = 60_000;
 const HEADERS_MAX: usize = 32;
+/// Of a rejection's message, and of all a principal is said to be.
+const TEXT_BYTES_MAX: usize = 64 << 10;
 
 pub(crate) fn head(head: &Head, body_bytes: usize) -> types::Head<'_> {
     types::Head {
@@ -60,6 +62,9 @@ pub(crate) fn rejection(no: types::Rejection, limits: &Limits) -> Result<Rejecti
     if (-32768..=-32000).contains(&no.code) {
         return Err(bad(format!("it rejects with {}, a code of the protocol", no.code)));
     }
+    if no.message.len() > TEXT_BYTES_MAX {
+        return Err(bad(format!("the message of its rejection is longer than {TEXT_BYTES_MAX} bytes")));
+    }
     if let Some(data) = &no.data {
         validate(data.as_bytes(), &limits.json()).map_err(|why| bad(format!("the data of its rejection is refused: {why}")))?;
     }
@@ -96,6 +101,10 @@ pub(crate) fn authentication(outcome: authenticate::Outcome, by: &Identity, limi
         authenticate::Outcome::Identified(who) => {
             if who.subject.is_empty() || who.subject.len() > 1024 {
                 return Err(bad("its principal's subject is empty or longer than 1024 bytes"));
+            }
+            let claims = who.claims.iter().map(|(k, v)| k.len() + v.len() + 16).sum::<usize>();
+            if claims + who.scopes.iter().map(|scope| scope.len() + 16).sum::<usize>() > TEXT_BYTES_MAX {
+                return Err(bad(format!("its principal has more than {TEXT_BYTES_MAX} bytes of scopes and claims")));
             }
             let mut principal = Principal::new(&by.name, &who.subject, who.tenant.as_deref());
             principal.scopes = who.scopes.into_iter().map(Into::into).collect();

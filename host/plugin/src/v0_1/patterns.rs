@@ -20,6 +20,8 @@ use wasmtime::component::Resource;
 
 /// More is `too-large`.
 const HITS_MAX: usize = 10_000;
+/// Of a hit besides its two strings.
+const HIT_BYTES: usize = 24;
 /// Bytes searched between two looks at the clock.
 const STRIDE: usize = 128 << 10;
 
@@ -51,7 +53,7 @@ impl Host for Guest {
         let set = set.clone();
         match self.scan_all(message.document(), &set, &roots).await? {
             Ok(hits) => {
-                self.hand_over(hits.iter().map(|hit| hit.pointer.len() + hit.text.len() + 24).sum())?;
+                self.hand_over(hits.iter().map(|hit| hit.pointer.len() + hit.text.len() + HIT_BYTES).sum())?;
                 Ok(Ok(hits))
             }
             Err(error) => Ok(Err(error)),
@@ -65,17 +67,19 @@ impl Guest {
             Ok(walk) => walk,
             Err(error) => return Ok(Err(error)),
         };
-        let (mut hits, mut searched) = (Vec::new(), 0);
+        let (mut hits, mut searched, mut left) = (Vec::new(), 0, self.budget.bytes_left());
         while let Some(leaf) = walk.next() {
             // The place is only spelled out when something was found there.
-            let mut pointer = None;
+            let mut pointer: Option<String> = None;
             let mut room = true;
             set.search(&leaf.text, |pattern, range| {
-                room = hits.len() < HITS_MAX;
+                let pointer = pointer.get_or_insert_with(|| walk.pointer());
+                let after = left.checked_sub(pointer.len() + range.len() + HIT_BYTES);
+                room = hits.len() < HITS_MAX && after.is_some();
                 if room {
-                    let pointer = pointer.get_or_insert_with(|| walk.pointer()).clone();
+                    left = after.unwrap_or(0);
                     hits.push(Hit {
-                        pointer,
+                        pointer: pointer.clone(),
                         in_key: leaf.in_key,
                         start: range.start as u32,
                         end: range.end as u32,

@@ -123,7 +123,8 @@ async fn links_and_open_files_are_not_read() {
 #[tokio::test]
 async fn a_folder_that_is_not_private_is_not_used() {
     let root = tempfile::tempdir().unwrap();
-    let refusals: [(&str, Box<dyn Fn(&Path)>, &str); 4] = [
+    type Make = Box<dyn Fn(&Path)>;
+    let refusals: [(&str, Make, &str); 4] = [
         (
             "open",
             Box::new(|path| {

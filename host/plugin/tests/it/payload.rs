@@ -205,3 +205,17 @@ async fn what_a_guest_writes_is_as_strict_as_what_a_peer_sends() {
         }
     }
 }
+
+#[tokio::test]
+async fn one_call_cannot_multiply_the_message() {
+    let engine = engine();
+    // The whole message, a thousand times; and more pointers than host calls.
+    for (pointers, says) in [(vec![""; 900], "bytes through host calls"), (vec!["/params/none"; 1_100], "host calls")] {
+        let mut settings = settings("reads-arguments", json!({"pointers": pointers, "by": "get-many"}));
+        settings.limits.host_bytes_max = 1 << 20;
+        settings.limits.cpu = std::time::Duration::from_secs(5);
+        let filter = load_with(&engine, settings).await;
+        let fault = call("ls", json!({"q": "x".repeat(2_000)})).request(&filter).await.unwrap_err();
+        assert!(matches!(&fault, Fault::Limit(why) if why.contains(says)), "{fault}");
+    }
+}

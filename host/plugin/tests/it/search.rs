@@ -219,3 +219,11 @@ async fn a_pattern_that_is_none_keeps_the_plugin_from_starting() {
     let error = crate::support::try_load(&engine(), crate::support::settings("scan", json!({"patterns": ["("]}))).await.err().unwrap();
     assert!(error.to_string().contains("pattern 0"), "{error}");
 }
+
+#[tokio::test]
+async fn hits_under_a_long_key_do_not_multiply_it() {
+    let filter = load(&engine(), "scan", json!({"patterns": ["a"]})).await;
+    // 9,000 hits, each with a pointer of 100 kB, would be 900 MB.
+    let text = message(&format!(r#"{{"{}":"{}"}}"#, "k".repeat(100_000), "a".repeat(9_000)));
+    assert_eq!(scan(&filter, &text).await, Err("too-large".into()));
+}

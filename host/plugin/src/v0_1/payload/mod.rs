@@ -22,6 +22,23 @@ mod stage;
 
 pub(crate) use immutable::is_protocol_key;
 
+/// Most edits of one hook call: twice the hits a scan can give.
+const EDITS_MAX: usize = 20_000;
+/// Edits bound between two looks at the clock.
+const EDITS_AT_ONCE: usize = 256;
+
+/// A list in pieces.
+struct Chunks(std::vec::IntoIter<Edit>);
+
+impl Iterator for Chunks {
+    type Item = Vec<Edit>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let some: Vec<_> = self.0.by_ref().take(EDITS_AT_ONCE).collect();
+        (!some.is_empty()).then_some(some)
+    }
+}
+
 /// One edit, bound to its place in the message.
 pub(crate) enum Staged {
     Replace(NodeId, String),
@@ -42,14 +59,11 @@ impl Guest {
         Ok(whole(lent))
     }
 
-    fn look_up(&mut self, pointers: &[String]) -> wasmtime::Result<Vec<Option<String>>> {
-        let Ok(message) = self.message(Power::Payload) else {
-            return Ok(vec![None; pointers.len()]);
-        };
-        let document = message.document();
-        let found = pointers.iter().map(|pointer| document.pointer(pointer).map(|value| value.raw().to_owned())).collect();
-        self.hand_over(bytes(&found))?;
-        Ok(found)
+    /// A copy of the value at a pointer, paid for before it is made.
+    fn copy_out(&mut self, message: &Message, pointer: &str) -> wasmtime::Result<Option<String>> {
+        let Some(value) = message.document().pointer(pointer) else { return Ok(None) };
+        self.hand_over(value.raw_bytes().len())?;
+        Ok(Some(value.raw().to_owned()))
     }
 }
 
@@ -62,22 +76,22 @@ fn whole(message: &mut Arc<Message>) -> Arc<Message> {
     message.clone()
 }
 
-fn bytes(found: &Vec<Option<String>>) -> usize {
-    found.iter().flatten().map(String::len).sum()
-}
-
 impl Host for Guest {
     fn get(&mut self, _: Resource<Exchange>, pointer: String) -> wasmtime::Result<Option<String>> {
         self.entered(pointer.len())?;
         let Ok(message) = self.message(Power::Payload) else { return Ok(None) };
-        let found = message.document().pointer(&pointer).map(|value| value.raw().to_owned());
-        self.hand_over(found.as_ref().map_or(0, String::len))?;
-        Ok(found)
+        self.copy_out(&message, &pointer)
     }
 
     fn get_many(&mut self, _: Resource<Exchange>, pointers: Vec<String>) -> wasmtime::Result<Vec<Option<String>>> {
-        self.entered(pointers.iter().map(String::len).sum())?;
-        self.look_up(&pointers)
+        // Saves the way, not the work: each pointer counts as a call.
+        for pointer in &pointers {
+            self.entered(pointer.len())?;
+        }
+        let Ok(message) = self.message(Power::Payload) else {
+            return Ok(vec![None; pointers.len()]);
+        };
+        pointers.iter().map(|pointer| self.copy_out(&message, pointer)).collect()
     }
 
     fn text(&mut self, _: Resource<Exchange>) -> wasmtime::Result<Result<String, AccessError>> {
@@ -103,10 +117,19 @@ impl Host for Guest {
             Ok(message) => message,
             Err(error) => return Ok(Err(error)),
         };
-        let limits = self.limits().json();
-        match stage::bind(message.document(), edits, &limits) {
-            Ok(staged) => self.lent.staged.extend(staged),
-            Err(error) => return Ok(Err(error)),
+        if self.lent.staged.len() + edits.len() > EDITS_MAX {
+            return Ok(Err(AccessError::TooLarge));
+        }
+        let (limits, before) = (self.limits().json(), self.lent.staged.len());
+        for some in Chunks(edits.into_iter()) {
+            match stage::bind(message.document(), some, &limits) {
+                Ok(staged) => self.lent.staged.extend(staged),
+                Err(error) => {
+                    self.lent.staged.truncate(before);
+                    return Ok(Err(error));
+                }
+            }
+            self.budget.look()?;
         }
         Ok(Ok(()))
     }
@@ -117,9 +140,7 @@ impl Host for Guest {
             return Ok(None);
         }
         let Some(message) = self.lent.asked.as_mut().map(whole) else { return Ok(None) };
-        let found = message.document().pointer(&pointer).map(|value| value.raw().to_owned());
-        self.hand_over(found.as_ref().map_or(0, String::len))?;
-        Ok(found)
+        self.copy_out(&message, &pointer)
     }
 }
 
