@@ -111,7 +111,8 @@ struct Leaf<'d> {
 /// Walks the strings and keys below some roots in the order of the text, and knows where it is. Containers that
 /// are open lie on a stack, so a pointer costs its own depth and no search.
 struct Walk<'d> {
-    roots: Vec<(String, Value<'d>)>,
+    /// With the key of a member that JSON-RPC does not know: it travels, so it is searched.
+    roots: Vec<(String, Option<Key<'d>>, Value<'d>)>,
     open: Vec<Open<'d>>,
     base: String,
     /// A member whose key was given out and whose value comes next.
@@ -128,13 +129,16 @@ impl<'d> Walk<'d> {
         let mut found = Vec::with_capacity(roots.len());
         for root in roots {
             let value = document.pointer(root).ok_or_else(|| AccessError::BadPointer(root.clone()))?;
-            found.push((root.clone(), value));
+            found.push((root.clone(), None, value));
         }
         if roots.is_empty() {
             // Members that JSON-RPC does not know travel too, so they are searched too.
-            let is_envelope = |key: &Key<'_>| ["jsonrpc", "id", "method"].iter().any(|name| key.is(name));
-            let bodies = document.root().members().filter(|member| !is_envelope(&member.key));
-            found.extend(bodies.map(|member| (document.pointer_of(member.value.node()), member.value)));
+            let is_one_of = |key: &Key<'_>, names: &[&str]| names.iter().any(|name| key.is(name));
+            let bodies = document.root().members().filter(|member| !is_one_of(&member.key, &["jsonrpc", "id", "method"]));
+            found.extend(bodies.map(|member| {
+                let is_known = is_one_of(&member.key, &["params", "result", "error"]);
+                (document.pointer_of(member.value.node()), (!is_known).then_some(member.key), member.value)
+            }));
         }
         found.reverse();
         Ok(Self { roots: found, open: Vec::new(), base: String::new(), pending: None })
@@ -172,8 +176,12 @@ impl<'d> Walk<'d> {
             } else {
                 match self.open.last_mut() {
                     None => {
-                        let (base, value) = self.roots.pop()?;
+                        let (base, key, value) = self.roots.pop()?;
                         self.base = base;
+                        if let Some(key) = key {
+                            self.pending = Some(value);
+                            return Some(Leaf { text: key.decoded(), in_key: true });
+                        }
                         value
                     }
                     Some(Open::Object { members, at, skips_protocol }) => match members.next() {
@@ -257,6 +265,13 @@ mod tests {
         let expected = expected.map(|(pointer, text, in_key)| (pointer.to_owned(), text.to_owned(), in_key));
         assert_eq!(leaves(text, &[]), expected);
         assert_eq!(leaves(text, &["/params/a/1", "/params/a/0"]), [&expected[2..4], &expected[1..2]].concat());
+    }
+
+    #[test]
+    fn members_that_nobody_knows_are_met_with_their_names() {
+        let text = r#"{"jsonrpc":"2.0","j\u006fe":["s"],"id":1,"result":{},"x":7}"#;
+        let expected = [("/joe", "joe", true), ("/joe/0", "s", false), ("/x", "x", true)];
+        assert_eq!(leaves(text, &[]), expected.map(|(pointer, text, in_key)| (pointer.to_owned(), text.to_owned(), in_key)));
     }
 
     #[test]
