@@ -1,6 +1,6 @@
 //! Bytes to machine code, off the tasks' threads and out of their way.
 
-use crate::{artifact, cache::Cache};
+use crate::cache::Cache;
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -12,9 +12,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const NICENESS: i32 = 15;
 
 /// The component behind `bytes`, from the cache or compiled and then kept there.
-pub(crate) async fn component(engine: &wasmtime::Engine, cache: Option<Arc<Cache>>, file: &str, bytes: Bytes) -> Result<Component, String> {
-    let digest = artifact::digest(&bytes);
-    let (length, engine) = (bytes.len(), engine.clone());
+pub(crate) async fn component(
+    engine: &wasmtime::Engine,
+    cache: Option<Arc<Cache>>,
+    file: &str,
+    digest: &str,
+    bytes: Bytes,
+) -> Result<Component, String> {
+    let (length, engine, digest) = (bytes.len(), engine.clone(), digest.to_owned());
     let (tell, mut told) = oneshot::channel();
     let work = move || {
         lower_priority();

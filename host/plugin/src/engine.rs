@@ -1,9 +1,12 @@
 //! The one engine of a process: compiler settings, the pool of memories, the ticker, the cache.
 
-use crate::{cache::Cache, pool::Pools, ticker::Ticker};
+use crate::{cache::Cache, filter::WasmFilter, pool::Pools, ticker::Ticker};
 use sluice_state::Store;
-use std::{path::PathBuf, sync::Arc};
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, component::Component};
 
 /// Stack of guest code in one call.
 const STACK_BYTES: usize = 512 << 10;
@@ -58,7 +61,11 @@ pub struct Engine {
     pools: Arc<Pools>,
     ticker: Arc<Ticker>,
     memory: Memory,
+    loaded: Arc<Loaded>,
 }
+
+/// What is loaded and still in use.
+type Loaded = Mutex<Vec<Weak<WasmFilter>>>;
 
 /// How memories are had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +95,7 @@ impl Engine {
         let pools = Arc::new(Pools::new(setup.instances_max as usize));
         let (ticks, swept) = (wasmtime.clone(), pools.clone());
         let ticker = Ticker::start(move || ticks.increment_epoch(), move || swept.sweep())?;
-        Ok(Self { wasmtime, store: setup.store, cache, pools, ticker: Arc::new(ticker), memory })
+        Ok(Self { wasmtime, store: setup.store, cache, pools, ticker: Arc::new(ticker), memory, loaded: Arc::default() })
     }
 
     /// How memories are had on this machine.
@@ -107,6 +114,18 @@ impl Engine {
 
     pub(crate) fn cache(&self) -> Option<Arc<Cache>> {
         self.cache.clone()
+    }
+
+    /// The compiled form of a file that is in use already: other settings for it cost no second copy.
+    pub(crate) fn compiled(&self, digest: &str) -> Option<Component> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.retain(|filter| filter.strong_count() > 0);
+        let same = loaded.iter().filter_map(Weak::upgrade).find(|filter| *filter.identity.digest == *digest);
+        same.map(|filter| filter.template.pre.component().clone())
+    }
+
+    pub(crate) fn remember(&self, filter: &Arc<WasmFilter>) {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(filter));
     }
 
     pub(crate) fn store(&self) -> &dyn Store {

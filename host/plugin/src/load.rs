@@ -44,7 +44,10 @@ impl Engine {
     async fn make(&self, bytes: Bytes, settings: Settings) -> Result<Arc<WasmFilter>, String> {
         artifact::recognize(&bytes)?;
         let digest = artifact::digest(&bytes);
-        let component = compile::component(self.wasmtime(), self.cache(), &settings.file, bytes).await?;
+        let component = match self.compiled(&digest) {
+            Some(component) => component,
+            None => compile::component(self.wasmtime(), self.cache(), &settings.file, &digest, bytes).await?,
+        };
         let imports = artifact::imports(&component.component_type(), self.wasmtime())?;
         if let Some(missing) = artifact::missing_exports(&component.component_type(), self.wasmtime()) {
             return Err(missing);
@@ -88,7 +91,9 @@ impl Engine {
             ticker: self.ticker().clone(),
         };
         self.try_init(&filter).await?;
-        Ok(Arc::new(filter))
+        let filter = Arc::new(filter);
+        self.remember(&filter);
+        Ok(filter)
     }
 
     /// Everything that is imported, so that what is missing shows now.

@@ -168,3 +168,16 @@ fn the_limits_are_those_of_the_table() {
     assert_eq!((limits.host_calls_max, limits.handles_max), (1_000, 256));
     assert_eq!(limits.host_bytes_max, 2 * limits.message_bytes_max);
 }
+
+#[tokio::test]
+async fn a_file_in_use_is_not_compiled_again_for_other_settings() {
+    let engine =
+        Engine::start(Setup { instances_max: 8, ..Setup::new(std::sync::Arc::new(sluice_state::memory::MemoryStore::new())) }).unwrap();
+    let began = std::time::Instant::now();
+    let first = load(&engine, "redact", json!({})).await;
+    let compiled = began.elapsed();
+    let began = std::time::Instant::now();
+    let second = load(&engine, "redact", json!({"action": "mask"})).await;
+    assert!(began.elapsed() < compiled / 2, "{:?} after {compiled:?}", began.elapsed());
+    assert_eq!(first.identity().digest, second.identity().digest);
+}
