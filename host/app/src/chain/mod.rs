@@ -33,6 +33,8 @@ pub struct Plugins {
     placed: Mutex<Vec<Placed>>,
     /// One load at a time; a change that comes meanwhile is seen by the next.
     loading: tokio::sync::Mutex<()>,
+    /// The directory as it was right before the first load.
+    loaded_from: watch::Fingerprint,
     /// Set once an address outside loopback is served: then an authenticator must stay.
     open: std::sync::atomic::AtomicBool,
 }
@@ -74,6 +76,7 @@ impl Plugins {
             engine: Engine::start(setup)?,
             placed: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
+            loaded_from: watch::fingerprint(&config.places.plugins_dir),
             open: std::sync::atomic::AtomicBool::new(false),
         });
         let problems = plugins.reload().await;

@@ -18,14 +18,17 @@ impl Plugins {
             let (sender, mut changes) = mpsc::channel::<()>(1);
             let folder = self.config.places.plugins_dir.clone();
             let _watcher = start(folder.clone(), sender);
-            let mut seen = fingerprint(&folder);
+            let mut seen = self.loaded_from.clone();
             let mut said: Vec<String> = Vec::new();
+            // At once for the first time: what changed between the load and now raised no event.
+            let mut wait = Duration::ZERO;
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     _ = changes.recv() => {}
-                    () = time::sleep(ANYWAY) => {}
+                    () = time::sleep(wait) => {}
                 }
+                wait = ANYWAY;
                 let Some(settled) = settle(&folder, &stop).await else { return };
                 if settled == seen {
                     continue;
@@ -66,10 +69,10 @@ async fn settle(folder: &std::path::Path, stop: &CancellationToken) -> Option<Fi
     }
 }
 
-type Fingerprint = Vec<(PathBuf, u64, Option<std::time::SystemTime>, u64)>;
+pub(super) type Fingerprint = Vec<(PathBuf, u64, Option<std::time::SystemTime>, u64)>;
 
 /// Names, sizes, times and inodes of plugins and sidecars.
-fn fingerprint(folder: &std::path::Path) -> Fingerprint {
+pub(super) fn fingerprint(folder: &std::path::Path) -> Fingerprint {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut files: Fingerprint = entries
         .flatten()

@@ -98,6 +98,22 @@ fn another_plugin_goes_with_its_file() {
     });
 }
 
+/// From the first moment: what happens between the load and the watch is seen, too.
+#[test]
+fn a_change_right_after_the_start_is_seen() {
+    beside("required, at once", 120, async {
+        let backend = Backend::echo(&["echo"]).await;
+        for _ in 0..10 {
+            let folder = Folder::new();
+            folder.drop_in("generation.toml", sidecar("one", ""));
+            folder.drop_in("generation.wasm", component("guest_generation"));
+            let gateway = Gateway::start(&folder, json!({"mcpServers": {"only": {"url": backend.url}}})).await;
+            folder.take_out("generation.wasm");
+            until(&mut gateway.caller(Era::Modern).await, Value::Null).await;
+        }
+    });
+}
+
 /// A plugin that never loaded is a failing plugin, not an absent one.
 #[test]
 fn what_is_missing_or_broken_at_the_start_refuses_it() {
