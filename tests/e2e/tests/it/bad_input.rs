@@ -394,6 +394,46 @@ fn a_bad_plugin_file_is_named_in_one_line() {
     });
 }
 
+/// What lies in the directory and is no file of ours is not read: a link, a pipe, a folder, what others may write.
+#[test]
+fn a_plugin_is_a_regular_file_that_nobody_else_can_write() {
+    use std::{fs, os::unix::fs::{PermissionsExt as _, symlink}, process::Command};
+    beside("bad_input, tricks with files", 120, async {
+        let backend = Backend::echo(&["echo"]).await;
+        let folder = Folder::new();
+        let gateway = Gateway::start(&folder, json!({"mcpServers": {"only": {"url": backend.url}}})).await;
+        let traffic = Traffic::start(&gateway).await;
+        // One that would refuse every call, were it loaded.
+        let trap = folder.write("trap.wasm", component("guest_trap"));
+        let place = |name: &str| folder.path(&format!("plugins/{name}"));
+        for (name, says) in [("link.wasm", "symbolic link"), ("pipe.wasm", "regular file"), ("dir.wasm", "regular file"), ("open.wasm", "chmod go-w")] {
+            let path = place(name);
+            match name {
+                "link.wasm" => symlink(&trap, &path).expect("a link"),
+                "pipe.wasm" => assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo").success()),
+                "dir.wasm" => fs::create_dir(&path).expect("a folder"),
+                _ => {
+                    fs::write(&path, component("guest_trap")).expect("a file");
+                    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("its mode");
+                }
+            }
+            let lines = eventually(Duration::from_secs(20), || async {
+                let lines = gateway.errors(name);
+                if lines.is_empty() { Err(format!("{name}: no line")) } else { Ok(lines) }
+            })
+            .await;
+            assert!(lines.len() == 1 && lines[0].contains(says), "{name}: {lines:#?}");
+            if path.is_dir() { fs::remove_dir(&path) } else { fs::remove_file(&path) }.expect("it was there");
+        }
+        // Neither a hidden file nor another ending is a plugin.
+        folder.drop_in(".hidden.wasm", component("guest_trap"));
+        folder.drop_in("plugin.wasm.bak", component("guest_trap"));
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        traffic.end("bad_input, tricks with files").await;
+        assert_eq!(gateway.log(|line| line.contains("chain in place")).len(), 1, "the chain of the start stayed in force");
+    });
+}
+
 #[test]
 fn ten_mistakes_are_shown_at_once() {
     beside("bad_input, configuration", 60, async {
