@@ -57,7 +57,8 @@ fn read(path: &Path) -> Table {
 fn dependencies(manifest: &Table) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
-        let of_platforms = manifest.get("target").and_then(Value::as_table).into_iter().flatten().filter_map(|(_, of_one)| of_one.get(section));
+        let of_platforms =
+            manifest.get("target").and_then(Value::as_table).into_iter().flatten().filter_map(|(_, of_one)| of_one.get(section));
         for table in manifest.get(section).into_iter().chain(of_platforms).filter_map(Value::as_table) {
             for (name, how) in table {
                 // A renamed dependency is still what it is.
@@ -134,7 +135,9 @@ fn triple(version: &str) -> [u64; 3] {
 /// The controls: both checks see what they are for.
 #[test]
 fn what_is_wrong_is_seen() {
-    let manifest: Table = "[dependencies]\na = \"1\"\n[target.'cfg(unix)'.dependencies]\nb = { package = \"sluice-app\", path = \"x\" }\n".parse().expect("TOML");
+    let manifest: Table = "[dependencies]\na = \"1\"\n[target.'cfg(unix)'.dependencies]\nb = { package = \"sluice-app\", path = \"x\" }\n"
+        .parse()
+        .expect("TOML");
     assert_eq!(dependencies(&manifest), BTreeSet::from(["a".to_owned(), "sluice-app".to_owned()]));
     assert!(triple("48.0.7") < [48, 0, 8] && triple("48.0.10-rc.1") > [48, 0, 8] && triple("0.4.9") < [0, 4, 16]);
 }

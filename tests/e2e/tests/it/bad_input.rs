@@ -155,7 +155,8 @@ fn cases(session: &str) -> Vec<Case> {
 
 fn legacy_cases(session: &str) -> Vec<Case> {
     let usual = usual(Era::Legacy, session);
-    let case = |what, headers: String, body: Vec<u8>, status, code, reason| Case { what, era: Era::Legacy, headers, body, status, code, reason };
+    let case =
+        |what, headers: String, body: Vec<u8>, status, code, reason| Case { what, era: Era::Legacy, headers, body, status, code, reason };
     let request = |method: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}"}}"#).into_bytes();
     let good = call(Era::Legacy, "{}");
     let other = |to: &str| usual.replace(session, to);
@@ -176,11 +177,13 @@ fn legacy_cases(session: &str) -> Vec<Case> {
 
 fn modern_cases() -> Vec<Case> {
     let usual = usual(Era::Modern, "");
-    let case = |what, headers: String, body: Vec<u8>, status, code, reason| Case { what, era: Era::Modern, headers, body, status, code, reason };
+    let case =
+        |what, headers: String, body: Vec<u8>, status, code, reason| Case { what, era: Era::Modern, headers, body, status, code, reason };
     let good = call(Era::Modern, "{}");
     let text = String::from_utf8(good.clone()).expect("UTF-8");
     let without = |line: &str| usual.replace(line, "");
-    let request = |method: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{{"_meta":{{{}}}}}}}"#, stamp()).into_bytes();
+    let request =
+        |method: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{{"_meta":{{{}}}}}}}"#, stamp()).into_bytes();
     let named = |method: &str| usual.replace("tools/call", method).replace("mcp-name: echo\r\n", "");
     vec![
         case("an unknown method", named("tools/fly"), request("tools/fly"), 404, -32601, "method"),
@@ -191,19 +194,52 @@ fn modern_cases() -> Vec<Case> {
         case("two Mcp-Method", format!("{usual}mcp-method: tools/call\r\n"), good.clone(), 400, -32020, "header_mismatch"),
         case("no Mcp-Name", without("mcp-name: echo\r\n"), good.clone(), 400, -32020, "header_mismatch"),
         case("another Mcp-Name", usual.replace("mcp-name: echo", "mcp-name: other"), good.clone(), 400, -32020, "header_mismatch"),
-        case("Mcp-Name that is no base64", usual.replace("mcp-name: echo", "mcp-name: =?base64?%%?="), good.clone(), 400, -32020, "header_mismatch"),
+        case(
+            "Mcp-Name that is no base64",
+            usual.replace("mcp-name: echo", "mcp-name: =?base64?%%?="),
+            good.clone(),
+            400,
+            -32020,
+            "header_mismatch",
+        ),
         case("no version header", without(&format!("mcp-protocol-version: {MODERN}\r\n")), good.clone(), 400, -32020, "header_mismatch"),
         case("another version header", usual.replace(MODERN, LEGACY), good.clone(), 400, -32020, "header_mismatch"),
-        case("an unknown version", usual.replace(MODERN, "2099-01-01"), text.replace(MODERN, "2099-01-01").into_bytes(), 400, -32022, "version"),
-        case("no capabilities", usual.clone(), text.replace(r#","io.modelcontextprotocol/clientCapabilities":{}"#, "").into_bytes(), 400, -32602, "meta"),
-        case("_meta that is a list", usual.clone(), br#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","_meta":[]}}"#.to_vec(), 400, -32602, "meta"),
+        case(
+            "an unknown version",
+            usual.replace(MODERN, "2099-01-01"),
+            text.replace(MODERN, "2099-01-01").into_bytes(),
+            400,
+            -32022,
+            "version",
+        ),
+        case(
+            "no capabilities",
+            usual.clone(),
+            text.replace(r#","io.modelcontextprotocol/clientCapabilities":{}"#, "").into_bytes(),
+            400,
+            -32602,
+            "meta",
+        ),
+        case(
+            "_meta that is a list",
+            usual.clone(),
+            br#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","_meta":[]}}"#.to_vec(),
+            400,
+            -32602,
+            "meta",
+        ),
     ]
 }
 
 /// `extra` before the headers of the case: Host and credential, mostly.
 async fn send(gateway: &Gateway, headers: &str, body: &[u8]) -> Reply {
     let mut connection = Connection::open(&gateway.address).await.expect("a connection");
-    let head = format!("POST /mcp HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n{headers}content-length: {}\r\n\r\n", gateway.address, gateway.token, body.len());
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n{headers}content-length: {}\r\n\r\n",
+        gateway.address,
+        gateway.token,
+        body.len()
+    );
     let request = [head.as_bytes(), body].concat();
     let answered = tokio::time::timeout(ANSWERED_WITHIN, connection.exchange(&request)).await;
     answered.expect("within the deadline").expect("an answer")
@@ -260,7 +296,9 @@ fn what_is_too_large_or_too_slow_is_cut() {
         let reply = send(&gateway, &usual, &large).await;
         assert_eq!((reply.status, &reply.json()["error"]["data"]["reason"]), (413, &json!("too_large")));
 
-        let head = |rest: &str| format!("POST /mcp HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n{usual}{rest}\r\n", gateway.address, gateway.token);
+        let head = |rest: &str| {
+            format!("POST /mcp HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n{usual}{rest}\r\n", gateway.address, gateway.token)
+        };
         // The same without saying how long it is.
         let chunk = format!("{:x}\r\n{}\r\n", 60_000, "x".repeat(60_000));
         let reply = raw(&gateway, &[head("transfer-encoding: chunked\r\n"), chunk.clone(), chunk].concat()).await;
@@ -339,7 +377,10 @@ fn ambiguous_http_is_refused() {
             assert!(reply.as_ref().is_none_or(|reply| (400..500).contains(&reply.status)), "{what}: {reply:?}");
         }
         // Both kinds of length at once are smuggling's oldest trick: whatever is made of it, it is one request, and the connection ends.
-        let both = format!("POST /mcp HTTP/1.1\r\n{host}{key}{usual}content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+        let both = format!(
+            "POST /mcp HTTP/1.1\r\n{host}{key}{usual}content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+            body.len()
+        );
         let mut connection = Connection::open(&gateway.address).await.expect("a connection");
         connection.stream.write_all(both.as_bytes()).await.expect("written");
         if let Ok(reply) = connection.reply().await {
@@ -397,7 +438,11 @@ fn a_bad_plugin_file_is_named_in_one_line() {
 /// What lies in the directory and is no file of ours is not read: a link, a pipe, a folder, what others may write.
 #[test]
 fn a_plugin_is_a_regular_file_that_nobody_else_can_write() {
-    use std::{fs, os::unix::fs::{PermissionsExt as _, symlink}, process::Command};
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt as _, symlink},
+        process::Command,
+    };
     beside("bad_input, tricks with files", 120, async {
         let backend = Backend::echo(&["echo"]).await;
         let folder = Folder::new();
@@ -406,7 +451,9 @@ fn a_plugin_is_a_regular_file_that_nobody_else_can_write() {
         // One that would refuse every call, were it loaded.
         let trap = folder.write("trap.wasm", component("guest_trap"));
         let place = |name: &str| folder.path(&format!("plugins/{name}"));
-        for (name, says) in [("link.wasm", "symbolic link"), ("pipe.wasm", "regular file"), ("dir.wasm", "regular file"), ("open.wasm", "chmod go-w")] {
+        for (name, says) in
+            [("link.wasm", "symbolic link"), ("pipe.wasm", "regular file"), ("dir.wasm", "regular file"), ("open.wasm", "chmod go-w")]
+        {
             let path = place(name);
             match name {
                 "link.wasm" => symlink(&trap, &path).expect("a link"),
@@ -452,7 +499,8 @@ fn ten_mistakes_are_shown_at_once() {
             }
             assert!(!ended.stderr.contains("hunter2") && ended.stdout.is_empty());
         }
-        let good = finish(command(&folder, &json!({"mcpServers": {"notes": {"url": "builtin:notes"}}}), "check"), Duration::from_secs(60)).await;
+        let good =
+            finish(command(&folder, &json!({"mcpServers": {"notes": {"url": "builtin:notes"}}}), "check"), Duration::from_secs(60)).await;
         assert_eq!(good.status.code(), Some(0), "{}", good.stderr);
     });
 }
@@ -481,7 +529,10 @@ json_depth_max = 1
 /// Somebody else's mistakes must not read like ours: an upstream that answers nonsense is named, and only its calls fail.
 #[test]
 fn an_upstream_that_answers_nonsense_is_named() {
-    use crate::{backend::{Call, Offer}, server::Response};
+    use crate::{
+        backend::{Call, Offer},
+        server::Response,
+    };
     beside("bad_input, answers", 60, async {
         let nonsense = Backend::start(Offer::tools(&["t"]), |call: Call| async move {
             let body = match call.arguments.as_str() {

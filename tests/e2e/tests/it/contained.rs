@@ -174,14 +174,21 @@ async fn check(case: Case) {
     let [victim, other] = backends().await;
     let (gateway, _folder) = case.start(case.limits, [&victim, &other]).await;
     let seen = case.observe(&gateway).await;
-    println!("contained, {}: refused after {:?}; memory peak {} bytes, {} log calls", case.guest, seen.took, seen.memory_peak, seen.log_calls);
+    println!(
+        "contained, {}: refused after {:?}; memory peak {} bytes, {} log calls",
+        case.guest, seen.took, seen.memory_peak, seen.log_calls
+    );
     case.is_contained(&seen).unwrap_or_else(|why| panic!("{}: {why}", case.guest));
     case.check_log(&gateway).await;
     let mut ratios = Vec::new();
     for window in 1..=WINDOWS {
         let (baseline, beside) = side_by_side(&gateway).await;
         ratios.push(ratio(&beside, &baseline));
-        println!("contained, {}: neighbour alone {baseline}; beside it {beside}; p99 × {:.2} (window {window})", case.guest, ratio(&beside, &baseline));
+        println!(
+            "contained, {}: neighbour alone {baseline}; beside it {beside}; p99 × {:.2} (window {window})",
+            case.guest,
+            ratio(&beside, &baseline)
+        );
         if ratio(&beside, &baseline) <= RATIO_MAX {
             break;
         }
@@ -208,14 +215,18 @@ async fn switched_off(gateway: &Gateway) {
 
 #[test]
 fn a_guest_that_loops_for_ever() {
-    alone("contained, spin-forever", 120, check(Case {
-        guest: "spin-forever",
-        config: "on = \"request\"",
-        limits: "",
-        lifted: "[limits]\ncpu_ms = 60000\nwall_ms = 600000\n",
-        kind: "deadline",
-        in_time: Duration::from_millis(700),
-    }));
+    alone(
+        "contained, spin-forever",
+        120,
+        check(Case {
+            guest: "spin-forever",
+            config: "on = \"request\"",
+            limits: "",
+            lifted: "[limits]\ncpu_ms = 60000\nwall_ms = 600000\n",
+            kind: "deadline",
+            in_time: Duration::from_millis(700),
+        }),
+    );
 }
 
 /// Several of them with their limit lifted take the processors from everybody: what the limit is for.
@@ -256,60 +267,80 @@ fn loops_without_a_limit_do_slow_the_neighbours() {
 #[test]
 fn a_guest_that_eats_memory() {
     // With time enough to eat its fill, so that it is the memory that ends it.
-    alone("contained, eat-memory", 120, check(Case {
-        guest: "eat-memory",
-        config: "on = \"request\"",
-        limits: "[limits]\ncpu_ms = 5000\nwall_ms = 10000\n",
-        lifted: "[limits]\ncpu_ms = 60000\nwall_ms = 600000\nmemory_mib = 512\n",
-        kind: "limit",
-        in_time: Duration::from_secs(4),
-    }));
+    alone(
+        "contained, eat-memory",
+        120,
+        check(Case {
+            guest: "eat-memory",
+            config: "on = \"request\"",
+            limits: "[limits]\ncpu_ms = 5000\nwall_ms = 10000\n",
+            lifted: "[limits]\ncpu_ms = 60000\nwall_ms = 600000\nmemory_mib = 512\n",
+            kind: "limit",
+            in_time: Duration::from_secs(4),
+        }),
+    );
 }
 
 #[test]
 fn a_guest_that_traps() {
-    alone("contained, trap", 120, check(Case {
-        guest: "trap",
-        config: "on = \"request\"",
-        limits: "",
-        lifted: "on_fault = \"skip\"\n",
-        kind: "trap",
-        in_time: Duration::from_millis(500),
-    }));
+    alone(
+        "contained, trap",
+        120,
+        check(Case {
+            guest: "trap",
+            config: "on = \"request\"",
+            limits: "",
+            lifted: "on_fault = \"skip\"\n",
+            kind: "trap",
+            in_time: Duration::from_millis(500),
+        }),
+    );
 }
 
 #[test]
 fn a_guest_that_returns_bad_json() {
-    alone("contained, bad-json", 120, check(Case {
-        guest: "bad-json",
-        config: "what = \"duplicate-key\"\nto = \"reply\"",
-        limits: "",
-        lifted: "on_fault = \"skip\"\n",
-        kind: "bad_reply",
-        in_time: Duration::from_millis(500),
-    }));
+    alone(
+        "contained, bad-json",
+        120,
+        check(Case {
+            guest: "bad-json",
+            config: "what = \"duplicate-key\"\nto = \"reply\"",
+            limits: "",
+            lifted: "on_fault = \"skip\"\n",
+            kind: "bad_reply",
+            in_time: Duration::from_millis(500),
+        }),
+    );
 }
 
 #[test]
 fn a_guest_that_waits_in_a_host_call() {
-    alone("contained, wait-in-host", 120, check(Case {
-        guest: "wait-in-host",
-        config: "on = \"request\"",
-        limits: "",
-        lifted: "[limits]\nwall_ms = 600000\nwall_waiting_ms = 600000\n",
-        kind: "deadline",
-        in_time: Duration::from_secs(1),
-    }));
+    alone(
+        "contained, wait-in-host",
+        120,
+        check(Case {
+            guest: "wait-in-host",
+            config: "on = \"request\"",
+            limits: "",
+            lifted: "[limits]\nwall_ms = 600000\nwall_waiting_ms = 600000\n",
+            kind: "deadline",
+            in_time: Duration::from_secs(1),
+        }),
+    );
 }
 
 #[test]
 fn a_guest_that_floods_the_log() {
-    alone("contained, flood-log", 120, check(Case {
-        guest: "flood-log",
-        config: "on = \"request\"",
-        limits: "",
-        lifted: "[limits]\ncpu_ms = 60000\nwall_ms = 600000\nhost_calls_max = 1000000\nhost_bytes_max = 1073741824\n",
-        kind: "limit",
-        in_time: Duration::from_millis(500),
-    }));
+    alone(
+        "contained, flood-log",
+        120,
+        check(Case {
+            guest: "flood-log",
+            config: "on = \"request\"",
+            limits: "",
+            lifted: "[limits]\ncpu_ms = 60000\nwall_ms = 600000\nhost_calls_max = 1000000\nhost_bytes_max = 1073741824\n",
+            kind: "limit",
+            in_time: Duration::from_millis(500),
+        }),
+    );
 }

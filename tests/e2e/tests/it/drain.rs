@@ -27,7 +27,11 @@ async fn slow_backend(ms: u64) -> Backend {
 
 /// Of these, what still runs under the same command line.
 fn alive(before: &BTreeMap<i32, String>) -> Vec<String> {
-    before.iter().filter(|(pid, line)| !line.is_empty() && command_line(**pid) == **line).map(|(pid, line)| format!("{pid} {line}")).collect()
+    before
+        .iter()
+        .filter(|(pid, line)| !line.is_empty() && command_line(**pid) == **line)
+        .map(|(pid, line)| format!("{pid} {line}"))
+        .collect()
 }
 
 #[test]
@@ -76,7 +80,10 @@ fn no_call_in_flight_is_dropped_and_no_child_is_left() {
         let took = told.elapsed();
         assert_eq!(status.code(), Some(0), "{status}");
         assert!(alive(&children).is_empty(), "still running: {:?}", alive(&children));
-        println!("drain: N={IN_FLIGHT} calls in flight, 0 dropped, readyz {reply:?}, ended after {took:?}, {} children gone", children.len());
+        println!(
+            "drain: N={IN_FLIGHT} calls in flight, 0 dropped, readyz {reply:?}, ended after {took:?}, {} children gone",
+            children.len()
+        );
         let audit = folder.read("audit.jsonl");
         assert_eq!(audit.lines().filter(|line| line.contains("_slow")).count(), IN_FLIGHT, "each of them is in the audit log");
     });

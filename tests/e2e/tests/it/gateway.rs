@@ -122,13 +122,15 @@ impl Gateway {
         });
         let waited = tokio::task::spawn_blocking(move || told.recv_timeout(START_MAX)).await.expect("a thread");
         let ready = waited.unwrap_or_default().trim().to_owned();
-        let mut gateway = Self { child, address: String::new(), admin: String::new(), ready, token: String::new(), admin_token: String::new(), log };
+        let mut gateway =
+            Self { child, address: String::new(), admin: String::new(), ready, token: String::new(), admin_token: String::new(), log };
         if gateway.ready.is_empty() {
             let status = gateway.ended(Duration::from_secs(5)).await.expect("a program that says nothing has ended");
             let _ = reading.join();
             return Err(Refused { status, stdout: String::new(), stderr: gateway.log(|_| true).join("\n") });
         }
-        let after = |mark: &str| gateway.ready.split_once(mark).map(|(_, rest)| rest.split(['/', ' ']).next().unwrap_or_default().to_owned());
+        let after =
+            |mark: &str| gateway.ready.split_once(mark).map(|(_, rest)| rest.split(['/', ' ']).next().unwrap_or_default().to_owned());
         gateway.address = after("ready http://").expect("the ready line names the endpoint");
         gateway.admin = after("admin=http://").unwrap_or_default();
         let token = |name: &str| std::fs::read_to_string(folder.path(name)).map(|text| text.trim().to_owned()).unwrap_or_default();

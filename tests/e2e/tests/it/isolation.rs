@@ -22,7 +22,8 @@ const CALLS: usize = 20_000;
 
 /// Two principals behind API keys, on these servers.
 async fn two_principals(folder: &Folder, servers: Value) -> Gateway {
-    let keys: Vec<Value> = ["a", "b"].iter().zip(KEYS).map(|(id, key)| json!({"id": id, "hash": key_hash(key), "tenant": format!("tenant-{id}")})).collect();
+    let keys: Vec<Value> =
+        ["a", "b"].iter().zip(KEYS).map(|(id, key)| json!({"id": id, "hash": key_hash(key), "tenant": format!("tenant-{id}")})).collect();
     Gateway::start(
         folder,
         json!({
@@ -192,7 +193,10 @@ fn notifications_reach_their_own_call_only() {
                     let messages = reply.messages();
                     assert_eq!(messages.len(), 4, "three notes and the answer: {messages:#?}");
                     for (at, message) in messages.iter().enumerate() {
-                        assert!(message.contains(&unique) && message.matches("canary-").count() == message.matches(&unique).count(), "{message}");
+                        assert!(
+                            message.contains(&unique) && message.matches("canary-").count() == message.matches(&unique).count(),
+                            "{message}"
+                        );
                         assert!(at == 3 || message.contains(r#""progressToken":0,"#), "{message}");
                     }
                 }

@@ -107,7 +107,11 @@ fn one_line_an_exchange_and_one_record_a_call_and_no_secret() {
         let request = |line: &Value| line["request"].as_str().expect("an id").to_owned();
         let known: BTreeSet<String> = exchanges.iter().map(request).collect();
         assert_eq!(known.len(), exchanges.len(), "one line an exchange");
-        assert!(ids.is_subset(&known), "ids that errors showed and the log does not know: {:?}", ids.difference(&known).collect::<Vec<_>>());
+        assert!(
+            ids.is_subset(&known),
+            "ids that errors showed and the log does not know: {:?}",
+            ids.difference(&known).collect::<Vec<_>>()
+        );
 
         let audit = folder.read("audit.jsonl");
         let records: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).expect("a record is one line of JSON")).collect();
@@ -124,7 +128,12 @@ fn one_line_an_exchange_and_one_record_a_call_and_no_secret() {
             }
         }
         check_metrics(&metrics);
-        println!("records: N={} exchanges, {} ids of errors found in log and audit, {} secrets searched, 0 found", exchanges.len(), ids.len(), SECRETS.len());
+        println!(
+            "records: N={} exchanges, {} ids of errors found in log and audit, {} secrets searched, 0 found",
+            exchanges.len(),
+            ids.len(),
+            SECRETS.len()
+        );
     });
 }
 
@@ -133,14 +142,22 @@ fn check_record(record: &Value) {
     assert!(text("time").ends_with('Z') && text("request").len() == 16, "{record}");
     assert_eq!((text("principal"), text("tenant"), text("authority")), ("ada", "acme", "auth-api-key"), "{record}");
     assert!(["answered", "refused", "failed", "cancelled"].contains(&text("outcome")), "{record}");
-    assert!(record["generation"].is_u64() && record["requestBytes"].is_u64() && record["responseBytes"].is_u64() && record["micros"].is_u64());
+    assert!(
+        record["generation"].is_u64() && record["requestBytes"].is_u64() && record["responseBytes"].is_u64() && record["micros"].is_u64()
+    );
     let verdicts = record["verdicts"].as_array().expect("a list");
     for verdict in verdicts {
         let digest = verdict["digest"].as_str().expect("a digest");
         assert!(digest.len() == 71 && digest.starts_with("sha256:"), "{verdict}");
-        assert!(verdict["plugin"].is_string() && verdict["version"].is_string() && verdict["hook"].is_string() && verdict["verdict"].is_string());
+        assert!(
+            verdict["plugin"].is_string()
+                && verdict["version"].is_string()
+                && verdict["hook"].is_string()
+                && verdict["verdict"].is_string()
+        );
     }
-    let said = |plugin: &str, hook: &str| verdicts.iter().find(|v| v["plugin"] == plugin && v["hook"] == hook).map(|v| v["verdict"].clone());
+    let said =
+        |plugin: &str, hook: &str| verdicts.iter().find(|v| v["plugin"] == plugin && v["hook"] == hook).map(|v| v["verdict"].clone());
     match (text("name"), text("outcome")) {
         ("http_echo", outcome) => {
             assert_eq!((outcome, text("upstream")), ("answered", "http"));
@@ -148,7 +165,9 @@ fn check_record(record: &Value) {
             assert_eq!(said("rate-limit", "on-request"), Some(json!("next")), "{record}");
         }
         ("http_fails", _) => assert_eq!(record["toolError"], true, "{record}"),
-        ("http_limited", "refused") => assert_eq!((said("rate-limit", "on-request"), &record["code"]), (Some(json!("reject")), &json!(4290)), "{record}"),
+        ("http_limited", "refused") => {
+            assert_eq!((said("rate-limit", "on-request"), &record["code"]), (Some(json!("reject")), &json!(4290)), "{record}")
+        }
         ("dead_tool" | "child_nothing", outcome) => assert_ne!(outcome, "answered", "{record}"),
         _ => {}
     }
@@ -204,7 +223,8 @@ fn the_admin_listener_shows_health_to_all_and_figures_to_few() {
             }
         }
         let mut connection = Connection::open(&gateway.admin).await.expect("a connection");
-        let request = format!("POST /metrics HTTP/1.1\r\nhost: {}\r\n{}content-length: 0\r\n\r\n", gateway.admin, bearer(&gateway.admin_token));
+        let request =
+            format!("POST /metrics HTTP/1.1\r\nhost: {}\r\n{}content-length: 0\r\n\r\n", gateway.admin, bearer(&gateway.admin_token));
         assert_eq!(connection.exchange(request.as_bytes()).await.expect("an answer").status, 405);
         // The admin token is for the admin listener, and the client's for the client's.
         let mut caller = Caller::silent(&gateway.address, Era::Modern, &gateway.admin_token);

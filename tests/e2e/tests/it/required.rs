@@ -199,7 +199,9 @@ fn the_empty_chain_is_empty() {
         let folder = Folder::new();
         // A directory with plugins changes nothing about a chain that is spelled out.
         folder.drop_in("trap.wasm", component("guest_trap"));
-        let gateway = Gateway::start(&folder, json!({"mcpServers": {"one": {"url": one.url}, "two": {"url": two.url}}, "sluice": {"chain": []}})).await;
+        let gateway =
+            Gateway::start(&folder, json!({"mcpServers": {"one": {"url": one.url}, "two": {"url": two.url}}, "sluice": {"chain": []}}))
+                .await;
         assert!(gateway.ready.ends_with("upstreams=2 chain=[]"), "{}", gateway.ready);
         for era in Era::BOTH {
             let mut caller = gateway.caller(era).await;

@@ -60,15 +60,38 @@ impl Scribe<'_> {
 
     fn number(&mut self) -> &'static str {
         const NUMBERS: [&str; 12] = [
-            "1.10", "1e2", "9007199254740993", "-0", "0.1E+05", "123456789012345678901234567890", "1E-400", "-1.50e-7", "0", "10000000000000000000000.0",
-            "0.30000000000000004", "1.0",
+            "1.10",
+            "1e2",
+            "9007199254740993",
+            "-0",
+            "0.1E+05",
+            "123456789012345678901234567890",
+            "1E-400",
+            "-1.50e-7",
+            "0",
+            "10000000000000000000000.0",
+            "0.30000000000000004",
+            "1.0",
         ];
         NUMBERS[self.rng.usize(..NUMBERS.len())]
     }
 
     fn piece(&mut self) -> &'static str {
         const PIECES: [&str; 14] = [
-            r"\u0041", r"\/", r"\ud83d\ude00", "😀", "é", r"\u00e9", r"\t", r"\\", r#"\""#, "water ", "turns the wheel ", r"\u0000", "\u{2028}", "/",
+            r"\u0041",
+            r"\/",
+            r"\ud83d\ude00",
+            "😀",
+            "é",
+            r"\u00e9",
+            r"\t",
+            r"\\",
+            r#"\""#,
+            "water ",
+            "turns the wheel ",
+            r"\u0000",
+            "\u{2028}",
+            "/",
         ];
         PIECES[self.rng.usize(..PIECES.len())]
     }
@@ -266,7 +289,8 @@ async fn check(era: Era, chain: &str, rng: &mut fastrand::Rng) {
     let backend = scripted(era, script.clone()).await;
     let folder = Folder::new();
     let four = chain == "four";
-    let config = if four { four_plugins(&backend.url) } else { json!({"mcpServers": {"up": {"url": backend.url}}, "sluice": {"chain": []}}) };
+    let config =
+        if four { four_plugins(&backend.url) } else { json!({"mcpServers": {"up": {"url": backend.url}}, "sluice": {"chain": []}}) };
     let gateway = Gateway::start(&folder, config).await;
     let key = if four { KEY } else { gateway.token.as_str() };
     let mut caller = Caller::new(&gateway.address, era, key).await;
@@ -338,7 +362,8 @@ async fn notifications(era: Era, chain: &str, rng: &mut fastrand::Rng) {
     let backend = scripted(era, script.clone()).await;
     let folder = Folder::new();
     let four = chain == "four";
-    let config = if four { four_plugins(&backend.url) } else { json!({"mcpServers": {"up": {"url": backend.url}}, "sluice": {"chain": []}}) };
+    let config =
+        if four { four_plugins(&backend.url) } else { json!({"mcpServers": {"up": {"url": backend.url}}, "sluice": {"chain": []}}) };
     let gateway = Gateway::start(&folder, config).await;
     let mut caller = Caller::new(&gateway.address, era, if four { KEY } else { &gateway.token }).await;
     if era == Era::Legacy {
@@ -349,12 +374,20 @@ async fn notifications(era: Era, chain: &str, rng: &mut fastrand::Rng) {
     let count = MESSAGES / 3;
     for _ in 0..count {
         let mut scribe = Scribe { rng, one_line: true, finds: finds.clone() };
-        let level = if era == Era::Modern { r#""progressToken":"t\u002f1","io.modelcontextprotocol/logLevel":"debug""# } else { r#""progressToken":"t\u002f1""# };
+        let level = if era == Era::Modern {
+            r#""progressToken":"t\u002f1","io.modelcontextprotocol/logLevel":"debug""#
+        } else {
+            r#""progressToken":"t\u002f1""#
+        };
         let asked = request(&mut scribe, era, name, renamed, level);
         let answered = response(&mut scribe, era);
         let text = scribe.string();
         let more = scribe.member(2, 3);
-        let progress = around(r#"{"method":"notifications/progress" ,"params":{"progress": 1.10,"progressToken":@TOKEN@, "#, &more, r#"},"jsonrpc":"2.0"}"#);
+        let progress = around(
+            r#"{"method":"notifications/progress" ,"params":{"progress": 1.10,"progressToken":@TOKEN@, "#,
+            &more,
+            r#"},"jsonrpc":"2.0"}"#,
+        );
         let mut log = around(r#"{"params":{"level" :"info","data":"#, &text, ", ");
         log.add(&more);
         log.push(r#" }, "jsonrpc":"2.0","method":"notifications/message"}"#);
@@ -384,13 +417,19 @@ fn across_eras_content_keeps_its_bytes() {
                 let more = scribe.member(3, 3).sent;
                 let result_type = if server == Era::Modern { r#","resultType":"complete""# } else { "" };
                 let result = format!(r#"{{"content":[ ], {more} ,"structuredContent":{structured}{result_type}}}"#);
-                script.lock().expect("no panic").push(Scripted { answer: format!(r#"{{"jsonrpc":"2.0","id":@ID@,"result":{result}}}"#), ..Scripted::default() });
+                script
+                    .lock()
+                    .expect("no panic")
+                    .push(Scripted { answer: format!(r#"{{"jsonrpc":"2.0","id":@ID@,"result":{result}}}"#), ..Scripted::default() });
                 let reply = caller.call("echo", &arguments).await.expect("an answer");
                 let seen = backend.server.seen().last().expect("a request").clone();
                 let arrived = String::from_utf8(seen.body).expect("UTF-8");
                 assert!(arrived.contains(&format!(r#""arguments":{arguments}"#)), "sent {arguments:?}, arrived {arrived:?}");
                 let answer = reply.answer();
-                assert!(answer.contains(&format!(r#""content":[ ], {more} ,"structuredContent":{structured}"#)), "sent {result:?}, arrived {answer:?}");
+                assert!(
+                    answer.contains(&format!(r#""content":[ ], {more} ,"structuredContent":{structured}"#)),
+                    "sent {result:?}, arrived {answer:?}"
+                );
             }
             println!("spans: {client:?} client, {server:?} server: N={MESSAGES} calls, arguments and results as sent");
         }
@@ -409,7 +448,9 @@ fn what_stands_beside_the_params_is_seen_too() {
             let mut caller = Caller::new(&gateway.address, era, KEY).await;
             let answer = r#"{"jsonrpc":"2.0","id":@ID@,"more":"joe@example.com","result":{"content":[],"resultType":"complete"}}"#;
             script.lock().expect("no panic").push(Scripted { answer: answer.into(), ..Scripted::default() });
-            let asked = caller.text("1", "tools/call", r#""name":"up_echo","arguments":{}"#).replace(r#","method""#, r#","more":["joe@example.com"],"method""#);
+            let asked = caller
+                .text("1", "tools/call", r#""name":"up_echo","arguments":{}"#)
+                .replace(r#","method""#, r#","more":["joe@example.com"],"method""#);
             let answer = caller.post("tools/call", Some("up_echo"), &asked).await.expect("an answer").answer();
             let seen = backend.server.seen().last().expect("a request").clone();
             assert!(!String::from_utf8_lossy(&seen.body).contains("joe@example.com"), "{era:?}: to the server");

@@ -97,7 +97,10 @@ fn both_eras_speak_over_pipes_and_the_end_of_input_ends_all() {
             assert_eq!(names, ["http_echo", "child_record", "child_slow", "child_spawn", "child_environment"]);
             pipes.say(&call(era, r#""\u0041-1""#, "http_echo", "one")).await;
             let answer = pipes.hear().await;
-            assert!(answer.contains(r#""id":"\u0041-1""#) && answer.contains(r#""structuredContent":{"unique":"one","x": 1.10}"#), "{answer}");
+            assert!(
+                answer.contains(r#""id":"\u0041-1""#) && answer.contains(r#""structuredContent":{"unique":"one","x": 1.10}"#),
+                "{answer}"
+            );
             let answer = pipes.ask(&call(era, "2", "child_record", "two")).await;
             assert_eq!(answer["result"]["content"][0]["text"], "two");
             at_once(&mut pipes, era).await;
@@ -181,7 +184,9 @@ fn notifications_and_cancelling() {
                 return call.echo();
             }
             let token = call.progress_token.clone().unwrap_or_default();
-            let note = |step: usize| format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step}}}}}"#);
+            let note = |step: usize| {
+                format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step}}}}}"#)
+            };
             call.echo().behind((1..4).map(|step| (Duration::from_millis(5), note(step))).collect())
         })
         .await;

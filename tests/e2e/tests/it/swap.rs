@@ -48,7 +48,11 @@ impl Findings {
         let before = count();
         eventually(SEEN_WITHIN, || async {
             let now = count();
-            if now > before { Ok(()) } else { Err(format!("no call under {tag:?}; failures: {:?}", self.failures.lock().expect("no panic").first())) }
+            if now > before {
+                Ok(())
+            } else {
+                Err(format!("no call under {tag:?}; failures: {:?}", self.failures.lock().expect("no panic").first()))
+            }
         })
         .await;
     }
@@ -62,7 +66,9 @@ fn tag(unique: &str, answer: &Value) -> Result<String, String> {
     }
     match result["_meta"].get("generation") {
         None => Ok(String::new()),
-        Some(both) if both["request"] == both["response"] && both["request"] != "" => Ok(both["request"].as_str().unwrap_or_default().into()),
+        Some(both) if both["request"] == both["response"] && both["request"] != "" => {
+            Ok(both["request"].as_str().unwrap_or_default().into())
+        }
         Some(both) => Err(format!("two generations in one call: {both}")),
     }
 }
@@ -153,7 +159,12 @@ fn report(folder: &Folder, gateway: &mut Gateway, found: &Findings) {
     let failures = found.failures.lock().expect("no panic");
     let tags = found.tags.lock().expect("no panic");
     let calls = found.calls.load(Relaxed);
-    println!("swap: N={calls} calls at concurrency {LANES}, {} changes, {} failed, {} generations seen", ROUNDS * 4, failures.len(), tags.len());
+    println!(
+        "swap: N={calls} calls at concurrency {LANES}, {} changes, {} failed, {} generations seen",
+        ROUNDS * 4,
+        failures.len(),
+        tags.len()
+    );
     assert!(failures.is_empty(), "{} of {calls} failed: {:#?}", failures.len(), &failures[..failures.len().min(5)]);
     assert_eq!(tags.len(), 2 * ROUNDS + 1, "every version was in force for a while: {tags:?}");
     let lines = gateway.errors("generation.wasm");

@@ -35,7 +35,9 @@ fn a_key_lets_in_and_nothing_else_does() {
                 Caller::new(&gateway.address, era, key).await.result("echo", "{}").await;
             }
             let calls = backend.asked("tools/call");
-            for (key, code) in [("", 4010), ("bad-key", 4011), ("late-key", 4011), ("good-key ", 0), ("Good-key", 4011), (gateway.token.as_str(), 4011)] {
+            for (key, code) in
+                [("", 4010), ("bad-key", 4011), ("late-key", 4011), ("good-key ", 0), ("Good-key", 4011), (gateway.token.as_str(), 4011)]
+            {
                 let mut caller = Caller::silent(&gateway.address, era, key);
                 let reply = caller.call("echo", "{}").await.expect("an answer");
                 if code == 0 {
@@ -46,7 +48,10 @@ fn a_key_lets_in_and_nothing_else_does() {
                 assert_eq!((reply.status, &reply.json()["error"]["code"]), (401, &json!(code)), "{key:?}");
                 let challenge = challenge(&reply);
                 assert!(challenge.starts_with("Bearer realm=\"tools \\\"of\\\" ours\""), "{challenge}");
-                assert!(challenge.contains("resource_metadata=\"https://mcp.example.com/.well-known/oauth-protected-resource\""), "{challenge}");
+                assert!(
+                    challenge.contains("resource_metadata=\"https://mcp.example.com/.well-known/oauth-protected-resource\""),
+                    "{challenge}"
+                );
                 assert_eq!(challenge.contains("error=\"invalid_token\""), !key.is_empty(), "{key:?}: {challenge}");
             }
             assert!(backend.asked("tools/call") <= calls + 1, "nothing of it reached the server");
@@ -69,7 +74,10 @@ fn a_key_may_stand_in_a_header_of_its_own() {
         let reply = caller.post_with("tools/call", Some("echo"), &body, "x-api-key: other\r\n").await.expect("an answer");
         assert_eq!(reply.status, 401);
         assert!(challenge(&reply).starts_with("ApiKey "), "{}", challenge(&reply));
-        let reply = caller.post_with("tools/call", Some("echo"), &body, "x-api-key: header-key\r\nx-api-key: header-key\r\n").await.expect("an answer");
+        let reply = caller
+            .post_with("tools/call", Some("echo"), &body, "x-api-key: header-key\r\nx-api-key: header-key\r\n")
+            .await
+            .expect("an answer");
         assert_eq!(reply.status, 400, "twice is not once");
     });
 }

@@ -39,7 +39,11 @@ async fn names(gateway: &Gateway, expected: &[(&str, &str)]) {
 
 async fn refused(gateway: &Gateway, name: &str) {
     let answer = gateway.caller(Era::Modern).await.call(name, "{}").await.expect("an answer").json();
-    assert_eq!((&answer["error"]["code"], &answer["error"]["data"]["reason"]), (&json!(-32602), &json!("unknown_name")), "{name}: {answer}");
+    assert_eq!(
+        (&answer["error"]["code"], &answer["error"]["data"]["reason"]),
+        (&json!(-32602), &json!("unknown_name")),
+        "{name}: {answer}"
+    );
 }
 
 #[test]
@@ -70,7 +74,11 @@ fn names_are_prefixed_as_the_settings_say() {
         names(&gateway, &[("add", "one/add"), ("one_find", "one/find"), ("two_find", "two/find"), ("sum", "two/sum")]).await;
 
         let gateway = with(&folder, "namespace", json!({"prefix": "always", "template": "x-{name}-at-{upstream}"}), both).await;
-        names(&gateway, &[("x-add-at-one", "one/add"), ("x-find-at-one", "one/find"), ("x-find-at-two", "two/find"), ("x-sum-at-two", "two/sum")]).await;
+        names(
+            &gateway,
+            &[("x-add-at-one", "one/add"), ("x-find-at-one", "one/find"), ("x-find-at-two", "two/find"), ("x-sum-at-two", "two/sum")],
+        )
+        .await;
     });
 }
 
@@ -112,13 +120,18 @@ fn a_dead_server_removes_nobody_elses_tools() {
     beside("namespace, dead server", 60, async {
         let good = server("good", &["t"], &[]).await;
         let folder = Folder::new();
-        let gateway = with(&folder, "namespace", json!({}), json!({"dead": {"url": "http://127.0.0.1:9/mcp"}, "good": {"url": good.url}})).await;
+        let gateway =
+            with(&folder, "namespace", json!({}), json!({"dead": {"url": "http://127.0.0.1:9/mcp"}, "good": {"url": good.url}})).await;
         for era in Era::BOTH {
             let mut caller = gateway.caller(era).await;
             assert_eq!(caller.names("tools").await, ["good_t"]);
             assert_eq!(caller.result("good_t", "{}").await["content"][0]["text"], "good/t");
             let answer: Value = caller.call("dead_t", "{}").await.expect("an answer").json();
-            assert_eq!((&answer["error"]["code"], &answer["error"]["data"]["reason"]), (&json!(-32603), &json!("upstream_unavailable")), "{answer}");
+            assert_eq!(
+                (&answer["error"]["code"], &answer["error"]["data"]["reason"]),
+                (&json!(-32603), &json!("upstream_unavailable")),
+                "{answer}"
+            );
             assert!(answer["error"]["message"].as_str().is_some_and(|text| text.contains("dead")), "{answer}");
         }
     });

@@ -22,7 +22,16 @@ async fn leaky() -> Backend {
         legacy: true,
         modern: true,
         keeps: true,
-        tools: vec![tool("content"), tool("structured"), tool("keys"), tool("error"), tool("is_error"), tool("notes"), tool("resource"), tool("escaped")],
+        tools: vec![
+            tool("content"),
+            tool("structured"),
+            tool("keys"),
+            tool("error"),
+            tool("is_error"),
+            tool("notes"),
+            tool("resource"),
+            tool("escaped"),
+        ],
         prompts: vec![json!({"name": "p", "description": "of the tests"})],
         resources: vec![json!({"uri": "test://a", "name": "a"})],
     };
@@ -89,8 +98,14 @@ fn nothing_of_it_comes_back_in_any_part_of_an_answer() {
 }
 
 async fn notes(caller: &mut Caller) {
-    let more = if caller.era == Era::Modern { format!(r#",{},"io.modelcontextprotocol/logLevel":"debug""#, crate::caller::stamp()) } else { String::new() };
-    let body = format!(r#"{{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{{"name":"notes","arguments":{{}},"_meta":{{"progressToken":"t"{more}}}}}}}"#);
+    let more = if caller.era == Era::Modern {
+        format!(r#",{},"io.modelcontextprotocol/logLevel":"debug""#, crate::caller::stamp())
+    } else {
+        String::new()
+    };
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{{"name":"notes","arguments":{{}},"_meta":{{"progressToken":"t"{more}}}}}}}"#
+    );
     let messages = caller.post("tools/call", Some("notes"), &body).await.expect("an answer").messages();
     assert_eq!(messages.len(), 3, "{messages:#?}");
     for message in &messages {
@@ -107,7 +122,9 @@ fn nothing_of_it_reaches_a_server() {
         let gateway = with(&folder, "redact", json!({}), json!({"only": {"url": backend.url}})).await;
         for era in Era::BOTH {
             let mut caller = gateway.caller(era).await;
-            let arguments = format!(r#"{{"a":"to {MAIL}","{MAIL}":{{"deep":["{CARD}",1.10]}},"b":"\u0063anary.person\u0040example.com","c":"{TOKEN}"}}"#);
+            let arguments = format!(
+                r#"{{"a":"to {MAIL}","{MAIL}":{{"deep":["{CARD}",1.10]}},"b":"\u0063anary.person\u0040example.com","c":"{TOKEN}"}}"#
+            );
             caller.call("content", &arguments).await.expect("an answer");
             let seen = backend.server.seen().last().expect("a request").body.clone();
             let seen = String::from_utf8(seen).expect("UTF-8");
