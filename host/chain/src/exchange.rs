@@ -2,7 +2,7 @@
 
 use crate::{generation::Generation, principal::Principal, record::Outcome, verdict::Rejection};
 use bytes::Bytes;
-use sluice_wire::{id::RequestId, message::Message, revision::Revision};
+use sluice_wire::{message::Message, revision::Revision};
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -156,6 +156,3 @@ impl Answer {
         Self { outcome: Outcome::Refused, body, http_status: rejection.http_status, http_headers: rejection.http_headers }
     }
 }
-
-/// The client's own id, kept aside so that the answer can carry its exact token.
-pub type ClientId = RequestId;

@@ -18,12 +18,11 @@ pub fn merge(era: Era, answers: &[(Arc<str>, Arc<ServerFacts>)]) -> ServerFacts 
     for (_, facts) in answers {
         has.add(facts, facts.era == era, era);
     }
-    let own_era: Vec<_> = answers.iter().collect();
     ServerFacts {
         era,
         revision: own_revision(era),
         capabilities: has.to_json(),
-        info: match &own_era[..] {
+        info: match answers {
             [(_, only)] => only.info.clone(),
             _ => None,
         },

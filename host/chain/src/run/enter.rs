@@ -50,7 +50,7 @@ impl Exchange {
             )
     }
 
-    pub(super) async fn enter_request(&mut self, _depth: usize, link: &Link) -> Said {
+    pub(super) async fn enter_request(&mut self, link: &Link) -> Said {
         let message = self.request.clone();
         self.enter(link, Hook::OnRequest, message, None, |f, p| f.on_request(p)).await
     }

@@ -126,7 +126,7 @@ impl Exchange {
             if !self.enters(link, Hook::OnRequest) {
                 continue;
             }
-            match self.enter_request(depth, link).await {
+            match self.enter_request(link).await {
                 Said::Next(None) => {}
                 Said::Next(Some(edited)) => {
                     if let Err(error) = self.accept_edit(depth, link, edited) {

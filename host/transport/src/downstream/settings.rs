@@ -123,6 +123,10 @@ pub struct Limits {
     pub header_wait: Duration,
     /// Longest request body, or line on stdio.
     pub body_bytes_max: usize,
+    /// Deepest nesting of a request, in levels.
+    pub json_depth_max: u16,
+    /// Most values and keys of a request.
+    pub json_nodes_max: u32,
     /// For the whole body to arrive.
     pub body_wait: Duration,
     /// Longest pause between two requests on one connection.
@@ -159,6 +163,8 @@ impl Default for Limits {
             header_bytes_max: 32 * 1024,
             header_wait: Duration::from_secs(10),
             body_bytes_max: JsonLimits::REQUEST.bytes_max,
+            json_depth_max: JsonLimits::REQUEST.depth_max,
+            json_nodes_max: JsonLimits::REQUEST.nodes_max,
             body_wait: Duration::from_secs(30),
             idle_wait: Duration::from_secs(120),
             write_stall: Duration::from_secs(30),
@@ -179,7 +185,7 @@ impl Default for Limits {
 impl Limits {
     /// Bounds on the JSON of one request.
     pub(super) fn json(&self) -> JsonLimits {
-        JsonLimits { bytes_max: self.body_bytes_max, ..JsonLimits::REQUEST }
+        JsonLimits { bytes_max: self.body_bytes_max, depth_max: self.json_depth_max, nodes_max: self.json_nodes_max }
     }
 }
 
