@@ -4,8 +4,6 @@ use crate::{generation::Generation, principal::Principal, record::Outcome, verdi
 use bytes::Bytes;
 use sluice_wire::{message::Message, revision::Revision};
 use std::sync::{Arc, Mutex};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 /// Which way a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,17 +73,6 @@ pub struct Arrival {
     pub generation: Arc<Generation>,
     /// Modern HTTP: `Mcp-Param-*` as received, names lower case without the prefix; `None` where the transport has no headers.
     pub param_headers: Option<Vec<(String, String)>>,
-}
-
-/// A running exchange, as the connection that carries it sees it. Dropping this does not end the
-/// exchange (legacy clients may leave); `cancel` does.
-pub struct Running {
-    /// Host-wide id, shown in every error and log line.
-    pub id: u64,
-    /// Notifications in order, then exactly one final answer, then nothing. Nothing at all after a cancel.
-    pub outgoing: mpsc::Receiver<Outgoing>,
-    /// Tells the exchange that nobody waits any more and that this means stop.
-    pub cancel: CancellationToken,
 }
 
 /// What comes out of an exchange.

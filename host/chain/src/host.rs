@@ -3,31 +3,34 @@
 use crate::{
     attributes::Attributes,
     catalogue::{Asking, Currency, CursorKey, ListKind, RawLists, View},
-    exchange::{Arrival, Client, Delivery, Direction, Head, Kind, Running},
+    exchange::{Arrival, Client, Delivery, Direction, Head, Kind},
     filter::Credential,
     gate::{Access, Denied, Gate},
     generation::{Generation, Link},
     handed::HandedLinks,
     principal::{Principal, PrincipalKey},
+    queue::queue,
     record::Observer,
     rescue::Error,
     run,
+    running::Running,
     upstream::{Listener, ServerFacts, Unsolicited, Upstream},
 };
 use arc_swap::ArcSwap;
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt as _, join_all};
 use sluice_wire::{
     method,
     revision::{Era, Revision},
 };
 use std::{
+    panic::AssertUnwindSafe,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// How many notifications of one exchange may wait for its connection.
@@ -152,19 +155,17 @@ impl Host {
         self.observer.turned_away(reason);
     }
 
-    /// Start an exchange in a task of its own.
+    /// Start an exchange. It makes its first step when it is first asked for what it has to say.
     pub fn begin(self: &Arc<Self>, arrival: Arrival) -> Running {
         let id = self.next_exchange_id();
-        let (sender, outgoing) = mpsc::channel(OUTGOING_QUEUE);
+        let (sender, said) = queue(OUTGOING_QUEUE);
         let cancel = CancellationToken::new();
         self.watch.running.fetch_add(1, Relaxed);
         let counted = Counted(self.clone());
-        let task = run::Exchange::new(self.clone(), id, arrival, sender, cancel.clone());
-        tokio::spawn(async move {
-            task.run().await;
-            drop(counted);
-        });
-        Running { id, outgoing, cancel }
+        let exchange = run::Exchange::new(self.clone(), id, arrival, sender, cancel.clone());
+        // A bug of ours costs this exchange its answer, and nobody else anything.
+        let run = AssertUnwindSafe(exchange.run(counted)).catch_unwind().map(|ended| ended.unwrap_or_default());
+        Running::new(id, cancel, said, run.boxed())
     }
 
     /// How many exchanges run now.

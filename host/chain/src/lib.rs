@@ -4,7 +4,7 @@
 //! This crate owns no socket, no wasm and no configuration file. It never formats HTTP and never knows
 //! which era an upstream speaks: transports translate at their own door.
 //!
-//! Reading order: [`exchange`], [`verdict`], [`filter`], [`upstream`], [`generation`], [`host`],
+//! Reading order: [`exchange`], [`running`], [`verdict`], [`filter`], [`upstream`], [`generation`], [`host`],
 //! [`catalogue`], [`rescue`], [`record`].
 
 #![forbid(unsafe_code)]
@@ -22,9 +22,11 @@ pub mod generation;
 mod handed;
 pub mod host;
 pub mod principal;
+pub mod queue;
 pub mod record;
 pub mod rescue;
 mod run;
+pub mod running;
 pub mod selector;
 pub mod upstream;
 pub mod verdict;

@@ -3,6 +3,7 @@
 use crate::{
     exchange::{Client, Delivery},
     principal::Principal,
+    queue::Sender,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -12,7 +13,6 @@ use sluice_wire::{
     revision::{Era, Revision},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// A request about to leave, after the last filter.
@@ -36,7 +36,7 @@ pub struct Outbound {
     /// The operator marked this tool as safe to repeat.
     pub idempotent: bool,
     /// Where notifications of this exchange go, in order, before the response returns. Bounded.
-    pub notifications: mpsc::Sender<Delivery>,
+    pub notifications: Sender<Delivery>,
     /// Set when nobody waits any more: cancel upstream in the way of its era, then return `Cancelled`.
     pub cancel: CancellationToken,
 }

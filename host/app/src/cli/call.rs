@@ -10,6 +10,7 @@ use sluice_chain::{
     exchange::Client,
     host::Ear,
     principal::Principal,
+    queue::queue,
     upstream::{Outbound, Upstream, UpstreamError},
 };
 use sluice_transport::upstream::http::{Http, HttpSettings};
@@ -25,7 +26,6 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
 };
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 #[derive(Args)]
@@ -133,7 +133,7 @@ impl Speaker {
 
     async fn send(&self, method: &str, params: &str, mirrored: Arc<[Annotation]>) -> Result<Message, UpstreamError> {
         self.server.facts(Era::Modern, &self.client, &self.principal).await?;
-        let (notifications, _nobody) = mpsc::channel(1);
+        let (notifications, _nobody) = queue(1);
         let outbound = Outbound {
             exchange: 0,
             message: Arc::new(request(method, params).map_err(|reason| UpstreamError::BadReply { reason })?),

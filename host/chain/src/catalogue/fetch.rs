@@ -9,6 +9,7 @@ use crate::{
     generation::{Generation, Link, Mode, OnFault},
     host::{Host, own_revision},
     principal::Principal,
+    queue::queue,
     rescue::Error,
     upstream::{Outbound, Upstream, UpstreamError},
 };
@@ -28,7 +29,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// Most pages and entries read of one upstream's list: an endless cursor ends here.
@@ -202,7 +202,7 @@ async fn read_list(
     let mut reading = Reading { entries: Vec::new(), ttl, seen: HashSet::new() };
     let mut cursor: Option<String> = None;
     for _ in 0..PAGES_MAX {
-        let (notifications, _nobody) = mpsc::channel(1);
+        let (notifications, _nobody) = queue(1);
         let outbound = Outbound {
             exchange: 0,
             message: Arc::new(request(kind, asking.era, cursor.as_deref())),

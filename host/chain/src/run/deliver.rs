@@ -5,10 +5,11 @@ use super::{
     enter::SaidOfNotification,
 };
 use crate::{
-    exchange::{Client, Delivery, Direction, Head, Kind, Outgoing},
+    exchange::{Client, Delivery, Direction, Head, Kind},
     filter::Hook,
     generation::Generation,
     host::Host,
+    queue::queue,
     rescue::Error,
     upstream::Unsolicited,
     attributes::Attributes,
@@ -18,7 +19,6 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 impl Exchange {
@@ -26,7 +26,7 @@ impl Exchange {
     pub(super) async fn deliver(&mut self, delivery: Delivery) -> Result<(), Error> {
         if let Some(delivery) = self.filtered(delivery).await? {
             // A client that has left hears nothing; the exchange goes on.
-            let _ = self.sender.send(Outgoing::Notification(delivery)).await;
+            let _ = self.sender.send(delivery).await;
         }
         Ok(())
     }
@@ -70,7 +70,7 @@ impl Exchange {
 
 /// A notification that no exchange owns, through the filters. `None`: it is not to be delivered.
 pub(crate) async fn unsolicited(host: &Arc<Host>, generation: &Arc<Generation>, head: Head, n: &Unsolicited) -> Option<Delivery> {
-    let (sender, _) = mpsc::channel(1);
+    let (sender, _) = queue(1);
     let client = Client {
         info: None,
         capabilities: Bytes::from_static(b"{}"),

@@ -11,11 +11,12 @@ pub(crate) use deliver::unsolicited;
 use crate::{
     attributes::Attributes,
     catalogue::Asking,
-    exchange::{Answer, AnswerBody, Arrival, Client, Delivery, Direction, Head, Kind, Outgoing},
+    exchange::{Answer, AnswerBody, Arrival, Client, Delivery, Direction, Head, Kind},
     filter::Hook,
     generation::Generation,
-    host::Host,
+    host::{Counted, Host},
     principal::Principal,
+    queue::Sender,
     record::{Ended, Outcome, Passed},
     rescue::Error,
 };
@@ -31,7 +32,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// One running exchange.
@@ -48,7 +48,7 @@ pub(crate) struct Exchange {
     request: Arc<Message>,
     /// The request as it left each filter that edited it, by the filter's place in the chain.
     versions: Vec<(usize, Arc<Message>)>,
-    sender: mpsc::Sender<Outgoing>,
+    sender: Sender<Delivery>,
     cancel: CancellationToken,
     started: Instant,
     upstream_took: Duration,
@@ -57,7 +57,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn new(host: Arc<Host>, id: u64, arrival: Arrival, sender: mpsc::Sender<Outgoing>, cancel: CancellationToken) -> Self {
+    pub(crate) fn new(host: Arc<Host>, id: u64, arrival: Arrival, sender: Sender<Delivery>, cancel: CancellationToken) -> Self {
         let head = Head {
             exchange: id,
             direction: Direction::ToServer,
@@ -87,19 +87,26 @@ impl Exchange {
         }
     }
 
-    /// From arrival to `on-done`. Sends exactly one final answer unless the client told us to stop.
-    pub(crate) async fn run(mut self) {
+    /// From arrival to `on-done`. Exactly one final answer, unless the client told us to stop.
+    pub(crate) async fn run(mut self, counted: Counted) -> Option<Answer> {
         let request_bytes = self.request.bytes().len();
         let answer = self.answer().await;
         let mut ended = self.ended(&answer, request_bytes);
-        if self.cancel.is_cancelled() {
+        let answer = if self.cancel.is_cancelled() {
             ended.outcome = Outcome::Cancelled;
+            None
         } else {
-            // Nobody there any more (a legacy client that left) is not an error.
-            let _ = self.sender.send(Outgoing::Final(answer)).await;
-        }
+            Some(answer)
+        };
         self.host.observer.ended(&ended);
-        self.tell_done(&ended).await;
+        if self.generation.links.iter().any(|link| self.enters(link, Hook::OnDone)) {
+            // The answer does not wait for those who want to know how it ended.
+            tokio::spawn(async move {
+                self.tell_done(&ended).await;
+                drop(counted);
+            });
+        }
+        answer
     }
 
     async fn answer(&mut self) -> Answer {

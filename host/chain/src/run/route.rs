@@ -4,6 +4,8 @@ use super::{Exchange, resolve::Route};
 use crate::{
     catalogue::{Currency, ListKind, page},
     exchange::{Answer, AnswerBody, Delivery},
+    filter::Hook,
+    queue::{Receiver, Sender, queue},
     record::Outcome,
     rescue::Error,
     upstream::{Inbound, Outbound, UpstreamError},
@@ -20,7 +22,6 @@ use std::{
     sync::{Arc, PoisonError},
     time::Instant,
 };
-use tokio::sync::mpsc;
 
 /// How many notifications of one exchange may wait for their filters.
 const NOTIFICATIONS_QUEUE: usize = 32;
@@ -38,7 +39,7 @@ impl Exchange {
                 Err(Error::Unanswered { plugin: owner.to_string(), name })
             }
             Route::Forward { upstream, original, mirrored } => {
-                let (notifications, arriving) = mpsc::channel(NOTIFICATIONS_QUEUE);
+                let (notifications, arriving) = queue(NOTIFICATIONS_QUEUE);
                 let outbound = self.outbound(*upstream, original.clone(), mirrored.clone(), notifications)?;
                 self.forward(*upstream, outbound, arriving).await
             }
@@ -76,7 +77,7 @@ impl Exchange {
         if !logs || facts.era != self.era() {
             return false;
         }
-        let (nowhere, _) = mpsc::channel(1);
+        let (nowhere, _) = queue(1);
         if let Ok(outbound) = self.outbound(i, None, Arc::default(), nowhere) {
             if let Err(error) = upstream.send(outbound).await {
                 tracing::warn!(upstream = %upstream.name(), %error, "could not set the log level");
@@ -85,7 +86,7 @@ impl Exchange {
         true
     }
 
-    fn outbound(&self, upstream: usize, original: Option<Arc<str>>, mirrored: Arc<[sluice_wire::header::Annotation]>, notifications: mpsc::Sender<Delivery>) -> Result<Outbound, Error> {
+    fn outbound(&self, upstream: usize, original: Option<Arc<str>>, mirrored: Arc<[sluice_wire::header::Annotation]>, notifications: Sender<Delivery>) -> Result<Outbound, Error> {
         let completion = &*self.head.method == method::COMPLETION_COMPLETE;
         let (message, original_name) = match original {
             // The target of a completion lies one level deeper than any other.
@@ -113,16 +114,17 @@ impl Exchange {
     }
 
     /// Wait for the answer while notifications pass through their filters, in order and before it.
-    async fn forward(&mut self, index: usize, outbound: Outbound, mut arriving: mpsc::Receiver<Delivery>) -> Result<Answer, Error> {
+    async fn forward(&mut self, index: usize, outbound: Outbound, mut arriving: Receiver<Delivery>) -> Result<Answer, Error> {
         let upstream = self.host.upstreams[index].clone();
-        let stop = self.cancel.child_token();
+        let may_hold_back = self.generation.links.iter().any(|link| link.exports(Hook::OnNotification));
+        let stop = if may_hold_back { self.cancel.child_token() } else { self.cancel.clone() };
         let started = Instant::now();
         let mut sending = upstream.send(Outbound { cancel: stop.clone(), ..outbound });
         let mut held_back = Ok(());
         let sent = loop {
             tokio::select! {
                 biased;
-                Some(delivery) = arriving.recv() => if held_back.is_ok() {
+                delivery = arriving.next() => if held_back.is_ok() {
                     held_back = self.deliver(delivery).await;
                     if held_back.is_err() {
                         // The exchange ends here, so the upstream is told in the way of its era.
@@ -135,7 +137,7 @@ impl Exchange {
         self.upstream_took = started.elapsed();
         drop(sending);
         held_back?;
-        while let Ok(delivery) = arriving.try_recv() {
+        while let Some(delivery) = arriving.try_recv() {
             self.deliver(delivery).await?;
         }
         let Inbound { response } = sent.map_err(|source| self.upstream_error(index, source))?;

@@ -2,9 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use sluice_chain::{
-    exchange::{Answer, AnswerBody, Delivery, Outgoing, Running},
+    exchange::{Answer, AnswerBody, Delivery, Outgoing},
     record::Outcome,
     rescue::request_id,
+    running::Running,
 };
 use sluice_era::answer::{self, Addressed, Asked};
 use sluice_wire::{
@@ -43,6 +44,11 @@ impl Waiting {
         Waiting { running, asked, left, has_ended: false }
     }
 
+    /// Lets the exchange run beside others that are waited for in turn.
+    pub fn run_on(&mut self) {
+        self.running.run_on();
+    }
+
     /// Whether the client took its request back.
     pub fn is_cancelled(&self) -> bool {
         self.running.cancel.is_cancelled()
@@ -55,7 +61,7 @@ impl Waiting {
 
     /// The next thing that comes; `None` at the end, or when the exchange was cancelled.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Outgoing>> {
-        let next = self.running.outgoing.poll_recv(context);
+        let next = self.running.poll_next(context);
         self.has_ended |= matches!(next, Poll::Ready(None | Some(Outgoing::Final(_))));
         next
     }
@@ -133,17 +139,16 @@ fn with_member(object: &str, key: &str, text: &str) -> Option<String> {
     String::from_utf8(patch.apply().ok()?.into()).ok()
 }
 
-/// Takes what still comes, so that the exchange never waits for a reader, and frees its id at the end.
+/// Frees the id of an exchange that goes on unheard once it has ended.
 fn see_off(session: Arc<Session>, asked: &Asked, running: &mut Running) {
-    let (_, nothing) = tokio::sync::mpsc::channel(1);
-    let mut outgoing = std::mem::replace(&mut running.outgoing, nothing);
     let id = asked.id.clone();
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
         // The runtime is going down, and the exchange with it.
         return session.finish(&id);
     };
+    let ended = running.see_off();
     runtime.spawn(async move {
-        while outgoing.recv().await.is_some() {}
+        ended.await;
         session.finish(&id);
     });
 }

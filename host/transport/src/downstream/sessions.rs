@@ -5,9 +5,10 @@
 
 use bytes::Bytes;
 use sluice_chain::{
-    exchange::{Client, Delivery, Running},
+    exchange::{Client, Delivery},
     host::Push,
     principal::{Principal, PrincipalKey},
+    running::Running,
 };
 use sluice_era::answer;
 use sluice_wire::{id::RequestId, revision::Revision};

@@ -2,13 +2,17 @@
 
 use super::call::{Admitted, Call, is_not_carried};
 use super::limits::CallLimits;
-use sluice_chain::{exchange::Delivery, upstream::UpstreamError};
+use sluice_chain::{
+    exchange::Delivery,
+    queue::{Receiver, Sender, queue},
+    upstream::UpstreamError,
+};
 use sluice_wire::{message::Message, method, revision::Revision};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 /// What a shared channel knows of one call.
 #[derive(Debug)]
@@ -23,9 +27,9 @@ struct Waiting {
 #[derive(Debug, Clone)]
 enum Queue {
     /// Up to the call, which passes them on in order with its answer.
-    Call(mpsc::Sender<Arc<Message>>),
+    Call(Sender<Arc<Message>>),
     /// Straight to the client.
-    Client(mpsc::Sender<Delivery>),
+    Client(Sender<Delivery>),
 }
 
 impl Queue {
@@ -53,7 +57,7 @@ struct State {
 /// The receiving end of one call. Dropping it takes the call out.
 pub(crate) struct Seat {
     pub(crate) call: Arc<Call>,
-    pub(crate) notifications: mpsc::Receiver<Arc<Message>>,
+    pub(crate) notifications: Receiver<Arc<Message>>,
     pub(crate) answer: oneshot::Receiver<Result<Message, UpstreamError>>,
     inflight: Arc<Inflight>,
 }
@@ -98,7 +102,7 @@ impl Inflight {
     /// Takes a call in; the reason when the channel has ended.
     pub(crate) fn seat(self: &Arc<Self>, call: Call) -> Result<Seat, Arc<str>> {
         let call = Arc::new(call);
-        let (notify, notifications) = mpsc::channel(QUEUE_MAX);
+        let (notify, notifications) = queue(QUEUE_MAX);
         let (reply, answer) = oneshot::channel();
         let mut state = self.lock();
         if let Some(reason) = &state.closed {
@@ -110,7 +114,7 @@ impl Inflight {
     }
 
     /// Takes in a call whose notifications may come here while its answer comes elsewhere.
-    pub(crate) fn guest(self: &Arc<Self>, call: &Arc<Call>, client: mpsc::Sender<Delivery>) -> Guest {
+    pub(crate) fn guest(self: &Arc<Self>, call: &Arc<Call>, client: Sender<Delivery>) -> Guest {
         let waiting = Waiting { call: call.clone(), notifications: Queue::Client(client), answer: None };
         self.lock().waiting.insert(call.id, waiting);
         Guest { id: call.id, inflight: self.clone() }

@@ -106,6 +106,16 @@ pub(super) enum Begun {
     Refused(Refusal),
 }
 
+impl Begun {
+    /// Runs beside others that are waited for in turn.
+    pub(super) fn run_on(mut self) -> Self {
+        if let Self::Running(waiting) = &mut self {
+            waiting.run_on();
+        }
+        self
+    }
+}
+
 /// Starts an exchange of a session, unless there is nothing to start.
 pub(super) fn begin(call: &Call<'_>, session: &Arc<Session>, message: Message) -> Begun {
     let Some(id) = message.id().cloned() else {

@@ -284,6 +284,7 @@ impl Front {
             Ok(begun) if begun.is_empty() => {}
             Ok(begun) => {
                 let front = self.clone();
+                let begun: Vec<_> = begun.into_iter().map(run_on).collect();
                 exchanges.spawn(async move {
                     let mut answers = Vec::with_capacity(begun.len());
                     for one in begun {
@@ -325,6 +326,14 @@ impl Front {
         let session = lock(&self.session).take();
         self.forget(session);
     }
+}
+
+/// Of a batch, all run while the answers are waited for in turn.
+fn run_on(mut begun: Result<Begun, Refusal>) -> Result<Begun, Refusal> {
+    if let Ok(Begun::Running(waiting)) = &mut begun {
+        waiting.run_on();
+    }
+    begun
 }
 
 fn decode(document: Document) -> Result<Message, Refusal> {

@@ -150,14 +150,14 @@ impl Channel {
         let answer = loop {
             tokio::select! {
                 biased;
-                Some(message) = seat.notifications.recv() => {
+                message = seat.notifications.next() => {
                     // A client that is gone does not stop the call; cancelling does.
                     let _ = outbound.notifications.send(Delivery { message, spoken }).await;
                 }
                 answer = &mut seat.answer => break answer,
             }
         };
-        while let Ok(message) = seat.notifications.try_recv() {
+        while let Some(message) = seat.notifications.try_recv() {
             let _ = outbound.notifications.send(Delivery { message, spoken }).await;
         }
         let message = answer.map_err(|_| CallError::Ended(self.ended()))?.map_err(CallError::Ended)?;

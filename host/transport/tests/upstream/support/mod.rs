@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sluice_chain::{
     exchange::{Client, Delivery},
     principal::Principal,
+    queue::{Receiver, queue},
     upstream::{Inbound, Listener, Outbound, Unsolicited, Upstream, UpstreamError},
 };
 use sluice_wire::{
@@ -19,7 +20,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::sync::mpsc;
+
 use tokio_util::sync::CancellationToken;
 
 /// Somebody who asks.
@@ -88,7 +89,7 @@ impl Asker {
     /// A request in these very bytes.
     pub fn raw(&self, text: &str) -> Asked {
         let document = Document::parse(Bytes::from(text.to_owned()), &Limits::REQUEST, IndexDepth::Levels(3)).unwrap();
-        let (notifications, heard) = mpsc::channel(64);
+        let (notifications, heard) = queue(64);
         let cancel = CancellationToken::new();
         let outbound = Outbound {
             exchange: 1,
@@ -110,7 +111,7 @@ impl Asker {
 /// A request about to be sent.
 pub struct Asked {
     pub outbound: Outbound,
-    pub heard: mpsc::Receiver<Delivery>,
+    pub heard: Receiver<Delivery>,
     pub cancel: CancellationToken,
 }
 
@@ -134,12 +135,12 @@ impl Asked {
             loop {
                 tokio::select! {
                     biased;
-                    Some(delivery) = self.heard.recv() => heard.push(value(&delivery)),
+                    delivery = self.heard.next() => heard.push(value(&delivery)),
                     answer = &mut sending => break answer,
                 }
             }
         };
-        while let Ok(delivery) = self.heard.try_recv() {
+        while let Some(delivery) = self.heard.try_recv() {
             heard.push(value(&delivery));
         }
         (answer, heard)
