@@ -27,6 +27,10 @@ use anyhow::Result;
 
 use crate::flags::Flags;
 
+/// The same as Sluice's: the floor is to differ from it in what it does, and in nothing else.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USAGE: &str = "\
 usage: sluice-bench COMMAND [--flag value]…   (COMMAND --help lists its flags)
 
