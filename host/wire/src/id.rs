@@ -17,6 +17,15 @@ enum Token {
     Heap(Arc<str>),
 }
 
+impl Token {
+    /// A token kept whole in place; `None` when it is too long. `token` comes from a str.
+    fn inline(token: &[u8]) -> Option<Token> {
+        let mut inline = [0; INLINE_MAX];
+        inline.get_mut(..token.len())?.copy_from_slice(token);
+        Some(Token::Inline(token.len() as u8, inline))
+    }
+}
+
 /// A JSON-RPC request id: a string, or an integer from -2⁶³ up to 2⁶⁴ - 1.
 ///
 /// Keeps its exact token, so that an answer echoes `"a\u0041"` or `9007199254740993` as it
@@ -34,14 +43,15 @@ impl RequestId {
     pub fn from_value(value: Value<'_>) -> Result<RequestId, EnvelopeError> {
         let accepted = match value.kind() {
             Kind::String => true,
-            Kind::Number => integer(value.raw()).is_some(),
+            Kind::Number => integer(value.raw_bytes()).is_some(),
             _ => false,
         };
-        if accepted {
-            Ok(RequestId::from_token(value.raw()))
-        } else {
-            Err(EnvelopeError::BadId)
+        if !accepted {
+            return Err(EnvelopeError::BadId);
         }
+        let inline = Token::inline(value.raw_bytes());
+        let token = inline.unwrap_or_else(|| Token::Heap(value.raw().into()));
+        Ok(RequestId(token))
     }
 
     /// An id of our own making: a decimal integer.
@@ -64,19 +74,9 @@ impl RequestId {
 
     /// An id of our own making: a string.
     pub fn from_text(id: &str) -> RequestId {
-        RequestId::from_token(&quote(id))
-    }
-
-    fn from_token(token: &str) -> RequestId {
-        let bytes = token.as_bytes();
-        let mut inline = [0; INLINE_MAX];
-        match inline.get_mut(..bytes.len()) {
-            Some(room) => {
-                room.copy_from_slice(bytes);
-                RequestId(Token::Inline(bytes.len() as u8, inline))
-            }
-            None => RequestId(Token::Heap(token.into())),
-        }
+        let token = quote(id);
+        let inline = Token::inline(token.as_bytes());
+        RequestId(inline.unwrap_or_else(|| Token::Heap(token.into())))
     }
 
     /// The JSON token as its sender wrote it; a string keeps its quotes and escapes.
@@ -104,7 +104,7 @@ impl RequestId {
 
     /// The integer; `None` for a string.
     pub fn as_integer(&self) -> Option<i128> {
-        integer(self.token())
+        integer(self.token_bytes())
     }
 
     /// The integer when it is one of ours to look up; `None` for strings and negatives.
@@ -119,15 +119,20 @@ impl RequestId {
 }
 
 /// The value of an integer token in range.
-fn integer(token: &str) -> Option<i128> {
-    let is_plain = token
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'-');
-    // 20 digits and a sign hold every accepted integer; longer ones are not worth reading.
-    if !is_plain || token.len() > 21 {
+fn integer(token: &[u8]) -> Option<i128> {
+    let (is_negative, digits) = match token {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    // 20 digits hold every accepted integer; longer ones are not worth reading.
+    if digits.is_empty() || digits.len() > 20 {
         return None;
     }
-    let value: i128 = token.parse().ok()?;
+    let value = digits.iter().try_fold(0i128, |value, byte| {
+        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+        Some(value * 10 + digit as i128)
+    })?;
+    let value = if is_negative { -value } else { value };
     (i64::MIN as i128..=u64::MAX as i128)
         .contains(&value)
         .then_some(value)
@@ -135,9 +140,9 @@ fn integer(token: &str) -> Option<i128> {
 
 impl PartialEq for RequestId {
     fn eq(&self, other: &Self) -> bool {
-        let (a, b) = (self.token(), other.token());
+        let (a, b) = (self.token_bytes(), other.token_bytes());
         match (self.is_string(), other.is_string()) {
-            (true, true) => a == b || decode_str(a) == decode_str(b),
+            (true, true) => a == b || self.as_str() == other.as_str(),
             // `-0` and `0` are the one integer with two tokens.
             (false, false) => a == b || integer(a) == integer(b),
             _ => false,

@@ -53,8 +53,9 @@ impl Node {
         }
     }
 
-    pub(super) fn set_end(&mut self, end: usize) {
+    pub(super) fn finish(&mut self, end: usize, next: u32) {
         self.end = end as u32;
+        self.next = next;
     }
 
     pub(super) fn set_next(&mut self, next: u32) {

@@ -72,3 +72,12 @@ impl DecodeError {
         crate::code::PARSE_ERROR
     }
 }
+
+/// The error on its way out of the pass: one word, so that what a step returns on every token
+/// stays in registers.
+pub(super) type Refusal = Box<DecodeError>;
+
+#[cold]
+pub(super) fn refusal(error: DecodeError) -> Refusal {
+    Box::new(error)
+}

@@ -54,7 +54,7 @@ impl<'a> Leaves<'a> {
         let bytes = &self.doc.bytes()[..rest.end];
         // Outside strings a quote always opens one.
         let start = rest.start + memchr::memchr(b'"', &bytes[rest.start..])?;
-        let (end, _) = strings::check(bytes, start + 1).ok()?;
+        let end = strings::check(bytes, start + 1).ok()?.end as usize;
         let after = bytes[end..].iter().find(|byte| !byte.is_ascii_whitespace());
         self.unindexed = Some((end..rest.end, node));
         Some(Leaf {

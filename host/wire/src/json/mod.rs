@@ -5,6 +5,7 @@
 //! control bytes, byte-order marks and anything after the value. Bounds on size, depth and
 //! node count come from the caller as [`Limits`].
 
+mod cursor;
 mod document;
 mod error;
 mod keys;

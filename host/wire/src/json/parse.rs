@@ -1,26 +1,40 @@
 //! The one validating pass.
 
+use std::ops::Range;
+
+use super::cursor::Cursor;
 use super::document::{Node, NodeKind};
+use super::error::{Refusal, refusal};
 use super::keys::{Guard, Mark, OpenKeys};
-use super::{DecodeError, IndexDepth, Limits, strings};
+use super::{DecodeError, IndexDepth, Limits};
 
 /// Offsets are kept in 32 bits; the bound leaves room for the arithmetic around them.
 const BYTES_MAX: usize = 1 << 31;
 /// Stands for "this container has no node".
 const NO_NODE: u32 = u32::MAX;
+/// Most nodes an index has room for before the first one is read.
+const NODES_MIN: usize = 64;
 
-/// A container still open.
+/// A container still open, or what is around the root.
+#[derive(Clone, Copy)]
 struct Frame {
     node: u32,
     mark: Mark,
-    is_object: bool,
+    inside: Inside,
     guard: Guard,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    /// Nothing is open; the root stands here.
+    Text,
+    Array,
+    Object,
 }
 
 /// State of one pass over one text.
 pub(super) struct Pass<'a> {
     bytes: &'a [u8],
-    at: usize,
     depth_max: u16,
     nodes_max: u32,
     nodes_left: u32,
@@ -30,7 +44,10 @@ pub(super) struct Pass<'a> {
     is_envelope: bool,
     /// The last envelope key read was `params`.
     params_next: bool,
-    frames: Vec<Frame>,
+    /// The innermost container.
+    top: Frame,
+    /// What is around it, outermost first; as many as containers are open.
+    around: Vec<Frame>,
     keys: OpenKeys,
     nodes: Vec<Node>,
 }
@@ -47,13 +64,15 @@ impl<'a> Pass<'a> {
         if bytes.len() > limit {
             return Err(DecodeError::TooLarge { limit });
         }
-        if let Err(error) = std::str::from_utf8(bytes) {
+        if !bytes.iter().fold(0, |all, byte| all | byte).is_ascii()
+            && let Err(error) = std::str::from_utf8(bytes)
+        {
             let offset = error.valid_up_to();
             return Err(DecodeError::Utf8 { offset });
         }
+        let keys = OpenKeys::new();
         Ok(Pass {
             bytes,
-            at: 0,
             depth_max: limits.depth_max,
             nodes_max: limits.nodes_max,
             nodes_left: limits.nodes_max,
@@ -64,241 +83,205 @@ impl<'a> Pass<'a> {
             },
             is_envelope,
             params_next: false,
-            frames: Vec::with_capacity(8),
-            keys: OpenKeys::default(),
-            nodes: Vec::with_capacity(if depth.is_some() { 32 } else { 0 }),
+            top: Frame {
+                node: NO_NODE,
+                mark: keys.mark(),
+                inside: Inside::Text,
+                guard: Guard::Open,
+            },
+            around: Vec::with_capacity(8),
+            keys,
+            // Room for the usual message at once; only a long one full of small values grows.
+            nodes: match depth {
+                Some(_) => Vec::with_capacity((bytes.len() / 8).min(NODES_MIN)),
+                None => Vec::new(),
+            },
         })
     }
 
     /// Runs to the end of the text and returns the index, in pre-order.
     pub(super) fn run(mut self) -> Result<Vec<Node>, DecodeError> {
-        loop {
-            let opened = self.value()?;
-            if !opened && self.settle()? {
-                break;
-            }
-        }
-        match self.peek() {
+        let mut cursor = Cursor::new(self.bytes);
+        self.walk(&mut cursor).map_err(|refusal| *refusal)?;
+        match cursor.peek() {
             None => Ok(self.nodes),
-            Some(_) => Err(DecodeError::Trailing { offset: self.at }),
+            Some(_) => Err(DecodeError::Trailing { offset: cursor.at }),
         }
     }
 
-    /// Reads a leaf or opens a container; true when a child value must follow.
-    fn value(&mut self) -> Result<bool, DecodeError> {
-        let first = self.expect_any()?;
-        self.count_node()?;
-        let start = self.at;
-        let kind = match first {
-            b'{' => return self.open(true),
-            b'[' => return self.open(false),
-            b'"' => {
-                let (end, escaped) = strings::check(self.bytes, start + 1)?;
-                self.at = end;
-                self.leaf(NodeKind::String, start, escaped);
-                return Ok(false);
+    #[inline(always)]
+    fn walk(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
+        loop {
+            if self.top.inside == Inside::Object {
+                self.key(cursor)?;
             }
-            b't' => self.literal(b"true", NodeKind::Bool)?,
-            b'f' => self.literal(b"false", NodeKind::Bool)?,
-            b'n' => self.literal(b"null", NodeKind::Null)?,
-            b'-' | b'0'..=b'9' => self.number()?,
-            _ => return Err(self.syntax()),
+            let opened = self.value(cursor)?;
+            if !opened && self.settle(cursor)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads a leaf or opens a container; true when a child must follow.
+    #[inline(always)]
+    fn value(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Refusal> {
+        let first = cursor.expect_any()?;
+        self.count_node()?;
+        let start = cursor.at;
+        let mut escaped = false;
+        let kind = match first {
+            b'{' => return self.open(cursor, Inside::Object),
+            b'[' => return self.open(cursor, Inside::Array),
+            b'"' => {
+                escaped = cursor.string()?;
+                NodeKind::String
+            }
+            b't' | b'f' => {
+                cursor.literal(if first == b't' { b"true" } else { b"false" })?;
+                NodeKind::Bool
+            }
+            b'n' => {
+                cursor.literal(b"null")?;
+                NodeKind::Null
+            }
+            b'-' | b'0'..=b'9' => {
+                cursor.number()?;
+                NodeKind::Number
+            }
+            _ => return Err(cursor.syntax()),
         };
-        self.leaf(kind, start, false);
+        self.leaf(kind, start..cursor.at, escaped);
         Ok(false)
     }
 
-    /// After a value: takes the comma and next key, or closes containers. True at the end.
-    fn settle(&mut self) -> Result<bool, DecodeError> {
-        loop {
-            let Some(frame) = self.frames.last() else {
-                return Ok(true);
-            };
-            let is_object = frame.is_object;
-            match (self.expect_any()?, is_object) {
+    /// After a value: takes the comma, or closes containers. True at the end.
+    #[inline(always)]
+    fn settle(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Refusal> {
+        while self.top.inside != Inside::Text {
+            match (cursor.expect_any()?, self.top.inside) {
                 (b',', _) => {
-                    self.at += 1;
-                    if is_object {
-                        self.key()?;
-                    }
+                    cursor.at += 1;
                     return Ok(false);
                 }
-                (b'}', true) | (b']', false) => self.close()?,
-                _ => return Err(self.syntax()),
+                (b'}', Inside::Object) | (b']', Inside::Array) => {
+                    cursor.at += 1;
+                    self.close(cursor.bytes, cursor.at)?;
+                }
+                _ => return Err(cursor.syntax()),
             }
         }
+        Ok(true)
     }
 
     /// Opens a container; closes it at once when it is empty.
-    fn open(&mut self, is_object: bool) -> Result<bool, DecodeError> {
-        let level = self.frames.len();
+    #[inline(always)]
+    fn open(&mut self, cursor: &mut Cursor<'_>, inside: Inside) -> Result<bool, Refusal> {
+        let level = self.around.len();
         if level >= self.depth_max as usize {
             let limit = self.depth_max;
-            return Err(DecodeError::Depth { limit });
+            return Err(refusal(DecodeError::Depth { limit }));
         }
+        let (kind, close) = match inside {
+            Inside::Object => (NodeKind::Object, b'}'),
+            _ => (NodeKind::Array, b']'),
+        };
         let node = self.nodes.len() as u32;
         let is_indexed = level < self.levels;
         if is_indexed {
-            let kind = if is_object {
-                NodeKind::Object
-            } else {
-                NodeKind::Array
-            };
-            self.nodes.push(Node::open(kind, self.at));
+            self.nodes.push(Node::open(kind, cursor.at));
         }
-        self.frames.push(Frame {
+        self.around.push(self.top);
+        self.top = Frame {
             node: if is_indexed { node } else { NO_NODE },
             mark: self.keys.mark(),
-            is_object,
+            inside,
             guard: match level {
                 0 if self.is_envelope => Guard::Envelope,
                 1 if self.params_next => Guard::Params,
                 _ => Guard::Open,
             },
-        });
-        self.at += 1;
-        let close = if is_object { b'}' } else { b']' };
-        if self.expect_any()? == close {
-            self.close()?;
+        };
+        cursor.at += 1;
+        if cursor.expect_any()? == close {
+            cursor.at += 1;
+            self.close(cursor.bytes, cursor.at)?;
             return Ok(false);
         }
         if is_indexed && level + 1 >= self.levels {
             self.nodes[node as usize].set_shallow();
         }
-        if is_object {
-            self.key()?;
-        }
         Ok(true)
     }
 
-    /// Closes the innermost container at its bracket.
-    fn close(&mut self) -> Result<(), DecodeError> {
-        self.at += 1;
-        let Some(frame) = self.frames.pop() else {
-            return Ok(());
-        };
-        if frame.is_object {
-            self.keys.close(self.bytes, frame.mark)?;
+    /// Closes the innermost container, whose bracket ends at `end`.
+    fn close(&mut self, bytes: &[u8], end: usize) -> Result<(), Refusal> {
+        let Frame { node, mark, .. } = self.top;
+        if self.top.inside == Inside::Object {
+            self.keys.close(bytes, mark)?;
         }
-        if frame.node != NO_NODE {
-            self.nodes[frame.node as usize].set_end(self.at);
-            self.seal(frame.node);
+        if let Some(outer) = self.around.pop() {
+            self.top = outer;
+        }
+        if node != NO_NODE {
+            let next = self.nodes.len() as u32;
+            self.nodes[node as usize].finish(end, next);
+            if self.top.inside == Inside::Object {
+                self.nodes[node as usize - 1].set_next(next);
+            }
         }
         Ok(())
     }
 
     /// Reads `"key" :` of the innermost object.
-    fn key(&mut self) -> Result<(), DecodeError> {
-        if self.expect_any()? != b'"' {
-            return Err(self.syntax());
+    #[inline(always)]
+    fn key(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
+        if cursor.expect_any()? != b'"' {
+            return Err(cursor.syntax());
         }
         self.count_node()?;
-        let start = self.at;
-        let (end, escaped) = strings::check(self.bytes, start + 1)?;
-        self.at = end;
-        if let Some(frame) = self.frames.last() {
-            let (mark, guard) = (frame.mark, frame.guard);
-            let inside = (start, end - 1);
-            let is_params = self.keys.add(self.bytes, inside, escaped, mark, guard)?;
-            self.params_next = is_params;
-        }
-        if self.frames.len() < self.levels {
-            let node = Node::leaf(NodeKind::Key, start, end, escaped);
+        let start = cursor.at;
+        let escaped = cursor.string()?;
+        let inside = (start, cursor.at - 1);
+        let Frame { mark, guard, .. } = self.top;
+        self.params_next = self.keys.add(cursor.bytes, inside, escaped, mark, guard)?;
+        if self.is_indexed() {
+            let node = Node::leaf(NodeKind::Key, start, cursor.at, escaped);
             self.nodes.push(node);
         }
-        if self.expect_any()? != b':' {
-            return Err(self.syntax());
+        if cursor.expect_any()? != b':' {
+            return Err(cursor.syntax());
         }
-        self.at += 1;
+        cursor.at += 1;
         Ok(())
     }
 
-    fn leaf(&mut self, kind: NodeKind, start: usize, escaped: bool) {
-        if self.frames.len() < self.levels {
-            let node = self.nodes.len() as u32;
-            self.nodes.push(Node::leaf(kind, start, self.at, escaped));
-            self.seal(node);
-        }
+    /// Whether children of the innermost container get nodes.
+    fn is_indexed(&self) -> bool {
+        self.around.len() < self.levels
     }
 
-    /// Sets the skip pointer of a finished value and, for a member, of the key before it.
-    fn seal(&mut self, node: u32) {
-        let next = self.nodes.len() as u32;
-        self.nodes[node as usize].set_next(next);
-        if self.frames.last().is_some_and(|frame| frame.is_object) {
-            self.nodes[node as usize - 1].set_next(next);
-        }
-    }
-
-    fn literal(&mut self, word: &[u8], kind: NodeKind) -> Result<NodeKind, DecodeError> {
-        for &wanted in word {
-            match self.bytes.get(self.at) {
-                Some(&byte) if byte == wanted => self.at += 1,
-                Some(_) => return Err(self.syntax()),
-                None => return Err(DecodeError::Truncated),
+    /// Indexes a value without children, and ends the key before it.
+    #[inline(always)]
+    fn leaf(&mut self, kind: NodeKind, span: Range<usize>, escaped: bool) {
+        if self.is_indexed() {
+            let next = self.nodes.len() as u32 + 1;
+            if self.top.inside == Inside::Object
+                && let Some(key) = self.nodes.last_mut()
+            {
+                key.set_next(next);
             }
+            let mut node = Node::leaf(kind, span.start, span.end, escaped);
+            node.set_next(next);
+            self.nodes.push(node);
         }
-        Ok(kind)
     }
 
-    /// `-? (0 | [1-9] digits) (. digits)? ([eE] [+-]? digits)?`, RFC 8259 §6.
-    fn number(&mut self) -> Result<NodeKind, DecodeError> {
-        self.take(|byte| byte == b'-');
-        if !self.take(|byte| byte == b'0') {
-            self.digits()?;
-        }
-        if self.take(|byte| byte == b'.') {
-            self.digits()?;
-        }
-        if self.take(|byte| byte | 0x20 == b'e') {
-            self.take(|byte| byte == b'+' || byte == b'-');
-            self.digits()?;
-        }
-        Ok(NodeKind::Number)
-    }
-
-    fn take(&mut self, wanted: impl Fn(u8) -> bool) -> bool {
-        let found = self.bytes.get(self.at).is_some_and(|&byte| wanted(byte));
-        self.at += found as usize;
-        found
-    }
-
-    /// One digit or more.
-    fn digits(&mut self) -> Result<(), DecodeError> {
-        match self.bytes.get(self.at) {
-            Some(b'0'..=b'9') => {}
-            Some(_) => return Err(self.syntax()),
-            None => return Err(DecodeError::Truncated),
-        }
-        while self.take(|byte| byte.is_ascii_digit()) {}
-        Ok(())
-    }
-
-    fn count_node(&mut self) -> Result<(), DecodeError> {
+    fn count_node(&mut self) -> Result<(), Refusal> {
         let limit = self.nodes_max;
-        self.nodes_left = self
-            .nodes_left
-            .checked_sub(1)
-            .ok_or(DecodeError::Nodes { limit })?;
-        Ok(())
-    }
-
-    /// Skips white space and looks at the next byte.
-    #[inline]
-    fn peek(&mut self) -> Option<u8> {
-        loop {
-            match self.bytes.get(self.at) {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                other => return other.copied(),
-            }
+        match self.nodes_left.checked_sub(1) {
+            Some(left) => self.nodes_left = left,
+            None => return Err(refusal(DecodeError::Nodes { limit })),
         }
-    }
-
-    fn expect_any(&mut self) -> Result<u8, DecodeError> {
-        self.peek().ok_or(DecodeError::Truncated)
-    }
-
-    fn syntax(&self) -> DecodeError {
-        DecodeError::Syntax { offset: self.at }
+        Ok(())
     }
 }

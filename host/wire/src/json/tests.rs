@@ -182,6 +182,107 @@ fn many_keys_are_checked_without_squaring() {
 }
 
 #[test]
+fn every_place_in_a_string_is_looked_at() {
+    use DecodeError::*;
+    for length in 0..18 {
+        for at in 0..=length {
+            // With the end of the text right behind the string and far behind it.
+            for tail in ["", "                                                      "] {
+                let around = |what: &str| {
+                    let (before, after) = ("x".repeat(at), "y".repeat(length - at));
+                    format!("\"{before}{what}{after}\"{tail}")
+                };
+                let offset = at + 1;
+                for plain in [
+                    "", "é", "😀", "\u{7F}", "\u{2028}", "\\\"", "\\\\", "\\u0000",
+                ] {
+                    let text = around(plain);
+                    assert_eq!(
+                        parse(&text).root().span().end,
+                        text.trim_end().len(),
+                        "{text}"
+                    );
+                }
+                for (what, expected) in [
+                    ("\0", Syntax { offset }),
+                    ("\n", Syntax { offset }),
+                    ("\u{1F}", Syntax { offset }),
+                    ("\\q", Syntax { offset: at + 2 }),
+                    ("\\udc00", LoneSurrogate { offset }),
+                    ("\\ud800", LoneSurrogate { offset }),
+                ] {
+                    assert_eq!(refuse(around(what).as_bytes()), Some(expected), "{what:?}");
+                }
+                let mut bytes = around("z").into_bytes();
+                bytes[at + 1] = 0xFF;
+                assert_eq!(refuse(&bytes), Some(Utf8 { offset }));
+                let open = &around("")[..at + 1];
+                assert_eq!(refuse(open.as_bytes()), Some(Truncated), "{open}");
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_of_every_length_are_told_apart_and_found_again() {
+    // Differing in one byte anywhere, below and above the number that is compared one by one.
+    for length in 1..20 {
+        let plain = "k".repeat(length);
+        let mut keys = vec![plain.clone()];
+        for at in 0..length {
+            for other in ["j", "\0", "é"] {
+                let mut key = plain.clone();
+                key.replace_range(at..at + 1, other);
+                keys.push(key);
+            }
+        }
+        for few in [2, 16, 17, keys.len()] {
+            let keys = &keys[..few.min(keys.len())];
+            let members: Vec<_> = keys.iter().map(|k| format!("{}:1", quote(k))).collect();
+            let members = members.join(",");
+            assert_eq!(refuse(format!("{{{members}}}").as_bytes()), None);
+            for key in keys {
+                let escaped: String = key.encode_utf16().map(|u| format!("\\u{u:04x}")).collect();
+                for again in [quote(key), format!("\"{escaped}\"")] {
+                    let text = format!("{{{members},{again}:2}}");
+                    let offset = members.len() + 2;
+                    let expected = Some(DecodeError::DuplicateKey { offset });
+                    assert_eq!(refuse(text.as_bytes()), expected, "{text}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_with_one_fingerprint_are_still_compared() {
+    // The middle of a long key is no part of its fingerprint.
+    for count in [2, 16, 17, 40] {
+        let keys: Vec<_> = (0..count)
+            .map(|n| format!("\"12345678{n:02}abcdefgh\":1"))
+            .collect();
+        let members = keys.join(",");
+        assert_eq!(refuse(format!("{{{members}}}").as_bytes()), None, "{count}");
+        let twice = format!("{{{members},{}}}", keys[1]);
+        let offset = members.len() + 2;
+        let expected = Some(DecodeError::DuplicateKey { offset });
+        assert_eq!(refuse(twice.as_bytes()), expected, "{count}");
+    }
+}
+
+#[test]
+fn the_first_of_several_duplicates_is_named_however_many_keys() {
+    for count in [2, 16, 17, 100] {
+        let keys: Vec<_> = (0..count).map(|n| format!("\"key-{n}\":1")).collect();
+        let members = keys.join(",");
+        let text = format!("{{{members},{},{}}}", keys[1], keys[0]);
+        let offset = members.len() + 2;
+        let expected = Some(DecodeError::DuplicateKey { offset });
+        assert_eq!(refuse(text.as_bytes()), expected, "{count}");
+    }
+}
+
+#[test]
 fn keys_that_share_a_prefix_or_a_null_are_told_apart() {
     let text = r#"{"abcdefgh":1,"abcdefghi":2,"abcdefghj":3,"a":4,"a\u0000":5,"":6,"\u0000":7}"#;
     assert_eq!(refuse(text.as_bytes()), None);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::document::{Document, Node, NodeId, NodeKind};
 use super::leaves::Leaves;
-use super::text::{decode_str, decodes_to};
+use super::text::{decode_into, decode_str, decodes_to};
 
 /// The six JSON types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -215,6 +215,17 @@ impl<'a> Key<'a> {
     /// The decoded key, borrowed when nothing is escaped.
     pub fn decoded(&self) -> Cow<'a, str> {
         decoded(self.doc, self.inner())
+    }
+
+    /// The decoded key without the cost of checking UTF-8 again.
+    pub(crate) fn decoded_bytes(&self) -> Cow<'a, [u8]> {
+        let raw = &self.doc.bytes()[inside(self.inner())];
+        if self.inner().is_escaped() {
+            let mut decoded = Vec::with_capacity(raw.len());
+            decode_into(&mut decoded, raw);
+            return Cow::Owned(decoded);
+        }
+        Cow::Borrowed(raw)
     }
 
     /// Whether the key decodes to `wanted`; never allocates.

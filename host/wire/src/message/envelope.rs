@@ -103,21 +103,14 @@ impl<'a> Parts<'a> {
     fn of(root: Value<'a>) -> Parts<'a> {
         let mut parts = Parts::default();
         for member in root.members() {
-            let key = member.key;
-            let slot = if key.is("id") {
-                &mut parts.id
-            } else if key.is("jsonrpc") {
-                &mut parts.jsonrpc
-            } else if key.is("method") {
-                &mut parts.method
-            } else if key.is("params") {
-                &mut parts.params
-            } else if key.is("result") {
-                &mut parts.result
-            } else if key.is("error") {
-                &mut parts.error
-            } else {
-                continue;
+            let slot = match &*member.key.decoded_bytes() {
+                b"id" => &mut parts.id,
+                b"jsonrpc" => &mut parts.jsonrpc,
+                b"method" => &mut parts.method,
+                b"params" => &mut parts.params,
+                b"result" => &mut parts.result,
+                b"error" => &mut parts.error,
+                _ => continue,
             };
             *slot = Some(member.value);
         }
@@ -200,7 +193,10 @@ fn call(
     if !parts.params.is_none_or(is_object) {
         return Err(EnvelopeError::BadParams { id: id() });
     }
-    let known_method = method::TABLE.iter().find(|row| row.name == name).map(|row| row.name);
+    let known_method = method::TABLE
+        .iter()
+        .find(|row| row.name == name)
+        .map(|row| row.name);
     Ok(Shape {
         known_method,
         kind: match parts.id {
