@@ -31,19 +31,39 @@ fn special_bits(word: u64) -> u64 {
 }
 
 /// Offset of the first special byte at or after `at`, or the length of `bytes`.
+///
+/// The first word is looked at in place: most keys end in it.
+#[inline(always)]
+pub(super) fn plain_run(bytes: &[u8], at: usize) -> usize {
+    match word_at(bytes, at) {
+        Some(word) => match special_bits(word) {
+            0 => words_run(bytes, at + 8),
+            bits => at + (bits.trailing_zeros() / 8) as usize,
+        },
+        None => long_run(bytes, at),
+    }
+}
+
+/// `plain_run` past the first word.
 #[inline(never)]
-pub(super) fn plain_run(bytes: &[u8], mut at: usize) -> usize {
-    for _ in 0..WORDS {
-        let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk()) else {
+fn words_run(bytes: &[u8], mut at: usize) -> usize {
+    for _ in 1..WORDS {
+        let Some(word) = word_at(bytes, at) else {
             break;
         };
-        let bits = special_bits(u64::from_le_bytes(*word));
+        let bits = special_bits(word);
         if bits != 0 {
             return at + (bits.trailing_zeros() / 8) as usize;
         }
         at += 8;
     }
     long_run(bytes, at)
+}
+
+#[inline(always)]
+fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
+    let word = bytes.get(at..)?.first_chunk()?;
+    Some(u64::from_le_bytes(*word))
 }
 
 /// `plain_run` for long strings and for the last bytes of a text.
