@@ -7,17 +7,14 @@ use crate::{
 use anyhow::Result;
 use std::process::Command;
 
-/// Everything but the guests: those are components, and natively they are nothing.
-const NATIVE: [&str; 4] = ["--locked", "--workspace", "--exclude", "guest-*"];
-
 /// All tests; with `--fast` only those in Rust.
 pub fn run(arguments: &[String]) -> Result<()> {
     let guests = setup::components()?;
     // In one build with the tests, so that the host and the fixtures are compiled with the same features as they.
-    step("building the host, the fixtures and the tests", cargo().arg("build").args(NATIVE).args(["--bins", "--tests"]))?;
+    step("building the host, the fixtures and the tests", cargo().arg("build").args(setup::NATIVE).args(["--bins", "--tests"]))?;
     let built = target().join("debug");
     let sluice = built.join("sluice");
-    step("tests in Rust", cargo().arg("test").args(NATIVE).env("SLUICE_GUESTS", &guests).env("SLUICE_BIN", &sluice))?;
+    step("tests in Rust", cargo().arg("test").args(setup::NATIVE).env("SLUICE_GUESTS", &guests).env("SLUICE_BIN", &sluice))?;
     if arguments.iter().any(|a| a == "--fast") {
         return Ok(());
     }

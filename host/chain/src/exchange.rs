@@ -135,7 +135,7 @@ impl Answer {
     /// The answer a rejection of this exchange becomes.
     pub fn refused(rejection: Rejection, head: &Head) -> Self {
         let body = if rejection.as_tool_result && *head.method == *"tools/call" {
-            AnswerBody::Result(crate::rescue::tool_error_result(&rejection.message))
+            AnswerBody::Result(crate::rescue::tool_error_result(&rejection.message, head.exchange))
         } else {
             let data = crate::rescue::refusal_data(rejection.data.as_deref(), head.exchange);
             AnswerBody::Error { code: rejection.code, message: rejection.message, data: Some(data) }

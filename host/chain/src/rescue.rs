@@ -190,8 +190,10 @@ pub fn request_id(exchange: u64) -> String {
 }
 
 /// A `tools/call` result that says no in a way a model can read.
-pub fn tool_error_result(message: &str) -> Bytes {
-    format!(r#"{{"content":[{{"type":"text","text":{}}}],"isError":true,"resultType":"complete"}}"#, quote(message)).into()
+pub fn tool_error_result(message: &str, exchange: u64) -> Bytes {
+    // A result has no place for data of ours that people would see.
+    let text = quote(&format!("{message} (request {})", request_id(exchange)));
+    format!(r#"{{"content":[{{"type":"text","text":{text}}}],"isError":true,"resultType":"complete"}}"#).into()
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 //!
 //! CPU time is read from the thread's own clock each time the epoch callback runs, so a guest is not
 //! charged for the time in which its thread, or its task, did not run.
+//!
+//! A guest whose first slice was not enough goes on in turns: fewer guests than there are workers run at a time, so
+//! that a worker is always left for everybody else. Waiting for a turn is on nobody's clock.
 
 use crate::limits::Limits;
 use rustix::time::{ClockId, clock_gettime};
@@ -10,18 +13,27 @@ use std::{
     future::Future,
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::Poll,
     time::Duration,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout, timeout_at},
+};
 
 /// Epochs between two looks at the clocks, and at most this long a guest holds its worker.
 pub(crate) const SLICE_TICKS: u64 = 2;
 /// Charged for a slice whose beginning was not on the thread's clock.
 const SLICE: Duration = Duration::from_millis(2);
+
+/// With this many slow guests before it, a call had better be refused.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// The turns of all slow guests of an engine, handed out in the order in which they are asked for.
+pub(crate) type Turns = Arc<Semaphore>;
 
 /// Where a slice of guest time began: nanoseconds of the CPU clock of the thread it runs on, and which thread.
 #[derive(Default)]
@@ -29,12 +41,32 @@ struct SliceStart {
     cpu_ns: AtomicU64,
     /// 0: not known.
     thread: AtomicU64,
+    /// Spent waiting for turns in the running call.
+    waited_ns: AtomicU64,
+    turn: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl SliceStart {
     fn begin(&self) {
         self.cpu_ns.store(thread_cpu().as_nanos() as u64, Relaxed);
         self.thread.store(thread_token(), Relaxed);
+    }
+
+    /// Waits until few enough slow guests run.
+    async fn take_turn(&self, turns: Turns) {
+        let asked = Instant::now();
+        if let Ok(Ok(turn)) = timeout(TURN_WAIT_MAX, turns.acquire_owned()).await {
+            self.set_turn(Some(turn));
+        }
+        self.waited_ns.fetch_add(asked.elapsed().as_nanos() as u64, Relaxed);
+    }
+
+    fn waited(&self) -> Duration {
+        Duration::from_nanos(self.waited_ns.load(Relaxed))
+    }
+
+    fn set_turn(&self, turn: Option<OwnedSemaphorePermit>) {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
     }
 
     /// CPU time since `begin` on this same thread.
@@ -63,19 +95,24 @@ pub(crate) struct Budget {
     wall_max: Duration,
     started: Instant,
     slice: Arc<SliceStart>,
+    turns: Turns,
+    /// The first slice was not enough.
+    is_slow: bool,
     host_calls_left: u32,
     host_bytes_left: usize,
 }
 
 impl Budget {
     /// An empty budget.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(turns: Turns) -> Self {
         Self {
             cpu_used: Duration::ZERO,
             cpu_max: Duration::ZERO,
             wall_max: Duration::ZERO,
             started: Instant::now(),
             slice: Arc::default(),
+            turns,
+            is_slow: false,
             host_calls_left: 0,
             host_bytes_left: 0,
         }
@@ -89,6 +126,7 @@ impl Budget {
         self.started = Instant::now();
         // Reading the CPU clock costs a system call; most calls end before it would be needed.
         self.slice.thread.store(0, Relaxed);
+        self.slice.waited_ns.store(0, Relaxed);
         self.host_calls_left = limits.host_calls_max;
         self.host_bytes_left = limits.host_bytes_max;
     }
@@ -121,13 +159,23 @@ impl Budget {
         Ok(())
     }
 
+    /// The guest does not run any more, for now or for good: somebody else may have its turn.
+    pub(crate) fn rest(&mut self) {
+        if std::mem::take(&mut self.is_slow) {
+            self.slice.set_turn(None);
+        }
+    }
+
     /// The epoch callback: charge the slice that has ended, or stop the guest.
     pub(crate) fn tick(&mut self) -> Result<impl Future<Output = ()> + Send + 'static, Fault> {
         self.settle(SLICE);
         self.check()?;
-        let slice = self.slice.clone();
+        self.rest();
+        self.is_slow = true;
+        let (slice, turns) = (self.slice.clone(), self.turns.clone());
         Ok(async move {
             tokio::task::yield_now().await;
+            slice.take_turn(turns).await;
             slice.begin();
         })
     }
@@ -149,7 +197,11 @@ impl Budget {
         if self.cpu_used >= self.cpu_max {
             return Err(Fault::Deadline { clock: "CPU time", limit: self.cpu_max });
         }
-        if self.started.elapsed() >= self.wall_max {
+        let waited = self.slice.waited();
+        if waited >= TURN_WAIT_MAX {
+            return Err(Fault::Saturated);
+        }
+        if self.started.elapsed() >= self.wall_max + waited {
             return Err(self.out_of_wall());
         }
         Ok(())
@@ -173,7 +225,8 @@ impl Budget {
             return Ok(done);
         }
         self.settle(self.started.elapsed().min(SLICE));
-        let until = self.started + self.wall_max;
+        self.rest();
+        let until = self.started + self.wall_max + self.slice.waited();
         let done = timeout_at(until, what).await.map_err(|_| self.out_of_wall());
         self.slice.begin();
         done

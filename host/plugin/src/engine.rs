@@ -32,12 +32,16 @@ pub struct Setup {
     pub cache: Option<PathBuf>,
     /// Instances of all plugins together, at once.
     pub instances_max: u32,
+    /// Hook calls at once that go on after their first two milliseconds. With one less than there are workers, one is
+    /// left for everybody else.
+    pub slow_max: usize,
 }
 
 impl Setup {
-    /// No cache, and room for 1,000 instances.
+    /// No cache, room for 1,000 instances, one worker kept free.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, cache: None, instances_max: 1_000 }
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { store, cache: None, instances_max: 1_000, slow_max: workers.saturating_sub(1).max(1) }
     }
 }
 
@@ -92,7 +96,7 @@ impl Engine {
                 None
             }
         });
-        let pools = Arc::new(Pools::new(setup.instances_max as usize));
+        let pools = Arc::new(Pools::new(setup.instances_max as usize, setup.slow_max));
         let (ticks, swept) = (wasmtime.clone(), pools.clone());
         let ticker = Ticker::start(move || ticks.increment_epoch(), move || swept.sweep())?;
         Ok(Self { wasmtime, store: setup.store, cache, pools, ticker: Arc::new(ticker), memory, loaded: Arc::default() })

@@ -66,14 +66,14 @@ impl Guest {
         plugin.total.fetch_add(1, Relaxed);
         let caps = Caps::new(&plugin.limits);
         Self {
-            plugin,
             phase: Phase::Describe,
             lent: Lent::default(),
-            budget: Budget::new(),
+            budget: Budget::new(plugin.turns.clone()),
             caps,
             opened: Vec::new(),
             sets: Vec::new(),
             stdio: Stdio::default(),
+            plugin,
         }
     }
 
@@ -121,6 +121,7 @@ impl Guest {
 
     /// Take everything back.
     pub(crate) fn take_back(&mut self) -> Lent {
+        self.budget.rest();
         self.stdio.flush(&self.plugin);
         if self.caps.grown {
             self.caps.grown = false;

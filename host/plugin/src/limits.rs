@@ -87,11 +87,6 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// For guests that carry an interpreter: 128 MiB of memory.
-    pub fn interpreted() -> Self {
-        Self { memory_bytes_max: 128 << 20, ..Self::default() }
-    }
-
     /// The bounds on JSON text the plugin writes.
     pub(crate) fn json(&self) -> sluice_wire::json::Limits {
         sluice_wire::json::Limits { bytes_max: self.message_bytes_max, depth_max: self.depth_max, nodes_max: self.nodes_max }

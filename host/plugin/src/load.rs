@@ -114,7 +114,7 @@ impl Engine {
 
     /// Ask the plugin about itself, in a store without any power.
     async fn describe(&self, template: &Template, settings: &Settings, exports: &[Hook]) -> Result<Manifest, String> {
-        let plugin = Arc::new(Plugin::powerless(settings.file.clone(), settings.limits.clone(), self.pools().total()));
+        let plugin = Arc::new(Plugin::powerless(settings.file.clone(), settings.limits.clone(), self.pools()));
         self.pools().room_for_one().map_err(|fault| format!("cannot be described: it {fault}"))?;
         let mut store = store(self.wasmtime(), plugin).map_err(|error| format!("cannot be described: {error}"))?;
         store.data_mut().begin(Phase::Describe);
@@ -135,7 +135,7 @@ impl Engine {
         let granted = settings.grants.iter().filter_map(|grant| grant.strip_prefix("kv:")).map(str::to_owned).collect();
         let buckets = Buckets::new(self.store(), &manifest.name, &settings.limits, granted, &manifest.shared_buckets());
         let (name, powers) = (manifest.name.as_str().into(), Powers::without(&settings.denied));
-        Plugin::new(name, settings.limits.clone(), powers, buckets, self.pools().total())
+        Plugin::new(name, settings.limits.clone(), powers, buckets, self.pools())
     }
 
     /// A first instance: settings that `init` refuses are refused before any traffic.

@@ -1,9 +1,11 @@
 //! What all guests of one loaded plugin share.
 
 use crate::{
+    budget::Turns,
     figures::Figures,
     limits::Limits,
     patterns::PatternCache,
+    pool::Pools,
     series::Series,
     settings::{Power, Powers},
     v0_1::log::LogTap,
@@ -30,6 +32,7 @@ pub(crate) struct Plugin {
     pub(crate) figures: Figures,
     /// Instances alive of all plugins.
     pub(crate) total: Arc<AtomicUsize>,
+    pub(crate) turns: Turns,
     pub(crate) log: LogTap,
     pub(crate) series: Series,
     pub(crate) patterns: PatternCache,
@@ -37,7 +40,7 @@ pub(crate) struct Plugin {
 }
 
 impl Plugin {
-    pub(crate) fn new(name: Arc<str>, limits: Limits, powers: Powers, buckets: Buckets, total: Arc<AtomicUsize>) -> Self {
+    pub(crate) fn new(name: Arc<str>, limits: Limits, powers: Powers, buckets: Buckets, pools: &Pools) -> Self {
         let waits = powers.has(Power::Kv) && buckets.waits;
         let wall = if waits { limits.wall_waiting } else { limits.wall };
         Self {
@@ -51,13 +54,14 @@ impl Plugin {
             series: Series::new(limits.series_max),
             limits,
             buckets,
-            total,
+            total: pools.total(),
+            turns: pools.turns(),
         }
     }
 
     /// What `describe` runs as: without a name, without any power.
-    pub(crate) fn powerless(file: Arc<str>, limits: Limits, total: Arc<AtomicUsize>) -> Self {
-        Self::new(file, limits, Powers::NONE, Buckets::none(), total)
+    pub(crate) fn powerless(file: Arc<str>, limits: Limits, pools: &Pools) -> Self {
+        Self::new(file, limits, Powers::NONE, Buckets::none(), pools)
     }
 
     /// CPU and wall time of a hook call on a message of this size. The limits are for small ones; whoever reads a

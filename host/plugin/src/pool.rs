@@ -1,6 +1,6 @@
 //! Warm instances, kept apart by who may meet them.
 
-use crate::{instance::Instance, plugin::Plugin};
+use crate::{budget::Turns, instance::Instance, plugin::Plugin};
 use sluice_chain::{
     fault::Fault,
     principal::{Principal, PrincipalKey},
@@ -12,7 +12,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 /// Locks a plugin's warm instances are spread over.
 const SHARDS: usize = 8;
@@ -130,21 +130,27 @@ impl Pool {
     }
 }
 
-/// All pools of an engine, and how many instances may live at once.
+/// All pools of an engine, how many instances may live at once, and whose turn it is.
 pub(crate) struct Pools {
     instances_max: usize,
     total: Arc<AtomicUsize>,
+    turns: Turns,
     pools: Mutex<Vec<Weak<Pool>>>,
 }
 
 impl Pools {
-    pub(crate) fn new(instances_max: usize) -> Self {
-        Self { instances_max, total: Arc::default(), pools: Mutex::default() }
+    pub(crate) fn new(instances_max: usize, slow_max: usize) -> Self {
+        Self { instances_max, total: Arc::default(), turns: Arc::new(Semaphore::new(slow_max)), pools: Mutex::default() }
     }
 
     /// Instances alive, of all plugins.
     pub(crate) fn total(&self) -> Arc<AtomicUsize> {
         self.total.clone()
+    }
+
+    /// Of guests whose first slice was not enough.
+    pub(crate) fn turns(&self) -> Turns {
+        self.turns.clone()
     }
 
     fn all(&self) -> Vec<Arc<Pool>> {

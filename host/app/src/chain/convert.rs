@@ -46,7 +46,7 @@ fn limits(written: &config::PluginLimits, message_bytes_max: u64) -> Limits {
         wall: ms(written.wall_ms),
         wall_waiting: ms(written.wall_waiting_ms),
         init_wall: ms(written.init_wall_ms),
-        memory_bytes_max: written.memory_mib.map_or(defaults.memory_bytes_max, |mib| count(mib) << 20),
+        memory_bytes_max: count(written.memory_mib) << 20,
         host_calls_max: small(written.host_calls_max),
         handles_max: count(written.handles_max),
         host_bytes_max: count(written.host_bytes_max),
@@ -101,7 +101,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-fn count(n: u64) -> usize {
+pub(super) fn count(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
 

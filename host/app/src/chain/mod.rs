@@ -69,7 +69,10 @@ impl Plugins {
     /// # Errors
     /// Every problem at once, a line each: a plugin that never loaded is a failing plugin, not an absent one.
     pub async fn load(config: &Config, host: Arc<Host>) -> Result<Arc<Self>> {
-        let setup = Setup { cache: Some(config.places.cache_dir.clone()), ..Setup::new(Arc::new(MemoryStore::new())) };
+        let mut setup = Setup { cache: Some(config.places.cache_dir.clone()), ..Setup::new(Arc::new(MemoryStore::new())) };
+        if let Some(slow_max) = config.settings.limits.slow_hooks_max {
+            setup.slow_max = convert::count(slow_max);
+        }
         let plugins = Arc::new(Self {
             config: config.clone(),
             host,

@@ -71,7 +71,7 @@ impl Call {
         let Some(tool) = self.tool.as_deref().filter(|_| !self.list) else {
             for tool in tools() {
                 let text = |key: &str| tool.get(key).and_then(|v| v.as_str()).unwrap_or_default();
-                println!("{}  {}", text("name"), text("description"));
+                say!("{}  {}", text("name"), text("description"));
             }
             return Ok(Exit::Good);
         };
@@ -173,7 +173,7 @@ fn show(answer: &Message) -> Exit {
         return Exit::Refused;
     }
     let Some(result) = answer.result() else { return Exit::Broken };
-    println!("{}", result.raw());
+    say!("{}", result.raw());
     let failed = result.get("isError").and_then(|v| v.as_bool()).unwrap_or(false);
     if failed { Exit::Refused } else { Exit::Good }
 }

@@ -24,8 +24,8 @@ impl Check {
                     return Ok(Exit::Config);
                 }
             };
-            assembly.plugins.overlaps().iter().for_each(|line| println!("note: {line}"));
-            println!("{file}: good; {} upstreams, chain [{}]", assembly.host.upstreams().len(), assembly.plugins.names().join(", "));
+            assembly.plugins.overlaps().iter().for_each(|line| say!("note: {line}"));
+            say!("{file}: good; {} upstreams, chain [{}]", assembly.host.upstreams().len(), assembly.plugins.names().join(", "));
             Ok(Exit::Good)
         })
     }

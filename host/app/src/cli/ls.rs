@@ -42,16 +42,16 @@ impl Ls {
 }
 
 fn print_plugins(assembly: &Assembly) {
-    println!("chain");
+    say!("chain");
     let described = assembly.plugins.described();
     if described.is_empty() {
-        println!("  empty: every message passes as it is");
+        say!("  empty: every message passes as it is");
     }
     for plugin in described {
-        println!("  {} {} ({}, sha256:{}…)", plugin.name, plugin.version, plugin.origin, &plugin.digest[..12]);
-        println!("      {}", plugin.summary);
-        println!("      hooks: {}", plugin.hooks.join(", "));
-        println!("      may:   {}", plugin.powers.join("; "));
+        say!("  {} {} ({}, sha256:{}…)", plugin.name, plugin.version, plugin.origin, &plugin.digest[..12]);
+        say!("      {}", plugin.summary);
+        say!("      hooks: {}", plugin.hooks.join(", "));
+        say!("      may:   {}", plugin.powers.join("; "));
     }
 }
 
@@ -68,25 +68,25 @@ async fn print_catalogue(assembly: &Assembly) {
         match assembly.host.look(kind, Era::Legacy, &client, &principal).await {
             Ok(view) if view.exposed.is_empty() && view.missing.is_empty() => {}
             Ok(view) => {
-                println!("{}", kind.member());
-                view.exposed.iter().for_each(|e| println!("  {}  ({})", e.entry.name, e.entry.owner));
-                view.missing.iter().for_each(|m| println!("  (those of {m} are not known: it does not answer)"));
+                say!("{}", kind.member());
+                view.exposed.iter().for_each(|e| say!("  {}  ({})", e.entry.name, e.entry.owner));
+                view.missing.iter().for_each(|m| say!("  (those of {m} are not known: it does not answer)"));
             }
-            Err(error) => println!("{}: {error}", kind.member()),
+            Err(error) => say!("{}: {error}", kind.member()),
         }
     }
 }
 
 fn print_upstreams(assembly: &Assembly) {
-    println!("upstreams");
+    say!("upstreams");
     for upstream in assembly.host.upstreams() {
         let health = match upstream.health() {
             Health::Up => "up".to_owned(),
             Health::Unknown => "not asked".to_owned(),
             Health::Down(why) => format!("DOWN: {why}"),
         };
-        println!("  {}  {}  {health}", upstream.name(), upstream.transport());
+        say!("  {}  {}  {health}", upstream.name(), upstream.transport());
     }
-    assembly.config.disabled.iter().for_each(|name| println!("  {name}  disabled in the file"));
-    assembly.config.left_out.iter().for_each(|name| println!("  {name}  left out: it needs TLS, which comes with a later version"));
+    assembly.config.disabled.iter().for_each(|name| say!("  {name}  disabled in the file"));
+    assembly.config.left_out.iter().for_each(|name| say!("  {name}  left out: it needs TLS, which comes with a later version"));
 }

@@ -1,5 +1,10 @@
 //! The command line. Each command is a file; `main` only turns an outcome into an exit code.
 
+/// Prints one line of a command's result.
+macro_rules! say {
+    ($($part:tt)*) => { $crate::cli::print_line(format_args!($($part)*)) };
+}
+
 mod call;
 mod check;
 mod ls;
@@ -11,7 +16,12 @@ use crate::{
     embedded,
 };
 use clap::{Args, Parser, Subcommand};
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 /// Outcomes as exit codes, documented in `--help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +110,14 @@ impl ConfigArgs {
     }
 }
 
+/// To standard output. Whoever reads may have seen enough (`| head`); any other loss is an error.
+fn print_line(line: fmt::Arguments<'_>) {
+    match writeln!(io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => eprintln!("cannot write to standard output: {error}"),
+        Ok(()) | Err(_) => {}
+    }
+}
+
 /// Run the command line of this process.
 pub fn run() -> ExitCode {
     let exit = match Cli::parse().command {
@@ -109,7 +127,7 @@ pub fn run() -> ExitCode {
         Command::Ls(ls) => ls.run(),
         Command::Call(call) => call.run(),
         Command::Schema => {
-            println!("{:#}", crate::config::file_schema());
+            say!("{:#}", crate::config::file_schema());
             Ok(Exit::Good)
         }
     };

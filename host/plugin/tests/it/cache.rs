@@ -13,7 +13,7 @@ use std::{
 };
 
 fn engine(folder: &Path) -> Engine {
-    Engine::start(Setup { instances_max: 8, cache: Some(folder.into()), store: Arc::new(MemoryStore::new()) }).unwrap()
+    Engine::start(Setup { instances_max: 8, cache: Some(folder.into()), ..Setup::new(Arc::new(MemoryStore::new())) }).unwrap()
 }
 
 async fn works(engine: &Engine, name: &str) {

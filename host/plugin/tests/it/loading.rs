@@ -164,7 +164,7 @@ fn the_limits_are_those_of_the_table() {
     let limits = Limits::default();
     assert_eq!((limits.cpu, limits.init_cpu), (Duration::from_millis(20), Duration::from_millis(100)));
     assert_eq!((limits.wall, limits.wall_waiting), (Duration::from_millis(100), Duration::from_secs(5)));
-    assert_eq!((limits.memory_bytes_max, Limits::interpreted().memory_bytes_max), (64 << 20, 128 << 20));
+    assert_eq!(limits.memory_bytes_max, 64 << 20);
     assert_eq!((limits.host_calls_max, limits.handles_max), (1_000, 256));
     assert_eq!(limits.host_bytes_max, 2 * limits.message_bytes_max);
 }

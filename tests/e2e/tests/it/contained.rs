@@ -22,10 +22,10 @@ const KEY: &str = "contained-key-51d0";
 const BLOCKS: usize = 10;
 const CALLS_A_BLOCK: usize = 150;
 const RATIO_MAX: f64 = 1.5;
-/// How often the neighbours are measured, until they are well. In the first window the breaker is still learning: five
-/// faults and the first trials may each take their 20 ms of one processor, which on two processors shows. And a window may
-/// be spoilt by whoever else uses the machine. A guest that is not contained spoils every one.
+/// How often the neighbours are measured. The first window is with a breaker that is still learning; in the others it is
+/// open but for its trials. The median is judged, since somebody else may use the machine during one of them.
 const WINDOWS: usize = 3;
+const CALLS_BESIDE_LOOPS: usize = 600;
 const MEMORY_MAX: f64 = 64.0 * 1024.0 * 1024.0;
 const LOG_CALLS_MAX: f64 = 1000.0;
 
@@ -55,6 +55,10 @@ struct Observed {
 
 impl Case {
     async fn start(&self, settings: &str, backends: [&Backend; 2]) -> (Gateway, Folder) {
+        self.start_limited(settings, json!({}), backends).await
+    }
+
+    async fn start_limited(&self, settings: &str, limits: Value, backends: [&Backend; 2]) -> (Gateway, Folder) {
         let folder = Folder::new();
         folder.drop_in("guest.wasm", component(&format!("guest_{}", self.guest.replace('-', "_"))));
         folder.drop_in("guest.toml", format!("{settings}\n[when]\nnames = [\"victim_bad\"]\n[config]\n{}\n", self.config));
@@ -64,6 +68,7 @@ impl Case {
                 "mcpServers": {"victim": {"url": backends[0].url}, "neighbour": {"url": backends[1].url}},
                 "sluice": {
                     "chain": ["builtin:auth-api-key", "guest", "builtin:namespace"],
+                    "limits": limits,
                     "plugins": {"settings": {"auth-api-key": {"config": {"keys": [{"id": "k", "hash": key_hash(KEY)}]}}}},
                 },
             }),
@@ -189,11 +194,9 @@ async fn check(case: Case) {
             case.guest,
             ratio(&beside, &baseline)
         );
-        if ratio(&beside, &baseline) <= RATIO_MAX {
-            break;
-        }
     }
-    assert!(ratios.iter().any(|ratio| *ratio <= RATIO_MAX), "{}: neighbours' p99 × {ratios:.2?}", case.guest);
+    ratios.sort_by(f64::total_cmp);
+    assert!(ratios[WINDOWS / 2] <= RATIO_MAX, "{}: neighbours' p99 × {ratios:.2?}", case.guest);
     switched_off(&gateway).await;
     drop(gateway);
 
@@ -229,10 +232,10 @@ fn a_guest_that_loops_for_ever() {
     );
 }
 
-/// Several of them with their limit lifted take the processors from everybody: what the limit is for.
+/// Eight endless loops, their own limits lifted: only because slow guests take turns is there a processor for others.
 #[test]
-fn loops_without_a_limit_do_slow_the_neighbours() {
-    alone("contained, control of p99", 120, async {
+fn turns_alone_keep_endless_loops_from_the_neighbours() {
+    alone("contained, turns", 120, async {
         let case = Case {
             guest: "spin-forever",
             config: "on = \"request\"",
@@ -243,25 +246,36 @@ fn loops_without_a_limit_do_slow_the_neighbours() {
         };
         let [victim, other] = backends().await;
         let settings = format!("[limits]\ncpu_ms = 60000\nwall_ms = 600000\n{NO_BREAKER}");
-        let (gateway, _folder) = case.start(&settings, [&victim, &other]).await;
-        let mut caller = Caller::new(&gateway.address, Era::Legacy, KEY).await;
-        let (mut baseline, mut beside) = (Latencies::default(), Latencies::default());
-        neighbour(&mut caller, 300, &mut baseline).await;
-        let hung: Vec<_> = (0..8)
-            .map(|_| {
-                let address = gateway.address.clone();
-                tokio::spawn(async move {
-                    let mut caller = Caller::new(&address, Era::Modern, KEY).await;
-                    let _ = caller.call("victim_bad", "{}").await;
-                })
-            })
-            .collect();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        neighbour(&mut caller, 300, &mut beside).await;
-        hung.iter().for_each(tokio::task::JoinHandle::abort);
-        println!("contained, control of p99: alone {baseline}; beside 8 endless loops {beside}; p99 × {:.2}", ratio(&beside, &baseline));
-        assert!(ratio(&beside, &baseline) > RATIO_MAX, "the measurement would not notice a guest that is not contained");
+        let with_turns = beside_endless_loops(case.start(&settings, [&victim, &other]).await).await;
+        // A turn for each is no turn for anybody.
+        let without = case.start_limited(&settings, json!({"slow_hooks_max": 1000}), [&victim, &other]).await;
+        let without_turns = beside_endless_loops(without).await;
+        // One processor stays lost to the loops, so nothing is as it was; without turns all are.
+        assert!(without_turns > RATIO_MAX, "the measurement would not notice a guest that is not contained");
+        assert!(with_turns < without_turns / 2.0, "neighbours' p99 × {with_turns:.2} with turns, × {without_turns:.2} without");
     });
+}
+
+/// How much slower the neighbour gets, by its p99.
+async fn beside_endless_loops((gateway, _folder): (Gateway, Folder)) -> f64 {
+    let mut caller = Caller::new(&gateway.address, Era::Legacy, KEY).await;
+    let (mut baseline, mut beside) = (Latencies::default(), Latencies::default());
+    neighbour(&mut caller, CALLS_A_BLOCK, &mut Latencies::default()).await;
+    neighbour(&mut caller, CALLS_BESIDE_LOOPS, &mut baseline).await;
+    let hung: Vec<_> = (0..8)
+        .map(|_| {
+            let address = gateway.address.clone();
+            tokio::spawn(async move {
+                let mut caller = Caller::new(&address, Era::Modern, KEY).await;
+                let _ = caller.call("victim_bad", "{}").await;
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    neighbour(&mut caller, CALLS_BESIDE_LOOPS, &mut beside).await;
+    hung.iter().for_each(tokio::task::JoinHandle::abort);
+    println!("contained, turns: alone {baseline}; beside 8 endless loops {beside}; p99 × {:.2}", ratio(&beside, &baseline));
+    ratio(&beside, &baseline)
 }
 
 #[test]

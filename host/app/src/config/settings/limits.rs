@@ -47,5 +47,8 @@ section! {
         pub child_idle_ms: u64 = 300_000, within 1000..=86_400_000;
         /// How long a call waits for a child when all are taken.
         pub child_wait_ms: u64 = 2_000, within 0..=600_000;
+        /// Hook calls at once that go on after their first 2 ms; the others take turns. Absent: one less than there are
+        /// processors, so that one is left for all other traffic.
+        pub slow_hooks_max: Option<u64> = None, within 1..=1000;
     }
 }

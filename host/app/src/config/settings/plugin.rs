@@ -143,8 +143,8 @@ section! {
 section! {
     /// Bounds on what one plugin may use.
     pub struct PluginLimits {
-        /// Memory of one instance. Absent: 64, or 128 for a plugin in an interpreted language.
-        pub memory_mib: Option<u64> = None, within 1..=4096;
+        /// Memory of one instance. A plugin that carries an interpreter may need 128.
+        pub memory_mib: u64 = 64, within 1..=1024;
         /// CPU time of one hook call.
         pub cpu_ms: u64 = 20, within 1..=60_000;
         /// Time of one hook call of a plugin that can wait for nobody.
