@@ -1,7 +1,7 @@
 //! What the chain asks of a filter. The plugin crate implements this for wasm components.
 
 use crate::{
-    attributes::Attributes, catalogue::Offer, exchange::Head, fault::Fault, principal::Principal,
+    attributes::Attributes, calls::Calls, catalogue::Offer, exchange::Head, fault::Fault, principal::Principal,
     record::Ended, verdict::Rejection,
 };
 use bytes::Bytes;
@@ -27,6 +27,10 @@ pub enum Hook {
 }
 
 impl Hook {
+    /// All of them, in that order.
+    pub const ALL: [Self; 6] =
+        [Self::Authenticate, Self::OnCatalog, Self::OnRequest, Self::OnNotification, Self::OnResponse, Self::OnDone];
+
     /// The name in the contract, e.g. `on-request`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -40,8 +44,8 @@ impl Hook {
     }
 }
 
-/// What never changes about a loaded filter, for logs, audit and status.
-#[derive(Clone, Debug)]
+/// Which filter it is, for logs, audit and status, and how often it was called.
+#[derive(Debug)]
 pub struct Identity {
     /// The plugin's name as its manifest gives it; the owner of `<name>.*` attributes.
     pub name: Arc<str>,
@@ -49,6 +53,19 @@ pub struct Identity {
     pub version: Arc<str>,
     /// sha256 of the `.wasm` file, hex.
     pub digest: Arc<str>,
+    /// The three as members of a JSON object, since every record of a call names them:
+    /// `"plugin":"…","version":"…","digest":"sha256:…"`.
+    pub members: Box<str>,
+    /// Its hook calls.
+    pub calls: Calls,
+}
+
+impl Identity {
+    /// A filter that was not called yet. None of the three needs escaping in JSON.
+    pub fn new(name: Arc<str>, version: &str, digest: &str) -> Self {
+        let members = format!(r#""plugin":"{name}","version":"{version}","digest":"sha256:{digest}""#).into();
+        Self { name, version: version.into(), digest: digest.into(), members, calls: Calls::default() }
+    }
 }
 
 /// Which traffic enters a filter. Read once when a generation is made.

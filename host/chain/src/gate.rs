@@ -168,7 +168,7 @@ async fn call(link: &Link, credential: &Credential, facts: &mut Attributes, obse
         Ok(()) => link.filter.authenticate(credential, facts).await,
         Err(retry_after) => Err(Fault::Open { retry_after }),
     };
-    observer.entered(link.filter.identity(), Hook::Authenticate, started.elapsed());
+    link.filter.identity().calls.count(Hook::Authenticate, started.elapsed());
     match &result {
         Ok(_) => link.breaker.succeeded(),
         Err(fault) => {

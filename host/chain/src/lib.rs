@@ -12,6 +12,7 @@
 
 pub mod attributes;
 pub mod breaker;
+pub mod calls;
 pub mod catalogue;
 pub mod exchange;
 mod facts;

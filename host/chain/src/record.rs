@@ -82,6 +82,4 @@ pub trait Observer: Send + Sync {
     fn faulted(&self, filter: &Identity, hook: Hook, kind: &'static str, detail: &str);
     /// Somebody was turned away at the gate, or sent a message that never became an exchange.
     fn turned_away(&self, reason: &'static str);
-    /// One hook call was made.
-    fn entered(&self, filter: &Identity, hook: Hook, took: Duration);
 }

@@ -78,7 +78,7 @@ impl Engine {
         let pool = Arc::new(Pool::new(plugin.clone()));
         self.pools().add(&pool);
         let filter = WasmFilter {
-            identity: Arc::new(Identity { name: plugin.name.clone(), version: manifest.version.as_str().into(), digest: digest.into() }),
+            identity: Arc::new(Identity::new(plugin.name.clone(), &manifest.version, &digest)),
             interest: manifest.interest(&exports, reads_payload),
             config: config.to_string().into(),
             manifest,

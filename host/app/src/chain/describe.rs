@@ -1,8 +1,8 @@
 //! What the chain is, in words, for `sluice ls`, `sluice check` and the metrics.
 
 use super::{Placed, Plugins};
-use sluice_chain::filter::Filter;
-use std::fmt::Write as _;
+use sluice_chain::filter::{Filter, Hook};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 /// One plugin in plain words.
 pub struct Described {
@@ -55,8 +55,7 @@ impl Plugins {
         let mut out = String::new();
         let placed = self.placed();
         let mut series = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Placed) -> u64| {
-            let family = name.strip_suffix("_total").unwrap_or(name);
-            let _ = writeln!(out, "# HELP {family} {help}.\n# TYPE {family} {kind}");
+            head(&mut out, name, kind, help);
             for p in placed.iter() {
                 let _ = writeln!(out, "{name}{{plugin=\"{}\"}} {}", p.filter.identity().name, value(p));
             }
@@ -68,8 +67,31 @@ impl Plugins {
         series("sluice_plugin_memory_peak_bytes", "gauge", "Highest memory of one instance", &|p| p.filter.figures().memory_peak.load(Relaxed) as u64);
         series("sluice_plugin_log_dropped_total", "counter", "Log lines dropped by the rate limit", &|p| p.filter.figures().log_dropped.load(Relaxed));
         series("sluice_plugin_breaker_open", "gauge", "1 while switched off", &|p| u64::from(p.breaker.is_open()));
+        // One plugin may stand in the chain several times.
+        let mut called: BTreeMap<(&str, Hook), (u64, f64)> = BTreeMap::new();
+        for p in placed.iter() {
+            let identity = p.filter.identity();
+            for hook in Hook::ALL.into_iter().filter(|hook| p.filter.interest().hooks.iter().any(|(h, _)| h == hook)) {
+                let (calls, took) = identity.calls.of(hook);
+                let sum = called.entry((&identity.name, hook)).or_default();
+                *sum = (sum.0 + calls, sum.1 + took.as_secs_f64());
+            }
+        }
+        let mut series = |name: &str, help: &str, value: &dyn Fn(&(u64, f64)) -> String| {
+            head(&mut out, name, "counter", help);
+            for ((plugin, hook), sum) in &called {
+                let _ = writeln!(out, "{name}{{plugin=\"{plugin}\",hook=\"{}\"}} {}", hook.as_str(), value(sum));
+            }
+        };
+        series("sluice_plugin_entries_total", "Hook calls", &|(calls, _)| calls.to_string());
+        series("sluice_plugin_seconds_total", "Time spent in hooks", &|(_, seconds)| seconds.to_string());
         out
     }
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+    let family = name.strip_suffix("_total").unwrap_or(name);
+    let _ = writeln!(out, "# HELP {family} {help}.\n# TYPE {family} {kind}");
 }
 
 fn describe(placed: &Placed) -> Described {

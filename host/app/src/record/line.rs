@@ -7,27 +7,33 @@ use sluice_chain::{
     rescue::request_id,
 };
 use sluice_wire::json::quote_into;
-use std::{io::Write as _, time::SystemTime};
+use std::{
+    cell::Cell,
+    io::Write as _,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-/// One JSON object for the operator.
-pub fn json(out: &mut Vec<u8>, ended: &Ended, now: SystemTime) {
+/// One JSON object for the operator, its level written as `tracing` writes those of all other lines.
+pub fn json(out: &mut Vec<u8>, ended: &Ended, common: &[u8], now: SystemTime) {
     let level = match ended.outcome {
-        Outcome::Failed => "warn",
-        Outcome::Answered | Outcome::Refused | Outcome::Cancelled => "info",
+        Outcome::Failed => "WARN",
+        Outcome::Answered | Outcome::Refused | Outcome::Cancelled => "INFO",
     };
-    let _ = write!(out, r#"{{"timestamp":"{}","level":"{level}","message":"exchange""#, humantime::format_rfc3339_micros(now));
-    shared(out, ended);
+    put(out, &["{\"timestamp\":\""]);
+    timestamp(out, now);
+    put(out, &["\",\"level\":\"", level, "\",\"message\":\"exchange\""]);
+    out.extend_from_slice(common);
     if let Some(cause) = &ended.cause {
         member(out, "cause", cause);
     }
-    out.extend_from_slice(b",\"filters\":[");
+    put(out, &[",\"filters\":["]);
     for (i, passed) in ended.passed.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        let _ = write!(out, r#""{}.{}:{}:{}us""#, passed.filter.name, passed.hook.as_str(), passed.verdict, passed.took.as_micros());
+        let before = if i > 0 { ",\"" } else { "\"" };
+        put(out, &[before, &passed.filter.name, ".", passed.hook.as_str(), ":", passed.verdict, ":"]);
+        number(out, micros(passed.took));
+        put(out, &["us\""]);
     }
-    out.extend_from_slice(b"]}");
+    put(out, &["]}"]);
 }
 
 /// One line for people.
@@ -51,29 +57,28 @@ pub fn text(out: &mut Vec<u8>, ended: &Ended, now: SystemTime) {
 }
 
 /// One JSON object for the auditor: who, what, when, how it ended, and which code decided.
-pub fn audit(out: &mut Vec<u8>, ended: &Ended, now: SystemTime) {
-    let _ = write!(out, r#"{{"time":"{}""#, humantime::format_rfc3339_micros(now));
-    shared(out, ended);
+pub fn audit(out: &mut Vec<u8>, ended: &Ended, common: &[u8], now: SystemTime) {
+    put(out, &["{\"time\":\""]);
+    timestamp(out, now);
+    put(out, &["\""]);
+    out.extend_from_slice(common);
     member(out, "authority", &ended.principal.authority);
     if let Some(cause) = &ended.cause {
         member(out, "cause", cause);
     }
-    out.extend_from_slice(b",\"verdicts\":[");
+    put(out, &[",\"verdicts\":["]);
     for (i, passed) in ended.passed.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        let _ = write!(
-            out,
-            r#"{{"plugin":"{}","version":"{}","digest":"sha256:{}","hook":"{}","verdict":"{}"}}"#,
-            passed.filter.name, passed.filter.version, passed.filter.digest, passed.hook.as_str(), passed.verdict,
-        );
+        let before = if i > 0 { ",{" } else { "{" };
+        put(out, &[before, &passed.filter.members, ",\"hook\":\"", passed.hook.as_str(), "\",\"verdict\":\"", passed.verdict, "\"}"]);
     }
-    out.extend_from_slice(b"]}");
+    put(out, &["]}"]);
 }
 
-fn shared(out: &mut Vec<u8>, ended: &Ended) {
-    let _ = write!(out, r#","request":"{:016x}""#, ended.head.exchange);
+/// The members that both objects have. Rendered once for both.
+pub fn common(ended: &Ended) -> Vec<u8> {
+    let mut line = Vec::with_capacity(512);
+    let out = &mut line;
+    put(out, &[",\"request\":\"", &request_id(ended.head.exchange), "\""]);
     member(out, "principal", &ended.principal.subject);
     if let Some(tenant) = &ended.principal.tenant {
         member(out, "tenant", tenant);
@@ -85,28 +90,76 @@ fn shared(out: &mut Vec<u8>, ended: &Ended) {
     if let Some(upstream) = &ended.head.upstream {
         member(out, "upstream", upstream);
     }
-    member(out, "protocol", ended.head.protocol.as_str());
-    member(out, "outcome", ended.outcome.as_str());
+    put(out, &[",\"protocol\":\"", ended.head.protocol.as_str(), "\",\"outcome\":\"", ended.outcome.as_str(), "\""]);
     if let Some(code) = ended.code {
-        let _ = write!(out, r#","code":{code}"#);
+        count(out, ",\"code\":", code);
     }
     if ended.tool_error {
-        out.extend_from_slice(br#","toolError":true"#);
+        put(out, &[",\"toolError\":true"]);
     }
-    let _ = write!(
-        out,
-        r#","generation":{},"requestBytes":{},"responseBytes":{},"micros":{},"upstreamMicros":{}"#,
-        ended.generation,
-        ended.request_bytes,
-        ended.response_bytes,
-        ended.took.as_micros(),
-        ended.upstream_took.as_micros(),
-    );
+    count(out, ",\"generation\":", ended.generation);
+    count(out, ",\"requestBytes\":", ended.request_bytes);
+    count(out, ",\"responseBytes\":", ended.response_bytes);
+    count(out, ",\"micros\":", micros(ended.took));
+    count(out, ",\"upstreamMicros\":", micros(ended.upstream_took));
+    line
 }
 
 fn member(out: &mut Vec<u8>, key: &str, value: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(key.as_bytes());
-    out.extend_from_slice(b"\":");
+    put(out, &[",\"", key, "\":"]);
     quote_into(out, value);
+}
+
+fn count(out: &mut Vec<u8>, key: &str, value: impl itoa::Integer) {
+    put(out, &[key]);
+    number(out, value);
+}
+
+fn number(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    put(out, &[itoa::Buffer::new().format(value)]);
+}
+
+fn put(out: &mut Vec<u8>, parts: &[&str]) {
+    parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+}
+
+fn micros(took: Duration) -> u64 {
+    took.as_secs() * 1_000_000 + u64::from(took.subsec_micros())
+}
+
+/// As RFC 3339, with microseconds. Everything before them is rendered once a second.
+fn timestamp(out: &mut Vec<u8>, now: SystemTime) {
+    const TO_SECONDS: usize = "1970-01-01T00:00:00".len();
+    thread_local!(static RENDERED: Cell<(u64, [u8; TO_SECONDS])> = const { Cell::new((u64::MAX, [0; TO_SECONDS])) });
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (mut second, mut text) = RENDERED.get();
+    if second != since.as_secs() {
+        second = since.as_secs();
+        // What follows the seconds finds no room, which is an error here and no harm.
+        let _ = write!(&mut text[..], "{}", humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(second)));
+        RENDERED.set((second, text));
+    }
+    out.extend_from_slice(&text);
+    let mut fraction = *b".000000Z";
+    let mut left = since.subsec_micros();
+    for digit in fraction[1..7].iter_mut().rev() {
+        *digit += (left % 10) as u8;
+        left /= 10;
+    }
+    out.extend_from_slice(&fraction);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_those_of_the_library() {
+        for nanos in [0, 999, 1_000, 999_999_999, 1_000_000_000, 951_782_399_123_456_789, 951_782_400_000_001_000] {
+            let at = UNIX_EPOCH + Duration::from_nanos(nanos);
+            let mut out = Vec::new();
+            timestamp(&mut out, at);
+            assert_eq!(String::from_utf8(out).unwrap(), humantime::format_rfc3339_micros(at).to_string());
+        }
+    }
 }

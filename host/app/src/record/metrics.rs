@@ -6,28 +6,27 @@ use prometheus_client::{
     registry::Registry,
 };
 use sluice_chain::{
-    filter::{Hook, Identity},
-    record::Ended,
+    filter::Identity,
+    record::{Ended, Outcome},
 };
-use std::{fmt, sync::Arc, time::Duration};
+use sluice_wire::method;
+use std::{
+    fmt,
+    sync::{Arc, OnceLock, PoisonError, RwLock},
+    time::Duration,
+};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ExchangeLabels {
-    method: Arc<str>,
+    method: &'static str,
     upstream: Arc<str>,
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct PathLabels {
-    method: Arc<str>,
+    method: &'static str,
     upstream: Arc<str>,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct PluginLabels {
-    plugin: Arc<str>,
-    hook: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -59,8 +58,8 @@ pub struct Metrics {
     registry: Registry,
     exchanges: Family<ExchangeLabels, Counter>,
     latency: Family<PathLabels, Histogram, fn() -> Histogram>,
-    entries: Family<PluginLabels, Counter>,
-    entry_seconds: Family<PluginLabels, Counter<f64, std::sync::atomic::AtomicU64>>,
+    /// By method: the rows of [`method::TABLE`], then every other.
+    paths: [RwLock<Vec<Path>>; METHODS],
     faults: Family<FaultLabels, Counter>,
     turned_away: Family<ReasonLabel, Counter>,
     up: Family<UpstreamLabel, Gauge>,
@@ -71,6 +70,25 @@ pub struct Metrics {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct UpstreamLabel {
     upstream: Arc<str>,
+}
+
+const METHODS: usize = method::TABLE.len() + 1;
+
+/// The series of one method at one upstream, found once: a family hashes all labels at every look.
+struct Path {
+    labels: PathLabels,
+    latency: Histogram,
+    /// By outcome, made when it first comes.
+    ended: [OnceLock<Counter>; 4],
+}
+
+impl Path {
+    fn count(&self, metrics: &Metrics, outcome: Outcome, took: Duration) {
+        let PathLabels { method, upstream } = &self.labels;
+        let labels = || ExchangeLabels { method, upstream: upstream.clone(), outcome: outcome.as_str() };
+        self.ended[outcome as usize].get_or_init(|| metrics.exchanges.get_or_create_owned(&labels())).inc();
+        self.latency.observe(took.as_secs_f64());
+    }
 }
 
 /// From 100 µs to 100 s, three a decade.
@@ -89,10 +107,6 @@ impl Default for Metrics {
         registry.register("exchanges", "Ended exchanges", exchanges.clone());
         let latency = Family::new_with_constructor(histogram as fn() -> Histogram);
         registry.register("exchange_seconds", "From the parsed request to the answer", latency.clone());
-        let entries = Family::default();
-        registry.register("plugin_entries", "Hook calls", entries.clone());
-        let entry_seconds = Family::default();
-        registry.register("plugin_seconds", "Time spent in hooks", entry_seconds.clone());
         let faults = Family::default();
         registry.register("plugin_faults", "Contract breaches of plugins", faults.clone());
         let turned_away = Family::default();
@@ -103,18 +117,26 @@ impl Default for Metrics {
         registry.register("exchanges_running", "Exchanges that run now", running.clone());
         let generation = Gauge::default();
         registry.register("chain_generation", "Rises with every change of the chain", generation.clone());
-        Self { registry, exchanges, latency, entries, entry_seconds, faults, turned_away, up, running, generation }
+        Self { registry, exchanges, latency, paths: [const { RwLock::new(Vec::new()) }; METHODS], faults, turned_away, up, running, generation }
     }
 }
 
 impl Metrics {
     /// Count one ended exchange.
     pub fn ended(&self, ended: &Ended) {
-        let upstream: Arc<str> = ended.head.upstream.clone().unwrap_or_else(|| "".into());
-        let method = known(&ended.head.method);
-        let labels = ExchangeLabels { method: method.clone(), upstream: upstream.clone(), outcome: ended.outcome.as_str() };
-        self.exchanges.get_or_create(&labels).inc();
-        self.latency.get_or_create(&PathLabels { method, upstream }).observe(ended.took.as_secs_f64());
+        let row = method::TABLE.iter().position(|row| row.name == &*ended.head.method).unwrap_or(METHODS - 1);
+        let upstream = ended.head.upstream.as_deref().unwrap_or("");
+        let (paths, is_this) = (&self.paths[row], |path: &&Path| *path.labels.upstream == *upstream);
+        if let Some(path) = paths.read().unwrap_or_else(PoisonError::into_inner).iter().find(is_this) {
+            return path.count(self, ended.outcome, ended.took);
+        }
+        let mut paths = paths.write().unwrap_or_else(PoisonError::into_inner);
+        if !paths.iter().any(|path| is_this(&path)) {
+            // A method nobody knows is one label, however many there are.
+            let labels = PathLabels { method: method::TABLE.get(row).map_or("other", |row| row.name), upstream: upstream.into() };
+            paths.push(Path { latency: self.latency.get_or_create_owned(&labels), labels, ended: Default::default() });
+        }
+        paths.iter().filter(is_this).for_each(|path| path.count(self, ended.outcome, ended.took));
     }
 
     /// Count one fault.
@@ -125,13 +147,6 @@ impl Metrics {
     /// Count one refusal at the gate.
     pub fn turned_away(&self, reason: &'static str) {
         self.turned_away.get_or_create(&ReasonLabel { reason }).inc();
-    }
-
-    /// Count one hook call.
-    pub fn entered(&self, filter: &Identity, hook: Hook, took: Duration) {
-        let labels = PluginLabels { plugin: filter.name.clone(), hook: hook.as_str() };
-        self.entries.get_or_create(&labels).inc();
-        self.entry_seconds.get_or_create(&labels).inc_by(took.as_secs_f64());
     }
 
     /// Everything, as `GET /metrics` shows it.
@@ -145,10 +160,4 @@ impl Metrics {
         encode(&mut out, &self.registry)?;
         Ok(out)
     }
-}
-
-/// A method nobody knows is one label, however many there are.
-fn known(method: &Arc<str>) -> Arc<str> {
-    let known = sluice_wire::method::TABLE.iter().any(|row| row.name == &**method);
-    if known { method.clone() } else { "other".into() }
 }

@@ -12,7 +12,7 @@ use sluice_chain::{
     filter::{Hook, Identity},
     record::{Ended, Observer, Outcome},
 };
-use std::time::{Duration, SystemTime};
+use std::{cell::LazyCell, time::SystemTime};
 
 /// Writes every ended exchange down, three times: for people, for auditors, for graphs.
 pub struct Recorder {
@@ -40,14 +40,15 @@ impl Observer for Recorder {
     fn ended(&self, ended: &Ended) {
         self.metrics.ended(ended);
         let now = SystemTime::now();
+        let common = LazyCell::new(|| line::common(ended));
         if let Some(log) = self.log.as_ref().filter(|_| !self.quiet || ended.outcome == Outcome::Failed) {
             match self.format {
-                LogFormat::Json => log.line(|out| line::json(out, ended, now)),
+                LogFormat::Json => log.line(|out| line::json(out, ended, &common, now)),
                 LogFormat::Text => log.line(|out| line::text(out, ended, now)),
             }
         }
         if let Some(audit) = &self.audit {
-            audit.line(|out| line::audit(out, ended, now));
+            audit.line(|out| line::audit(out, ended, &common, now));
         }
     }
 
@@ -58,9 +59,5 @@ impl Observer for Recorder {
 
     fn turned_away(&self, reason: &'static str) {
         self.metrics.turned_away(reason);
-    }
-
-    fn entered(&self, filter: &Identity, hook: Hook, took: Duration) {
-        self.metrics.entered(filter, hook, took);
     }
 }

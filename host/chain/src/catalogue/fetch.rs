@@ -165,7 +165,7 @@ impl Host {
             Err(retry_after) => Err(Fault::Open { retry_after }),
         };
         let identity = link.filter.identity();
-        self.observer.entered(identity, Hook::OnCatalog, started.elapsed());
+        identity.calls.count(Hook::OnCatalog, started.elapsed());
         let shaped = answered.and_then(|()| apply(kind, &entries, &offer, &identity.name));
         match shaped {
             Ok(shaped) => {

@@ -127,7 +127,7 @@ impl Exchange {
             }
             let started = Instant::now();
             let result = link.filter.on_done(ended).await;
-            self.host.observer.entered(link.filter.identity(), Hook::OnDone, started.elapsed());
+            link.filter.identity().calls.count(Hook::OnDone, started.elapsed());
             match result {
                 Ok(()) => link.breaker.succeeded(),
                 Err(fault) => {
@@ -163,7 +163,7 @@ impl Exchange {
         if !verdict.contains(':') || verdict.starts_with("audit:") {
             link.breaker.succeeded();
         }
-        self.host.observer.entered(link.filter.identity(), hook, took);
+        link.filter.identity().calls.count(hook, took);
         self.passed.push(Passed { filter: link.filter.identity().clone(), hook, verdict, took });
     }
 }

@@ -23,7 +23,7 @@ pub struct Guard {
 /// The filter as the only link of a chain.
 pub fn guard() -> Vec<Link> {
     let hooks = vec![(Hook::Authenticate, Selector::default()), (Hook::OnRequest, Selector::default())];
-    let identity = Arc::new(Identity { name: "guard".into(), version: "1.0.0".into(), digest: "0".into() });
+    let identity = Arc::new(Identity::new("guard".into(), "1.0.0", "0"));
     let guard = Guard { identity, interest: Interest { hooks, reads_payload: false } };
     vec![Link::new(Arc::new(guard), Policy::default())]
 }

@@ -40,7 +40,6 @@ impl Observer for Seen {
     fn turned_away(&self, reason: &'static str) {
         self.turned_away.lock().unwrap().push(reason);
     }
-    fn entered(&self, _: &Identity, _: Hook, _: Duration) {}
 }
 
 pub const TOKEN: &str = "let-me-in";
