@@ -11,14 +11,14 @@ pub const LABEL_BYTES_MAX: usize = 4096;
 /// Cloning is two pointer copies and one small vector.
 #[derive(Clone, Debug, Default)]
 pub struct Attributes {
-    facts: Arc<Vec<(Box<str>, Box<str>)>>,
+    facts: Option<Arc<Vec<(Box<str>, Box<str>)>>>,
     labels: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl Attributes {
     /// Attributes with these facts and no label. `facts` need not be sorted; a name may not repeat.
     pub fn new(facts: Arc<Vec<(Box<str>, Box<str>)>>) -> Self {
-        Self { facts, labels: Vec::new() }
+        Self { facts: Some(facts), labels: Vec::new() }
     }
 
     /// The value of `key`: a fact, or a label as `<plugin>.<key>`.
@@ -27,14 +27,16 @@ impl Attributes {
             .iter()
             .find(|(k, _)| &**k == key)
             .map(|(_, v)| &**v)
-            .or_else(|| self.facts.iter().find(|(k, _)| &**k == key).map(|(_, v)| &**v))
+            .or_else(|| self.facts().find(|(k, _)| *k == key).map(|(_, v)| v))
+    }
+
+    fn facts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.facts.iter().flat_map(|facts| facts.iter()).map(|(k, v)| (&**k, &**v))
     }
 
     /// All whose key starts with `prefix`.
     pub fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
-        let facts = self.facts.iter().map(|(k, v)| (&**k, &**v));
-        let labels = self.labels.iter().map(|(k, v)| (&**k, &**v));
-        facts.chain(labels).filter(move |(k, _)| k.starts_with(prefix))
+        self.facts().chain(self.labels()).filter(move |(k, _)| k.starts_with(prefix))
     }
 
     /// Set `<plugin>.<key>`. False if that would be one too many or too long.

@@ -7,7 +7,7 @@ use crate::{
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use sluice_wire::message::Message;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// The points of an exchange at which a filter can act, in the order they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,17 +87,19 @@ pub struct Selector {
 }
 
 /// One message as it is lent to a filter for one hook call.
-pub struct Pass {
+pub struct Pass<'e> {
     /// The cheap facts.
-    pub head: Head,
+    pub head: &'e Head,
     /// Who asks; also what instances are keyed by.
-    pub principal: Arc<Principal>,
-    /// Facts and labels. A filter adds its own; they stay when the call succeeds.
-    pub attributes: Attributes,
+    pub principal: &'e Principal,
+    /// Facts and labels. A filter adds its own; a call that fails leaves them as they were.
+    pub attributes: &'e mut Attributes,
     /// The message as this filter receives it.
-    pub message: Arc<Message>,
+    pub message: &'e Arc<Message>,
     /// For `on-response` and `on-notification`: the request as this filter left it.
     pub asked: Option<Arc<Message>>,
+    /// When the call began.
+    pub began: Instant,
 }
 
 /// A filter's word on a request or a response.
@@ -159,11 +161,11 @@ pub trait Filter: Send + Sync {
     /// Credential to principal. `facts` are `transport.*` and the allowed headers.
     fn authenticate<'a>(&'a self, credential: &'a Credential, facts: &'a mut Attributes) -> BoxFuture<'a, Result<Authentication, Fault>>;
     /// A request on its way in.
-    fn on_request<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<Verdict, Fault>>;
+    fn on_request<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<Verdict, Fault>>;
     /// A response on its way out.
-    fn on_response<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<Verdict, Fault>>;
+    fn on_response<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<Verdict, Fault>>;
     /// One notification.
-    fn on_notification<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<NotificationVerdict, Fault>>;
+    fn on_notification<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<NotificationVerdict, Fault>>;
     /// Shape one list. Reads of viewer attributes are recorded in the offer.
     fn on_catalog<'a>(&'a self, offer: &'a mut Offer) -> BoxFuture<'a, Result<(), Fault>>;
     /// The exchange has ended.

@@ -1,6 +1,9 @@
 //! Who asks. Everything the host keeps between messages is keyed by principal.
 
-use std::sync::Arc;
+use std::{
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::{Arc, LazyLock},
+};
 
 /// An authenticated (or deliberately anonymous) caller.
 #[derive(Clone, Debug)]
@@ -20,13 +23,32 @@ pub struct Principal {
 }
 
 /// Names one principal for as long as the process lives and beyond.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PrincipalKey(Arc<str>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrincipalKey {
+    text: Arc<str>,
+    hash: u64,
+}
 
 impl PrincipalKey {
+    fn new(text: String) -> Self {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self { hash: HASHER.hash_one(&text), text: text.into() }
+    }
+
+    /// The same for the same key as long as the process lives, and unknown to clients. Made once, with the key.
+    pub fn hash_code(&self) -> u64 {
+        self.hash
+    }
+
     /// The key's text: length-prefixed parts, so no two principals share one.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+}
+
+impl Hash for PrincipalKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
     }
 }
 
@@ -41,7 +63,7 @@ impl Principal {
             scopes: Vec::new(),
             claims: Vec::new(),
             authority: authority.into(),
-            key: PrincipalKey(key.into()),
+            key: PrincipalKey::new(key),
         }
     }
 

@@ -119,11 +119,11 @@ impl Budget {
     }
 
     /// A call begins.
-    pub(crate) fn refill(&mut self, limits: &Limits, cpu: Duration, wall: Duration) {
+    pub(crate) fn refill(&mut self, limits: &Limits, cpu: Duration, wall: Duration, now: Instant) {
         self.cpu_used = Duration::ZERO;
         self.cpu_max = cpu;
         self.wall_max = wall;
-        self.started = Instant::now();
+        self.started = now;
         // Reading the CPU clock costs a system call; most calls end before it would be needed.
         self.slice.thread.store(0, Relaxed);
         self.slice.waited_ns.store(0, Relaxed);

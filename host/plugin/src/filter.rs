@@ -2,7 +2,7 @@
 
 use crate::{
     figures::Figures,
-    guest::Phase,
+    guest::{Lent, Phase},
     instance::{Instance, Template, contained},
     manifest::Manifest,
     plugin::Plugin,
@@ -27,6 +27,7 @@ use sluice_chain::{
 };
 use sluice_wire::message::Message;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
+use tokio::time::Instant;
 
 /// A plugin with everything that was found out about it.
 pub struct WasmFilter {
@@ -49,6 +50,8 @@ struct Loan<'f> {
     instance: Option<Box<Instance>>,
     /// Where it goes back to; none: nowhere.
     key: Option<Key>,
+    /// Since when it is there for this call.
+    since: Instant,
 }
 
 impl Loan<'_> {
@@ -103,29 +106,36 @@ impl WasmFilter {
         &self.plugin.series
     }
 
-    /// An instance for one call: a warm one of this key, or a new one.
-    async fn borrow(&self, key: Option<Key>) -> Result<Loan<'_>, Fault> {
+    /// An instance for one call that begins now: a warm one of this key, or a new one.
+    async fn borrow(&self, key: Option<Key>, now: Instant) -> Result<Loan<'_>, Fault> {
         self.ticker.entering();
         if let Some(warm) = key.as_ref().and_then(|key| self.pool.take(key)) {
             self.plugin.figures.reused.fetch_add(1, Relaxed);
-            return Ok(Loan { filter: self, instance: Some(warm), key });
+            return Ok(Loan { filter: self, instance: Some(warm), key, since: now });
         }
+        // Boxed, because it is seldom and large, and every call would carry room for it.
+        Box::pin(self.fresh(key)).await
+    }
+
+    async fn fresh(&self, key: Option<Key>) -> Result<Loan<'_>, Fault> {
         self.plugin.figures.missed.fetch_add(1, Relaxed);
         let may_stay = self.pools.room(&self.pool)?;
         let instance = Instance::start(&self.template, &self.plugin, &self.config).await?;
-        Ok(Loan { filter: self, instance: Some(Box::new(instance)), key: key.filter(|_| may_stay) })
+        // To make it took time that is not the call's.
+        let since = Instant::now();
+        Ok(Loan { filter: self, instance: Some(Box::new(instance)), key: key.filter(|_| may_stay), since })
     }
 
-    fn key(&self, pass: &Pass) -> Option<Key> {
-        Key::new(self.settings.scope, pass.head.exchange, &pass.principal)
+    fn key(&self, pass: &Pass<'_>) -> Option<Key> {
+        Key::new(self.settings.scope, pass.head.exchange, pass.principal)
     }
 
     /// Take the edits of a call that said `next`.
-    fn edited(&self, pass: &Pass, staged: Vec<payload::Staged>) -> Result<Option<Arc<Message>>, Fault> {
-        payload::edited(&pass.message, staged, &self.plugin.limits.json())
+    fn edited(&self, pass: &Pass<'_>, staged: Vec<payload::Staged>) -> Result<Option<Arc<Message>>, Fault> {
+        payload::edited(pass.message, staged, &self.plugin.limits.json())
     }
 
-    fn verdict(&self, pass: &Pass, verdict: types::Verdict, staged: Vec<payload::Staged>) -> Result<Verdict, Fault> {
+    fn verdict(&self, pass: &Pass<'_>, verdict: types::Verdict, staged: Vec<payload::Staged>) -> Result<Verdict, Fault> {
         let limits = &self.plugin.limits;
         match verdict {
             types::Verdict::Next => Ok(Verdict::Next(self.edited(pass, staged)?)),
@@ -143,16 +153,17 @@ impl WasmFilter {
 /// Run one hook that works on a message: lend it, call, take it back, judge the answer.
 macro_rules! on_message {
     ($filter:ident, $pass:ident, $hook:expr, $export:ident, $call:ident, $judge:expr) => {{
-        let mut loan = $filter.borrow($filter.key($pass)).await?;
+        let mut loan = $filter.borrow($filter.key($pass), $pass.began.into()).await?;
+        let since = loan.since;
         let Instance { store, hooks, .. } = loan.instance();
         let export = hooks.$export.as_ref().ok_or_else(|| not_exported($hook))?;
-        store.data_mut().lend($hook, $pass);
+        store.data_mut().lend($hook, $pass, since);
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
-        let head = convert::head(&$pass.head, $pass.message.bytes().len());
+        let head = convert::head($pass.head, $pass.message.bytes().len());
         let outcome = contained(export.$call(&mut *store, head, exchange::lent())).await;
-        let (mut lent, outcome) = loan.instance().settle(outcome);
+        let (lent, outcome) = loan.instance().settle(outcome);
         let verdict = outcome.and_then(|answer| $judge(answer, std::mem::take(&mut lent.staged)));
-        $pass.attributes = lent.attributes(verdict.is_ok());
+        lent.give_back($pass.attributes, verdict.is_ok());
         if verdict.is_ok() {
             loan.give_back();
         }
@@ -165,15 +176,15 @@ fn not_exported(hook: Hook) -> Fault {
 }
 
 impl WasmFilter {
-    async fn run_request(&self, pass: &mut Pass) -> Result<Verdict, Fault> {
+    async fn run_request(&self, pass: &mut Pass<'_>) -> Result<Verdict, Fault> {
         on_message!(self, pass, Hook::OnRequest, on_request, call_on_request, |answer, staged| self.verdict(pass, answer, staged))
     }
 
-    async fn run_response(&self, pass: &mut Pass) -> Result<Verdict, Fault> {
+    async fn run_response(&self, pass: &mut Pass<'_>) -> Result<Verdict, Fault> {
         on_message!(self, pass, Hook::OnResponse, on_response, call_on_response, |answer, staged| self.verdict(pass, answer, staged))
     }
 
-    async fn run_notification(&self, pass: &mut Pass) -> Result<NotificationVerdict, Fault> {
+    async fn run_notification(&self, pass: &mut Pass<'_>) -> Result<NotificationVerdict, Fault> {
         use convert::NotificationVerdict as Said;
         on_message!(self, pass, Hook::OnNotification, on_notification, call_on_notification, |answer, staged| match answer {
             Said::Next => Ok(NotificationVerdict::Next(self.edited(pass, staged)?)),
@@ -185,26 +196,28 @@ impl WasmFilter {
 
     async fn run_authenticate(&self, credential: &Credential, facts: &mut Attributes) -> Result<Authentication, Fault> {
         // Never a warm instance: what one caller's secret left in memory is nobody else's.
-        let mut loan = self.borrow(None).await?;
+        let mut loan = self.borrow(None, Instant::now()).await?;
+        let since = loan.since;
         let Instance { store, hooks, .. } = loan.instance();
         let export = hooks.authenticate.as_ref().ok_or_else(|| not_exported(Hook::Authenticate))?;
-        store.data_mut().begin(Phase::Hook(Hook::Authenticate));
+        store.data_mut().begin(Phase::Hook(Hook::Authenticate), since);
         store.data_mut().lent.attributes = std::mem::take(facts);
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
         let shown = hooks::authenticate::Credential { scheme: &credential.scheme, value: &credential.value };
         let outcome = contained(export.call_authenticate(&mut *store, shown, exchange::lent())).await;
-        let (mut lent, outcome) = loan.instance().settle(outcome);
-        *facts = lent.attributes(outcome.is_ok());
+        let (lent, outcome) = loan.instance().settle(outcome);
+        lent.give_back(facts, outcome.is_ok());
         convert::authentication(outcome?, &self.identity, &self.plugin.limits)
     }
 
     async fn run_catalog(&self, offer: &mut Offer) -> Result<(), Fault> {
         // Views are made per kind of viewer, not per principal, so a warm instance would meet several.
-        let mut loan = self.borrow((self.settings.scope == Scope::All).then_some(Key::All)).await?;
+        let mut loan = self.borrow((self.settings.scope == Scope::All).then(Key::all), Instant::now()).await?;
+        let since = loan.since;
         let Instance { store, hooks, .. } = loan.instance();
         let export = hooks.on_catalog.as_ref().ok_or_else(|| not_exported(Hook::OnCatalog))?;
         let guest = store.data_mut();
-        guest.begin(Phase::Hook(Hook::OnCatalog));
+        guest.begin(Phase::Hook(Hook::OnCatalog), since);
         guest.lent.viewed = Some(Viewed { viewer: offer.viewer.clone(), upstreams: offer.upstreams, entries: offer.entries.clone() });
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
         let entries: Vec<_> = offer
@@ -214,7 +227,8 @@ impl WasmFilter {
             .collect();
         let kind = convert::list_kind(offer.kind);
         let outcome = contained(export.call_on_catalog(&mut *store, catalog::lent(), kind, &entries)).await;
-        let (_, outcome) = loan.instance().settle(outcome);
+        let (lent, outcome) = loan.instance().settle(outcome);
+        *lent = Lent::default();
         let (changes, own) = convert::catalogue(outcome?, offer.entries.len(), &self.plugin.limits)?;
         (offer.changes, offer.own) = (changes, own);
         loan.give_back();
@@ -222,15 +236,19 @@ impl WasmFilter {
     }
 
     async fn run_done(&self, ended: &Ended) -> Result<(), Fault> {
-        let mut loan = self.borrow(Key::new(self.settings.scope, ended.head.exchange, &ended.principal)).await?;
+        let key = Key::new(self.settings.scope, ended.head.exchange, &ended.principal);
+        let mut loan = self.borrow(key, Instant::now()).await?;
+        let since = loan.since;
         let Instance { store, hooks, .. } = loan.instance();
         let export = hooks.on_done.as_ref().ok_or_else(|| not_exported(Hook::OnDone))?;
-        store.data_mut().begin(Phase::Hook(Hook::OnDone));
+        store.data_mut().begin(Phase::Hook(Hook::OnDone), since);
         store.data_mut().lent.attributes = ended.attributes.clone();
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
         let (head, passed) = (convert::head(&ended.head, ended.request_bytes), convert::passed(ended));
         let outcome = contained(export.call_on_done(&mut *store, head, convert::done(ended, &passed), exchange::lent())).await;
-        loan.instance().settle(outcome).1?;
+        let (lent, outcome) = loan.instance().settle(outcome);
+        *lent = Lent::default();
+        outcome?;
         // The exchange is over, so nobody will ask for its instance again.
         if self.settings.scope != Scope::Exchange {
             loan.give_back();
@@ -252,15 +270,15 @@ impl Filter for WasmFilter {
         Box::pin(async move { self.counted(self.run_authenticate(credential, facts).await) })
     }
 
-    fn on_request<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<Verdict, Fault>> {
+    fn on_request<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<Verdict, Fault>> {
         Box::pin(async move { self.counted(self.run_request(pass).await) })
     }
 
-    fn on_response<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<Verdict, Fault>> {
+    fn on_response<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<Verdict, Fault>> {
         Box::pin(async move { self.counted(self.run_response(pass).await) })
     }
 
-    fn on_notification<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<NotificationVerdict, Fault>> {
+    fn on_notification<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<NotificationVerdict, Fault>> {
         Box::pin(async move { self.counted(self.run_notification(pass).await) })
     }
 

@@ -15,6 +15,7 @@ use sluice_chain::{
 };
 use sluice_wire::message::Message;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
+use tokio::time::Instant;
 use wasmtime::ResourceLimiter;
 
 /// What an instance is doing; some powers are for some phases only.
@@ -38,12 +39,13 @@ pub(crate) struct Lent {
 }
 
 impl Lent {
-    /// The attributes as the guest left them if all went well, else as they came.
-    pub(crate) fn attributes(&mut self, went_well: bool) -> Attributes {
-        match self.before.take() {
+    /// Give the attributes back, as the guest left them if all went well, else as they came, and forget the rest.
+    pub(crate) fn give_back(&mut self, attributes: &mut Attributes, went_well: bool) {
+        let lent = std::mem::take(self);
+        *attributes = match lent.before {
             Some(before) if !went_well => before,
-            _ => std::mem::take(&mut self.attributes),
-        }
+            _ => lent.attributes,
+        };
     }
 }
 
@@ -99,35 +101,37 @@ impl Guest {
     }
 
     /// Lend a message for one hook call.
-    pub(crate) fn lend(&mut self, hook: Hook, pass: &mut Pass) {
-        self.begin(Phase::Hook(hook));
-        let (cpu, wall) = self.plugin.allowance(pass.message.bytes().len());
-        self.budget.widen(cpu, wall);
-        self.lent.attributes = std::mem::take(&mut pass.attributes);
-        self.lent.message = Some(pass.message.clone());
-        self.lent.asked.clone_from(&pass.asked);
+    pub(crate) fn lend(&mut self, hook: Hook, pass: &mut Pass<'_>, now: Instant) {
+        self.begin(Phase::Hook(hook), now);
+        self.lent.attributes = std::mem::take(pass.attributes);
+        // Most filters cannot read it, and need no more time for a longer one.
+        if self.plugin.reads_payload {
+            let (cpu, wall) = self.plugin.allowance(pass.message.bytes().len());
+            self.budget.widen(cpu, wall);
+            self.lent.message = Some(pass.message.clone());
+            self.lent.asked = pass.asked.take();
+        }
     }
 
     /// A call of this phase begins.
-    pub(crate) fn begin(&mut self, phase: Phase) {
+    pub(crate) fn begin(&mut self, phase: Phase, now: Instant) {
         let plugin = &*self.plugin;
         let (cpu, wall) = match phase {
             Phase::Hook(_) => (plugin.limits.cpu, plugin.wall),
             Phase::Describe | Phase::Init => (plugin.limits.init_cpu, plugin.init_wall()),
         };
-        self.budget.refill(&plugin.limits, cpu, wall);
+        self.budget.refill(&plugin.limits, cpu, wall, now);
         self.phase = phase;
     }
 
-    /// Take everything back.
-    pub(crate) fn take_back(&mut self) -> Lent {
+    /// A call has ended: nothing of it goes on, and what is left to write down is written down.
+    pub(crate) fn finish(&mut self) {
         self.budget.rest();
         self.stdio.flush(&self.plugin);
         if self.caps.grown {
             self.caps.grown = false;
             self.plugin.figures.memory_peak.fetch_max(self.caps.memory_bytes, Relaxed);
         }
-        std::mem::take(&mut self.lent)
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
+use tokio::time::Instant;
 use wasmtime::{Store, UpdateDeadline, component::InstancePre};
 
 /// A linked component with the places of its exports, all looked up once.
@@ -113,10 +114,10 @@ impl Instance {
         let unstarted = |error: wasmtime::Error| Fault::Instantiate(error.to_string());
         let mut store = store(template.pre.engine(), plugin.clone()).map_err(unstarted)?;
         plugin.figures.created.fetch_add(1, Relaxed);
-        store.data_mut().begin(Phase::Init);
+        store.data_mut().begin(Phase::Init, Instant::now());
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
         let started = contained(Self::link(template, &mut store, config)).await;
-        store.data_mut().take_back();
+        store.data_mut().finish();
         match started {
             Ok((hooks, Ok(()))) => Ok(Self { store, hooks, calls: 0 }),
             Ok((_, Err(refusal))) => Err(Fault::Instantiate(format!("its init refused: {}", one_line(&refusal)))),
@@ -138,11 +139,12 @@ impl Instance {
         Ok((hooks, answer))
     }
 
-    /// What the guest left, and its answer, or the fault if the call went wrong.
-    pub(crate) fn settle<T>(&mut self, outcome: wasmtime::Result<T>) -> (Lent, Result<T, Fault>) {
+    /// What was lent, as the guest left it, and its answer, or the fault if the call went wrong.
+    pub(crate) fn settle<T>(&mut self, outcome: wasmtime::Result<T>) -> (&mut Lent, Result<T, Fault>) {
         let guest = self.store.data_mut();
-        let lent = guest.take_back();
-        (lent, outcome.map_err(|error| blame::fault(error, guest)))
+        guest.finish();
+        let outcome = outcome.map_err(|error| blame::fault(error, guest));
+        (&mut guest.lent, outcome)
     }
 }
 

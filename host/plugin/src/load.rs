@@ -19,6 +19,7 @@ use sluice_chain::{
     filter::{Hook, Identity},
 };
 use std::sync::Arc;
+use tokio::time::Instant;
 use wasmtime::component::{Component, Linker};
 
 /// A plugin cannot be loaded. One line: the file, what is wrong, what to do.
@@ -117,7 +118,7 @@ impl Engine {
         let plugin = Arc::new(Plugin::powerless(settings.file.clone(), settings.limits.clone(), self.pools()));
         self.pools().room_for_one().map_err(|fault| format!("cannot be described: it {fault}"))?;
         let mut store = store(self.wasmtime(), plugin).map_err(|error| format!("cannot be described: {error}"))?;
-        store.data_mut().begin(Phase::Describe);
+        store.data_mut().begin(Phase::Describe, Instant::now());
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
         self.ticker().entering();
         let asked = contained(async {

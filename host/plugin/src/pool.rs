@@ -8,7 +8,7 @@ use sluice_chain::{
 use std::{
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -18,8 +18,15 @@ use tokio::{sync::Semaphore, time::Instant};
 const SHARDS: usize = 8;
 
 /// Whose an instance is. Nobody else ever gets it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Key {
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// First, since it tells most keys apart.
+    hash: u64,
+    owner: Owner,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Owner {
     Exchange(u64),
     Principal(PrincipalKey),
     Tenant(Arc<str>),
@@ -30,21 +37,30 @@ impl Key {
     /// The key under a scope, or none for a fresh instance every time.
     pub(crate) fn new(scope: crate::Scope, exchange: u64, principal: &Principal) -> Option<Self> {
         use crate::Scope;
-        match scope {
-            Scope::Call => None,
-            Scope::Exchange => Some(Self::Exchange(exchange)),
-            Scope::Principal => Some(Self::Principal(principal.key.clone())),
-            Scope::Tenant => Some(match &principal.tenant {
-                Some(tenant) => Self::Tenant(tenant.clone()),
-                None => Self::Principal(principal.key.clone()),
-            }),
-            Scope::All => Some(Self::All),
+        match (scope, &principal.tenant) {
+            (Scope::Call, _) => None,
+            // Ids are the host's own, and their low bits are as good as any.
+            (Scope::Exchange, _) => Some(Self { hash: exchange, owner: Owner::Exchange(exchange) }),
+            (Scope::Tenant, Some(tenant)) => Some(Self::tenant(tenant)),
+            (Scope::Principal | Scope::Tenant, _) => {
+                Some(Self { hash: principal.key.hash_code(), owner: Owner::Principal(principal.key.clone()) })
+            }
+            (Scope::All, _) => Some(Self::all()),
         }
+    }
+
+    fn tenant(tenant: &Arc<str>) -> Self {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self { hash: HASHER.hash_one(tenant), owner: Owner::Tenant(tenant.clone()) }
+    }
+
+    /// Of instances that may meet everybody.
+    pub(crate) fn all() -> Self {
+        Self { hash: 0, owner: Owner::All }
     }
 }
 
 struct Warm {
-    hash: u64,
     key: Key,
     instance: Box<Instance>,
     since: Instant,
@@ -53,7 +69,6 @@ struct Warm {
 /// The warm instances of one plugin.
 pub(crate) struct Pool {
     plugin: Arc<Plugin>,
-    hasher: RandomState,
     /// Each in the order of last use, so the front is what goes first.
     shards: [Mutex<Vec<Warm>>; SHARDS],
     warm: AtomicUsize,
@@ -61,7 +76,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new(plugin: Arc<Plugin>) -> Self {
-        Self { plugin, hasher: RandomState::new(), shards: Default::default(), warm: AtomicUsize::new(0) }
+        Self { plugin, shards: Default::default(), warm: AtomicUsize::new(0) }
     }
 
     fn shard(&self, index: usize) -> MutexGuard<'_, Vec<Warm>> {
@@ -70,9 +85,8 @@ impl Pool {
 
     /// A warm instance of this key, the one used last.
     pub(crate) fn take(&self, key: &Key) -> Option<Box<Instance>> {
-        let hash = self.hasher.hash_one(key);
-        let mut shard = self.shard(hash as usize);
-        let at = shard.iter().rposition(|warm| warm.hash == hash && warm.key == *key)?;
+        let mut shard = self.shard(key.hash as usize);
+        let at = shard.iter().rposition(|warm| warm.key == *key)?;
         let found = shard.remove(at);
         drop(shard);
         self.warm.fetch_sub(1, Relaxed);
@@ -90,15 +104,14 @@ impl Pool {
         if self.warm.fetch_add(1, Relaxed) >= limits.warm_max {
             self.evict_one();
         }
-        let hash = self.hasher.hash_one(&key);
         let since = instance.store.data().budget.started();
-        self.shard(hash as usize).push(Warm { hash, key, instance, since });
+        self.shard(key.hash as usize).push(Warm { key, instance, since });
     }
 
     /// Drop the instance that was used longest ago in the first shard that has one.
     pub(crate) fn evict_one(&self) -> bool {
         // The oldest of all would mean to take every lock; the oldest of one shard is old enough.
-        let start = self.hasher.hash_one(self.plugin.figures.retired.load(Relaxed)) as usize;
+        let start = self.plugin.figures.retired.load(Relaxed) as usize;
         for index in 0..SHARDS {
             let mut shard = self.shard(start.wrapping_add(index));
             if !shard.is_empty() {

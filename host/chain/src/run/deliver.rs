@@ -44,6 +44,7 @@ impl Exchange {
             name: None,
             ..request_head.clone()
         };
+        self.mark = None;
         let mut result = Ok(());
         for (depth, link) in generation.links.iter().enumerate().rev() {
             if !self.enters(link, Hook::OnNotification) {
@@ -94,6 +95,7 @@ pub(crate) async fn unsolicited(host: &Arc<Host>, generation: &Arc<Generation>, 
         started: Instant::now(),
         upstream_took: Duration::ZERO,
         passed: Vec::new(),
+        mark: None,
         cause: None,
     };
     match exchange.filtered(n.delivery.clone()).await {

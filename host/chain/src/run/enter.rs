@@ -34,7 +34,7 @@ pub(super) enum SaidOfNotification {
     Broke(Error),
 }
 
-type Call = for<'a> fn(&'a dyn Filter, &'a mut Pass) -> BoxFuture<'a, Result<Verdict, Fault>>;
+type Call = for<'a> fn(&'a dyn Filter, &'a mut Pass<'_>) -> BoxFuture<'a, Result<Verdict, Fault>>;
 
 impl Exchange {
     pub(super) fn enters(&self, link: &Link, hook: Hook) -> bool {
@@ -61,15 +61,14 @@ impl Exchange {
     }
 
     async fn enter(&mut self, link: &Link, hook: Hook, message: Arc<Message>, asked: Option<Arc<Message>>, call: Call) -> Said {
-        let mut pass = self.pass(message, asked);
-        let started = Instant::now();
+        let began = self.begins();
         let result = match link.breaker.admit() {
-            Ok(()) => call(&*link.filter, &mut pass).await,
+            Ok(()) => call(&*link.filter, &mut self.pass(&message, asked, began)).await,
             Err(retry_after) => Err(Fault::Open { retry_after }),
         };
         let audit = link.policy.mode == Mode::Audit;
         if result.is_ok() {
-            self.attributes = pass.attributes;
+            link.breaker.succeeded();
         }
         let (label, said) = match result {
             Ok(Verdict::Next(None)) => ("next", Said::Next(None)),
@@ -84,21 +83,20 @@ impl Exchange {
                 (label, None) => (label, Said::Next(None)),
             },
         };
-        self.note(link, hook, label, started);
+        self.note(link, hook, label, began);
         said
     }
 
     pub(super) async fn enter_notification(&mut self, depth: usize, link: &Link, message: Arc<Message>) -> SaidOfNotification {
         let asked = link.filter.interest().reads_payload.then(|| self.asked(depth));
-        let mut pass = self.pass(message, asked);
-        let started = Instant::now();
+        let began = self.begins();
         let result = match link.breaker.admit() {
-            Ok(()) => link.filter.on_notification(&mut pass).await,
+            Ok(()) => link.filter.on_notification(&mut self.pass(&message, asked, began)).await,
             Err(retry_after) => Err(Fault::Open { retry_after }),
         };
         let audit = link.policy.mode == Mode::Audit;
         if result.is_ok() {
-            self.attributes = pass.attributes;
+            link.breaker.succeeded();
         }
         use SaidOfNotification as S;
         let (label, said) = match result {
@@ -114,7 +112,7 @@ impl Exchange {
                 (label, None) => (label, S::Next(None)),
             },
         };
-        self.note(link, Hook::OnNotification, label, started);
+        self.note(link, Hook::OnNotification, label, began);
         said
     }
 
@@ -138,8 +136,13 @@ impl Exchange {
         }
     }
 
-    fn pass(&self, message: Arc<Message>, asked: Option<Arc<Message>>) -> Pass {
-        Pass { head: self.head.clone(), principal: self.principal.clone(), attributes: self.attributes.clone(), message, asked }
+    /// When the next filter begins: when the one before it ended.
+    fn begins(&mut self) -> Instant {
+        self.mark.take().unwrap_or_else(Instant::now)
+    }
+
+    fn pass<'e>(&'e mut self, message: &'e Arc<Message>, asked: Option<Arc<Message>>, began: Instant) -> Pass<'e> {
+        Pass { head: &self.head, principal: &self.principal, attributes: &mut self.attributes, message, asked, began }
     }
 
     /// What the policy makes of a fault: the label, and the error if the exchange is to end.
@@ -158,11 +161,10 @@ impl Exchange {
         (fault_label(kind), Some(Error::Plugin { plugin: identity.name.to_string(), fault }))
     }
 
-    fn note(&mut self, link: &Link, hook: Hook, verdict: &'static str, started: Instant) {
-        let took = started.elapsed();
-        if !verdict.contains(':') || verdict.starts_with("audit:") {
-            link.breaker.succeeded();
-        }
+    fn note(&mut self, link: &Link, hook: Hook, verdict: &'static str, began: Instant) {
+        let now = Instant::now();
+        let took = now.duration_since(began);
+        self.mark = Some(now);
         link.filter.identity().calls.count(hook, took);
         self.passed.push(Passed { filter: link.filter.identity().clone(), hook, verdict, took });
     }

@@ -53,6 +53,8 @@ pub(crate) struct Exchange {
     started: Instant,
     upstream_took: Duration,
     passed: Vec<Passed>,
+    /// When the last filter of the way that is being gone ended, so that the clock is read once a filter.
+    mark: Option<Instant>,
     cause: Option<String>,
 }
 
@@ -83,6 +85,7 @@ impl Exchange {
             started: Instant::now(),
             upstream_took: Duration::ZERO,
             passed: Vec::new(),
+            mark: None,
             cause: None,
         }
     }
@@ -129,6 +132,7 @@ impl Exchange {
     /// Filters in config order. How many let it pass, and the answer if one turned it.
     async fn way_in(&mut self) -> (usize, Option<Answer>) {
         let generation = self.generation.clone();
+        self.passed.reserve(generation.links.len());
         for (depth, link) in generation.links.iter().enumerate() {
             if !self.enters(link, Hook::OnRequest) {
                 continue;
@@ -179,6 +183,7 @@ impl Exchange {
     async fn way_out(&mut self, depth: usize, mut answer: Answer) -> Answer {
         self.head.direction = Direction::ToClient;
         self.head.kind = Kind::Response;
+        self.mark = None;
         let generation = self.generation.clone();
         for (at, link) in generation.links.iter().enumerate().take(depth).rev() {
             if !self.enters(link, Hook::OnResponse) {

@@ -14,11 +14,33 @@ use sluice_wire::{
     message::Message,
     revision::Revision,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// A pass in the making.
 pub struct Call {
-    pub pass: Pass,
+    pub pass: Held,
+}
+
+/// What a pass is lent from.
+pub struct Held {
+    pub head: Head,
+    pub principal: Arc<Principal>,
+    pub attributes: Attributes,
+    pub message: Arc<Message>,
+    pub asked: Option<Arc<Message>>,
+}
+
+impl Held {
+    fn lend(&mut self) -> Pass<'_> {
+        Pass {
+            head: &self.head,
+            principal: &self.principal,
+            attributes: &mut self.attributes,
+            message: &self.message,
+            asked: self.asked.clone(),
+            began: Instant::now(),
+        }
+    }
 }
 
 fn message(text: &str) -> Arc<Message> {
@@ -46,7 +68,7 @@ impl Call {
             protocol: Revision::V2026_07_28,
         };
         let call = Self {
-            pass: Pass {
+            pass: Held {
                 head,
                 principal: Arc::new(Principal::local()),
                 attributes: Attributes::default(),
@@ -83,15 +105,15 @@ impl Call {
     }
 
     pub async fn request(&mut self, filter: &WasmFilter) -> Result<Verdict, Fault> {
-        filter.on_request(&mut self.pass).await
+        filter.on_request(&mut self.pass.lend()).await
     }
 
     pub async fn response(&mut self, filter: &WasmFilter) -> Result<Verdict, Fault> {
-        filter.on_response(&mut self.pass).await
+        filter.on_response(&mut self.pass.lend()).await
     }
 
     pub async fn notification(&mut self, filter: &WasmFilter) -> Result<NotificationVerdict, Fault> {
-        filter.on_notification(&mut self.pass).await
+        filter.on_notification(&mut self.pass.lend()).await
     }
 }
 

@@ -59,7 +59,7 @@ impl Filter for Guard {
         })
     }
 
-    fn on_request<'a>(&'a self, pass: &'a mut Pass) -> BoxFuture<'a, Result<Verdict, Fault>> {
+    fn on_request<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<Verdict, Fault>> {
         let is_refused = pass.head.name.as_deref() == Some("held") && pass.attributes.find("principal.claim.role") != Some("admin");
         Box::pin(async move {
             if !is_refused {
@@ -77,11 +77,11 @@ impl Filter for Guard {
         })
     }
 
-    fn on_response<'a>(&'a self, _: &'a mut Pass) -> BoxFuture<'a, Result<Verdict, Fault>> {
+    fn on_response<'a>(&'a self, _: &'a mut Pass<'_>) -> BoxFuture<'a, Result<Verdict, Fault>> {
         Box::pin(async { Ok(Verdict::Next(None)) })
     }
 
-    fn on_notification<'a>(&'a self, _: &'a mut Pass) -> BoxFuture<'a, Result<NotificationVerdict, Fault>> {
+    fn on_notification<'a>(&'a self, _: &'a mut Pass<'_>) -> BoxFuture<'a, Result<NotificationVerdict, Fault>> {
         Box::pin(async { Ok(NotificationVerdict::Next(None)) })
     }
 
