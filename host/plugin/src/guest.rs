@@ -11,6 +11,7 @@ use crate::{
 };
 use sluice_chain::{
     attributes::Attributes,
+    exchange::Head,
     filter::{Hook, Pass},
 };
 use sluice_wire::message::Message;
@@ -34,11 +35,20 @@ pub(crate) struct Lent {
     pub(crate) before: Option<Attributes>,
     pub(crate) message: Option<Arc<Message>>,
     pub(crate) asked: Option<Arc<Message>>,
+    pub(crate) upstream: Option<Arc<str>>,
+    /// Empty where none is known yet.
+    pub(crate) protocol: &'static str,
     pub(crate) staged: Vec<Staged>,
     pub(crate) viewed: Option<Viewed>,
 }
 
 impl Lent {
+    /// What a guest may ask of the head, beyond what it is given.
+    pub(crate) fn place(&mut self, head: &Head) {
+        self.upstream.clone_from(&head.upstream);
+        self.protocol = head.protocol.as_str();
+    }
+
     /// Give the attributes back, as the guest left them if all went well, else as they came, and forget the rest.
     pub(crate) fn give_back(&mut self, attributes: &mut Attributes, went_well: bool) {
         let lent = std::mem::take(self);
@@ -103,6 +113,7 @@ impl Guest {
     /// Lend a message for one hook call.
     pub(crate) fn lend(&mut self, hook: Hook, pass: &mut Pass<'_>, now: Instant) {
         self.begin(Phase::Hook(hook), now);
+        self.lent.place(pass.head);
         self.lent.attributes = std::mem::take(pass.attributes);
         // Most filters cannot read it, and need no more time for a longer one.
         if self.plugin.reads_payload {

@@ -49,7 +49,7 @@ pub(crate) fn key(limit: &str, parts: &[Part], head: &Head, x: &impl Facts) -> S
             }
             Part::Tenant => push(&mut key, x.attr("principal.tenant").as_deref()),
             Part::Tool => push(&mut key, head.name.as_deref()),
-            Part::Upstream => push(&mut key, head.upstream.as_deref()),
+            Part::Upstream => push(&mut key, x.upstream().as_deref()),
             Part::Method => push(&mut key, Some(&head.method)),
             Part::Label(attr) => push(&mut key, x.attr(attr).as_deref()),
         }

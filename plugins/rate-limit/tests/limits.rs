@@ -60,7 +60,7 @@ fn who_and_what_shares_a_bucket_is_the_keys() {
         assert_eq!(passed(&plugin, &call("a"), &x), 1);
     }
     assert_eq!(passed(&plugin, &call("b"), &alice()), 1);
-    assert_eq!(passed(&plugin, &call("a").upstream("other"), &alice()), 0, "the upstream is not in the key");
+    assert_eq!(passed(&plugin, &call("a"), &alice().with_upstream("other")), 0, "the upstream is not in the key");
 }
 
 #[test]

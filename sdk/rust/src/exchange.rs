@@ -15,8 +15,12 @@ pub use crate::bindings::base::sluice::filter::types::Exchange;
 #[cfg(not(target_family = "wasm"))]
 pub use crate::testing::FakeExchange as Exchange;
 
-/// Attributes: the caller, the client, allowed headers, and what filters said. Imports nothing.
+/// Where the message goes, and attributes: the caller, the client, allowed headers, and what filters said. Imports nothing.
 pub trait Facts {
+    /// The operator's name of the server this goes to or comes from, once known.
+    fn upstream(&self) -> Option<String>;
+    /// Revision of the client's side, such as `2026-07-28`. Empty in `authenticate`.
+    fn protocol(&self) -> String;
     /// An attribute by its whole key: `principal.subject`, `http.header.user-agent`, `guard.score`.
     fn attr(&self, key: &str) -> Option<String>;
     /// All attributes whose key starts so.
@@ -76,6 +80,12 @@ mod guest {
     use crate::bindings::base::sluice::filter::{patterns, payload};
 
     impl Facts for Exchange {
+        fn upstream(&self) -> Option<String> {
+            Exchange::upstream(self)
+        }
+        fn protocol(&self) -> String {
+            Exchange::protocol(self)
+        }
         fn attr(&self, key: &str) -> Option<String> {
             Exchange::attr(self, key)
         }

@@ -32,8 +32,6 @@ pub fn head(method: &str) -> Head {
         kind: Kind::Request,
         method: method.to_string(),
         name: None,
-        upstream: None,
-        protocol: "2026-07-28".to_string(),
         body_bytes: 0,
     }
 }
@@ -43,12 +41,6 @@ impl Head {
     /// With the name of a tool or prompt, or a URI.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_string());
-        self
-    }
-
-    /// With the server it goes to or comes from.
-    pub fn upstream(mut self, upstream: &str) -> Self {
-        self.upstream = Some(upstream.to_string());
         self
     }
 

@@ -38,8 +38,6 @@ pub(crate) fn head(head: &Head, body_bytes: usize) -> types::Head<'_> {
         },
         method: &head.method,
         name: head.name.as_deref(),
-        upstream: head.upstream.as_deref(),
-        protocol: head.protocol.as_str(),
         body_bytes: u32::try_from(body_bytes).unwrap_or(u32::MAX),
     }
 }

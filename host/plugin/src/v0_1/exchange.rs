@@ -27,6 +27,18 @@ pub(crate) fn denied(power: Power) -> AccessError {
 impl Host for Guest {}
 
 impl HostExchange for Guest {
+    fn upstream(&mut self, _: Resource<Exchange>) -> wasmtime::Result<Option<String>> {
+        self.entered(0)?;
+        let upstream = self.lent.upstream.as_deref().map(str::to_owned);
+        self.hand_over(upstream.as_ref().map_or(0, String::len))?;
+        Ok(upstream)
+    }
+
+    fn protocol(&mut self, _: Resource<Exchange>) -> wasmtime::Result<String> {
+        self.entered(0)?;
+        Ok(self.lent.protocol.to_owned())
+    }
+
     fn attr(&mut self, _: Resource<Exchange>, key: String) -> wasmtime::Result<Option<String>> {
         self.entered(key.len())?;
         let found = self.lent.attributes.find(&key).map(str::to_owned);

@@ -9,6 +9,7 @@ use sluice_chain::{
     record::{Ended, Outcome, Passed},
 };
 use sluice_plugin::{Limits, Settings, WasmFilter};
+use sluice_wire::revision::Revision;
 use std::time::Duration;
 
 async fn decides(on: &str, verdict: Value) -> std::sync::Arc<WasmFilter> {
@@ -95,6 +96,18 @@ async fn labels_are_the_plugins_own_and_facts_are_read() {
     let mut said = labels(&call);
     said.sort();
     assert_eq!(said, ["label.a=1", "label.all=client.name=test\n", "label.none=absent", "label.who=local"]);
+}
+
+#[tokio::test]
+async fn a_filter_asks_where_a_message_goes() {
+    let filter = load(&engine(), "label", json!({"place": true})).await;
+    let mut known = call("ls", json!({}));
+    known.request(&filter).await.unwrap();
+    assert_eq!(labels(&known), ["label.place=files 2026-07-28"]);
+    let mut unknown = call("ls", json!({}));
+    (unknown.pass.head.upstream, unknown.pass.head.protocol) = (None, Revision::LEGACY[0]);
+    unknown.request(&filter).await.unwrap();
+    assert_eq!(labels(&unknown), [format!("label.place=- {}", Revision::LEGACY[0].as_str())], "not what the last caller's was");
 }
 
 #[tokio::test]

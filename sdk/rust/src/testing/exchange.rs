@@ -17,6 +17,7 @@ const HITS_MAX: usize = 10_000;
 pub struct FakeExchange {
     message: Value,
     asked: Value,
+    upstream: Option<String>,
     attrs: RefCell<BTreeMap<String, String>>,
     set: RefCell<BTreeMap<String, String>>,
     staged: RefCell<Vec<Edit>>,
@@ -34,6 +35,12 @@ impl FakeExchange {
     /// With an attribute.
     pub fn with_attr(self, key: &str, value: &str) -> Self {
         self.attrs.borrow_mut().insert(key.to_string(), value.to_string());
+        self
+    }
+
+    /// With the server it goes to or comes from.
+    pub fn with_upstream(mut self, upstream: &str) -> Self {
+        self.upstream = Some(upstream.to_string());
         self
     }
 
@@ -63,6 +70,15 @@ impl FakeExchange {
 }
 
 impl Facts for FakeExchange {
+    fn upstream(&self) -> Option<String> {
+        self.upstream.clone()
+    }
+
+    /// That of a modern client.
+    fn protocol(&self) -> String {
+        "2026-07-28".to_string()
+    }
+
     fn attr(&self, key: &str) -> Option<String> {
         self.attrs.borrow().get(key).cloned()
     }

@@ -18,6 +18,9 @@ struct Settings {
     copy: BTreeMap<String, String>,
     /// All attributes that begin so, as `key=value` lines under the key `all`.
     list: Option<String>,
+    /// Upstream and revision, under the key `place`.
+    #[serde(default)]
+    place: bool,
 }
 
 struct Label(Settings);
@@ -50,6 +53,9 @@ impl Label {
                 all += &alloc::format!("{key}={value}\n");
             }
             let _ = x.set_attr("all", &all);
+        }
+        if self.0.place {
+            let _ = x.set_attr("place", &alloc::format!("{} {}", x.upstream().as_deref().unwrap_or("-"), x.protocol()));
         }
         Verdict::Next
     }
