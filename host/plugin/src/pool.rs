@@ -1,6 +1,10 @@
 //! Warm instances, kept apart by who may meet them.
 
-use crate::{budget::Turns, instance::Instance, plugin::Plugin};
+use crate::{
+    budget::{Turns, thread_token},
+    instance::Instance,
+    plugin::Plugin,
+};
 use sluice_chain::{
     fault::Fault,
     principal::{Principal, PrincipalKey},
@@ -13,9 +17,6 @@ use std::{
     },
 };
 use tokio::{sync::Semaphore, time::Instant};
-
-/// Locks a plugin's warm instances are spread over.
-const SHARDS: usize = 8;
 
 /// Whose an instance is. Nobody else ever gets it.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,31 +67,48 @@ struct Warm {
     since: Instant,
 }
 
-/// The warm instances of one plugin.
+/// The warm instances of one plugin: a part for each processor. What ran last on a thread is best run there again,
+/// since its memories are in that processor's caches and its lock is nobody else's.
 pub(crate) struct Pool {
     plugin: Arc<Plugin>,
-    /// Each in the order of last use, so the front is what goes first.
-    shards: [Mutex<Vec<Warm>>; SHARDS],
-    warm: AtomicUsize,
+    parts: Box<[Part]>,
+    /// Of one part.
+    warm_max: usize,
+}
+
+/// In the order of last use, so the front is what goes first. On cache lines of its own.
+#[derive(Default)]
+#[repr(align(128))]
+struct Part(Mutex<Vec<Warm>>);
+
+impl Part {
+    fn lock(&self) -> MutexGuard<'_, Vec<Warm>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, key: &Key) -> Option<Box<Instance>> {
+        let mut part = self.lock();
+        let at = part.iter().rposition(|warm| warm.key == *key)?;
+        Some(part.remove(at).instance)
+    }
 }
 
 impl Pool {
     pub(crate) fn new(plugin: Arc<Plugin>) -> Self {
-        Self { plugin, shards: Default::default(), warm: AtomicUsize::new(0) }
+        let parts = std::thread::available_parallelism().map_or(1, usize::from);
+        let warm_max = plugin.limits.warm_max.div_ceil(parts);
+        Self { plugin, parts: (0..parts).map(|_| Part::default()).collect(), warm_max }
     }
 
-    fn shard(&self, index: usize) -> MutexGuard<'_, Vec<Warm>> {
-        self.shards[index % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    /// All parts, this thread's first.
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        let (after, from) = self.parts.split_at(thread_token() as usize % self.parts.len());
+        from.iter().chain(after)
     }
 
-    /// A warm instance of this key, the one used last.
+    /// A warm instance of this key, the one this thread used last, or else another's.
     pub(crate) fn take(&self, key: &Key) -> Option<Box<Instance>> {
-        let mut shard = self.shard(key.hash as usize);
-        let at = shard.iter().rposition(|warm| warm.key == *key)?;
-        let found = shard.remove(at);
-        drop(shard);
-        self.warm.fetch_sub(1, Relaxed);
-        Some(found.instance)
+        self.parts().find_map(|part| part.take(key))
     }
 
     /// Keep an instance whose call ended well, unless it has served long enough.
@@ -101,44 +119,43 @@ impl Pool {
             self.retired(1);
             return;
         }
-        if self.warm.fetch_add(1, Relaxed) >= limits.warm_max {
-            self.evict_one();
-        }
         let since = instance.store.data().budget.started();
-        self.shard(key.hash as usize).push(Warm { key, instance, since });
+        let Some(part) = self.parts().next() else { return };
+        let mut part = part.lock();
+        let oldest = (part.len() >= self.warm_max).then(|| part.remove(0));
+        part.push(Warm { key, instance, since });
+        drop(part);
+        self.retired(usize::from(oldest.is_some()));
     }
 
-    /// Drop the instance that was used longest ago in the first shard that has one.
+    /// Drop the instance that was used longest ago in the first part that has one.
     pub(crate) fn evict_one(&self) -> bool {
-        // The oldest of all would mean to take every lock; the oldest of one shard is old enough.
-        let start = self.plugin.figures.retired.load(Relaxed) as usize;
-        for index in 0..SHARDS {
-            let mut shard = self.shard(start.wrapping_add(index));
-            if !shard.is_empty() {
-                let oldest = shard.remove(0);
-                drop(shard);
-                self.warm.fetch_sub(1, Relaxed);
-                self.retired(1);
-                drop(oldest);
-                return true;
-            }
-        }
-        false
+        // The oldest of all would mean to take every lock; the oldest of one part is old enough.
+        let start = self.plugin.figures.retired.load(Relaxed) as usize % self.parts.len();
+        let (after, from) = self.parts.split_at(start);
+        let oldest = from.iter().chain(after).find_map(|part| {
+            let mut part = part.lock();
+            (!part.is_empty()).then(|| part.remove(0))
+        });
+        self.retired(usize::from(oldest.is_some()));
+        oldest.is_some()
     }
 
     /// Drop what was not used for a while.
     pub(crate) fn sweep(&self, now: Instant) {
-        for index in 0..SHARDS {
-            let mut shard = self.shard(index);
+        for part in &self.parts {
+            let mut part = part.lock();
             let stale = |warm: &Warm| now.saturating_duration_since(warm.since) >= self.plugin.limits.idle;
-            let old: Vec<_> = shard.extract_if(.., |warm| stale(warm)).collect();
-            drop(shard);
-            self.warm.fetch_sub(old.len(), Relaxed);
+            let old: Vec<_> = part.extract_if(.., |warm| stale(warm)).collect();
+            drop(part);
             self.retired(old.len());
         }
     }
 
     fn retired(&self, count: usize) {
+        if count == 0 {
+            return;
+        }
         self.plugin.figures.retired.fetch_add(count as u64, Relaxed);
     }
 }
