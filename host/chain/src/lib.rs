@@ -22,6 +22,7 @@ pub mod gate;
 pub mod generation;
 mod handed;
 pub mod host;
+pub mod parted;
 pub mod principal;
 pub mod queue;
 pub mod record;

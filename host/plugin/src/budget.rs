@@ -82,7 +82,7 @@ fn thread_cpu() -> Duration {
 }
 
 /// Never 0, and no two living threads have the same.
-pub(crate) fn thread_token() -> u64 {
+fn thread_token() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     thread_local!(static TOKEN: u64 = NEXT.fetch_add(1, Relaxed));
     TOKEN.with(|token| *token)

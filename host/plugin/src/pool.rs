@@ -1,18 +1,15 @@
 //! Warm instances, kept apart by who may meet them.
 
-use crate::{
-    budget::{Turns, thread_token},
-    instance::Instance,
-    plugin::Plugin,
-};
+use crate::{budget::Turns, instance::Instance, plugin::Plugin};
 use sluice_chain::{
     fault::Fault,
+    parted::Parted,
     principal::{Principal, PrincipalKey},
 };
 use std::{
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, LazyLock, Mutex, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -67,48 +64,28 @@ struct Warm {
     since: Instant,
 }
 
-/// The warm instances of one plugin: a part for each processor. What ran last on a thread is best run there again,
-/// since its memories are in that processor's caches and its lock is nobody else's.
+/// The warm instances of one plugin.
 pub(crate) struct Pool {
     plugin: Arc<Plugin>,
-    parts: Box<[Part]>,
+    /// Each in the order of last use, so the front is what goes first.
+    warm: Parted<Vec<Warm>>,
     /// Of one part.
     warm_max: usize,
 }
 
-/// In the order of last use, so the front is what goes first. On cache lines of its own.
-#[derive(Default)]
-#[repr(align(128))]
-struct Part(Mutex<Vec<Warm>>);
-
-impl Part {
-    fn lock(&self) -> MutexGuard<'_, Vec<Warm>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self, key: &Key) -> Option<Box<Instance>> {
-        let mut part = self.lock();
-        let at = part.iter().rposition(|warm| warm.key == *key)?;
-        Some(part.remove(at).instance)
-    }
-}
-
 impl Pool {
     pub(crate) fn new(plugin: Arc<Plugin>) -> Self {
-        let parts = std::thread::available_parallelism().map_or(1, usize::from);
-        let warm_max = plugin.limits.warm_max.div_ceil(parts);
-        Self { plugin, parts: (0..parts).map(|_| Part::default()).collect(), warm_max }
-    }
-
-    /// All parts, this thread's first.
-    fn parts(&self) -> impl Iterator<Item = &Part> {
-        let (after, from) = self.parts.split_at(thread_token() as usize % self.parts.len());
-        from.iter().chain(after)
+        let warm: Parted<Vec<Warm>> = Parted::default();
+        let warm_max = plugin.limits.warm_max.div_ceil(warm.parts());
+        Self { plugin, warm, warm_max }
     }
 
     /// A warm instance of this key, the one this thread used last, or else another's.
     pub(crate) fn take(&self, key: &Key) -> Option<Box<Instance>> {
-        self.parts().find_map(|part| part.take(key))
+        self.warm.all().find_map(|mut part| {
+            let at = part.iter().rposition(|warm| warm.key == *key)?;
+            Some(part.remove(at).instance)
+        })
     }
 
     /// Keep an instance whose call ended well, unless it has served long enough.
@@ -120,8 +97,7 @@ impl Pool {
             return;
         }
         let since = instance.store.data().budget.started();
-        let Some(part) = self.parts().next() else { return };
-        let mut part = part.lock();
+        let mut part = self.warm.own();
         let oldest = (part.len() >= self.warm_max).then(|| part.remove(0));
         part.push(Warm { key, instance, since });
         drop(part);
@@ -131,20 +107,14 @@ impl Pool {
     /// Drop the instance that was used longest ago in the first part that has one.
     pub(crate) fn evict_one(&self) -> bool {
         // The oldest of all would mean to take every lock; the oldest of one part is old enough.
-        let start = self.plugin.figures.retired.load(Relaxed) as usize % self.parts.len();
-        let (after, from) = self.parts.split_at(start);
-        let oldest = from.iter().chain(after).find_map(|part| {
-            let mut part = part.lock();
-            (!part.is_empty()).then(|| part.remove(0))
-        });
+        let oldest = self.warm.all().find_map(|mut part| (!part.is_empty()).then(|| part.remove(0)));
         self.retired(usize::from(oldest.is_some()));
         oldest.is_some()
     }
 
     /// Drop what was not used for a while.
     pub(crate) fn sweep(&self, now: Instant) {
-        for part in &self.parts {
-            let mut part = part.lock();
+        for mut part in self.warm.all() {
             let stale = |warm: &Warm| now.saturating_duration_since(warm.since) >= self.plugin.limits.idle;
             let old: Vec<_> = part.extract_if(.., |warm| stale(warm)).collect();
             drop(part);

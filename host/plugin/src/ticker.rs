@@ -68,6 +68,7 @@ impl Drop for Ticker {
 }
 
 fn run(state: &State, tick: impl Fn(), chores: impl Fn()) {
+    rest(state, &chores);
     let (mut last_entry, mut last_chores) = (Instant::now(), Instant::now());
     while !state.stop.load(Relaxed) {
         thread::sleep(TICK);

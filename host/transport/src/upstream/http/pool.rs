@@ -13,10 +13,10 @@ use http::{
 };
 use http_body_util::Full;
 use hyper::body::Incoming;
-use sluice_chain::upstream::UpstreamError;
+use sluice_chain::{parted::Parted, upstream::UpstreamError};
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -25,7 +25,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Idle connections kept.
+/// Idle connections kept, in each part of the pool.
 const IDLE_MAX: usize = 256;
 /// How long one is kept when the server does not say.
 const IDLE: Duration = Duration::from_secs(60);
@@ -39,7 +39,7 @@ pub(super) struct Pool {
     header_bytes_max: usize,
     places: Arc<Semaphore>,
     /// The one used last is at the back.
-    idle: Mutex<VecDeque<Box<Connection>>>,
+    idle: Parted<VecDeque<Box<Connection>>>,
     counters: Arc<Counters>,
 }
 
@@ -57,7 +57,7 @@ impl Pool {
             headers_max: settings.headers_max,
             header_bytes_max: settings.header_bytes_max,
             places: Arc::new(Semaphore::new(settings.connections_max)),
-            idle: Mutex::default(),
+            idle: Parted::default(),
             counters,
         }
     }
@@ -112,19 +112,19 @@ impl Pool {
     /// An idle connection that seems to be alive.
     fn take(&self) -> Option<Box<Connection>> {
         let mut not_yet = Vec::new();
-        let found = loop {
-            let Some(mut connection) = self.lock().pop_back() else { break None };
+        let found = std::iter::from_fn(|| self.idle.all().find_map(|mut idle| idle.pop_back())).find_map(|mut connection| {
             if Instant::now() >= connection.usable_until {
-                continue;
+                return None;
             }
             match connection.readiness() {
-                Readiness::Ready => break Some(connection),
+                Readiness::Ready => return Some(connection),
                 Readiness::NotYet => not_yet.push(connection),
                 Readiness::Dead => {}
             }
-        };
+            None
+        });
         if !not_yet.is_empty() {
-            self.lock().extend(not_yet);
+            self.idle.own().extend(not_yet);
         }
         found
     }
@@ -136,7 +136,7 @@ impl Pool {
         if connection.usable_until <= now {
             return;
         }
-        let mut idle = self.lock();
+        let mut idle = self.idle.own();
         // The oldest are at the front; a look at one per call keeps the dead few.
         if idle.front().is_some_and(|oldest| oldest.usable_until <= now) || idle.len() >= IDLE_MAX {
             idle.pop_front();
@@ -147,12 +147,12 @@ impl Pool {
     /// Closes what nobody will use again.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
-        self.lock().retain(|connection| connection.usable_until > now);
+        self.idle.all().for_each(|mut idle| idle.retain(|connection| connection.usable_until > now));
     }
 
     /// Closes all idle connections.
     pub(super) fn clear(&self) {
-        self.lock().clear();
+        self.idle.all().for_each(|mut idle| idle.clear());
     }
 
     async fn connect(&self) -> Result<Box<Connection>, UpstreamError> {
@@ -175,10 +175,6 @@ impl Pool {
             Err(_) => self.counters.count(|c| &c.connect_failures),
         }
         connected
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Box<Connection>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
