@@ -200,10 +200,7 @@ pub fn listener_settings(config: &Config) -> Result<downstream::Settings> {
     own.connections_max = count(limits.connections_max);
     own.header_bytes_max = count(limits.header_bytes_max);
     own.header_wait = ms(limits.header_timeout_ms);
-    let json = json_limits(config, limits.request_bytes_max);
-    own.body_bytes_max = json.bytes_max;
-    own.json_depth_max = json.depth_max;
-    own.json_nodes_max = json.nodes_max;
+    own.json = json_limits(config, limits.request_bytes_max);
     own.body_wait = ms(limits.body_timeout_ms);
     own.drain_grace = ms(limits.drain_timeout_ms);
     own.sessions_max = count(limits.sessions_max);

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-/// A call makes some sixty small allocations, and frees half of them on another thread.
+/// A call makes dozens of small allocations, and the threads that free them are not always those that made them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

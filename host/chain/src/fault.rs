@@ -25,8 +25,8 @@ pub enum Fault {
     /// An instance could not be made or its `init` refused.
     #[error("could not start: {0}")]
     Instantiate(String),
-    /// All instances were busy and the overflow bound was reached.
-    #[error("all of its instances are busy")]
+    /// All instances were busy and the overflow bound was reached, or a slow call waited too long for its turns.
+    #[error("all of its instances are busy, or too many slow hooks run at once")]
     Saturated,
     /// The breaker is open; the guest was not entered.
     #[error("is switched off after repeated faults, next trial in {retry_after:?}")]

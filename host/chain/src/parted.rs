@@ -47,8 +47,8 @@ fn lock<T>(part: &Part<T>) -> MutexGuard<'_, T> {
     part.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Threads are numbered as they come, so the workers of a runtime have numbers in a row.
-fn thread_number() -> usize {
+/// Threads are numbered as they come, so the workers of a runtime have numbers in a row; no two ever have the same.
+pub fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Relaxed));
     NUMBER.with(|number| *number)

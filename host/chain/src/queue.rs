@@ -60,9 +60,13 @@ impl<T> Clone for Sender<T> {
 impl<T> Sender<T> {
     /// Puts `item` behind the others, or hands it back when there is no room or nobody listens.
     pub fn try_send(&self, item: T) -> Result<(), T> {
-        let mut state = self.0.lock();
+        self.put(item, self.0.lock()).map_err(|(item, _)| item)
+    }
+
+    /// The lock comes back with the item when there is no room.
+    fn put<'s>(&self, item: T, mut state: MutexGuard<'s, State<T>>) -> Result<(), (T, MutexGuard<'s, State<T>>)> {
         if state.is_deaf || state.items.len() >= self.0.bound {
-            return Err(item);
+            return Err((item, state));
         }
         state.items.push_back(item);
         let reader = state.reader.take();
@@ -78,15 +82,11 @@ impl<T> Sender<T> {
         let mut item = Some(item);
         poll_fn(|context| {
             let Some(unsent) = item.take() else { return Poll::Ready(Ok(())) };
-            let Err(unsent) = self.try_send(unsent) else { return Poll::Ready(Ok(())) };
-            let mut state = self.0.lock();
+            let Err((unsent, mut state)) = self.put(unsent, self.0.lock()) else { return Poll::Ready(Ok(())) };
             if state.is_deaf {
                 return Poll::Ready(Err(unsent));
             }
-            if state.items.len() < self.0.bound {
-                // Room was made meanwhile.
-                context.waker().wake_by_ref();
-            } else if !state.writers.iter().any(|writer| writer.will_wake(context.waker())) {
+            if !state.writers.iter().any(|writer| writer.will_wake(context.waker())) {
                 state.writers.push(context.waker().clone());
             }
             item = Some(unsent);
@@ -99,29 +99,29 @@ impl<T> Sender<T> {
 impl<T> Receiver<T> {
     /// What is there now.
     pub fn try_recv(&mut self) -> Option<T> {
-        let mut state = self.0.lock();
-        let item = state.items.pop_front()?;
+        Self::pop(self.0.lock()).ok()
+    }
+
+    /// The lock comes back when nothing is there.
+    fn pop(mut state: MutexGuard<'_, State<T>>) -> Result<T, MutexGuard<'_, State<T>>> {
+        let Some(item) = state.items.pop_front() else { return Err(state) };
         let writers = std::mem::take(&mut state.writers);
         drop(state);
         writers.into_iter().for_each(Waker::wake);
-        Some(item)
+        Ok(item)
     }
 
     /// The next item. Never an end: who speaks says in another way that it is done.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<T> {
-        if let Some(item) = self.try_recv() {
-            return Poll::Ready(item);
+        let mut state = match Self::pop(self.0.lock()) {
+            Ok(item) => return Poll::Ready(item),
+            Err(state) => state,
+        };
+        match &mut state.reader {
+            Some(reader) => reader.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
         }
-        let mut state = self.0.lock();
-        if state.items.is_empty() {
-            match &mut state.reader {
-                Some(reader) => reader.clone_from(context.waker()),
-                none => *none = Some(context.waker().clone()),
-            }
-            return Poll::Pending;
-        }
-        drop(state);
-        self.try_recv().map_or(Poll::Pending, Poll::Ready)
+        Poll::Pending
     }
 
     /// As [`poll_next`](Self::poll_next). Nothing is lost when the future is dropped.

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use std::{
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -74,13 +74,16 @@ impl Running {
     pub fn see_off(&mut self) -> impl Future<Output = ()> + Send + 'static {
         self.run_on();
         self.said = None;
-        let mut run = std::mem::replace(&mut self.run, Run::Over(None));
-        std::future::poll_fn(move |context| {
-            if let Run::Away(task) = &mut run {
-                let _ = ready!(Pin::new(task).poll(context));
+        let task = match std::mem::replace(&mut self.run, Run::Over(None)) {
+            Run::Away(task) => Some(task),
+            Run::Here(_) | Run::Over(_) => None,
+        };
+        async move {
+            if let Some(task) = task {
+                // Whatever it answered, nobody waits for it.
+                let _ = task.await;
             }
-            Poll::Ready(())
-        })
+        }
     }
 }
 

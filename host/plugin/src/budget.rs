@@ -8,7 +8,7 @@
 
 use crate::limits::Limits;
 use rustix::time::{ClockId, clock_gettime};
-use sluice_chain::fault::Fault;
+use sluice_chain::{fault::Fault, parted::thread_number};
 use std::{
     future::Future,
     pin::pin,
@@ -35,9 +35,10 @@ const TURN_WAIT_MAX: Duration = Duration::from_secs(1);
 /// The turns of all slow guests of an engine, handed out in the order in which they are asked for.
 pub(crate) type Turns = Arc<Semaphore>;
 
-/// Where a slice of guest time began: nanoseconds of the CPU clock of the thread it runs on, and which thread.
+/// What the running call knows of its slices. Shared with the pauses between them, which outlive no call.
 #[derive(Default)]
-struct SliceStart {
+struct Slice {
+    /// Where the present one began, on the CPU clock of its thread.
     cpu_ns: AtomicU64,
     /// 0: not known.
     thread: AtomicU64,
@@ -46,7 +47,7 @@ struct SliceStart {
     turn: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
-impl SliceStart {
+impl Slice {
     fn begin(&self) {
         self.cpu_ns.store(thread_cpu().as_nanos() as u64, Relaxed);
         self.thread.store(thread_token(), Relaxed);
@@ -81,11 +82,9 @@ fn thread_cpu() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Never 0, and no two living threads have the same.
+/// This thread, and never 0.
 fn thread_token() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    thread_local!(static TOKEN: u64 = NEXT.fetch_add(1, Relaxed));
-    TOKEN.with(|token| *token)
+    thread_number() as u64 + 1
 }
 
 /// One call's budget. Made with the instance and filled again for each call.
@@ -94,7 +93,7 @@ pub(crate) struct Budget {
     cpu_max: Duration,
     wall_max: Duration,
     started: Instant,
-    slice: Arc<SliceStart>,
+    slice: Arc<Slice>,
     turns: Turns,
     /// The first slice was not enough.
     is_slow: bool,

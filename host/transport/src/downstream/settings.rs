@@ -121,12 +121,8 @@ pub struct Limits {
     pub header_bytes_max: usize,
     /// From the first byte of a request, or from connecting, to the end of its header block.
     pub header_wait: Duration,
-    /// Longest request body, or line on stdio.
-    pub body_bytes_max: usize,
-    /// Deepest nesting of a request, in levels.
-    pub json_depth_max: u16,
-    /// Most values and keys of a request.
-    pub json_nodes_max: u32,
+    /// Of one request: the longest body, or line on stdio, and what its JSON may hold.
+    pub json: JsonLimits,
     /// For the whole body to arrive.
     pub body_wait: Duration,
     /// Longest pause between two requests on one connection.
@@ -162,9 +158,7 @@ impl Default for Limits {
             connections_max: 10_000,
             header_bytes_max: 32 * 1024,
             header_wait: Duration::from_secs(10),
-            body_bytes_max: JsonLimits::REQUEST.bytes_max,
-            json_depth_max: JsonLimits::REQUEST.depth_max,
-            json_nodes_max: JsonLimits::REQUEST.nodes_max,
+            json: JsonLimits::REQUEST,
             body_wait: Duration::from_secs(30),
             idle_wait: Duration::from_secs(120),
             write_stall: Duration::from_secs(30),
@@ -179,13 +173,6 @@ impl Default for Limits {
             stdio_in_flight_max: 256,
             stdio_linger: Duration::from_secs(1),
         }
-    }
-}
-
-impl Limits {
-    /// Bounds on the JSON of one request.
-    pub(super) fn json(&self) -> JsonLimits {
-        JsonLimits { bytes_max: self.body_bytes_max, depth_max: self.json_depth_max, nodes_max: self.json_nodes_max }
     }
 }
 

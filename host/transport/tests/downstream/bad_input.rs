@@ -257,3 +257,21 @@ async fn nothing_a_client_sent_is_echoed_in_an_error() {
         assert!(reply.status >= 400 && !reply.text().contains(secret), "{}", reply.text());
     }
 }
+
+#[tokio::test]
+async fn how_much_json_is_too_much_is_the_operators_word() {
+    let endpoint = Rig::default()
+        .settings(|settings| {
+            settings.limits.json.depth_max = 8;
+            settings.limits.json.nodes_max = 50;
+        })
+        .start()
+        .await;
+    let ask = async |inside: String| {
+        let params = format!(r#""name":"echo","arguments":{{"a":{inside}}}"#);
+        endpoint.post(&modern_headers("tools/call", &params), &modern_body("1", "tools/call", &params)).await.status
+    };
+    let (deep, wide) = (|levels| "[".repeat(levels) + &"]".repeat(levels), |many| format!("[{}0]", "0,".repeat(many)));
+    assert_eq!((ask(deep(4)).await, ask(deep(9)).await), (200, 400));
+    assert_eq!((ask(wide(5)).await, ask(wide(60)).await), (200, 400));
+}

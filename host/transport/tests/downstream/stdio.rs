@@ -160,7 +160,7 @@ async fn requests_in_flight_are_bounded_and_cancelling_still_works() {
 
 #[tokio::test]
 async fn bad_lines_are_told_and_passed_over() {
-    let mut client = open(Rig::default().settings(|settings| settings.limits.body_bytes_max = 10_000));
+    let mut client = open(Rig::default().settings(|settings| settings.limits.json.bytes_max = 10_000));
     for (line, code) in [
         ("hello", -32700),
         ("{\"a\":1,\"a\":2}", -32700),

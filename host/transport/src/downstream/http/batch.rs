@@ -66,7 +66,7 @@ fn split(call: &Call<'_>, document: &Document) -> Result<Vec<Message>, Refusal> 
 }
 
 fn message(call: &Call<'_>, item: Value<'_>) -> Result<Message, Refusal> {
-    let limits = call.connection.shared.settings.limits.json();
+    let limits = call.connection.shared.settings.limits.json;
     let document = Document::parse(item.to_bytes(), &limits, call.generation.index_depth())
         .map_err(|error| Refusal::new(400, error.code(), "json", error.to_string()))?;
     let message = decode(document)?;

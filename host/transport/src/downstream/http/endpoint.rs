@@ -137,8 +137,8 @@ async fn post(call: Call<'_>, body: Incoming) -> Result<Response<Content>, Refus
         return Err(refusal);
     }
     let limits = &call.connection.shared.settings.limits;
-    let bytes = intake::collect(body, &call.connection.pace, limits.body_bytes_max).await?;
-    let document = Document::parse(bytes, &limits.json(), call.generation.index_depth())
+    let bytes = intake::collect(body, &call.connection.pace, limits.json.bytes_max).await?;
+    let document = Document::parse(bytes, &limits.json, call.generation.index_depth())
         .map_err(|error| Refusal::new(400, error.code(), "json", error.to_string()))?;
     if document.root().kind() == JsonKind::Array {
         return batch::post(call, document).await;

@@ -88,7 +88,7 @@ impl Front {
 
     /// One line. Nothing in it may take long: what does goes into a task of its own.
     pub async fn take(self: &Arc<Self>, line: Bytes, exchanges: &mut JoinSet<()>) {
-        let parsed = Document::parse(line, &self.settings.limits.json(), self.host.generation().index_depth());
+        let parsed = Document::parse(line, &self.settings.limits.json, self.host.generation().index_depth());
         let document = match parsed {
             Ok(document) => document,
             Err(error) => return self.refuse(Refusal::new(400, error.code(), "json", error.to_string())).await,
@@ -341,7 +341,7 @@ fn decode(document: Document) -> Result<Message, Refusal> {
 }
 
 fn batched(item: Value<'_>, settings: &Settings, depth: sluice_wire::json::IndexDepth) -> Result<Message, Refusal> {
-    let document = Document::parse(item.to_bytes(), &settings.limits.json(), depth);
+    let document = Document::parse(item.to_bytes(), &settings.limits.json, depth);
     let message = decode(document.map_err(|error| Refusal::new(400, error.code(), "json", error.to_string()))?)?;
     if message.method() == method::INITIALIZE {
         return Err(Refusal::new(400, code::INVALID_REQUEST, "batch", "initialize must not be part of a batch").to(message.id()));

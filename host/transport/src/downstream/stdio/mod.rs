@@ -74,7 +74,7 @@ where
 
 /// Hands every line to the front; returns at the end of the stream.
 async fn read<R: AsyncRead + Unpin>(mut reader: R, front: &Arc<Front>, exchanges: &mut JoinSet<()>) -> io::Result<()> {
-    let limit = front.settings().limits.body_bytes_max;
+    let limit = front.settings().limits.json.bytes_max;
     let mut decoder = LineDecoder::new(limit);
     let mut chunk = vec![0; READ_BYTES];
     loop {
