@@ -125,6 +125,14 @@ impl Backend {
         let is = |seen: &&Seen| serde_json::from_slice::<Value>(&seen.body).is_ok_and(|body| body["method"] == method);
         self.server.seen().iter().filter(is).count()
     }
+
+    /// The body of the last `tools/call`. Not of the last request: the gateway opens a session's stream beside its first call, and
+    /// that `GET` may well come in after it.
+    pub fn last_call(&self) -> String {
+        let is = |seen: &&Seen| serde_json::from_slice::<Value>(&seen.body).is_ok_and(|body| body["method"] == "tools/call");
+        let body = self.server.seen().iter().rev().find(is).expect("a call").body.clone();
+        String::from_utf8(body).expect("UTF-8")
+    }
 }
 
 #[derive(serde::Deserialize)]
