@@ -32,7 +32,9 @@ fn build(root: &Path, target: &Path) {
     for plugin in PLUGINS {
         cargo.args(["-p", &format!("sluice-plugin-{plugin}")]);
     }
-    for outer in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
+    for outer in
+        ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"]
+    {
         cargo.env_remove(outer);
     }
     let status = cargo.status().expect("cargo runs");

@@ -11,11 +11,21 @@ use std::process::Command;
 pub fn run(arguments: &[String]) -> Result<()> {
     let guests = setup::components()?;
     setup::programs(&[("nginx", "nginx-light")])?;
-    step("building the host and the bench, optimised", cargo().args(["build", "--locked", "--release", "-p", "sluice", "-p", "sluice-bench"]))?;
+    step(
+        "building the host and the bench, optimised",
+        cargo().args(["build", "--locked", "--release", "-p", "sluice", "-p", "sluice-bench"]),
+    )?;
     let release = target().join("release");
     let rest: Vec<&String> = arguments.iter().filter(|a| *a != "--quick").collect();
     step(
         "the bench",
-        Command::new(release.join("sluice-bench")).current_dir(root()).arg("quick").arg("--sluice").arg(release.join("sluice")).arg("--guests").arg(guests).args(rest),
+        Command::new(release.join("sluice-bench"))
+            .current_dir(root())
+            .arg("quick")
+            .arg("--sluice")
+            .arg(release.join("sluice"))
+            .arg("--guests")
+            .arg(guests)
+            .args(rest),
     )
 }

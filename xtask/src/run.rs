@@ -22,13 +22,8 @@ pub fn run() -> Result<()> {
     fs::write(&config, configuration(&key, &folder.to_string_lossy()))?;
 
     step("the chain, and what each plugin may do", Command::new(&sluice).arg("ls").arg("--config").arg(&config))?;
-    let mut child = Command::new(&sluice)
-        .arg("serve")
-        .arg("--config")
-        .arg(&config)
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("sluice does not start")?;
+    let mut child =
+        Command::new(&sluice).arg("serve").arg("--config").arg(&config).stdout(Stdio::piped()).spawn().context("sluice does not start")?;
     let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
     let ready = lines.next().context("sluice ended before it was ready")??;
     let url = ready.split_whitespace().find(|w| w.starts_with("http://")).context("the ready line names no URL")?.to_owned();

@@ -19,7 +19,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
         return Ok(());
     }
     setup::programs(&conformance::PROGRAMS)?;
-    step("real servers and clients", script("tests/interop/run.py", &sluice).arg("--rmcp-client").arg(built.join("conformance-rmcp-client")))?;
+    step(
+        "real servers and clients",
+        script("tests/interop/run.py", &sluice).arg("--rmcp-client").arg(built.join("conformance-rmcp-client")),
+    )?;
     step("the official suite", script("tests/conformance/run.py", &sluice).arg("--rmcp").arg(built.join("conformance-rmcp")))
 }
 

@@ -122,7 +122,10 @@ impl Admin {
         match self.recorder.metrics.text(&gauges) {
             Ok(body) => {
                 let mut response = Response::new(Full::from(body));
-                response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+                response.headers_mut().insert(
+                    header::CONTENT_TYPE,
+                    header::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
+                );
                 response
             }
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),

@@ -91,11 +91,8 @@ fn access(config: &Config, purpose: Purpose) -> Result<Access> {
 }
 
 fn host_settings(config: &Config, access: Access) -> Settings {
-    let idempotent = config
-        .upstreams
-        .iter()
-        .flat_map(|u| u.settings.idempotent_tools.iter().map(|tool| (u.name.clone(), tool.clone())))
-        .collect();
+    let idempotent =
+        config.upstreams.iter().flat_map(|u| u.settings.idempotent_tools.iter().map(|tool| (u.name.clone(), tool.clone()))).collect();
     Settings { idempotent: Arc::new(idempotent), ..Settings::new(access) }
 }
 
@@ -105,7 +102,9 @@ fn upstreams(config: &Config, listener: &Arc<dyn Listener>) -> Result<Vec<Arc<dy
     let mut upstreams: Vec<Arc<dyn Upstream>> = Vec::new();
     for u in &config.upstreams {
         upstreams.push(match &u.reach {
-            Reach::Stdio(stdio) => Arc::new(upstream::stdio::Stdio::upstream(stdio_settings(config, u, stdio), children.clone(), listener.clone())),
+            Reach::Stdio(stdio) => {
+                Arc::new(upstream::stdio::Stdio::upstream(stdio_settings(config, u, stdio), children.clone(), listener.clone()))
+            }
             Reach::Http(http) => {
                 let made = upstream::http::Http::upstream(http_settings(config, u, http), listener.clone());
                 Arc::new(made.with_context(|| format!("upstream {}", u.name))?)

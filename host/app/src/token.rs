@@ -28,7 +28,10 @@ fn read(path: &Path) -> io::Result<String> {
     file.take(4096).read_to_string(&mut text)?;
     let token = text.trim();
     if token.len() < 32 {
-        return Err(io::Error::other(format!("{} holds no token of at least 32 characters: remove it and a new one is made", path.display())));
+        return Err(io::Error::other(format!(
+            "{} holds no token of at least 32 characters: remove it and a new one is made",
+            path.display()
+        )));
     }
     Ok(token.to_owned())
 }

@@ -23,11 +23,7 @@ impl Attributes {
 
     /// The value of `key`: a fact, or a label as `<plugin>.<key>`.
     pub fn find(&self, key: &str) -> Option<&str> {
-        self.labels
-            .iter()
-            .find(|(k, _)| &**k == key)
-            .map(|(_, v)| &**v)
-            .or_else(|| self.facts().find(|(k, _)| *k == key).map(|(_, v)| v))
+        self.labels.iter().find(|(k, _)| &**k == key).map(|(_, v)| &**v).or_else(|| self.facts().find(|(k, _)| *k == key).map(|(_, v)| v))
     }
 
     fn facts(&self) -> impl Iterator<Item = (&str, &str)> {

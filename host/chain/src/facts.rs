@@ -50,8 +50,7 @@ impl Carried {
             self.resources |= has("resources");
             self.completions |= has("completions");
             self.logging |= has("logging");
-            self.subscribe |= era == Era::Legacy
-                && document.pointer("/resources/subscribe").and_then(|v| v.as_bool()).unwrap_or(false);
+            self.subscribe |= era == Era::Legacy && document.pointer("/resources/subscribe").and_then(|v| v.as_bool()).unwrap_or(false);
         }
     }
 

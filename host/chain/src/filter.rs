@@ -1,8 +1,8 @@
 //! What the chain asks of a filter. The plugin crate implements this for wasm components.
 
 use crate::{
-    attributes::Attributes, calls::Calls, catalogue::Offer, exchange::Head, fault::Fault, principal::Principal,
-    record::Ended, verdict::Rejection,
+    attributes::Attributes, calls::Calls, catalogue::Offer, exchange::Head, fault::Fault, principal::Principal, record::Ended,
+    verdict::Rejection,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -28,8 +28,7 @@ pub enum Hook {
 
 impl Hook {
     /// All of them, in that order.
-    pub const ALL: [Self; 6] =
-        [Self::Authenticate, Self::OnCatalog, Self::OnRequest, Self::OnNotification, Self::OnResponse, Self::OnDone];
+    pub const ALL: [Self; 6] = [Self::Authenticate, Self::OnCatalog, Self::OnRequest, Self::OnNotification, Self::OnResponse, Self::OnDone];
 
     /// The name in the contract, e.g. `on-request`.
     pub fn as_str(self) -> &'static str {

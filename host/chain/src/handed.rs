@@ -27,7 +27,9 @@ impl HandedLinks {
         if !contains(response.bytes(), b"\"resource") {
             return;
         }
-        let Ok(document) = Document::parse(response.bytes().clone(), &sluice_wire::json::Limits::RESPONSE, sluice_wire::json::IndexDepth::Levels(5)) else {
+        let Ok(document) =
+            Document::parse(response.bytes().clone(), &sluice_wire::json::Limits::RESPONSE, sluice_wire::json::IndexDepth::Levels(5))
+        else {
             return;
         };
         let Some(content) = document.pointer("/result/content").filter(|c| c.kind() == Kind::Array) else { return };

@@ -142,7 +142,12 @@ impl Host {
     ///
     /// # Errors
     /// [`Denied`] when nobody vouches for the caller.
-    pub async fn authenticate(&self, generation: &Generation, credential: Option<Credential>, facts: Attributes) -> Result<Arc<Principal>, Denied> {
+    pub async fn authenticate(
+        &self,
+        generation: &Generation,
+        credential: Option<Credential>,
+        facts: Attributes,
+    ) -> Result<Arc<Principal>, Denied> {
         let result = self.gate.authenticate(generation, credential, facts, &*self.observer).await;
         if result.is_err() {
             self.observer.turned_away("unauthenticated");
@@ -199,7 +204,13 @@ impl Host {
     ///
     /// # Errors
     /// A filter's fault in `on-catalog`.
-    pub async fn look(self: &Arc<Self>, kind: ListKind, era: Era, client: &Arc<Client>, principal: &Arc<Principal>) -> Result<Arc<View>, Error> {
+    pub async fn look(
+        self: &Arc<Self>,
+        kind: ListKind,
+        era: Era,
+        client: &Arc<Client>,
+        principal: &Arc<Principal>,
+    ) -> Result<Arc<View>, Error> {
         let generation = self.generation();
         let viewer = Attributes::new(client.facts.clone());
         let asking = Asking { generation: &generation, era, client, principal, viewer: &viewer };

@@ -1,7 +1,12 @@
 //! What is known about an exchange once it has ended: the source of the log line, the audit record,
 //! the metrics and `on-done`.
 
-use crate::{attributes::Attributes, exchange::Head, filter::{Hook, Identity}, principal::Principal};
+use crate::{
+    attributes::Attributes,
+    exchange::Head,
+    filter::{Hook, Identity},
+    principal::Principal,
+};
 use std::{sync::Arc, time::Duration};
 
 /// Every accepted request ends in exactly one of these.

@@ -3,13 +3,7 @@
 //! Errors of the world and of guests are JSON-RPC `Internal error` (-32603), as every revision allows, with a
 //! machine-readable `data.reason`; codes of our own would have to be learnt by every client.
 
-use crate::{
-    exchange::AnswerBody,
-    fault::Fault,
-    record::Outcome,
-    upstream::UpstreamError,
-    verdict::Rejection,
-};
+use crate::{exchange::AnswerBody, fault::Fault, record::Outcome, upstream::UpstreamError, verdict::Rejection};
 use bytes::Bytes;
 use sluice_wire::{
     code,
@@ -121,15 +115,24 @@ impl Error {
         match self {
             Self::Upstream { source: UpstreamError::Cancelled, .. } => Outcome::Cancelled,
             Self::Plugin { .. } | Self::Upstream { .. } | Self::MaybeMissing { .. } | Self::Unanswered { .. } => Outcome::Failed,
-            Self::Rejected { .. } | Self::Unknown { .. } | Self::BadParams(_) | Self::HeaderMismatch(_) | Self::NoSuchMethod(_) | Self::BadCursor => Outcome::Refused,
+            Self::Rejected { .. }
+            | Self::Unknown { .. }
+            | Self::BadParams(_)
+            | Self::HeaderMismatch(_)
+            | Self::NoSuchMethod(_)
+            | Self::BadCursor => Outcome::Refused,
         }
     }
 
     /// What the client is told. A guest's own trap text stays with the operator.
     fn public_message(&self) -> String {
         match self {
-            Self::Plugin { fault: Fault::Open { .. } | Fault::Saturated, .. } => "a policy of this gateway cannot run right now; try again later".into(),
-            Self::Plugin { .. } => "a policy of this gateway failed, so the request was refused; its operator finds the reason in the log".into(),
+            Self::Plugin { fault: Fault::Open { .. } | Fault::Saturated, .. } => {
+                "a policy of this gateway cannot run right now; try again later".into()
+            }
+            Self::Plugin { .. } => {
+                "a policy of this gateway failed, so the request was refused; its operator finds the reason in the log".into()
+            }
             Self::Unanswered { .. } => "a plugin of this gateway listed this and did not answer".into(),
             Self::Rejected { rejection, .. } => rejection.message.clone(),
             other => other.to_string(),
@@ -142,8 +145,15 @@ impl Error {
         match self {
             Self::Upstream { upstream, .. } => data.push_str(&format!(r#","upstream":{}"#, quote(upstream))),
             Self::Unknown { what: "resource", name } => data.push_str(&format!(r#","uri":{}"#, quote(name))),
-            Self::Plugin { .. } | Self::Rejected { .. } | Self::Unknown { .. } | Self::MaybeMissing { .. } | Self::Unanswered { .. } | Self::BadParams(_)
-            | Self::HeaderMismatch(_) | Self::NoSuchMethod(_) | Self::BadCursor => {}
+            Self::Plugin { .. }
+            | Self::Rejected { .. }
+            | Self::Unknown { .. }
+            | Self::MaybeMissing { .. }
+            | Self::Unanswered { .. }
+            | Self::BadParams(_)
+            | Self::HeaderMismatch(_)
+            | Self::NoSuchMethod(_)
+            | Self::BadCursor => {}
         }
         data.push('}');
         AnswerBody::Error { code: self.code(era), message: self.public_message(), data: Some(data) }

@@ -148,7 +148,12 @@ pub trait Upstream: Send + Sync {
     fn health(&self) -> Health;
     /// Capabilities and identity as a client of `era` gets them; handshakes or probes when needed.
     /// Speaks the client's era if the server can.
-    fn facts<'a>(&'a self, era: Era, client: &'a Arc<Client>, principal: &'a Arc<Principal>) -> BoxFuture<'a, Result<Arc<ServerFacts>, UpstreamError>>;
+    fn facts<'a>(
+        &'a self,
+        era: Era,
+        client: &'a Arc<Client>,
+        principal: &'a Arc<Principal>,
+    ) -> BoxFuture<'a, Result<Arc<ServerFacts>, UpstreamError>>;
     /// Send one request and wait for its final response. At most once: see `UpstreamError` for what may have run.
     fn send<'a>(&'a self, outbound: Outbound) -> BoxFuture<'a, Result<Inbound, UpstreamError>>;
     /// A legacy downstream session has ended: whatever was kept for it goes.

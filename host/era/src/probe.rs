@@ -37,10 +37,7 @@ fn offers_modern(answer: &Message) -> bool {
 
 /// Whether an error is one that only the modern era defines.
 pub fn is_modern_error(answer: &Message) -> bool {
-    matches!(
-        answer.error_code(),
-        Some(code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION)
-    )
+    matches!(answer.error_code(), Some(code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION))
 }
 
 /// Whether a status refuses the message itself, so that nothing of it ran and another era is worth a try.

@@ -84,10 +84,9 @@ pub fn rewrite(message: &Message, from: Revision, to: Revision, hop: &Hop<'_>) -
 pub fn progress_token(message: &Message) -> Option<Bytes> {
     match message.meta() {
         Some(meta) if meta.is_shallow() => progress_token(&message.clone().deepen()),
-        Some(meta) => meta
-            .get(meta::PROGRESS_TOKEN)
-            .filter(|token| matches!(token.kind(), Kind::String | Kind::Number))
-            .map(|token| token.to_bytes()),
+        Some(meta) => {
+            meta.get(meta::PROGRESS_TOKEN).filter(|token| matches!(token.kind(), Kind::String | Kind::Number)).map(|token| token.to_bytes())
+        }
         None => None,
     }
 }
@@ -104,9 +103,7 @@ pub fn log_level(message: &Message) -> Option<String> {
 /// The index does not reach the members that may have to change.
 fn is_shallow(message: &Message) -> bool {
     let below = |value: Option<Value<'_>>| value.is_some_and(|value| value.is_shallow());
-    below(message.params())
-        || below(message.meta())
-        || message.method() == method::COMPLETION_COMPLETE && below(message.target())
+    below(message.params()) || below(message.meta()) || message.method() == method::COMPLETION_COMPLETE && below(message.target())
 }
 
 fn rename(patch: &mut Patch<'_>, message: &Message, name: &str) {
@@ -182,13 +179,7 @@ fn add_meta(patch: &mut Patch<'_>, message: &Message, members: &[(&str, Bytes)])
 
 /// Modern to legacy: the protocol's own members go, everybody else's stay.
 fn unstamp(patch: &mut Patch<'_>, message: &Message, hop: &Hop<'_>) {
-    const GONE: [&str; 5] = [
-        meta::PROTOCOL_VERSION,
-        meta::CLIENT_CAPABILITIES,
-        meta::CLIENT_INFO,
-        meta::LOG_LEVEL,
-        meta::SUBSCRIPTION_ID,
-    ];
+    const GONE: [&str; 5] = [meta::PROTOCOL_VERSION, meta::CLIENT_CAPABILITIES, meta::CLIENT_INFO, meta::LOG_LEVEL, meta::SUBSCRIPTION_ID];
     let Some(meta) = message.meta() else {
         return;
     };

@@ -35,7 +35,12 @@ fn rewritten(text: &str, from: Revision, to: Revision, change: impl Fn(&mut Hop<
 #[test]
 fn within_an_era_only_what_the_hop_owns_changes() {
     for (from, to, sent, expected) in [
-        (OLD, Revision::V2025_11_25, r#"{"id" : "a\u0041","jsonrpc":"2.0","method":"x/y"}"#, r#"{"id" : 7,"jsonrpc":"2.0","method":"x/y"}"#),
+        (
+            OLD,
+            Revision::V2025_11_25,
+            r#"{"id" : "a\u0041","jsonrpc":"2.0","method":"x/y"}"#,
+            r#"{"id" : 7,"jsonrpc":"2.0","method":"x/y"}"#,
+        ),
         (
             OLD,
             OLD,
@@ -80,12 +85,7 @@ fn toward_a_modern_server_the_session_stands_on_the_request() {
             &message(sent, IndexDepth::Levels(3)),
             OLD,
             NEW,
-            &Hop {
-                owns_progress: false,
-                client_info: Some(br#"{"name":"c"}"#),
-                log_level: Some("error"),
-                ..hop(&capabilities)
-            },
+            &Hop { owns_progress: false, client_info: Some(br#"{"name":"c"}"#), log_level: Some("error"), ..hop(&capabilities) },
         );
         serde_json::from_slice::<Value>(&left.unwrap()).unwrap()["params"].clone()
     };
@@ -97,7 +97,10 @@ fn toward_a_modern_server_the_session_stands_on_the_request() {
     });
     assert_eq!(stamp(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#), json!({"_meta": meta}));
     assert_eq!(stamp(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}"#), json!({"_meta": meta}));
-    assert_eq!(stamp(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":null,"cursor":"c"}}"#), json!({"_meta": meta, "cursor": "c"}));
+    assert_eq!(
+        stamp(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":null,"cursor":"c"}}"#),
+        json!({"_meta": meta, "cursor": "c"})
+    );
     let mut kept = meta.clone();
     kept["progressToken"] = json!("t");
     kept["v/x"] = json!(1.5);
@@ -108,7 +111,10 @@ fn toward_a_modern_server_the_session_stands_on_the_request() {
 #[test]
 fn toward_a_legacy_server_only_the_protocols_own_members_go() {
     for (sent, expected) in [
-        (r#"{"a":1.0,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}"#, r#"{"a":1.0}"#),
+        (
+            r#"{"a":1.0,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}"#,
+            r#"{"a":1.0}"#,
+        ),
         (
             r#"{"_meta":{ "v/x":1.0,"io.modelcontextprotocol/logLevel":"info","traceparent":"t","progressToken":0.5,"io.modelcontextprotocol/other":1}}"#,
             r#"{"_meta":{ "v/x":1.0,"traceparent":"t","progressToken":7,"io.modelcontextprotocol/other":1}}"#,
@@ -123,7 +129,8 @@ fn toward_a_legacy_server_only_the_protocols_own_members_go() {
 
 #[test]
 fn only_tools_cross_eras() {
-    for (method, crosses) in [("tools/list", true), ("tools/call", true), ("prompts/get", false), ("x/y", false), ("resources/read", false)] {
+    for (method, crosses) in [("tools/list", true), ("tools/call", true), ("prompts/get", false), ("x/y", false), ("resources/read", false)]
+    {
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{}}}}"#);
         for (from, to) in [(OLD, NEW), (NEW, OLD)] {
             let left = rewritten(&text, from, to, |_| {});
@@ -136,7 +143,9 @@ fn only_tools_cross_eras() {
 
 #[test]
 fn a_progress_token_keeps_its_spelling() {
-    for (token, expected) in [(r#""a\u0041""#, Some(r#""a\u0041""#)), ("9007199254740993", Some("9007199254740993")), ("null", None), ("{}", None)] {
+    for (token, expected) in
+        [(r#""a\u0041""#, Some(r#""a\u0041""#)), ("9007199254740993", Some("9007199254740993")), ("null", None), ("{}", None)]
+    {
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"_meta":{{"progressToken":{token}}}}}}}"#);
         for depth in [IndexDepth::Levels(2), IndexDepth::Full] {
             assert_eq!(progress_token(&message(&text, depth)).as_deref(), expected.map(str::as_bytes), "{token}");

@@ -21,10 +21,7 @@ fn measure(name: &str, text: &Bytes, mut work: impl FnMut(&Bytes)) {
     let seconds = start.elapsed().as_secs_f64();
     let megabytes = rounds as f64 * text.len() as f64 / 1e6 / seconds;
     let each = seconds * 1e9 / rounds as f64;
-    println!(
-        "{name:<34} {:>8} B {megabytes:>9.0} MB/s {each:>10.0} ns",
-        text.len()
-    );
+    println!("{name:<34} {:>8} B {megabytes:>9.0} MB/s {each:>10.0} ns", text.len());
 }
 
 fn parse(text: &Bytes, depth: IndexDepth) -> Document {
@@ -42,18 +39,10 @@ fn main() {
         Bytes::from(format!("{head}{text}\"}}]}}}}"))
     };
     let tool = r#"{"name":"t","description":"does a thing","inputSchema":{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"integer"}}}}"#;
-    let list = format!(
-        r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{}]}}}}"#,
-        vec![tool; 400].join(",")
-    );
+    let list = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{}]}}}}"#, vec![tool; 400].join(","));
     let (plain, escaped, list) = (result(&plain), result(&escaped), Bytes::from(list));
 
-    for (name, text) in [
-        ("call", &call),
-        ("64 KiB string", &plain),
-        ("64 KiB escapes", &escaped),
-        ("tool list", &list),
-    ] {
+    for (name, text) in [("call", &call), ("64 KiB string", &plain), ("64 KiB escapes", &escaped), ("tool list", &list)] {
         measure(&format!("{name}, full index"), text, |text| {
             black_box(parse(text, IndexDepth::Full));
         });
@@ -66,8 +55,7 @@ fn main() {
     }
     let id = RequestId::from_u64(90_210);
     measure("call, decode and re-address", &call, |text| {
-        let message =
-            Message::decode(parse(text, IndexDepth::Levels(3))).expect("the sample is valid");
+        let message = Message::decode(parse(text, IndexDepth::Levels(3))).expect("the sample is valid");
         black_box(with_id(&message, &id));
     });
 }

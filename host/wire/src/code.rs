@@ -34,14 +34,9 @@ mod tests {
 
     #[test]
     fn the_reserved_range_has_both_ends() {
-        for (code, reserved) in [
-            (-32769, false),
-            (-32768, true),
-            (PARSE_ERROR, true),
-            (-32000, true),
-            (-31999, false),
-            (SAMPLING_REFUSED, false),
-        ] {
+        for (code, reserved) in
+            [(-32769, false), (-32768, true), (PARSE_ERROR, true), (-32000, true), (-31999, false), (SAMPLING_REFUSED, false)]
+        {
             assert_eq!(is_reserved(code), reserved, "{code}");
         }
     }

@@ -82,9 +82,7 @@ impl RequestId {
     /// The JSON token as its sender wrote it; a string keeps its quotes and escapes.
     pub fn token(&self) -> &str {
         match &self.0 {
-            Token::Inline(len, bytes) => {
-                std::str::from_utf8(&bytes[..*len as usize]).expect("copied whole from a str")
-            }
+            Token::Inline(len, bytes) => std::str::from_utf8(&bytes[..*len as usize]).expect("copied whole from a str"),
             Token::Heap(token) => token,
         }
     }
@@ -133,9 +131,7 @@ fn integer(token: &[u8]) -> Option<i128> {
         Some(value * 10 + digit as i128)
     })?;
     let value = if is_negative { -value } else { value };
-    (i64::MIN as i128..=u64::MAX as i128)
-        .contains(&value)
-        .then_some(value)
+    (i64::MIN as i128..=u64::MAX as i128).contains(&value).then_some(value)
 }
 
 impl PartialEq for RequestId {
@@ -215,12 +211,7 @@ mod tests {
 
     #[test]
     fn equality_goes_by_type_and_value() {
-        let ids = |tokens: &[&str]| {
-            tokens
-                .iter()
-                .map(|t| read(t).unwrap())
-                .collect::<HashSet<_>>()
-        };
+        let ids = |tokens: &[&str]| tokens.iter().map(|t| read(t).unwrap()).collect::<HashSet<_>>();
         assert_eq!(ids(&["\"aA\"", "\"a\\u0041\"", "\"\\u0061A\""]).len(), 1);
         assert_eq!(ids(&["0", "-0"]).len(), 1);
         assert_eq!(ids(&["1", "\"1\"", "-1", "\"\\u0031 \""]).len(), 4);
@@ -230,10 +221,7 @@ mod tests {
     #[test]
     fn ids_stay_small_and_quiet() {
         assert!(size_of::<RequestId>() <= 24);
-        assert_eq!(
-            format!("{:?}", read("\"s3cret\"").unwrap()),
-            "RequestId(string, 8 bytes)"
-        );
+        assert_eq!(format!("{:?}", read("\"s3cret\"").unwrap()), "RequestId(string, 8 bytes)");
     }
 
     proptest! {

@@ -28,12 +28,7 @@ pub struct LineDecoder {
 impl LineDecoder {
     /// A decoder for lines of up to `limit` bytes, line end not counted.
     pub fn new(limit: usize) -> LineDecoder {
-        LineDecoder {
-            limit,
-            buffer: BytesMut::new(),
-            scanned: 0,
-            is_skipping: false,
-        }
+        LineDecoder { limit, buffer: BytesMut::new(), scanned: 0, is_skipping: false }
     }
 
     /// Adds bytes as they came.
@@ -51,10 +46,7 @@ impl LineDecoder {
     /// The next complete line without its line end; `None` when more bytes are needed.
     ///
     /// Accepts LF and CRLF. Empty and blank lines are passed over.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "None means not yet, not the end"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "None means not yet, not the end")]
     pub fn next(&mut self) -> Option<Result<Bytes, LineTooLong>> {
         let too_long = LineTooLong { limit: self.limit };
         loop {
@@ -133,10 +125,7 @@ mod tests {
         let too_long = LineTooLong { limit: 4 };
         let expected = [Ok("1234".into()), Err(too_long), Ok("ok".into())];
         assert_eq!(decode(4, &[b"1234\r\n12345\nok\n"]), expected);
-        assert_eq!(
-            decode(4, &[b"1234\r", b"\n123456789", b"123456789", b"12\nok\n"]),
-            expected
-        );
+        assert_eq!(decode(4, &[b"1234\r", b"\n123456789", b"123456789", b"12\nok\n"]), expected);
         let bytes: Vec<&[u8]> = b"1234\r\n1234567890\nok\n".chunks(1).collect();
         assert_eq!(decode(4, &bytes), expected);
     }
@@ -165,10 +154,7 @@ mod tests {
 
     #[test]
     fn pretty_printed_json_goes_on_one_line() {
-        assert_eq!(
-            frame(b"{\r\n  \"a\": \"\\n\"\n}"),
-            "{    \"a\": \"\\n\" }\n"
-        );
+        assert_eq!(frame(b"{\r\n  \"a\": \"\\n\"\n}"), "{    \"a\": \"\\n\" }\n");
     }
 
     proptest! {

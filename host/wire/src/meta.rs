@@ -34,10 +34,7 @@ pub fn is_reserved(key: &str) -> bool {
     let Some((prefix, _)) = key.split_once('/') else {
         return false;
     };
-    matches!(
-        prefix.split('.').nth(1),
-        Some("modelcontextprotocol" | "mcp")
-    )
+    matches!(prefix.split('.').nth(1), Some("modelcontextprotocol" | "mcp"))
 }
 
 #[cfg(test)]

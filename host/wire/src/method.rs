@@ -135,10 +135,7 @@ pub const TABLE: &[Row] = &[
 
 /// Who may send `method` in `revision`; `Absent` for a name no revision knows.
 pub fn presence(revision: Revision, method: &str) -> Presence {
-    TABLE
-        .iter()
-        .find(|row| row.name == method)
-        .map_or(Presence::Absent, |row| row.presence[revision as usize])
+    TABLE.iter().find(|row| row.name == method).map_or(Presence::Absent, |row| row.presence[revision as usize])
 }
 
 /// Whether `method` is a request a client may send in `revision`; extensions count.
@@ -225,10 +222,7 @@ mod tests {
     #[test]
     fn tasks_are_an_extension_only_in_the_modern_era() {
         assert_eq!(extension(Revision::V2025_11_25, TASKS_GET), None);
-        assert_eq!(
-            extension(Revision::V2026_07_28, TASKS_GET),
-            Some(meta::EXTENSION_TASKS)
-        );
+        assert_eq!(extension(Revision::V2026_07_28, TASKS_GET), Some(meta::EXTENSION_TASKS));
         assert_eq!(extension(Revision::V2026_07_28, TOOLS_CALL), None);
     }
 

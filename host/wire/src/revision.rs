@@ -29,20 +29,10 @@ pub enum Era {
 
 impl Revision {
     /// Every revision, oldest first.
-    pub const ALL: [Revision; 5] = [
-        Revision::V2024_11_05,
-        Revision::V2025_03_26,
-        Revision::V2025_06_18,
-        Revision::V2025_11_25,
-        Revision::V2026_07_28,
-    ];
+    pub const ALL: [Revision; 5] =
+        [Revision::V2024_11_05, Revision::V2025_03_26, Revision::V2025_06_18, Revision::V2025_11_25, Revision::V2026_07_28];
     /// The revisions of the legacy era, newest first.
-    pub const LEGACY: [Revision; 4] = [
-        Revision::V2025_11_25,
-        Revision::V2025_06_18,
-        Revision::V2025_03_26,
-        Revision::V2024_11_05,
-    ];
+    pub const LEGACY: [Revision; 4] = [Revision::V2025_11_25, Revision::V2025_06_18, Revision::V2025_03_26, Revision::V2024_11_05];
     /// The revisions of the modern era, newest first.
     pub const MODERN: [Revision; 1] = [Revision::V2026_07_28];
 
@@ -59,11 +49,7 @@ impl Revision {
 
     /// The era it belongs to.
     pub fn era(self) -> Era {
-        if self < Revision::V2026_07_28 {
-            Era::Legacy
-        } else {
-            Era::Modern
-        }
+        if self < Revision::V2026_07_28 { Era::Legacy } else { Era::Modern }
     }
 }
 
@@ -82,10 +68,7 @@ impl FromStr for Revision {
     type Err = UnknownRevision;
 
     fn from_str(s: &str) -> Result<Self, UnknownRevision> {
-        Revision::ALL
-            .into_iter()
-            .find(|revision| revision.as_str() == s)
-            .ok_or(UnknownRevision)
+        Revision::ALL.into_iter().find(|revision| revision.as_str() == s).ok_or(UnknownRevision)
     }
 }
 
@@ -108,9 +91,6 @@ mod tests {
     fn the_eras_split_all_revisions() {
         assert!(Revision::LEGACY.iter().all(|r| r.era() == Era::Legacy));
         assert!(Revision::MODERN.iter().all(|r| r.era() == Era::Modern));
-        assert_eq!(
-            Revision::LEGACY.len() + Revision::MODERN.len(),
-            Revision::ALL.len()
-        );
+        assert_eq!(Revision::LEGACY.len() + Revision::MODERN.len(), Revision::ALL.len());
     }
 }

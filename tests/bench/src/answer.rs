@@ -161,8 +161,7 @@ mod tests {
 
     #[test]
     fn a_head_is_read_when_whole() {
-        let raw =
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nMcp-Session-Id: a1\r\nContent-Length: 2\r\n\r\n{}";
+        let raw = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nMcp-Session-Id: a1\r\nContent-Length: 2\r\n\r\n{}";
         assert!(Head::read(&raw[..20]).unwrap().is_none());
         let head = Head::read(raw).unwrap().unwrap();
         assert!(matches!(head.length, Length::Bytes(2)));

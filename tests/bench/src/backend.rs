@@ -119,9 +119,7 @@ impl Server {
         }
         if revision != replies::MODERN {
             let data = format!(r#"{{"supported":["{}"],"requested":"{revision}"}}"#, replies::MODERN);
-            let body = format!(
-                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32022,"message":"unsupported revision","data":{data}}}}}"#
-            );
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32022,"message":"unsupported revision","data":{data}}}}}"#);
             return json(StatusCode::BAD_REQUEST, body);
         }
         match call.method {

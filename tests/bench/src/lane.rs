@@ -154,11 +154,7 @@ impl Check {
 
     fn first(&mut self, id: u64, body: &[u8]) -> Result<()> {
         let reply: Reply<'_> = serde_json::from_slice(body).with_context(|| excerpt(body))?;
-        ensure!(
-            reply.jsonrpc == "2.0" && reply.id.get() == id.to_string(),
-            "not the answer to {id}: {}",
-            excerpt(body)
-        );
+        ensure!(reply.jsonrpc == "2.0" && reply.id.get() == id.to_string(), "not the answer to {id}: {}", excerpt(body));
         self.verbatim = reply.result.get() == self.expected;
         if !self.verbatim {
             let (got, expected): (CallResult, CallResult) =
@@ -203,8 +199,7 @@ mod tests {
 
     #[test]
     fn a_first_reply_may_differ_in_form_only() {
-        let other =
-            r#"{"id":1000000001,"jsonrpc":"2.0","result":{"content":[{"text":"a","type":"text"}],"isError":false}}"#;
+        let other = r#"{"id":1000000001,"jsonrpc":"2.0","result":{"content":[{"text":"a","type":"text"}],"isError":false}}"#;
         let mut lenient = check();
         reply(&mut lenient, 1_000_000_001, other).unwrap();
         assert!(!lenient.verbatim);

@@ -30,17 +30,13 @@ pub fn print(flags: &Flags) -> Result<()> {
 /// The installed nginx, if there is one. Debian puts it where an ordinary user's `PATH` does not look.
 pub fn installed() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain([PathBuf::from("/usr/sbin")])
-        .map(|folder| folder.join("nginx"))
-        .find(|file| file.is_file())
+    std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]).map(|folder| folder.join("nginx")).find(|file| file.is_file())
 }
 
 /// The command that runs it in the foreground, its configuration and files under `dir`.
 pub fn command(binary: &Path, listen: &str, upstream: &str, dir: &Path) -> Result<Command> {
     let file = dir.join("nginx.conf");
-    std::fs::write(&file, configuration(listen, upstream, WORKERS, dir))
-        .with_context(|| format!("write {}", file.display()))?;
+    std::fs::write(&file, configuration(listen, upstream, WORKERS, dir)).with_context(|| format!("write {}", file.display()))?;
     let mut command = Command::new(binary);
     command.arg("-p").arg(dir).arg("-c").arg(file).args(["-e", "stderr"]);
     Ok(command)

@@ -56,8 +56,7 @@ impl Pid {
         let stat = self.read("stat")?;
         // The name in brackets may hold blanks; of the fields after it the 12th and 13th are user and kernel time.
         let after_name = stat.rsplit_once(')').context("stat without a name")?.1;
-        let ticks: u64 =
-            after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
         Ok(Duration::from_millis(ticks * 10))
     }
 

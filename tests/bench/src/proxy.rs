@@ -32,10 +32,7 @@ type Upstream = Client<HttpConnector, Full<Bytes>>;
 /// Serves until the process is told to stop.
 pub fn serve(flags: &Flags) -> Result<()> {
     let upstream: Authority = flags.text("upstream").context("--upstream HOST:PORT is missing")?.parse()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(flags.or("workers", WORKERS)?)
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(flags.or("workers", WORKERS)?).enable_all().build()?;
     runtime.block_on(accept(flags.text("listen").unwrap_or("127.0.0.1:0"), upstream))
 }
 
@@ -52,10 +49,7 @@ async fn accept(listen: &str, upstream: Authority) -> Result<()> {
         let pass = service_fn(move |request| pass(request, client.clone(), upstream.clone()));
         tokio::spawn(async move {
             // A caller that hangs up ends its connection; that is no error here.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), pass)
-                .await;
+            let _ = hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), pass).await;
         });
     }
 }

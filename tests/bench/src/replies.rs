@@ -165,8 +165,7 @@ fn call_result(era: Era, tool: Tool) -> String {
 /// English-like text as it stands inside a JSON string, `length` bytes long: with line ends and quotation marks
 /// to unescape, since a proxy that reads strings pays for those, and nothing that a redaction rule matches.
 fn prose(length: usize) -> String {
-    const WORDS: [&str; 12] =
-        ["water", "turns", "the", "wheel", "while", "a", "keeper", "lifts", "one", "gate", "at", "dawn"];
+    const WORDS: [&str; 12] = ["water", "turns", "the", "wheel", "while", "a", "keeper", "lifts", "one", "gate", "at", "dawn"];
     let mut text = String::with_capacity(length + 16);
     for count in 0.. {
         // A fixed stride through the list: no two lines alike, and every run has the same text.

@@ -66,9 +66,7 @@ impl Prepared {
             }
         };
         let open = r#"{"jsonrpc":"2.0","id":"#;
-        let body = format!(
-            r#"{open}{FIRST_ID},"method":"tools/call","params":{{{meta}"name":"{name}","arguments":{arguments}}}}}"#
-        );
+        let body = format!(r#"{open}{FIRST_ID},"method":"tools/call","params":{{{meta}"name":"{name}","arguments":{arguments}}}}}"#);
         let bytes = post(to, caller, &revision, &body);
         let id_at = bytes.len() - body.len() + open.len();
         Self { bytes, id_at }

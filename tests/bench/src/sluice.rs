@@ -33,11 +33,8 @@ const STANDARD: [&str; 4] = ["builtin:auth-api-key", "builtin:rate-limit", "buil
 const FACTS_GUESTS: [&str; 3] = ["facts-only.wasm", "guest_facts_only.wasm", "guest-facts-only.wasm"];
 
 /// Calls that found no warm instance, under the names that the plugin host's figures may have; the first counts.
-const POOL_MISSES: [&str; 3] = [
-    "sluice_plugin_pool_misses_total",
-    "sluice_plugin_instances_missed_total",
-    "sluice_plugin_instances_created_total",
-];
+const POOL_MISSES: [&str; 3] =
+    ["sluice_plugin_pool_misses_total", "sluice_plugin_instances_missed_total", "sluice_plugin_instances_created_total"];
 /// Hooks entered, whatever the plugin and the hook.
 const HOOKS_ENTERED: &str = "sluice_plugin_entries_total";
 
@@ -150,10 +147,7 @@ impl Running {
         let answer = connection.exchange(request.as_bytes()).await?;
         ensure!(answer.status == 200, "/metrics was answered {}", answer.status);
         let text = std::str::from_utf8(answer.body)?;
-        Ok(Counters {
-            pool_misses: POOL_MISSES.into_iter().find_map(|name| sum(text, name)),
-            hooks_entered: sum(text, HOOKS_ENTERED),
-        })
+        Ok(Counters { pool_misses: POOL_MISSES.into_iter().find_map(|name| sum(text, name)), hooks_entered: sum(text, HOOKS_ENTERED) })
     }
 
     /// Its MCP endpoint, taken apart.
@@ -204,9 +198,7 @@ fn configuration(chain: &[String], behind: Behind<'_>, admin: &str, keys: &[Stri
 fn hashed(keys: &[String]) -> Vec<Value> {
     let hex = |key: &String| -> String { Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect() };
     let numbered = keys.iter().enumerate();
-    numbered
-        .map(|(number, key)| json!({"id": format!("bench-{number:04}"), "hash": format!("sha256:{}", hex(key))}))
-        .collect()
+    numbered.map(|(number, key)| json!({"id": format!("bench-{number:04}"), "hash": format!("sha256:{}", hex(key))})).collect()
 }
 
 fn read_token(file: &Path) -> Result<String> {
@@ -241,8 +233,7 @@ mod tests {
 
     #[test]
     fn a_metric_is_summed_over_its_labels() {
-        let text =
-            "# HELP a_total what\na_total{plugin=\"x y\"} 2\na_total{plugin=\"z\"} 3\na_total_other 9\nb_total 4\n";
+        let text = "# HELP a_total what\na_total{plugin=\"x y\"} 2\na_total{plugin=\"z\"} 3\na_total_other 9\nb_total 4\n";
         assert_eq!(sum(text, "a_total"), Some(5.0));
         assert_eq!(sum(text, "b_total"), Some(4.0));
         assert_eq!(sum(text, "c_total"), None);

@@ -61,11 +61,19 @@ impl Plugins {
             }
         };
         series("sluice_plugin_instances_created_total", "counter", "Instances made", &|p| p.filter.figures().created.load(Relaxed));
-        series("sluice_plugin_instances_reused_total", "counter", "Calls that found a warm instance", &|p| p.filter.figures().reused.load(Relaxed));
-        series("sluice_plugin_pool_misses_total", "counter", "Calls that had to make an instance", &|p| p.filter.figures().missed.load(Relaxed));
+        series("sluice_plugin_instances_reused_total", "counter", "Calls that found a warm instance", &|p| {
+            p.filter.figures().reused.load(Relaxed)
+        });
+        series("sluice_plugin_pool_misses_total", "counter", "Calls that had to make an instance", &|p| {
+            p.filter.figures().missed.load(Relaxed)
+        });
         series("sluice_plugin_instances_live", "gauge", "Instances alive", &|p| p.filter.figures().live.load(Relaxed) as u64);
-        series("sluice_plugin_memory_peak_bytes", "gauge", "Highest memory of one instance", &|p| p.filter.figures().memory_peak.load(Relaxed) as u64);
-        series("sluice_plugin_log_dropped_total", "counter", "Log lines dropped by the rate limit", &|p| p.filter.figures().log_dropped.load(Relaxed));
+        series("sluice_plugin_memory_peak_bytes", "gauge", "Highest memory of one instance", &|p| {
+            p.filter.figures().memory_peak.load(Relaxed) as u64
+        });
+        series("sluice_plugin_log_dropped_total", "counter", "Log lines dropped by the rate limit", &|p| {
+            p.filter.figures().log_dropped.load(Relaxed)
+        });
         series("sluice_plugin_breaker_open", "gauge", "1 while switched off", &|p| u64::from(p.breaker.is_open()));
         // One plugin may stand in the chain several times.
         let mut called: BTreeMap<(&str, Hook), (u64, f64)> = BTreeMap::new();

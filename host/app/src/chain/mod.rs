@@ -174,7 +174,10 @@ fn keep_required(before: &[Placed], after: &mut Vec<Placed>) -> Vec<String> {
     let mut alarms = Vec::new();
     for (at, old) in before.iter().enumerate() {
         if old.stays && !after.iter().any(|p| p.key == old.key) {
-            alarms.push(format!("{} is gone but required: its last good version stays in force; put it back, or take \"required\" away first", old.key));
+            alarms.push(format!(
+                "{} is gone but required: its last good version stays in force; put it back, or take \"required\" away first",
+                old.key
+            ));
             after.insert(at.min(after.len()), old.clone());
         }
     }
@@ -182,6 +185,8 @@ fn keep_required(before: &[Placed], after: &mut Vec<Placed>) -> Vec<String> {
 }
 
 fn same(before: &[Placed], after: &[Placed]) -> bool {
-    let alike = |(a, b): (&Placed, &Placed)| a.key == b.key && Arc::ptr_eq(&a.filter, &b.filter) && format!("{:?}", a.policy) == format!("{:?}", b.policy);
+    let alike = |(a, b): (&Placed, &Placed)| {
+        a.key == b.key && Arc::ptr_eq(&a.filter, &b.filter) && format!("{:?}", a.policy) == format!("{:?}", b.policy)
+    };
     before.len() == after.len() && before.iter().zip(after).all(alike)
 }

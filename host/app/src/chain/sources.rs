@@ -60,7 +60,10 @@ impl Sources {
                     Some(path) => self.file(file_name(path), path, config, true),
                     None => {
                         // The key of the file it was, if it was there before: what is named cannot vanish.
-                        self.problems.push(format!("the chain names {name}, and {} has no {name}.wasm: put it there, or take it out of \"chain\"", config.places.plugins_dir.display()));
+                        self.problems.push(format!(
+                            "the chain names {name}, and {} has no {name}.wasm: put it there, or take it out of \"chain\"",
+                            config.places.plugins_dir.display()
+                        ));
                     }
                 }
             }
@@ -103,9 +106,12 @@ impl Sources {
         let under = &config.settings.plugins.settings;
         let central = under.get(&stem(path)).or_else(|| under.get(&name));
         match (sidecar.exists(), central) {
-            (true, Some(_)) => Err(format!("{} has settings in {} and under sluice.plugins.settings: keep one of them", path.display(), sidecar.display())),
+            (true, Some(_)) => {
+                Err(format!("{} has settings in {} and under sluice.plugins.settings: keep one of them", path.display(), sidecar.display()))
+            }
             (true, None) => {
-                let read = Sidecar::load(&sidecar, &Surroundings::of_process()).map_err(|report| report.to_string().trim_end().replace('\n', "; "))?;
+                let read = Sidecar::load(&sidecar, &Surroundings::of_process())
+                    .map_err(|report| report.to_string().trim_end().replace('\n', "; "))?;
                 Ok((sidecar.display().to_string(), read.settings))
             }
             (false, Some(settings)) => Ok((format!("sluice.plugins.settings.{name}"), settings.clone())),

@@ -153,12 +153,8 @@ impl Speaker {
 }
 
 fn request(method: &str, params: &str) -> Result<Message, String> {
-    let meta = format!(
-        r#""_meta":{{"{}":"{}","{}":{{}}}}"#,
-        meta::PROTOCOL_VERSION,
-        Revision::V2026_07_28.as_str(),
-        meta::CLIENT_CAPABILITIES
-    );
+    let meta =
+        format!(r#""_meta":{{"{}":"{}","{}":{{}}}}"#, meta::PROTOCOL_VERSION, Revision::V2026_07_28.as_str(), meta::CLIENT_CAPABILITIES);
     let open = params.trim_end().strip_suffix('}').ok_or("the arguments are not a JSON object")?;
     let comma = if open.trim_end().ends_with('{') { "" } else { "," };
     let bytes = message::request(&RequestId::from_u64(1), method, Some(format!("{open}{comma}{meta}}}").as_bytes()));

@@ -5,12 +5,7 @@ use crate::assembly::{Assembly, Purpose};
 use anyhow::Result;
 use bytes::Bytes;
 use clap::Args;
-use sluice_chain::{
-    catalogue::ListKind,
-    exchange::Client,
-    principal::Principal,
-    upstream::Health,
-};
+use sluice_chain::{catalogue::ListKind, exchange::Client, principal::Principal, upstream::Health};
 use sluice_wire::revision::Era;
 use std::sync::{Arc, Mutex};
 

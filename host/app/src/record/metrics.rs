@@ -92,9 +92,8 @@ impl Path {
 }
 
 /// From 100 µs to 100 s, three a decade.
-const BUCKETS: [f64; 19] = [
-    0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0,
-];
+const BUCKETS: [f64; 19] =
+    [0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 
 fn histogram() -> Histogram {
     Histogram::new(BUCKETS)
@@ -117,7 +116,17 @@ impl Default for Metrics {
         registry.register("exchanges_running", "Exchanges that run now", running.clone());
         let generation = Gauge::default();
         registry.register("chain_generation", "Rises with every change of the chain", generation.clone());
-        Self { registry, exchanges, latency, paths: [const { RwLock::new(Vec::new()) }; METHODS], faults, turned_away, up, running, generation }
+        Self {
+            registry,
+            exchanges,
+            latency,
+            paths: [const { RwLock::new(Vec::new()) }; METHODS],
+            faults,
+            turned_away,
+            up,
+            running,
+            generation,
+        }
     }
 }
 

@@ -135,7 +135,9 @@ mod tests {
         thread::scope(|s| {
             for t in 0..4 {
                 let sink = &sink;
-                s.spawn(move || (0..1000).for_each(|i| sink.line(|out| out.extend_from_slice(format!("{t}:{i}:{}", "x".repeat(40)).as_bytes()))));
+                s.spawn(move || {
+                    (0..1000).for_each(|i| sink.line(|out| out.extend_from_slice(format!("{t}:{i}:{}", "x".repeat(40)).as_bytes())))
+                });
             }
         });
         drop(sink);

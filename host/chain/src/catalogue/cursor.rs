@@ -2,7 +2,10 @@
 
 use super::ListKind;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use chacha20poly1305::{ChaCha20Poly1305, Key, KeyInit, Nonce, aead::{Aead, Payload}};
+use chacha20poly1305::{
+    ChaCha20Poly1305, Key, KeyInit, Nonce,
+    aead::{Aead, Payload},
+};
 
 /// Seals cursors for one process. (Replicas will share a key with the estate's `state`.)
 pub struct CursorKey(ChaCha20Poly1305);

@@ -68,7 +68,9 @@ impl Host {
     /// A filter's fault in `on-catalog` whose policy is to refuse.
     pub(crate) async fn view(self: &Arc<Self>, kind: ListKind, asking: Asking<'_>, currency: Currency) -> Result<Arc<View>, Error> {
         let views = &asking.generation.views;
-        if currency == Currency::Known && let Some(view) = views.find(kind, asking.era, self.lists.epoch(), asking.viewer) {
+        if currency == Currency::Known
+            && let Some(view) = views.find(kind, asking.era, self.lists.epoch(), asking.viewer)
+        {
             return Ok(view);
         }
         self.refresh(kind, asking, currency).await;
@@ -234,7 +236,14 @@ struct Reading {
 
 impl Reading {
     /// Take one page in; the cursor of the next one.
-    fn page(&mut self, message: &Message, index: usize, owner: &Arc<str>, kind: ListKind, legacy_form: bool) -> Result<Option<String>, UpstreamError> {
+    fn page(
+        &mut self,
+        message: &Message,
+        index: usize,
+        owner: &Arc<str>,
+        kind: ListKind,
+        legacy_form: bool,
+    ) -> Result<Option<String>, UpstreamError> {
         let bad = |reason: String| UpstreamError::BadReply { reason };
         if let Some(error) = message.error_message() {
             return Err(bad(format!("{} was answered with an error: {error}", kind.method())));
@@ -253,13 +262,22 @@ impl Reading {
             let definition = Bytes::copy_from_slice(&definition);
             let digest = hex(&Sha256::digest(&definition));
             let name: Arc<str> = name.into();
-            self.entries.push(Entry { name: name.clone(), upstream: Some(index), owner: owner.clone(), original: name, definition, digest: digest.into() });
+            self.entries.push(Entry {
+                name: name.clone(),
+                upstream: Some(index),
+                owner: owner.clone(),
+                original: name,
+                definition,
+                digest: digest.into(),
+            });
         }
         if let Some(ttl) = document.pointer("/result/ttlMs").and_then(|t| t.as_u64()) {
             self.ttl = self.ttl.min(Duration::from_millis(ttl));
         }
         let next = document.pointer("/result/nextCursor").and_then(|c| c.as_str()).map(|c| c.into_owned());
-        if let Some(cursor) = &next && !self.seen.insert(cursor.clone()) {
+        if let Some(cursor) = &next
+            && !self.seen.insert(cursor.clone())
+        {
             tracing::error!(upstream = %owner, list = kind.method(), "the upstream repeats a cursor; the walk stops here");
             return Ok(None);
         }
@@ -295,14 +313,13 @@ fn request(kind: ListKind, era: Era, cursor: Option<&str>) -> Message {
     let params = format!("{{{}}}", members.join(","));
     let bytes = message::request(&RequestId::from_u64(0), kind.method(), Some(params.as_bytes()));
     let document = Document::parse(bytes, &Limits::REQUEST, IndexDepth::Full);
-    document
-        .ok()
-        .and_then(|d| Message::decode(d).ok())
-        .unwrap_or_else(|| unreachable!("built from quoted parts"))
+    document.ok().and_then(|d| Message::decode(d).ok()).unwrap_or_else(|| unreachable!("built from quoted parts"))
 }
 
 fn without(definition: &Bytes, member: &str) -> Bytes {
-    let Ok(document) = Document::parse_value(definition.clone(), &Limits::RESPONSE, IndexDepth::Levels(1)) else { return definition.clone() };
+    let Ok(document) = Document::parse_value(definition.clone(), &Limits::RESPONSE, IndexDepth::Levels(1)) else {
+        return definition.clone();
+    };
     let Some(value) = document.root().get(member) else { return definition.clone() };
     let mut patch = Patch::new(&document);
     patch.remove(value);
@@ -391,7 +408,9 @@ fn mirrored(kind: ListKind, entry: &Entry) -> Result<Arc<[Annotation]>, sluice_w
     if kind != ListKind::Tools || !has_any {
         return Ok(Arc::default());
     }
-    let Ok(document) = Document::parse_value(entry.definition.clone(), &Limits::RESPONSE, IndexDepth::Full) else { return Ok(Arc::default()) };
+    let Ok(document) = Document::parse_value(entry.definition.clone(), &Limits::RESPONSE, IndexDepth::Full) else {
+        return Ok(Arc::default());
+    };
     document.root().get("inputSchema").map_or(Ok(Arc::default()), |schema| annotations(schema).map(Into::into))
 }
 

@@ -107,7 +107,10 @@ impl RawLists {
     pub fn invalidate(&self, upstream: usize, kind: ListKind) {
         let now = Instant::now();
         for ((u, k, _), slot) in self.lock().iter_mut() {
-            if *u == upstream && *k == kind && let Some(s) = &mut slot.snapshot {
+            if *u == upstream
+                && *k == kind
+                && let Some(s) = &mut slot.snapshot
+            {
                 s.fresh_until = now;
             }
         }

@@ -114,9 +114,7 @@ fn values(reads: &[Read], viewer: &Attributes) -> Vec<Option<String>> {
         .iter()
         .map(|read| match read {
             Read::Key(key) => viewer.find(key).map(str::to_owned),
-            Read::Prefix(prefix) => {
-                Some(viewer.with_prefix(prefix).map(|(k, v)| format!("{}:{k}={}:{v};", k.len(), v.len())).collect())
-            }
+            Read::Prefix(prefix) => Some(viewer.with_prefix(prefix).map(|(k, v)| format!("{}:{k}={}:{v};", k.len(), v.len())).collect()),
         })
         .collect()
 }

@@ -1,10 +1,8 @@
 //! Notifications: through the filters of their exchange, out as they arrive.
 
-use super::{
-    Exchange,
-    enter::SaidOfNotification,
-};
+use super::{Exchange, enter::SaidOfNotification};
 use crate::{
+    attributes::Attributes,
     exchange::{Client, Delivery, Direction, Head, Kind},
     filter::Hook,
     generation::Generation,
@@ -12,7 +10,6 @@ use crate::{
     queue::queue,
     rescue::Error,
     upstream::Unsolicited,
-    attributes::Attributes,
 };
 use bytes::Bytes;
 use std::{
@@ -57,7 +54,9 @@ impl Exchange {
                     self.head = request_head;
                     return Ok(None);
                 }
-                SaidOfNotification::Reject(rejection) => result = Err(Error::Rejected { plugin: link.filter.identity().name.to_string(), rejection }),
+                SaidOfNotification::Reject(rejection) => {
+                    result = Err(Error::Rejected { plugin: link.filter.identity().name.to_string(), rejection })
+                }
                 SaidOfNotification::Broke(error) => result = Err(error),
             }
             if result.is_err() {

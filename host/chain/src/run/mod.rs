@@ -231,13 +231,7 @@ impl Exchange {
     }
 
     fn asking(&self) -> Asking<'_> {
-        Asking {
-            generation: &self.generation,
-            era: self.era(),
-            client: &self.client,
-            principal: &self.principal,
-            viewer: &self.attributes,
-        }
+        Asking { generation: &self.generation, era: self.era(), client: &self.client, principal: &self.principal, viewer: &self.attributes }
     }
 
     fn fail(&mut self, error: Error) -> Answer {

@@ -158,7 +158,10 @@ impl Exchange {
                 _ => false,
             };
             if !agree {
-                return Err(Error::HeaderMismatch(format!("the header Mcp-Param-{} does not agree with the argument it mirrors", annotation.header)));
+                return Err(Error::HeaderMismatch(format!(
+                    "the header Mcp-Param-{} does not agree with the argument it mirrors",
+                    annotation.header
+                )));
             }
         }
         Ok(())

@@ -62,18 +62,25 @@ impl Exchange {
     /// Kept for the session, and told to every upstream of the client's era that logs.
     async fn set_level(&mut self) -> Result<Answer, Error> {
         let level = self.request.param("level").and_then(|l| l.as_str()).map(|l| l.into_owned());
-        let level = level.filter(|l| LEVELS.contains(&l.as_str())).ok_or_else(|| Error::BadParams(format!("params.level must be one of {}", LEVELS.join(", "))))?;
+        let level = level
+            .filter(|l| LEVELS.contains(&l.as_str()))
+            .ok_or_else(|| Error::BadParams(format!("params.level must be one of {}", LEVELS.join(", "))))?;
         *self.client.log_level.lock().unwrap_or_else(PoisonError::into_inner) = Some(level.as_str().into());
         let host = self.host.clone();
         let told = join_all((0..host.upstreams.len()).map(|i| self.tell_level(i))).await;
-        if told.contains(&true) { Ok(Answer::result(Bytes::from_static(b"{}"))) } else { Err(Error::NoSuchMethod(method::LOGGING_SET_LEVEL.into())) }
+        if told.contains(&true) {
+            Ok(Answer::result(Bytes::from_static(b"{}")))
+        } else {
+            Err(Error::NoSuchMethod(method::LOGGING_SET_LEVEL.into()))
+        }
     }
 
     /// Does this upstream log? One that cannot be told now learns the level with its next session.
     async fn tell_level(&self, i: usize) -> bool {
         let upstream = &self.host.upstreams[i];
         let Ok(facts) = upstream.facts(self.era(), &self.client, &self.principal).await else { return false };
-        let logs = Document::parse_value(facts.capabilities.clone(), &Limits::RESPONSE, IndexDepth::Levels(1)).is_ok_and(|d| d.root().get("logging").is_some());
+        let logs = Document::parse_value(facts.capabilities.clone(), &Limits::RESPONSE, IndexDepth::Levels(1))
+            .is_ok_and(|d| d.root().get("logging").is_some());
         if !logs || facts.era != self.era() {
             return false;
         }
@@ -86,7 +93,13 @@ impl Exchange {
         true
     }
 
-    fn outbound(&self, upstream: usize, original: Option<Arc<str>>, mirrored: Arc<[sluice_wire::header::Annotation]>, notifications: Sender<Delivery>) -> Result<Outbound, Error> {
+    fn outbound(
+        &self,
+        upstream: usize,
+        original: Option<Arc<str>>,
+        mirrored: Arc<[sluice_wire::header::Annotation]>,
+        notifications: Sender<Delivery>,
+    ) -> Result<Outbound, Error> {
         let completion = &*self.head.method == method::COMPLETION_COMPLETE;
         let (message, original_name) = match original {
             // The target of a completion lies one level deeper than any other.

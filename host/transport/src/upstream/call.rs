@@ -114,10 +114,7 @@ impl Call {
         match self.logs {
             Logs::All => true,
             Logs::None => false,
-            Logs::From(least) => message
-                .param("level")
-                .and_then(|level| severity(&level.as_str()?))
-                .is_some_and(|level| level >= least),
+            Logs::From(least) => message.param("level").and_then(|level| severity(&level.as_str()?)).is_some_and(|level| level >= least),
         }
     }
 
@@ -149,8 +146,7 @@ impl Call {
             return sent.as_u64() == Some(self.id);
         }
         // As ids: the type counts, the spelling does not. Other numbers only as spelled.
-        sent.raw_bytes() == token
-            || RequestId::from_value(sent).is_ok_and(|sent| token_as_id(token).is_some_and(|token| token == sent))
+        sent.raw_bytes() == token || RequestId::from_value(sent).is_ok_and(|sent| token_as_id(token).is_some_and(|token| token == sent))
     }
 
     fn rises(&self, progress: f64) -> bool {

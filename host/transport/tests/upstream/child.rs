@@ -82,7 +82,12 @@ impl Server {
             }
             ("initialize", Some(id)) if !self.is("modern") => {
                 let version = message.param("protocolVersion").expect("a version").raw().to_owned();
-                result(&id, &format!(r#"{{"protocolVersion":{version},"capabilities":{{"tools":{{}},"logging":{{}}}},"serverInfo":{{"name":"child","version":"1"}}}}"#));
+                result(
+                    &id,
+                    &format!(
+                        r#"{{"protocolVersion":{version},"capabilities":{{"tools":{{}},"logging":{{}}}},"serverInfo":{{"name":"child","version":"1"}}}}"#
+                    ),
+                );
             }
             ("tools/call", Some(id)) => self.call(message, &id, held),
             ("", Some(_)) => answered(message, held),

@@ -3,8 +3,9 @@
 use crate::{
     http_modern::upstream,
     support::{
-        Asker, Ear, value,
+        Asker, Ear,
         server::{Act, Acts, Fake, Seen, error, events, json_body, legacy, modern, respond, result, stream_head},
+        value,
     },
 };
 use serde_json::{Value, json};
@@ -42,7 +43,11 @@ async fn each_fault_has_its_error_and_no_call_is_repeated() {
     type Case = (&'static str, fn(&Seen) -> Acts, fn(&UpstreamError) -> bool);
     let cases: Vec<Case> = vec![
         ("closes at once", |_| vec![Act::Close], |e| matches!(e, UpstreamError::ClosedEarly { .. })),
-        ("closes in the head", |_| vec![Act::Write("HTTP/1.1 200 O".into()), Act::Close], |e| matches!(e, UpstreamError::ClosedEarly { .. })),
+        (
+            "closes in the head",
+            |_| vec![Act::Write("HTTP/1.1 200 O".into()), Act::Close],
+            |e| matches!(e, UpstreamError::ClosedEarly { .. }),
+        ),
         (
             "closes in the body",
             |_| vec![Act::Write("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{".into()), Act::Close],
@@ -58,16 +63,42 @@ async fn each_fault_has_its_error_and_no_call_is_repeated() {
         ("redirects", |_| respond(307, "location: http://169.254.169.254/\r\n", ""), |e| matches!(e, UpstreamError::BadReply { .. })),
         ("sends HTML", |_| respond(200, "content-type: text/html\r\n", "<p>"), |e| matches!(e, UpstreamError::BadReply { .. })),
         ("accepts only", |_| respond(202, "", ""), |e| matches!(e, UpstreamError::BadReply { .. })),
-        ("compresses", |_| respond(200, "content-type: application/json\r\ncontent-encoding: gzip\r\n", "xx"), |e| matches!(e, UpstreamError::BadReply { .. })),
-        ("answers another id", |_| json_body(200, &json!({"jsonrpc":"2.0","id":424242,"result":{}})), |e| matches!(e, UpstreamError::BadReply { .. })),
-        ("answers a string id", |s| json_body(200, &json!({"jsonrpc":"2.0","id":s.id().to_string(),"result":{}})), |e| matches!(e, UpstreamError::BadReply { .. })),
         (
-            "repeats a key",
-            |s| respond(200, "content-type: application/json\r\n", &format!(r#"{{"jsonrpc":"2.0","id":{0},"result":{{"a":1,"a":2}}}}"#, s.id())),
+            "compresses",
+            |_| respond(200, "content-type: application/json\r\ncontent-encoding: gzip\r\n", "xx"),
             |e| matches!(e, UpstreamError::BadReply { .. }),
         ),
-        ("sends a notification", |_| json_body(200, &json!({"jsonrpc":"2.0","method":"x"})), |e| matches!(e, UpstreamError::BadReply { .. })),
-        ("streams another id only", |_| events(&[json!({"jsonrpc":"2.0","id":424242,"result":{}})]), |e| matches!(e, UpstreamError::ClosedEarly { .. })),
+        (
+            "answers another id",
+            |_| json_body(200, &json!({"jsonrpc":"2.0","id":424242,"result":{}})),
+            |e| matches!(e, UpstreamError::BadReply { .. }),
+        ),
+        (
+            "answers a string id",
+            |s| json_body(200, &json!({"jsonrpc":"2.0","id":s.id().to_string(),"result":{}})),
+            |e| matches!(e, UpstreamError::BadReply { .. }),
+        ),
+        (
+            "repeats a key",
+            |s| {
+                respond(
+                    200,
+                    "content-type: application/json\r\n",
+                    &format!(r#"{{"jsonrpc":"2.0","id":{0},"result":{{"a":1,"a":2}}}}"#, s.id()),
+                )
+            },
+            |e| matches!(e, UpstreamError::BadReply { .. }),
+        ),
+        (
+            "sends a notification",
+            |_| json_body(200, &json!({"jsonrpc":"2.0","method":"x"})),
+            |e| matches!(e, UpstreamError::BadReply { .. }),
+        ),
+        (
+            "streams another id only",
+            |_| events(&[json!({"jsonrpc":"2.0","id":424242,"result":{}})]),
+            |e| matches!(e, UpstreamError::ClosedEarly { .. }),
+        ),
         (
             "sends too many headers",
             |_| respond(200, &"x-pad: 1\r\n".repeat(200), ""),
@@ -97,7 +128,8 @@ async fn c26_errors_with_a_message_are_answers_whatever_their_status() {
 
 #[tokio::test]
 async fn a_modern_error_without_an_id_is_ours() {
-    let (answer, calls) = outcome(|_| json_body(400, &json!({"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"m","data":{"a":1.0}}}))).await;
+    let (answer, calls) =
+        outcome(|_| json_body(400, &json!({"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"m","data":{"a":1.0}}}))).await;
     let answer = answer.unwrap();
     assert_eq!((answer["error"].clone(), calls), (json!({"code":-32020,"message":"m","data":{"a":1.0}}), 1));
     assert!(answer["id"].is_u64());
@@ -220,7 +252,8 @@ async fn c11_a_server_that_became_legacy_is_probed_once_more_and_the_call_comple
     Asker::modern().tool("t", json!({})).answer(&upstream).await;
     is_old.store(true, SeqCst);
     Asker::modern().tool("t", json!({})).answer(&upstream).await;
-    let expected = ["server/discover", "tools/call", "tools/call", "server/discover", "initialize", "notifications/initialized", "tools/call"];
+    let expected =
+        ["server/discover", "tools/call", "tools/call", "server/discover", "initialize", "notifications/initialized", "tools/call"];
     assert_eq!(fake.trace(), expected);
 }
 

@@ -50,7 +50,10 @@ async fn the_upstream_is_offered_the_clients_own_revision_and_identity() {
         .answer(&upstream(&fake))
         .await;
     let offered = fake.last("initialize").body["params"].clone();
-    assert_eq!(offered, json!({"protocolVersion":"2025-03-26","capabilities":{"experimental":{}},"clientInfo":{"name":"asker","version":"1"}}));
+    assert_eq!(
+        offered,
+        json!({"protocolVersion":"2025-03-26","capabilities":{"experimental":{}},"clientInfo":{"name":"asker","version":"1"}})
+    );
     assert_eq!(fake.last("tools/call").header("mcp-protocol-version"), "", "2025-03-26 has no such header");
 }
 
@@ -124,8 +127,7 @@ async fn c62_a_forgotten_session_is_opened_anew_and_the_refused_call_sent_once_m
     let (before, answer) = (fake.trace().len(), asker.tool("echo", json!({})).answer(&upstream).await);
     assert!(answer["result"].is_object(), "{answer}");
     let after: Vec<_> = fake.trace().into_iter().skip(before).filter(|method| method != "GET").collect();
-    let expected =
-        ["logging/setLevel", "tools/call", "initialize", "notifications/initialized", "logging/setLevel", "tools/call"];
+    let expected = ["logging/setLevel", "tools/call", "initialize", "notifications/initialized", "logging/setLevel", "tools/call"];
     assert_eq!(after, expected);
     assert_eq!(fake.last("logging/setLevel").body["params"]["level"], "warning");
     assert_eq!(fake.last("initialize").header("mcp-session-id"), "");
@@ -182,7 +184,8 @@ async fn c64_a_modern_clients_log_level_reaches_the_session_and_only_its_own_str
     assert_eq!(heard.iter().map(|one| one["params"]["level"].clone()).collect::<Vec<_>>(), [json!("warning"), json!("error")]);
     let (_, heard) = ask(json!({})).await;
     assert!(heard.is_empty(), "{heard:?}");
-    let levels: Vec<_> = fake.seen().iter().filter(|s| s.method() == "logging/setLevel").map(|s| s.body["params"]["level"].clone()).collect();
+    let levels: Vec<_> =
+        fake.seen().iter().filter(|s| s.method() == "logging/setLevel").map(|s| s.body["params"]["level"].clone()).collect();
     assert_eq!(levels, [json!("warning")]);
 }
 
@@ -255,7 +258,9 @@ async fn what_a_server_asks_the_client_is_refused_and_a_ping_answered() {
     .await;
     let upstream = upstream(&fake);
     Asker::legacy("c1").tool("t", json!({})).answer(&upstream).await;
-    let answers = || -> Vec<Value> { fake.seen().into_iter().filter(|seen| seen.body.get("method").is_none() && seen.verb == "POST").map(|seen| seen.body).collect() };
+    let answers = || -> Vec<Value> {
+        fake.seen().into_iter().filter(|seen| seen.body.get("method").is_none() && seen.verb == "POST").map(|seen| seen.body).collect()
+    };
     eventually("both answers", || answers().len() == 2).await;
     let find = |id: &str| answers().into_iter().find(|answer| answer["id"] == id).unwrap();
     assert_eq!((find("q1")["error"]["code"].clone(), find("q2")["result"].clone()), (json!(-32601), json!({})));
@@ -307,7 +312,8 @@ async fn progress_on_the_sessions_own_stream_finds_its_call() {
         "GET" => match given.lock().unwrap().clone() {
             None => vec![stream_head(), chunk("retry: 20\n\n"), last_chunk()],
             Some(token) => {
-                let progress = |token: Value| json!({"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":token,"progress":1}});
+                let progress =
+                    |token: Value| json!({"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":token,"progress":1}});
                 vec![stream_head(), event(&progress(token)), event(&progress(json!(424_242))), Act::Hold]
             }
         },

@@ -1,8 +1,9 @@
 //! Modern servers over HTTP: headers, spans, streams, cancelling.
 
 use crate::support::{
-    Asker, Ear, eventually, value,
+    Asker, Ear, eventually,
     server::{Act, Fake, Seen, event, events, modern, result, stream_head},
+    value,
 };
 use serde_json::{Value, json};
 use sluice_chain::upstream::{Health, Upstream, UpstreamError};
@@ -124,7 +125,8 @@ async fn calls_one_after_another_share_a_connection() {
 #[tokio::test]
 async fn c65_notifications_come_in_order_before_the_answer_and_progress_rises() {
     let fake = Fake::start(modern(|seen| {
-        let progress = |token: Value, n: f64| json!({"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":token,"progress":n}});
+        let progress =
+            |token: Value, n: f64| json!({"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":token,"progress":n}});
         let log = |level: &str| json!({"jsonrpc":"2.0","method":"notifications/message","params":{"level":level,"data":1}});
         let token = seen.progress_token();
         events(&[

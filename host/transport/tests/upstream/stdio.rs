@@ -342,15 +342,21 @@ async fn a_dropped_upstream_leaves_no_process_behind() {
 async fn c65_progress_is_the_callers_own_and_none_comes_after_the_answer() {
     let rig = Rig::new("legacy");
     let upstream = rig.start();
-    let ask = |token: Value| Asker::legacy("c1").request("tools/call", json!({"name":"progress","_meta":{"progressToken":token}})).send(&upstream);
+    let ask = |token: Value| {
+        Asker::legacy("c1").request("tools/call", json!({"name":"progress","_meta":{"progressToken":token}})).send(&upstream)
+    };
     let ((one, first), (two, second)) = tokio::join!(ask(json!("tok")), ask(json!(0)));
     assert!(one.is_ok() && two.is_ok());
     for (heard, token) in [(first, json!("tok")), (second, json!(0))] {
         let heard: Vec<_> = heard.iter().map(|one| (one["params"]["progressToken"].clone(), one["params"]["progress"].clone())).collect();
         assert_eq!(heard, [(token.clone(), json!(1)), (token.clone(), json!(2)), (token, json!(3.5))]);
     }
-    let tokens: Vec<_> =
-        rig.seen().into_iter().filter(|(_, m)| m["method"] == "tools/call").map(|(_, m)| m["params"]["_meta"]["progressToken"].clone()).collect();
+    let tokens: Vec<_> = rig
+        .seen()
+        .into_iter()
+        .filter(|(_, m)| m["method"] == "tools/call")
+        .map(|(_, m)| m["params"]["_meta"]["progressToken"].clone())
+        .collect();
     assert!(tokens[0] != tokens[1] && tokens.iter().all(Value::is_u64), "{tokens:?}");
 }
 

@@ -31,18 +31,12 @@ pub struct Annotation {
 impl Annotation {
     /// The full header name, in lower case.
     pub fn header_name(&self) -> String {
-        format!(
-            "{}{}",
-            super::PARAM_PREFIX,
-            self.header.to_ascii_lowercase()
-        )
+        format!("{}{}", super::PARAM_PREFIX, self.header.to_ascii_lowercase())
     }
 
     /// The value the header must mirror; `None` when the argument is absent.
     pub fn value_in<'a>(&self, arguments: Value<'a>) -> Option<Value<'a>> {
-        self.path
-            .iter()
-            .try_fold(arguments, |value, key| value.get(key))
+        self.path.iter().try_fold(arguments, |value, key| value.get(key))
     }
 }
 
@@ -132,18 +126,11 @@ impl Walk {
         Ok(())
     }
 
-    fn keyword(
-        &mut self,
-        schema: Value<'_>,
-        member: Member<'_>,
-        is_reachable: bool,
-    ) -> Result<(), AnnotationError> {
+    fn keyword(&mut self, schema: Value<'_>, member: Member<'_>, is_reachable: bool) -> Result<(), AnnotationError> {
         match member.key.decoded().as_ref() {
             KEYWORD => self.annotation(schema, member.value, is_reachable),
             "properties" => self.named_schemas(member.value, is_reachable),
-            "$defs" | "definitions" | "patternProperties" | "dependentSchemas" | "dependencies" => {
-                self.named_schemas(member.value, false)
-            }
+            "$defs" | "definitions" | "patternProperties" | "dependentSchemas" | "dependencies" => self.named_schemas(member.value, false),
             // Data, not schemas: a member called like the keyword means nothing there.
             "default" | "const" | "enum" | "examples" => Ok(()),
             _ => self.schema(member.value, false),
@@ -163,20 +150,13 @@ impl Walk {
         Ok(())
     }
 
-    fn annotation(
-        &mut self,
-        schema: Value<'_>,
-        value: Value<'_>,
-        is_reachable: bool,
-    ) -> Result<(), AnnotationError> {
+    fn annotation(&mut self, schema: Value<'_>, value: Value<'_>, is_reachable: bool) -> Result<(), AnnotationError> {
         let offset = value.span().start;
         // The root itself is the arguments object, which no header can mirror.
         if !is_reachable || self.path.is_empty() {
             return Err(AnnotationError::Unreachable { offset });
         }
-        let header = value
-            .as_str()
-            .ok_or(AnnotationError::NotString { offset })?;
+        let header = value.as_str().ok_or(AnnotationError::NotString { offset })?;
         if header.is_empty() || !header.bytes().all(is_token) {
             return Err(AnnotationError::NotToken { offset });
         }
@@ -191,19 +171,13 @@ impl Walk {
             return Err(AnnotationError::TooMany { offset });
         }
         let kind = scalar_type(schema).ok_or(AnnotationError::WrongType { offset })?;
-        self.found.push(Annotation {
-            header: header.into_owned(),
-            path: self.path.clone(),
-            kind,
-        });
+        self.found.push(Annotation { header: header.into_owned(), path: self.path.clone(), kind });
         Ok(())
     }
 }
 
 fn scalar_type(schema: Value<'_>) -> Option<Scalar> {
-    let name = schema
-        .get("type")
-        .filter(|name| name.kind() == Kind::String)?;
+    let name = schema.get("type").filter(|name| name.kind() == Kind::String)?;
     match name.as_str()?.as_ref() {
         "string" => Some(Scalar::String),
         "integer" => Some(Scalar::Integer),

@@ -77,11 +77,7 @@ impl Decimal {
         Some(Decimal {
             // One zero only: `-0`, `0.0` and `0e5` are equal.
             is_negative: is_negative && !is_zero,
-            exponent: if is_zero {
-                0
-            } else {
-                exponent - fraction.len() as i64 + dropped
-            },
+            exponent: if is_zero { 0 } else { exponent - fraction.len() as i64 + dropped },
             digits,
         })
     }
@@ -92,18 +88,8 @@ impl Decimal {
         if self.digits.is_empty() {
             return Some(0);
         }
-        let zeros = u32::try_from(self.exponent)
-            .ok()
-            .filter(|&zeros| zeros < 17)?;
-        let magnitude = self
-            .digits
-            .parse::<i64>()
-            .ok()?
-            .checked_mul(10_i64.checked_pow(zeros)?)?;
-        (magnitude <= SAFE_MAX).then_some(if self.is_negative {
-            -magnitude
-        } else {
-            magnitude
-        })
+        let zeros = u32::try_from(self.exponent).ok().filter(|&zeros| zeros < 17)?;
+        let magnitude = self.digits.parse::<i64>().ok()?.checked_mul(10_i64.checked_pow(zeros)?)?;
+        (magnitude <= SAFE_MAX).then_some(if self.is_negative { -magnitude } else { magnitude })
     }
 }

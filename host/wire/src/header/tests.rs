@@ -77,11 +77,7 @@ fn scalars_match_by_value() {
         ("[]", "[]", false),
     ] {
         let doc = parse(value);
-        assert_eq!(
-            matches_scalar(header, doc.root()),
-            matches,
-            "{header} {value}"
-        );
+        assert_eq!(matches_scalar(header, doc.root()), matches, "{header} {value}");
     }
 }
 
@@ -119,27 +115,17 @@ fn annotations_are_found_through_properties_alone() {
           "$defs":{"x-mcp-header":{"type":"string"}}}"#,
     );
     let found = annotations(doc.root()).unwrap();
-    let brief: Vec<_> = found
-        .iter()
-        .map(|a| (a.header_name(), a.path.join("/"), a.kind))
-        .collect();
+    let brief: Vec<_> = found.iter().map(|a| (a.header_name(), a.path.join("/"), a.kind)).collect();
     assert_eq!(
         brief,
         [
             ("mcp-param-region".into(), "region".into(), Scalar::String),
             ("mcp-param-n".into(), "opts/n".into(), Scalar::Integer),
-            (
-                "mcp-param-odd".into(),
-                "opts/x-mcp-header".into(),
-                Scalar::Boolean
-            ),
+            ("mcp-param-odd".into(), "opts/x-mcp-header".into(), Scalar::Boolean),
         ]
     );
     let arguments = parse(r#"{"region":"eu","opts":{"n":3}}"#);
-    let values: Vec<_> = found
-        .iter()
-        .map(|a| a.value_in(arguments.root()).map(|v| v.raw()))
-        .collect();
+    let values: Vec<_> = found.iter().map(|a| a.value_in(arguments.root()).map(|v| v.raw())).collect();
     assert_eq!(values, [Some("\"eu\""), Some("3"), None]);
 }
 
@@ -174,17 +160,12 @@ fn a_broken_annotation_spoils_the_tool() {
         (on(r#"{"items":{"properties":{"q":{"type":"string","x-mcp-header":"N"}}}}"#), "Unreachable"),
         (r#"{"x-mcp-header":"N","type":"string"}"#.into(), "Unreachable"),
         (r#"{"$defs":{"d":{"type":"string","x-mcp-header":"N"}}}"#.into(), "Unreachable"),
-        (
-            r#"{"properties":{"a":{"type":"string","x-mcp-header":"N"},"b":{"type":"string","x-mcp-header":"n"}}}"#.into(),
-            "Duplicate",
-        ),
+        (r#"{"properties":{"a":{"type":"string","x-mcp-header":"N"},"b":{"type":"string","x-mcp-header":"n"}}}"#.into(), "Duplicate"),
     ] {
         let doc = parse(&schema);
         assert_eq!(annotations(doc.root()).map_err(name), Err(expected), "{schema}");
     }
-    let many: Vec<String> = (0..65)
-        .map(|n| format!(r#""p{n}":{{"type":"string","x-mcp-header":"H{n}"}}"#))
-        .collect();
+    let many: Vec<String> = (0..65).map(|n| format!(r#""p{n}":{{"type":"string","x-mcp-header":"H{n}"}}"#)).collect();
     let doc = parse(&format!(r#"{{"properties":{{{}}}}}"#, many.join(",")));
     assert_eq!(annotations(doc.root()).map_err(name), Err("TooMany"));
 }
@@ -193,12 +174,7 @@ fn a_broken_annotation_spoils_the_tool() {
 fn annotations_cannot_hide_below_the_index() {
     let text = r#"{"properties":{"p":{"type":"string","x-mcp-header":1}}}"#;
     for levels in 0..3 {
-        let doc = Document::parse_value(text.into(), &Limits::REQUEST, IndexDepth::Levels(levels))
-            .unwrap();
-        assert_eq!(
-            annotations(doc.root()),
-            Err(AnnotationError::Shallow),
-            "{levels}"
-        );
+        let doc = Document::parse_value(text.into(), &Limits::REQUEST, IndexDepth::Levels(levels)).unwrap();
+        assert_eq!(annotations(doc.root()), Err(AnnotationError::Shallow), "{levels}");
     }
 }

@@ -33,9 +33,7 @@ fn is_plain(byte: u8) -> bool {
 
 /// A string as a header value: as is, or in the sentinel when it could not travel literally.
 pub fn encode_value(value: &str) -> Cow<'_, str> {
-    let is_literal = value.bytes().all(is_plain)
-        && value.trim_matches([' ', '\t']).len() == value.len()
-        && payload(value).is_none();
+    let is_literal = value.bytes().all(is_plain) && value.trim_matches([' ', '\t']).len() == value.len() && payload(value).is_none();
     if is_literal {
         return Cow::Borrowed(value);
     }
@@ -53,9 +51,7 @@ pub fn decode_value(value: &str) -> Result<Cow<'_, str>, ValueError> {
     let value = value.trim_matches([' ', '\t']);
     let Some(payload) = payload(value) else {
         let is_literal = value.bytes().all(is_plain);
-        return is_literal
-            .then_some(Cow::Borrowed(value))
-            .ok_or(ValueError::Literal);
+        return is_literal.then_some(Cow::Borrowed(value)).ok_or(ValueError::Literal);
     };
     let bytes = STANDARD.decode(payload).map_err(|_| ValueError::Base64)?;
     let text = String::from_utf8(bytes).map_err(|_| ValueError::Utf8)?;

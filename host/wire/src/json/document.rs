@@ -43,14 +43,7 @@ impl Node {
     }
 
     pub(super) fn leaf(kind: NodeKind, start: usize, end: usize, escaped: bool) -> Node {
-        Node {
-            start: start as u32,
-            end: end as u32,
-            next: 0,
-            kind,
-            escaped,
-            shallow: false,
-        }
+        Node { start: start as u32, end: end as u32, next: 0, kind, escaped, shallow: false }
     }
 
     pub(super) fn finish(&mut self, end: usize, next: u32) {
@@ -118,11 +111,7 @@ impl Document {
     ///
     /// # Errors
     /// The first [`DecodeError`] met.
-    pub fn parse(
-        bytes: Bytes,
-        limits: &Limits,
-        depth: IndexDepth,
-    ) -> Result<Document, DecodeError> {
+    pub fn parse(bytes: Bytes, limits: &Limits, depth: IndexDepth) -> Result<Document, DecodeError> {
         Document::build(bytes, limits, depth, true)
     }
 
@@ -130,26 +119,13 @@ impl Document {
     ///
     /// # Errors
     /// The first [`DecodeError`] met.
-    pub fn parse_value(
-        bytes: Bytes,
-        limits: &Limits,
-        depth: IndexDepth,
-    ) -> Result<Document, DecodeError> {
+    pub fn parse_value(bytes: Bytes, limits: &Limits, depth: IndexDepth) -> Result<Document, DecodeError> {
         Document::build(bytes, limits, depth, false)
     }
 
-    fn build(
-        bytes: Bytes,
-        limits: &Limits,
-        depth: IndexDepth,
-        is_envelope: bool,
-    ) -> Result<Document, DecodeError> {
+    fn build(bytes: Bytes, limits: &Limits, depth: IndexDepth, is_envelope: bool) -> Result<Document, DecodeError> {
         let nodes = Pass::new(&bytes, limits, Some(depth), is_envelope)?.run()?;
-        Ok(Document {
-            bytes,
-            nodes,
-            depth,
-        })
+        Ok(Document { bytes, nodes, depth })
     }
 
     /// Indexes every value; free when the index is full already.
@@ -158,15 +134,9 @@ impl Document {
             return self;
         }
         // The text passed once under the caller's limits, so only the index is new.
-        let limits = Limits {
-            bytes_max: usize::MAX,
-            depth_max: u16::MAX,
-            nodes_max: u32::MAX,
-        };
+        let limits = Limits { bytes_max: usize::MAX, depth_max: u16::MAX, nodes_max: u32::MAX };
         let pass = Pass::new(&self.bytes, &limits, Some(IndexDepth::Full), false);
-        self.nodes = pass
-            .and_then(Pass::run)
-            .expect("the text was accepted under tighter limits");
+        self.nodes = pass.and_then(Pass::run).expect("the text was accepted under tighter limits");
         self.depth = IndexDepth::Full;
         self
     }
@@ -257,24 +227,14 @@ impl Document {
 
     /// Appends the token of the child of `container` that is or holds `node`; returns it
     /// when the walk must go on.
-    fn step_towards<'a>(
-        &'a self,
-        container: Value<'a>,
-        node: NodeId,
-        out: &mut String,
-    ) -> Option<Value<'a>> {
+    fn step_towards<'a>(&'a self, container: Value<'a>, node: NodeId, out: &mut String) -> Option<Value<'a>> {
         if container.kind() == Kind::Array {
-            let (index, child) = container
-                .items()
-                .enumerate()
-                .find(|(_, child)| node < child.after())?;
+            let (index, child) = container.items().enumerate().find(|(_, child)| node < child.after())?;
             out.push('/');
             out.push_str(&index.to_string());
             return Some(child);
         }
-        let member = container
-            .members()
-            .find(|member| node < member.value.after())?;
+        let member = container.members().find(|member| node < member.value.after())?;
         out.push('/');
         out.push_str(&member.key.decoded().replace('~', "~0").replace('/', "~1"));
         (node != member.key.node()).then_some(member.value)

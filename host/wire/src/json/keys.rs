@@ -26,16 +26,7 @@ pub(super) enum Guard {
 
 /// Names protected in the envelope, and in `params`.
 const ENVELOPE: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
-const PARAMS: [&str; 8] = [
-    "name",
-    "arguments",
-    "uri",
-    "_meta",
-    "cursor",
-    "taskId",
-    "inputResponses",
-    "requestState",
-];
+const PARAMS: [&str; 8] = ["name", "arguments", "uri", "_meta", "cursor", "taskId", "inputResponses", "requestState"];
 
 impl Guard {
     /// Whether a decoded key equals a protected name after folding but not before.
@@ -57,9 +48,7 @@ fn is_any<const N: usize>(names: &[&str; N], key: &[u8]) -> bool {
 
 fn folds_to_any(names: &[&str], key: &[u8]) -> bool {
     if key.is_ascii() {
-        return names
-            .iter()
-            .any(|name| name.as_bytes().eq_ignore_ascii_case(key));
+        return names.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(key));
     }
     let Ok(key) = std::str::from_utf8(key) else {
         return false;
@@ -73,9 +62,7 @@ fn folds_to_any(names: &[&str], key: &[u8]) -> bool {
 /// Upper then lower case, so that everything some peer might fold together meets here:
 /// `ſ` with s (Go), `K` (Kelvin) with k (Go), `ı` with i (Java).
 fn folded(key: &str) -> impl Iterator<Item = char> + '_ {
-    key.chars()
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
+    key.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
 /// A key of an object still open, compared by its decoded bytes.
@@ -107,17 +94,11 @@ pub(super) struct OpenKeys {
 
 impl OpenKeys {
     pub(super) fn new() -> OpenKeys {
-        OpenKeys {
-            entries: Vec::with_capacity(ENTRIES_MIN),
-            arena: Vec::new(),
-        }
+        OpenKeys { entries: Vec::with_capacity(ENTRIES_MIN), arena: Vec::new() }
     }
 
     pub(super) fn mark(&self) -> Mark {
-        Mark {
-            entries: self.entries.len() as u32,
-            arena: self.arena.len() as u32,
-        }
+        Mark { entries: self.entries.len() as u32, arena: self.arena.len() as u32 }
     }
 
     /// Adds the key whose opening quote is at `at` and whose raw inside ends at `end`.
@@ -141,19 +122,9 @@ impl OpenKeys {
             (at + 1, raw.len())
         };
         let key = if escaped { &self.arena[start..] } else { raw };
-        let entry = Entry {
-            fingerprint: fingerprint(key),
-            start: start as u32,
-            len: len as u32,
-            at: at as u32,
-            escaped,
-        };
+        let entry = Entry { fingerprint: fingerprint(key), start: start as u32, len: len as u32, at: at as u32, escaped };
         let before = &self.entries[mark.entries as usize..];
-        if before.len() < LINEAR_MAX
-            && before
-                .iter()
-                .any(|other| other.fingerprint == entry.fingerprint)
-            && self.holds(input, mark, &entry)
+        if before.len() < LINEAR_MAX && before.iter().any(|other| other.fingerprint == entry.fingerprint) && self.holds(input, mark, &entry)
         {
             return Err(refusal(DecodeError::DuplicateKey { offset: at }));
         }
@@ -170,9 +141,7 @@ impl OpenKeys {
     #[cold]
     fn holds(&self, input: &[u8], mark: Mark, entry: &Entry) -> bool {
         let before = &self.entries[mark.entries as usize..];
-        before
-            .iter()
-            .any(|other| same(input, &self.arena, other, entry))
+        before.iter().any(|other| same(input, &self.arena, other, entry))
     }
 
     /// Forgets the keys of the object that closes, after the late check of a large one.
@@ -181,9 +150,7 @@ impl OpenKeys {
         let own = &mut entries[mark.entries as usize..];
         if own.len() > LINEAR_MAX {
             own.sort_unstable_by(|a, b| order(input, arena, a, b).then(a.at.cmp(&b.at)));
-            let twice = own
-                .windows(2)
-                .filter(|pair| same(input, arena, &pair[0], &pair[1]));
+            let twice = own.windows(2).filter(|pair| same(input, arena, &pair[0], &pair[1]));
             if let Some(at) = twice.map(|pair| pair[1].at).min() {
                 let offset = at as usize;
                 return Err(refusal(DecodeError::DuplicateKey { offset }));
@@ -220,14 +187,10 @@ fn bytes_of<'a>(input: &'a [u8], arena: &'a [u8], entry: &Entry) -> &'a [u8] {
 
 #[inline]
 fn same(input: &[u8], arena: &[u8], a: &Entry, b: &Entry) -> bool {
-    a.fingerprint == b.fingerprint
-        && a.len == b.len
-        && (a.len < 8 || bytes_of(input, arena, a) == bytes_of(input, arena, b))
+    a.fingerprint == b.fingerprint && a.len == b.len && (a.len < 8 || bytes_of(input, arena, a) == bytes_of(input, arena, b))
 }
 
 /// Any order will do that puts equal keys side by side.
 fn order(input: &[u8], arena: &[u8], a: &Entry, b: &Entry) -> Ordering {
-    (a.fingerprint, a.len)
-        .cmp(&(b.fingerprint, b.len))
-        .then_with(|| bytes_of(input, arena, a).cmp(bytes_of(input, arena, b)))
+    (a.fingerprint, a.len).cmp(&(b.fingerprint, b.len)).then_with(|| bytes_of(input, arena, a).cmp(bytes_of(input, arena, b)))
 }

@@ -40,12 +40,7 @@ pub struct Leaves<'a> {
 
 impl<'a> Leaves<'a> {
     pub(super) fn new(doc: &'a Document, node: u32) -> Self {
-        Leaves {
-            doc,
-            at: node,
-            end: doc.nodes()[node as usize].next(),
-            unindexed: None,
-        }
+        Leaves { doc, at: node, end: doc.nodes()[node as usize].next(), unindexed: None }
     }
 
     /// The next string of the shallow container being scanned.
@@ -86,13 +81,7 @@ impl<'a> Iterator for Leaves<'a> {
             }
             let is_key = node.kind() == NodeKind::Key;
             if is_key || node.kind() == NodeKind::String {
-                return Some(Leaf {
-                    is_key,
-                    text: decoded(self.doc, node),
-                    node: NodeId(at),
-                    is_indexed: true,
-                    span: node.span(),
-                });
+                return Some(Leaf { is_key, text: decoded(self.doc, node), node: NodeId(at), is_indexed: true, span: node.span() });
             }
         }
     }

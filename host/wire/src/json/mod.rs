@@ -36,17 +36,9 @@ pub struct Limits {
 
 impl Limits {
     /// For what a client sends: 4 MiB, 64 levels, 200 000 nodes.
-    pub const REQUEST: Limits = Limits {
-        bytes_max: 4 * 1024 * 1024,
-        depth_max: 64,
-        nodes_max: 200_000,
-    };
+    pub const REQUEST: Limits = Limits { bytes_max: 4 * 1024 * 1024, depth_max: 64, nodes_max: 200_000 };
     /// For what a server answers: 16 MiB, 64 levels, 200 000 nodes.
-    pub const RESPONSE: Limits = Limits {
-        bytes_max: 16 * 1024 * 1024,
-        depth_max: 64,
-        nodes_max: 200_000,
-    };
+    pub const RESPONSE: Limits = Limits { bytes_max: 16 * 1024 * 1024, depth_max: 64, nodes_max: 200_000 };
 }
 
 /// How deep the index reaches. Checking is always complete, whatever is chosen here.
@@ -68,9 +60,7 @@ pub enum IndexDepth {
 /// # Errors
 /// The first [`DecodeError`] met.
 pub fn validate(bytes: &[u8], limits: &Limits) -> Result<(), DecodeError> {
-    parse::Pass::new(bytes, limits, None, false)?
-        .run()
-        .map(drop)
+    parse::Pass::new(bytes, limits, None, false)?.run().map(drop)
 }
 
 #[cfg(test)]

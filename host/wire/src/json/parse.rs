@@ -54,12 +54,7 @@ pub(super) struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     /// Checks size and UTF-8; `depth` `None` builds no index.
-    pub(super) fn new(
-        bytes: &'a [u8],
-        limits: &Limits,
-        depth: Option<IndexDepth>,
-        is_envelope: bool,
-    ) -> Result<Self, DecodeError> {
+    pub(super) fn new(bytes: &'a [u8], limits: &Limits, depth: Option<IndexDepth>, is_envelope: bool) -> Result<Self, DecodeError> {
         let limit = limits.bytes_max.min(BYTES_MAX);
         if bytes.len() > limit {
             return Err(DecodeError::TooLarge { limit });
@@ -83,12 +78,7 @@ impl<'a> Pass<'a> {
             },
             is_envelope,
             params_next: false,
-            top: Frame {
-                node: NO_NODE,
-                mark: keys.mark(),
-                inside: Inside::Text,
-                guard: Guard::Open,
-            },
+            top: Frame { node: NO_NODE, mark: keys.mark(), inside: Inside::Text, guard: Guard::Open },
             around: Vec::with_capacity(8),
             keys,
             // Room for the usual message at once; only a long one full of small values grows.

@@ -103,10 +103,7 @@ pub(super) fn check(bytes: &[u8], at: usize) -> Result<Checked, Refusal> {
         Some(b'"') => (end + 1, false),
         _ => (check_on(bytes, end)?, true),
     };
-    Ok(Checked {
-        end: end as u32,
-        escaped,
-    })
+    Ok(Checked { end: end as u32, escaped })
 }
 
 /// Checks the rest of a string from its first byte that is special but no quote; returns the
@@ -161,12 +158,8 @@ fn check_low_half(bytes: &[u8], at: usize) -> Result<usize, Refusal> {
 fn hex4(bytes: &[u8], at: usize) -> Result<u32, Refusal> {
     let mut unit = 0;
     for offset in at..at + 4 {
-        let byte = *bytes
-            .get(offset)
-            .ok_or_else(|| refusal(DecodeError::Truncated))?;
-        let digit = (byte as char)
-            .to_digit(16)
-            .ok_or_else(|| refusal(DecodeError::Syntax { offset }))?;
+        let byte = *bytes.get(offset).ok_or_else(|| refusal(DecodeError::Truncated))?;
+        let digit = (byte as char).to_digit(16).ok_or_else(|| refusal(DecodeError::Syntax { offset }))?;
         unit = unit << 4 | digit;
     }
     Ok(unit)

@@ -4,11 +4,7 @@ use super::*;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-const SMALL: Limits = Limits {
-    bytes_max: 64,
-    depth_max: 4,
-    nodes_max: 12,
-};
+const SMALL: Limits = Limits { bytes_max: 64, depth_max: 4, nodes_max: 12 };
 
 fn parse(text: &str) -> Document {
     let bytes = Bytes::copy_from_slice(text.as_bytes());
@@ -65,10 +61,7 @@ fn every_refusal_says_what_and_where() {
         (b"\"\xED\xA0\x80\"", Utf8 { offset: 1 }),
         (b"{\"a\":1,\"a\":2}", DuplicateKey { offset: 7 }),
         (b"{\"a\":1,\"\\u0061\":2}", DuplicateKey { offset: 7 }),
-        (
-            b"[{\"x\":{\"k\\n\":1,\"k\\u000a\":2}}]",
-            DuplicateKey { offset: 15 },
-        ),
+        (b"[{\"x\":{\"k\\n\":1,\"k\\u000a\":2}}]", DuplicateKey { offset: 15 }),
         (b"{\"\":1,\"\":2}", DuplicateKey { offset: 6 }),
         (b"\"\\ud800\"", LoneSurrogate { offset: 1 }),
         (b"\"\\ud800x\"", LoneSurrogate { offset: 1 }),
@@ -100,10 +93,7 @@ fn limits_hold_exactly() {
     assert_eq!(check("[1,1,1,1,1,1,1,1,1,1,1]"), Ok(()));
     let nodes = Err(DecodeError::Nodes { limit: 12 });
     assert_eq!(check("[1,1,1,1,1,1,1,1,1,1,1,1]"), nodes);
-    assert_eq!(
-        check("{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1}"),
-        nodes
-    );
+    assert_eq!(check("{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1}"), nodes);
 }
 
 #[test]
@@ -129,10 +119,7 @@ fn twins_of_protocol_keys_are_refused_where_the_protocol_reads_them() {
         (r#"{"par\u0061ms":{"Arguments":{}}}"#, Some(16)),
         (r#"{"params":{"_META":{}}}"#, Some(11)),
         (r#"{"params":{"taſKId":1}}"#, Some(11)),
-        (
-            r#"{"params":{"arguments":{"Name":1,"name":2,"ID":3}}}"#,
-            None,
-        ),
+        (r#"{"params":{"arguments":{"Name":1,"name":2,"ID":3}}}"#, None),
         (r#"{"params":[{"Name":1}]}"#, None),
         (r#"{"result":{"Name":1}}"#, None),
         (r#"{"x":1,"params":{"name":1},"y":{"Name":1}}"#, None),
@@ -140,36 +127,22 @@ fn twins_of_protocol_keys_are_refused_where_the_protocol_reads_them() {
     ] {
         let expected = offset.map(|offset| DecodeError::CaseTwin { offset });
         assert_eq!(refuse(text.as_bytes()), expected, "{text}");
-        assert_eq!(
-            validate(text.as_bytes(), &Limits::REQUEST),
-            Ok(()),
-            "{text}"
-        );
+        assert_eq!(validate(text.as_bytes(), &Limits::REQUEST), Ok(()), "{text}");
     }
 }
 
 #[test]
 fn refusals_never_echo_content() {
-    for text in [
-        &b"{\"s3cret\":1,\"s3cret\":2}"[..],
-        b"s3cret",
-        b"1s3cret",
-        b"{\"Method\":1}",
-    ] {
+    for text in [&b"{\"s3cret\":1,\"s3cret\":2}"[..], b"s3cret", b"1s3cret", b"{\"Method\":1}"] {
         let shown = refuse(text).unwrap().to_string();
-        assert!(
-            !shown.contains("s3cret") && !shown.contains("Method"),
-            "{shown}"
-        );
+        assert!(!shown.contains("s3cret") && !shown.contains("Method"), "{shown}");
     }
 }
 
 #[test]
 fn many_keys_are_checked_without_squaring() {
     for count in [15, 16, 17, 18, 200, 90_000] {
-        let unique: Vec<String> = (0..count)
-            .map(|n| format!("\"key-number-{n}\":1"))
-            .collect();
+        let unique: Vec<String> = (0..count).map(|n| format!("\"key-number-{n}\":1")).collect();
         let fine = format!("{{{}}}", unique.join(","));
         assert_eq!(refuse(fine.as_bytes()), None, "{count}");
         for twin in ["key-number-0", "key\\u002dnumber-7"] {
@@ -193,15 +166,9 @@ fn every_place_in_a_string_is_looked_at() {
                     format!("\"{before}{what}{after}\"{tail}")
                 };
                 let offset = at + 1;
-                for plain in [
-                    "", "é", "😀", "\u{7F}", "\u{2028}", "\\\"", "\\\\", "\\u0000",
-                ] {
+                for plain in ["", "é", "😀", "\u{7F}", "\u{2028}", "\\\"", "\\\\", "\\u0000"] {
                     let text = around(plain);
-                    assert_eq!(
-                        parse(&text).root().span().end,
-                        text.trim_end().len(),
-                        "{text}"
-                    );
+                    assert_eq!(parse(&text).root().span().end, text.trim_end().len(), "{text}");
                 }
                 for (what, expected) in [
                     ("\0", Syntax { offset }),
@@ -258,9 +225,7 @@ fn keys_of_every_length_are_told_apart_and_found_again() {
 fn keys_with_one_fingerprint_are_still_compared() {
     // The middle of a long key is no part of its fingerprint.
     for count in [2, 16, 17, 40] {
-        let keys: Vec<_> = (0..count)
-            .map(|n| format!("\"12345678{n:02}abcdefgh\":1"))
-            .collect();
+        let keys: Vec<_> = (0..count).map(|n| format!("\"12345678{n:02}abcdefgh\":1")).collect();
         let members = keys.join(",");
         assert_eq!(refuse(format!("{{{members}}}").as_bytes()), None, "{count}");
         let twice = format!("{{{members},{}}}", keys[1]);
@@ -297,21 +262,13 @@ fn values_read_as_sent() {
     assert_eq!(root.get("s").unwrap().raw(), r#""a\u0041\/é""#);
     assert!(root.get("s").unwrap().is_str("aA/é"));
     assert!(!root.get("s").unwrap().is_str("aA/"));
-    assert!(matches!(
-        root.get("x").unwrap().as_str(),
-        Some(std::borrow::Cow::Borrowed("p"))
-    ));
+    assert!(matches!(root.get("x").unwrap().as_str(), Some(std::borrow::Cow::Borrowed("p"))));
     assert_eq!(root.get("n").unwrap().raw(), "1.10");
     assert_eq!(root.get("n").unwrap().as_i64(), None);
     assert_eq!(root.get("n").unwrap().as_f64(), Some(1.1));
     assert_eq!(root.get("i").unwrap().as_i64(), Some(-7));
     assert_eq!(root.get("i").unwrap().as_u64(), None);
-    let flags: Vec<_> = root
-        .get("b")
-        .unwrap()
-        .items()
-        .map(|item| item.as_bool())
-        .collect();
+    let flags: Vec<_> = root.get("b").unwrap().items().map(|item| item.as_bool()).collect();
     assert_eq!(flags, [Some(true), Some(false), None]);
     assert!(root.get("e").unwrap().is_empty());
     assert!(!root.is_empty());
@@ -336,9 +293,7 @@ fn pointers_lead_there_and_back() {
         assert_eq!(value.raw(), raw.unwrap_or(doc.root().raw()));
         assert_eq!(doc.pointer_of(value.node()), pointer);
     }
-    for nothing in [
-        "a", "/a/b/01", "/a/b/2", "/a/b/-", "/a/b/+1", "/x~2y", "/x~", "/a/b/0/z",
-    ] {
+    for nothing in ["a", "/a/b/01", "/a/b/2", "/a/b/-", "/a/b/+1", "/x~2y", "/x~", "/a/b/0/z"] {
         assert!(doc.pointer(nothing).is_none(), "{nothing}");
     }
 }
@@ -356,8 +311,7 @@ fn every_node_has_a_pointer_that_finds_it() {
     }
 }
 
-const DEEP: &str =
-    r#"{"jsonrpc":"2.0","params":{"name":"n","_meta":{"k":{"deep":"z"}},"e":{ }},"list":[["q"]]}"#;
+const DEEP: &str = r#"{"jsonrpc":"2.0","params":{"name":"n","_meta":{"k":{"deep":"z"}},"e":{ }},"list":[["q"]]}"#;
 
 fn at_level(levels: u16) -> Document {
     Document::parse(DEEP.into(), &Limits::REQUEST, IndexDepth::Levels(levels)).unwrap()
@@ -377,11 +331,7 @@ fn a_shallow_index_stops_where_told() {
         (4, "/params/_meta/k/deep", true),
     ] {
         let doc = at_level(levels);
-        assert_eq!(
-            doc.pointer(pointer).is_some(),
-            is_there,
-            "{levels} {pointer}"
-        );
+        assert_eq!(doc.pointer(pointer).is_some(), is_there, "{levels} {pointer}");
         let deepened = doc.deepen();
         assert!(deepened.pointer(pointer).is_some() && deepened.is_full());
     }
@@ -394,12 +344,7 @@ fn a_shallow_index_stops_where_told() {
 
 #[test]
 fn a_shallow_index_checks_just_as_strictly() {
-    for text in [
-        r#"{"a":{"b":{"c":1,"c":2}}}"#,
-        r#"{"a":{"b":["\ud800"]}}"#,
-        r#"{"params":{"Name":1}}"#,
-        r#"{"a":{"b":[1,]}}"#,
-    ] {
+    for text in [r#"{"a":{"b":{"c":1,"c":2}}}"#, r#"{"a":{"b":["\ud800"]}}"#, r#"{"params":{"Name":1}}"#, r#"{"a":{"b":[1,]}}"#] {
         let shallow = Document::parse(text.into(), &Limits::REQUEST, IndexDepth::Levels(0));
         assert_eq!(shallow.err(), refuse(text.as_bytes()), "{text}");
     }
@@ -409,9 +354,7 @@ fn a_shallow_index_checks_just_as_strictly() {
 fn leaves_miss_nothing_however_shallow_the_index() {
     let texts = |doc: &Document| -> Vec<(bool, String)> {
         let leaves = doc.root().leaves();
-        leaves
-            .map(|leaf| (leaf.is_key, leaf.text.into_owned()))
-            .collect()
+        leaves.map(|leaf| (leaf.is_key, leaf.text.into_owned())).collect()
     };
     let full = texts(&parse(DEEP));
     assert_eq!(full.len(), 12);
@@ -427,19 +370,10 @@ fn leaves_miss_nothing_however_shallow_the_index() {
 #[test]
 fn leaves_stay_below_their_value() {
     let doc = parse(r#"{"a":["x",{"y":1}],"b":"z"}"#);
-    let below: Vec<_> = doc
-        .root()
-        .get("a")
-        .unwrap()
-        .leaves()
-        .map(|leaf| leaf.text)
-        .collect();
+    let below: Vec<_> = doc.root().get("a").unwrap().leaves().map(|leaf| leaf.text).collect();
     assert_eq!(below, ["x", "y"]);
     let leaf = doc.root().get("b").unwrap().leaves().next().unwrap();
-    assert_eq!(
-        (doc.pointer_of(leaf.node), leaf.is_key),
-        ("/b".into(), false)
-    );
+    assert_eq!((doc.pointer_of(leaf.node), leaf.is_key), ("/b".into(), false));
 }
 
 /// JSON texts with white space, escapes and the odd mistake, nested up to a few levels.
@@ -461,8 +395,7 @@ fn texts() -> impl Strategy<Value = String> {
     ];
     leaf.prop_recursive(5, 40, 5, move |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4)
-                .prop_map(|v| format!("[{}]", v.join(" ,\n"))),
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|v| format!("[{}]", v.join(" ,\n"))),
             prop::collection::vec((string.clone(), inner), 0..4).prop_map(|v| {
                 let members: Vec<_> = v.iter().map(|(k, v)| format!("{k} : {v}")).collect();
                 format!("{{{}}}", members.join(","))
@@ -475,9 +408,7 @@ fn texts() -> impl Strategy<Value = String> {
 fn count(value: &serde_json::Value) -> usize {
     match value {
         serde_json::Value::Array(items) => 1 + items.iter().map(count).sum::<usize>(),
-        serde_json::Value::Object(members) => {
-            1 + members.values().map(|v| 1 + count(v)).sum::<usize>()
-        }
+        serde_json::Value::Object(members) => 1 + members.values().map(|v| 1 + count(v)).sum::<usize>(),
         _ => 1,
     }
 }
@@ -487,9 +418,7 @@ fn rebuild(value: Value<'_>) -> serde_json::Value {
         Kind::Array => value.items().map(rebuild).collect(),
         Kind::Object => {
             let members = value.members();
-            members
-                .map(|m| (m.key.decoded().into_owned(), rebuild(m.value)))
-                .collect()
+            members.map(|m| (m.key.decoded().into_owned(), rebuild(m.value))).collect()
         }
         Kind::String => value.as_str().unwrap().into(),
         _ => serde_json::from_str(value.raw()).unwrap(),
@@ -498,15 +427,8 @@ fn rebuild(value: Value<'_>) -> serde_json::Value {
 
 fn agrees_with_serde(text: &[u8]) -> Result<(), TestCaseError> {
     let theirs = serde_json::from_slice::<serde_json::Value>(text);
-    let parsed = Document::parse_value(
-        Bytes::copy_from_slice(text),
-        &Limits::REQUEST,
-        IndexDepth::Full,
-    );
-    prop_assert_eq!(
-        validate(text, &Limits::REQUEST).err(),
-        parsed.as_ref().err().copied()
-    );
+    let parsed = Document::parse_value(Bytes::copy_from_slice(text), &Limits::REQUEST, IndexDepth::Full);
+    prop_assert_eq!(validate(text, &Limits::REQUEST).err(), parsed.as_ref().err().copied());
     match (parsed, theirs) {
         (Ok(doc), Ok(theirs)) => {
             prop_assert_eq!(doc.node_count(), count(&theirs));

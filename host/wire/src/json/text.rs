@@ -56,9 +56,7 @@ pub fn quote(s: &str) -> String {
 /// Never fails: an escape that is malformed or half a surrogate pair becomes U+FFFD. Tokens
 /// out of a [`Document`](super::Document) hold neither.
 pub fn decode_str(raw: &str) -> Cow<'_, str> {
-    let inside = raw
-        .strip_prefix('"')
-        .map_or(raw, |rest| rest.strip_suffix('"').unwrap_or(rest));
+    let inside = raw.strip_prefix('"').map_or(raw, |rest| rest.strip_suffix('"').unwrap_or(rest));
     if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
         return Cow::Borrowed(inside);
     }
@@ -98,9 +96,7 @@ impl<'a> Pieces<'a> {
 
     fn unit(&self, at: usize) -> Option<u32> {
         let digits = self.raw.get(at..at + 4)?;
-        digits.iter().try_fold(0, |unit, &byte| {
-            Some(unit << 4 | (byte as char).to_digit(16)?)
-        })
+        digits.iter().try_fold(0, |unit, &byte| Some(unit << 4 | (byte as char).to_digit(16)?))
     }
 
     /// The escape at the current backslash: its raw length and its character.
@@ -127,9 +123,7 @@ impl<'a> Pieces<'a> {
         if let Some(single) = char::from_u32(high) {
             return (6, single);
         }
-        let low = (self.raw.get(self.at + 6..self.at + 8) == Some(b"\\u"))
-            .then(|| self.unit(self.at + 8))
-            .flatten();
+        let low = (self.raw.get(self.at + 6..self.at + 8) == Some(b"\\u")).then(|| self.unit(self.at + 8)).flatten();
         match (high, low) {
             (0xD800..=0xDBFF, Some(low @ 0xDC00..=0xDFFF)) => {
                 let scalar = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
@@ -197,10 +191,7 @@ mod tests {
 
     #[test]
     fn escapes_only_what_must_be() {
-        assert_eq!(
-            quote("a\"\\/\n\u{1}\u{7F}\u{2028}é"),
-            "\"a\\\"\\\\/\\n\\u0001\u{7F}\u{2028}é\""
-        );
+        assert_eq!(quote("a\"\\/\n\u{1}\u{7F}\u{2028}é"), "\"a\\\"\\\\/\\n\\u0001\u{7F}\u{2028}é\"");
     }
 
     #[test]
@@ -212,17 +203,7 @@ mod tests {
 
     #[test]
     fn decoding_survives_what_nobody_checked() {
-        for raw in [
-            "\\",
-            "\\u",
-            "\\u12",
-            "\\ud800",
-            "\\ud800\\u0041",
-            "\\é",
-            "\\u00é0",
-            "\"",
-            "\\ud800\\",
-        ] {
+        for raw in ["\\", "\\u", "\\u12", "\\ud800", "\\ud800\\u0041", "\\é", "\\u00é0", "\"", "\\ud800\\"] {
             assert!(decode_str(raw).contains('\u{FFFD}') || raw == "\"", "{raw}");
         }
     }

@@ -139,20 +139,14 @@ impl<'a> Value<'a> {
 
     fn children(&self, wanted: bool) -> Children<'a> {
         let end = self.inner().next();
-        Children {
-            doc: self.doc,
-            at: if wanted { self.node + 1 } else { end },
-            end,
-        }
+        Children { doc: self.doc, at: if wanted { self.node + 1 } else { end }, end }
     }
 
     /// Whether a container or string holds nothing; right below the indexed depth too.
     /// False for null, booleans and numbers.
     pub fn is_empty(&self) -> bool {
         match self.kind() {
-            Kind::Array | Kind::Object => {
-                !self.is_shallow() && self.inner().next() == self.node + 1
-            }
+            Kind::Array | Kind::Object => !self.is_shallow() && self.inner().next() == self.node + 1,
             Kind::String => self.span().len() == 2,
             _ => false,
         }
@@ -294,10 +288,7 @@ impl<'a> Iterator for Members<'a> {
 
     fn next(&mut self) -> Option<Member<'a>> {
         let node = self.0.next()?;
-        Some(Member {
-            key: Key::new(self.0.doc, node),
-            value: Value::new(self.0.doc, node + 1),
-        })
+        Some(Member { key: Key::new(self.0.doc, node), value: Value::new(self.0.doc, node + 1) })
     }
 }
 
@@ -317,20 +308,12 @@ impl<'a> Iterator for Items<'a> {
 /// The decoded form of a string or key node.
 pub(super) fn decoded<'a>(doc: &'a Document, node: &Node) -> Cow<'a, str> {
     let inside = doc.text(inside(node));
-    if node.is_escaped() {
-        decode_str(inside)
-    } else {
-        Cow::Borrowed(inside)
-    }
+    if node.is_escaped() { decode_str(inside) } else { Cow::Borrowed(inside) }
 }
 
 fn equals(doc: &Document, node: &Node, wanted: &str) -> bool {
     let raw = &doc.bytes()[inside(node)];
-    if node.is_escaped() {
-        decodes_to(raw, wanted.as_bytes())
-    } else {
-        raw == wanted.as_bytes()
-    }
+    if node.is_escaped() { decodes_to(raw, wanted.as_bytes()) } else { raw == wanted.as_bytes() }
 }
 
 fn inside(node: &Node) -> Range<usize> {

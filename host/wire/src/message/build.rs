@@ -60,11 +60,7 @@ pub fn result(id: &RequestId, raw: &[u8]) -> Bytes {
 /// `data_raw` is the JSON value of `error.data`.
 pub fn error(id: Option<&RequestId>, code: i64, message: &str, data_raw: Option<&str>) -> Bytes {
     let mut out = open(id, message.len() + data_raw.map_or(0, str::len));
-    push_member(
-        &mut out,
-        br#","error":{"code":"#,
-        code.to_string().as_bytes(),
-    );
+    push_member(&mut out, br#","error":{"code":"#, code.to_string().as_bytes());
     out.extend_from_slice(br#","message":"#);
     quote_into(&mut out, message);
     if let Some(data) = data_raw {

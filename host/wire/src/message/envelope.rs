@@ -176,11 +176,7 @@ pub(super) fn decode(document: Document) -> Result<Message, EnvelopeError> {
 }
 
 /// A request or notification.
-fn call(
-    parts: &Parts<'_>,
-    method: Value<'_>,
-    id: &Option<RequestId>,
-) -> Result<Shape, EnvelopeError> {
+fn call(parts: &Parts<'_>, method: Value<'_>, id: &Option<RequestId>) -> Result<Shape, EnvelopeError> {
     let id = || id.clone();
     if parts.result.is_some() || parts.error.is_some() {
         return Err(EnvelopeError::MethodAndResult { id: id() });
@@ -193,10 +189,7 @@ fn call(
     if !parts.params.is_none_or(is_object) {
         return Err(EnvelopeError::BadParams { id: id() });
     }
-    let known_method = method::TABLE
-        .iter()
-        .find(|row| row.name == name)
-        .map(|row| row.name);
+    let known_method = method::TABLE.iter().find(|row| row.name == name).map(|row| row.name);
     Ok(Shape {
         known_method,
         kind: match parts.id {
@@ -231,11 +224,5 @@ fn answer(parts: &Parts<'_>, id: &Option<RequestId>) -> Result<Shape, EnvelopeEr
             return Err(EnvelopeError::BadError { id: id() });
         }
     }
-    Ok(Shape {
-        kind,
-        body_node: Some(body.node()),
-        error_code,
-        method: None,
-        known_method: None,
-    })
+    Ok(Shape { kind, body_node: Some(body.node()), error_code, method: None, known_method: None })
 }

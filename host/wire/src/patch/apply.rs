@@ -87,11 +87,7 @@ impl Plan {
         let offset = value.span().start;
         let node = value.node().index();
         let (own, below) = edits.split_at(edits.partition_point(|edit| edit.node <= node));
-        if let Some(Edit {
-            op: Op::Replace(text),
-            ..
-        }) = own.first()
-        {
+        if let Some(Edit { op: Op::Replace(text), .. }) = own.first() {
             if edits.len() > 1 {
                 return Err(PatchError::Overlap { offset });
             }
@@ -115,12 +111,7 @@ impl Plan {
         Ok(())
     }
 
-    fn container(
-        &mut self,
-        container: Value<'_>,
-        own: &[Edit],
-        below: &[Edit],
-    ) -> Result<(), PatchError> {
+    fn container(&mut self, container: Value<'_>, own: &[Edit], below: &[Edit]) -> Result<(), PatchError> {
         let mut names = Names::new(own);
         let mut commas = Commas::default();
         let mut rest = below;
@@ -158,12 +149,7 @@ impl Plan {
     }
 
     /// Plans what is added after the last child, and a run removed there.
-    fn additions(
-        &mut self,
-        container: Value<'_>,
-        own: &[Edit],
-        commas: &Commas,
-    ) -> Result<(), PatchError> {
+    fn additions(&mut self, container: Value<'_>, own: &[Edit], commas: &Commas) -> Result<(), PatchError> {
         let offset = container.span().start;
         let mut text = Vec::new();
         let is_any_kept = commas.last_kept.is_some() || commas.stopped_early;
@@ -199,9 +185,7 @@ fn end_of_children(container: Value<'_>) -> usize {
 
 /// The direct children of an object or array, with their keys.
 fn children<'d>(container: Value<'d>) -> impl Iterator<Item = (Option<Key<'d>>, Value<'d>)> {
-    let members = container
-        .members()
-        .map(|member| (Some(member.key), member.value));
+    let members = container.members().map(|member| (Some(member.key), member.value));
     members.chain(container.items().map(|item| (None, item)))
 }
 
@@ -232,10 +216,7 @@ impl Commas {
         let run = run?;
         // At the front there is no comma before the run; the one after it goes instead.
         let end = if is_first { child.start } else { run.end };
-        Some(Cut {
-            span: run.start..end,
-            text: Bytes::new(),
-        })
+        Some(Cut { span: run.start..end, text: Bytes::new() })
     }
 }
 
@@ -250,11 +231,7 @@ struct Names {
 
 impl Names {
     fn new(own: &[Edit]) -> Names {
-        let mut names = Names {
-            given: HashSet::new(),
-            gone: HashSet::new(),
-            is_twice: false,
-        };
+        let mut names = Names { given: HashSet::new(), gone: HashSet::new(), is_twice: false };
         for edit in own {
             if let Op::Add { key: Some(key), .. } = &edit.op {
                 names.give(key.clone());
@@ -284,10 +261,9 @@ impl Names {
 
     fn check(&self, object: Value<'_>) -> Result<(), PatchError> {
         let is_taken = || {
-            object.members().any(|member| {
-                !self.gone.contains(&member.key.node().index())
-                    && self.given.contains(member.key.decoded().as_ref())
-            })
+            object
+                .members()
+                .any(|member| !self.gone.contains(&member.key.node().index()) && self.given.contains(member.key.decoded().as_ref()))
         };
         if self.is_twice || (!self.given.is_empty() && is_taken()) {
             let offset = object.span().start;

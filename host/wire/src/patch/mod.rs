@@ -90,12 +90,7 @@ pub enum PatchError {
 impl<'d> Patch<'d> {
     /// A patch without edits.
     pub fn new(document: &'d Document) -> Patch<'d> {
-        Patch {
-            document,
-            edits: Vec::new(),
-            mistake: None,
-            cursor: splice::Cursor::default(),
-        }
+        Patch { document, edits: Vec::new(), mistake: None, cursor: splice::Cursor::default() }
     }
 
     /// The document the patch edits.
@@ -183,13 +178,7 @@ impl<'d> Patch<'d> {
     /// # Errors
     /// [`PatchError::Bounds`] when `a..b` is reversed, reaches past the string or cuts a
     /// character; [`PatchError::WrongKind`] when the value is no string.
-    pub fn splice_str(
-        &mut self,
-        value: Value<'_>,
-        a: usize,
-        b: usize,
-        replacement: &str,
-    ) -> Result<(), PatchError> {
+    pub fn splice_str(&mut self, value: Value<'_>, a: usize, b: usize, replacement: &str) -> Result<(), PatchError> {
         let offset = value.span().start;
         if value.kind() != Kind::String {
             return Err(PatchError::WrongKind { offset });
@@ -206,13 +195,7 @@ impl<'d> Patch<'d> {
     ///
     /// # Errors
     /// [`PatchError::Bounds`] as for [`splice_str`](Patch::splice_str).
-    pub fn splice_key(
-        &mut self,
-        key: Key<'_>,
-        a: usize,
-        b: usize,
-        replacement: &str,
-    ) -> Result<(), PatchError> {
+    pub fn splice_key(&mut self, key: Key<'_>, a: usize, b: usize, replacement: &str) -> Result<(), PatchError> {
         if !std::ptr::eq(key.document(), self.document) {
             return Err(PatchError::Foreign);
         }
@@ -238,11 +221,7 @@ impl<'d> Patch<'d> {
     /// # Errors
     /// Those of [`apply`](Patch::apply), and [`PatchError::Decode`] when a raw value made the
     /// text invalid or too large.
-    pub fn apply_document(
-        self,
-        limits: &Limits,
-        depth: IndexDepth,
-    ) -> Result<Document, PatchError> {
+    pub fn apply_document(self, limits: &Limits, depth: IndexDepth) -> Result<Document, PatchError> {
         let bytes = self.apply()?;
         Document::parse(bytes, limits, depth).map_err(PatchError::Decode)
     }

@@ -13,13 +13,7 @@ pub(super) struct Cursor {
 }
 
 impl Patch<'_> {
-    pub(super) fn splice(
-        &mut self,
-        node: u32,
-        a: usize,
-        b: usize,
-        replacement: &str,
-    ) -> Result<(), PatchError> {
+    pub(super) fn splice(&mut self, node: u32, a: usize, b: usize, replacement: &str) -> Result<(), PatchError> {
         if a > b {
             return Err(PatchError::Bounds);
         }
@@ -27,10 +21,7 @@ impl Patch<'_> {
         let end = self.locate(node, b).ok_or(PatchError::Bounds)?;
         let mut text = Vec::with_capacity(replacement.len());
         escape_into(&mut text, replacement);
-        self.edits.push(Edit {
-            node,
-            op: Op::Splice { start, end, text },
-        });
+        self.edits.push(Edit { node, op: Op::Splice { start, end, text } });
         Ok(())
     }
 
@@ -45,21 +36,9 @@ impl Patch<'_> {
             return is_boundary(raw, wanted).then(|| base + wanted);
         }
         let is_ahead = self.cursor.node == node && self.cursor.decoded <= wanted;
-        let from = if is_ahead {
-            self.cursor
-        } else {
-            Cursor {
-                node,
-                decoded: 0,
-                raw: 0,
-            }
-        };
+        let from = if is_ahead { self.cursor } else { Cursor { node, decoded: 0, raw: 0 } };
         let at = map(raw, from, wanted)?;
-        self.cursor = Cursor {
-            node,
-            decoded: wanted,
-            raw: at,
-        };
+        self.cursor = Cursor { node, decoded: wanted, raw: at };
         Some(base + at)
     }
 }

@@ -32,9 +32,7 @@ fn removing(text: &str, pointers: &[&str]) -> String {
 #[test]
 fn untouched_bytes_stay_as_sent() {
     let text = "{ \"z\" : 1.10 ,\n\t\"a\":\"\\u0041\" , \"n\":1e2 }";
-    let out = edited(text, |patch, doc| {
-        patch.replace(doc.root().get("a").unwrap(), "0")
-    });
+    let out = edited(text, |patch, doc| patch.replace(doc.root().get("a").unwrap(), "0"));
     assert_eq!(out.unwrap(), "{ \"z\" : 1.10 ,\n\t\"a\":0 , \"n\":1e2 }");
 }
 
@@ -60,10 +58,7 @@ fn removal_takes_the_right_comma() {
     ] {
         assert_eq!(removing(text, pointers), expected, "{pointers:?}");
     }
-    assert_eq!(
-        removing("[ 1 , [2,3] , 4 ]", &["/1/0", "/2", "/1/1"]),
-        "[ 1 , [] ]"
-    );
+    assert_eq!(removing("[ 1 , [2,3] , 4 ]", &["/1/0", "/2", "/1/1"]), "[ 1 , [] ]");
 }
 
 #[test]
@@ -126,22 +121,8 @@ fn splices_refuse_what_cuts_or_leaves_the_string() {
         let doc = parse(text);
         let value = doc.pointer("/0").unwrap();
         let mut patch = Patch::new(&doc);
-        for (a, b) in [
-            (1, 2),
-            (0, 1),
-            (2, 3),
-            (2, 4),
-            (2, 5),
-            (6, 7),
-            (7, 7),
-            (2, 0),
-            (0, usize::MAX),
-        ] {
-            assert_eq!(
-                patch.splice_str(value, a, b, ""),
-                Err(PatchError::Bounds),
-                "{a}..{b}"
-            );
+        for (a, b) in [(1, 2), (0, 1), (2, 3), (2, 4), (2, 5), (6, 7), (7, 7), (2, 0), (0, usize::MAX)] {
+            assert_eq!(patch.splice_str(value, a, b, ""), Err(PatchError::Bounds), "{a}..{b}");
         }
         assert!(patch.is_empty());
         let wrong = patch.splice_str(doc.root(), 0, 0, "");
@@ -153,13 +134,7 @@ fn splices_refuse_what_cuts_or_leaves_the_string() {
 fn several_splices_of_one_string_go_in_any_order() {
     let out = edited(r#"["a\u0062cdef"]"#, |patch, doc| {
         let value = doc.pointer("/0").unwrap();
-        for (a, b, new) in [
-            (4, 6, "E"),
-            (0, 1, "A"),
-            (1, 1, "1"),
-            (1, 1, "2"),
-            (1, 2, "B"),
-        ] {
+        for (a, b, new) in [(4, 6, "E"), (0, 1, "A"), (1, 1, "1"), (1, 1, "2"), (1, 2, "B")] {
             patch.splice_str(value, a, b, new).unwrap();
         }
     });
@@ -180,10 +155,7 @@ fn keys_are_spliced_and_may_not_collide() {
         })
     };
     assert_eq!(rename("c", None).unwrap(), r#"{"o":{"c":9,"x":2}}"#);
-    assert_eq!(
-        rename("x", None),
-        Err(PatchError::DuplicateKey { offset: 5 })
-    );
+    assert_eq!(rename("x", None), Err(PatchError::DuplicateKey { offset: 5 }));
     assert_eq!(rename("x", Some("x")).unwrap(), r#"{"o":{"x":9}}"#);
 }
 
@@ -252,18 +224,9 @@ fn mistakes_are_told_apart() {
             },
             PatchError::Overlap { offset: 15 },
         ),
-        (
-            |p, d| p.insert(d.pointer("/s").unwrap(), "k", "1"),
-            PatchError::WrongKind { offset: 19 },
-        ),
-        (
-            |p, d| p.append(d.pointer("/a").unwrap(), "1"),
-            PatchError::WrongKind { offset: 5 },
-        ),
-        (
-            |p, d| p.insert(d.root(), "s", "1"),
-            PatchError::DuplicateKey { offset: 0 },
-        ),
+        (|p, d| p.insert(d.pointer("/s").unwrap(), "k", "1"), PatchError::WrongKind { offset: 19 }),
+        (|p, d| p.append(d.pointer("/a").unwrap(), "1"), PatchError::WrongKind { offset: 5 }),
+        (|p, d| p.insert(d.root(), "s", "1"), PatchError::DuplicateKey { offset: 0 }),
         (
             |p, d| {
                 p.insert(d.root(), "n", "1");
@@ -271,10 +234,7 @@ fn mistakes_are_told_apart() {
             },
             PatchError::DuplicateKey { offset: 0 },
         ),
-        (
-            |p, _| p.remove(parse("[1]").pointer("/0").unwrap()),
-            PatchError::Foreign,
-        ),
+        (|p, _| p.remove(parse("[1]").pointer("/0").unwrap()), PatchError::Foreign),
     ];
     for (index, (edit, expected)) in cases.iter().enumerate() {
         assert_eq!(edited(text, edit).as_ref(), Err(expected), "case {index}");
@@ -283,12 +243,7 @@ fn mistakes_are_told_apart() {
 
 #[test]
 fn a_key_cannot_be_added_where_the_index_does_not_reach() {
-    let doc = Document::parse(
-        r#"{"a":{"b":1}}"#.into(),
-        &Limits::REQUEST,
-        IndexDepth::Levels(1),
-    )
-    .unwrap();
+    let doc = Document::parse(r#"{"a":{"b":1}}"#.into(), &Limits::REQUEST, IndexDepth::Levels(1)).unwrap();
     let mut patch = Patch::new(&doc);
     patch.insert(doc.root().get("a").unwrap(), "c", "2");
     assert_eq!(patch.apply(), Err(PatchError::Shallow { offset: 5 }));
@@ -326,15 +281,8 @@ struct Choice {
 
 fn choices() -> impl Strategy<Value = Vec<Choice>> {
     let index = any::<prop::sample::Index>;
-    let choice = (index(), 0u8..6, index(), index(), "[a-zé\"\\\\]{0,3}").prop_map(
-        |(target, how, a, b, text)| Choice {
-            target,
-            how,
-            a,
-            b,
-            text,
-        },
-    );
+    let choice =
+        (index(), 0u8..6, index(), index(), "[a-zé\"\\\\]{0,3}").prop_map(|(target, how, a, b, text)| Choice { target, how, a, b, text });
     prop::collection::vec(choice, 1..6)
 }
 
@@ -348,8 +296,7 @@ fn trees() -> impl Strategy<Value = Tree> {
     leaf.prop_recursive(4, 30, 5, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Tree::from),
-            prop::collection::vec(("[a-d]{1,2}", inner), 0..5)
-                .prop_map(|members| Tree::Object(members.into_iter().collect())),
+            prop::collection::vec(("[a-d]{1,2}", inner), 0..5).prop_map(|members| Tree::Object(members.into_iter().collect())),
         ]
     })
 }
@@ -357,9 +304,7 @@ fn trees() -> impl Strategy<Value = Tree> {
 /// Writes a tree with white space and needless escapes.
 fn write(tree: &Tree, seed: &mut u64, out: &mut String) {
     let mut blank = |out: &mut String| {
-        *seed = seed
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
+        *seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         out.push_str(["", " ", "\n", "\t "][(*seed >> 60) as usize % 4]);
         (*seed >> 50) & 1 == 0
     };
@@ -410,16 +355,10 @@ fn on_tree(tree: &mut Tree, pointer: &str, edit: &Planned) {
             object.insert(key.clone(), new.clone());
         }
         Planned::Append(new) => {
-            tree.pointer_mut(pointer)
-                .unwrap()
-                .as_array_mut()
-                .unwrap()
-                .push(new.clone());
+            tree.pointer_mut(pointer).unwrap().as_array_mut().unwrap().push(new.clone());
         }
         Planned::Splice(a, b, new) => {
-            let Tree::String(text) = tree.pointer_mut(pointer).unwrap() else {
-                panic!()
-            };
+            let Tree::String(text) = tree.pointer_mut(pointer).unwrap() else { panic!() };
             text.replace_range(*a..*b, new);
         }
         // Taken out last, by a marker, so that array positions stay valid until then.

@@ -167,10 +167,7 @@ impl SseDecoder {
     }
 
     /// The next complete event; `None` when more bytes are needed.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "None means not yet, not the end"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "None means not yet, not the end")]
     pub fn next(&mut self) -> Option<Result<Event, EventTooLong>> {
         loop {
             let Some(line) = self.line() else {

@@ -3,10 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-fn decode_chunks<'a>(
-    limit: usize,
-    chunks: impl IntoIterator<Item = &'a [u8]>,
-) -> Vec<Result<Event, EventTooLong>> {
+fn decode_chunks<'a>(limit: usize, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<Result<Event, EventTooLong>> {
     let mut decoder = SseDecoder::new(limit);
     let mut out = Vec::new();
     for chunk in chunks {
@@ -22,20 +19,13 @@ fn decode(stream: &str) -> Vec<Event> {
     let whole = decode_chunks(1000, [bytes]);
     assert_eq!(decode_chunks(1000, bytes.chunks(1)), whole);
     for at in 0..bytes.len() {
-        assert_eq!(
-            decode_chunks(1000, [&bytes[..at], &bytes[at..]]),
-            whole,
-            "cut at {at}"
-        );
+        assert_eq!(decode_chunks(1000, [&bytes[..at], &bytes[at..]]), whole, "cut at {at}");
     }
     whole.into_iter().map(Result::unwrap).collect()
 }
 
 fn data(text: &str) -> Event {
-    Event {
-        data: Bytes::copy_from_slice(text.as_bytes()),
-        ..Event::default()
-    }
+    Event { data: Bytes::copy_from_slice(text.as_bytes()), ..Event::default() }
 }
 
 #[test]
@@ -72,19 +62,9 @@ fn fields_follow_the_standard() {
 #[test]
 fn a_priming_event_without_data_still_arrives() {
     let out = decode("id: 7\nretry: 1500\ndata:\n\nid:\n\nretry:3\n\n");
-    let first = Event {
-        id: Some("7".into()),
-        retry: Some(1500),
-        ..Event::default()
-    };
-    let second = Event {
-        id: Some(String::new()),
-        ..Event::default()
-    };
-    let third = Event {
-        retry: Some(3),
-        ..Event::default()
-    };
+    let first = Event { id: Some("7".into()), retry: Some(1500), ..Event::default() };
+    let second = Event { id: Some(String::new()), ..Event::default() };
+    let third = Event { retry: Some(3), ..Event::default() };
     assert_eq!(out, [first, second, third]);
 }
 
@@ -121,23 +101,12 @@ fn an_overlong_event_is_reported_once_and_skipped() {
 
 #[test]
 fn nothing_written_can_start_another_field() {
-    let out = encode(
-        b"{\r\n\"a\":1}",
-        Some("7\ndata: evil\r"),
-        Some("m\n\nid: x"),
-    );
+    let out = encode(b"{\r\n\"a\":1}", Some("7\ndata: evil\r"), Some("m\n\nid: x"));
     assert_eq!(out, "id: 7data: evil\nevent: mid: x\ndata: {  \"a\":1}\n\n");
-    let event = Event {
-        event: Some("mid: x".into()),
-        id: Some("7data: evil".into()),
-        ..data("{  \"a\":1}")
-    };
+    let event = Event { event: Some("mid: x".into()), id: Some("7data: evil".into()), ..data("{  \"a\":1}") };
     assert_eq!(decode(std::str::from_utf8(&out).unwrap()), [event]);
     assert_eq!(decode(std::str::from_utf8(&comment()).unwrap()), []);
-    let wait = Event {
-        retry: Some(250),
-        ..Event::default()
-    };
+    let wait = Event { retry: Some(250), ..Event::default() };
     assert_eq!(decode(std::str::from_utf8(&retry(250)).unwrap()), [wait]);
 }
 

@@ -62,8 +62,7 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 /// The slope of the line that fits best, by least squares.
 fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let count = points.len() as f64;
-    let (x_mean, y_mean) =
-        (points.iter().map(|(x, _)| x).sum::<f64>() / count, points.iter().map(|(_, y)| y).sum::<f64>() / count);
+    let (x_mean, y_mean) = (points.iter().map(|(x, _)| x).sum::<f64>() / count, points.iter().map(|(_, y)| y).sum::<f64>() / count);
     let over: f64 = points.iter().map(|(x, y)| (x - x_mean) * (y - y_mean)).sum();
     let under: f64 = points.iter().map(|(x, _)| (x - x_mean).powi(2)).sum();
     (under > 0.0).then(|| over / under)
@@ -111,8 +110,7 @@ impl Figures {
 
     /// CPU time for each hook entered: the slope over 0, 1, 5 and 10 filters, in the median round.
     pub fn slope_per_hook(&self, shape: Shape) -> Option<f64> {
-        let filters =
-            [(Target::Empty, 0.0), (Target::Facts(1), 1.0), (Target::Facts(5), 5.0), (Target::Facts(10), 10.0)];
+        let filters = [(Target::Empty, 0.0), (Target::Facts(1), 1.0), (Target::Facts(5), 5.0), (Target::Facts(10), 10.0)];
         let rounds = self.samples.get(&Cell { target: Target::Empty, shape })?.iter().map(|sample| sample.round);
         let slopes = rounds.filter_map(|round| {
             let points: Option<Vec<_>> = filters
@@ -183,9 +181,7 @@ mod tests {
         let cell = |target| Cell { target, shape };
         // A second round in which everything was twice as slow, as when a neighbour is busy.
         figures.samples.insert(cell(Target::Bare), vec![sample(0, 10.0, None), sample(1, 20.0, None)]);
-        for (target, filters) in
-            [(Target::Empty, 0.0), (Target::Facts(1), 1.0), (Target::Facts(5), 5.0), (Target::Facts(10), 10.0)]
-        {
+        for (target, filters) in [(Target::Empty, 0.0), (Target::Facts(1), 1.0), (Target::Facts(5), 5.0), (Target::Facts(10), 10.0)] {
             let hooks = Some(filters * 2.0);
             let samples = vec![sample(0, 12.0 + 3.0 * filters, hooks), sample(1, 24.0 + 3.0 * filters, hooks)];
             figures.samples.insert(cell(target), samples);

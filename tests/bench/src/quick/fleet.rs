@@ -114,11 +114,7 @@ impl Fleet {
             let sluice = sluice.context("--sluice PATH is missing")?;
             let name = target.to_string();
             let running = sluice.start(chain, Behind::Backend(&self.backend_url), self.scratch(), &name).await?;
-            return Ok(Member {
-                to: running.endpoint()?,
-                bearers: running.bearers.clone(),
-                kind: Kind::Sluice(Box::new(running)),
-            });
+            return Ok(Member { to: running.endpoint()?, bearers: running.bearers.clone(), kind: Kind::Sluice(Box::new(running)) });
         }
         let (to, kind) = match target {
             Target::Nginx => {

@@ -27,16 +27,8 @@ pub enum Target {
 
 impl Target {
     /// In the order of the table.
-    pub const ALL: [Self; 8] = [
-        Self::Direct,
-        Self::Bare,
-        Self::Nginx,
-        Self::Empty,
-        Self::Four,
-        Self::Facts(1),
-        Self::Facts(5),
-        Self::Facts(10),
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Direct, Self::Bare, Self::Nginx, Self::Empty, Self::Four, Self::Facts(1), Self::Facts(5), Self::Facts(10)];
 
     /// Sluice's chain, when the target is Sluice.
     pub fn chain(self) -> Option<Chain> {
@@ -150,8 +142,7 @@ pub fn cells(only: &str) -> Result<Vec<Cell>> {
     };
     let mut wanted: [Vec<String>; 5] = Default::default();
     for word in only.split([',', '/']).map(str::trim).filter(|word| !word.is_empty()) {
-        let kind =
-            cells.iter().find_map(|cell| words_of(cell).iter().position(|known| known.eq_ignore_ascii_case(word)));
+        let kind = cells.iter().find_map(|cell| words_of(cell).iter().position(|known| known.eq_ignore_ascii_case(word)));
         let Some(kind) = kind else {
             bail!("--only {word}: not a word of any label, such as {}", cells[0]);
         };

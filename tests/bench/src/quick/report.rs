@@ -18,17 +18,7 @@ use crate::{nginx, proxy};
 pub fn print_table(figures: &Figures) {
     println!(
         "{:<8} {:>9} {:>9} {:>9} {:>9} {:>17} {:>7} {:>7} {:>8} {:>8} {:>7}",
-        "target",
-        "calls/s",
-        "p50 µs",
-        "p99 µs",
-        "CPU µs",
-        "lowest – highest",
-        "× bare",
-        "× empty",
-        "RSS MiB",
-        "peak",
-        "misses"
+        "target", "calls/s", "p50 µs", "p99 µs", "CPU µs", "lowest – highest", "× bare", "× empty", "RSS MiB", "peak", "misses"
     );
     let mut shape = None;
     for cell in figures.samples.keys() {
@@ -50,10 +40,7 @@ fn line(figures: &Figures, cell: Cell) -> String {
     let (low, high) = figures.cpu_range(cell).unwrap_or((f64::NAN, f64::NAN));
     let or_dash = |figure: Option<f64>, digits| figure.map_or("–".to_owned(), |figure| format!("{figure:.digits$}"));
     let ratio = |base| figures.ratio(cell, base);
-    let misses = figures.samples[&cell]
-        .iter()
-        .find_map(|sample| sample.misses)
-        .map(|_| median(|sample| sample.misses.unwrap_or(0.0)));
+    let misses = figures.samples[&cell].iter().find_map(|sample| sample.misses).map(|_| median(|sample| sample.misses.unwrap_or(0.0)));
     let changed = figures.samples[&cell].iter().any(|sample| !sample.verbatim);
     format!(
         "{:<8} {:>9.0} {:>9.1} {:>9.1} {:>9.2} {:>17} {:>7} {:>7} {:>8.1} {:>8.1} {:>7}{}",

@@ -2,7 +2,7 @@
 
 use super::{Asked, Progress, Refusal, Server};
 use crate::upstream::{
-    Carrier, CallLimits, Counters, Watched,
+    CallLimits, Carrier, Counters, Watched,
     call::{Admitted, Call},
 };
 use bytes::Bytes;

@@ -144,10 +144,7 @@ impl Notes {
 }
 
 fn example() -> Note {
-    Note {
-        title: "Welcome".to_owned(),
-        text: "Questions go to ada@example.com. This is an example; add your own notes.".to_owned(),
-    }
+    Note { title: "Welcome".to_owned(), text: "Questions go to ada@example.com. This is an example; add your own notes.".to_owned() }
 }
 
 fn uri(at: usize) -> String {

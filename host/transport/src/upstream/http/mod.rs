@@ -213,9 +213,7 @@ async fn note_level(session: &Session, outbound: &Outbound, inbound: &Inbound) {
 fn body(outbound: &Outbound, call: &Call, owns_progress: bool) -> Result<Bytes, UpstreamError> {
     let crosses_to_modern = outbound.spoken.era() == Era::Legacy && call.spoken.era() == Era::Modern;
     let info = crosses_to_modern.then(|| client_info(&outbound.client)).flatten();
-    let level = crosses_to_modern
-        .then(|| outbound.client.log_level.lock().unwrap_or_else(PoisonError::into_inner).clone())
-        .flatten();
+    let level = crosses_to_modern.then(|| outbound.client.log_level.lock().unwrap_or_else(PoisonError::into_inner).clone()).flatten();
     let hop = request::Hop {
         id: call.id,
         owns_progress,

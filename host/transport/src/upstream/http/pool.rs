@@ -14,11 +14,7 @@ use http::{
 use http_body_util::Full;
 use hyper::body::Incoming;
 use sluice_chain::{parted::Parted, upstream::UpstreamError};
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
     sync::Semaphore,
@@ -205,7 +201,8 @@ mod tests {
             response.headers_mut().insert(name, HeaderValue::from_static(said));
             idle_of(&response).as_secs()
         };
-        for (said, seconds) in [("timeout=5", 4), ("timeout=5, max=100", 4), ("max=3,timeout=0", 0), ("nonsense", 60), ("timeout=9999", 60)] {
+        for (said, seconds) in [("timeout=5", 4), ("timeout=5, max=100", 4), ("max=3,timeout=0", 0), ("nonsense", 60), ("timeout=9999", 60)]
+        {
             assert_eq!(idle(KEEP_ALIVE, said), seconds, "{said}");
         }
         assert_eq!((idle(CONNECTION, "Close"), idle(CONNECTION, "keep-alive")), (0, 60));

@@ -3,7 +3,10 @@
 use super::channel::Channel;
 use crate::upstream::{inflight::Routed, shown::shown};
 use bytes::Bytes;
-use sluice_chain::{exchange::Delivery, upstream::{Unsolicited, UpstreamError}};
+use sluice_chain::{
+    exchange::Delivery,
+    upstream::{Unsolicited, UpstreamError},
+};
 use sluice_wire::{
     code,
     json::{Document, Kind as JsonKind},

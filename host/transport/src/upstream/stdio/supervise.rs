@@ -34,12 +34,7 @@ pub(super) async fn write(mut stdin: ChildStdin, mut unread: mpsc::Receiver<Byte
 }
 
 /// Sees the child through to its end.
-pub(super) async fn supervise(
-    channel: Arc<Channel>,
-    mut process: Process,
-    reading: JoinHandle<()>,
-    permits: [OwnedSemaphorePermit; 2],
-) {
+pub(super) async fn supervise(channel: Arc<Channel>, mut process: Process, reading: JoinHandle<()>, permits: [OwnedSemaphorePermit; 2]) {
     let end = watch(&channel, &mut process).await;
     process.kill_rest();
     // What it said before it died counts. Whoever else held its stdout is dead by now.

@@ -42,7 +42,9 @@ impl Asker {
 
     pub fn new(revision: Revision, session: Option<&str>, capabilities: &str) -> Self {
         let info = match session {
-            Some(_) => format!(r#"{{"protocolVersion":"{revision}","capabilities":{capabilities},"clientInfo":{{"name":"asker","version":"1"}}}}"#),
+            Some(_) => {
+                format!(r#"{{"protocolVersion":"{revision}","capabilities":{capabilities},"clientInfo":{{"name":"asker","version":"1"}}}}"#)
+            }
             None => r#"{"name":"asker","version":"1"}"#.to_owned(),
         };
         let client = Client {
