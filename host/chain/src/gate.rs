@@ -52,7 +52,8 @@ const REMEMBERED_MAX: usize = 20_000;
 /// Answers kept by an HMAC of what was presented, so the table holds no credential.
 pub struct Gate {
     access: Access,
-    key: [u8; 32],
+    /// Keyed already: one more block for each caller would be spent on the key.
+    mac: Hmac<Sha256>,
     local: Arc<Principal>,
     remembered: Mutex<HashMap<[u8; 32], (Instant, Arc<Principal>)>>,
 }
@@ -62,7 +63,8 @@ impl Gate {
     pub fn new(access: Access) -> Result<Self, getrandom::Error> {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
-        Ok(Self { access, key, local: Arc::new(Principal::local()), remembered: Mutex::default() })
+        let mac = Hmac::new_from_slice(&key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        Ok(Self { access, mac, local: Arc::new(Principal::local()), remembered: Mutex::default() })
     }
 
     /// Who is this? `facts` are `transport.*` and `http.header.*`, shared by everything this caller sends alike.
@@ -126,7 +128,7 @@ impl Gate {
     }
 
     fn slot(&self, generation: u64, credential: &Credential, facts: &Attributes) -> [u8; 32] {
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        let mut mac = self.mac.clone();
         mac.update(&generation.to_le_bytes());
         for part in [&credential.scheme, &credential.value] {
             mac.update(&(part.len() as u64).to_le_bytes());

@@ -37,6 +37,8 @@ pub(crate) struct Source {
 pub(crate) struct PatternSet {
     /// Does any match? Stops at the first, and skips ahead where the patterns share literals.
     any: Regex,
+    /// Some pattern asks where a text or a line begins or ends.
+    is_anchored: bool,
     /// Which match? Only for larger sets.
     which: Option<Regex>,
     each: Vec<Pattern>,
@@ -63,7 +65,15 @@ impl PatternSet {
             let one = std::slice::from_ref(hir);
             Ok(Pattern { first: build(one, MatchKind::LeftmostFirst)?, longest: build(one, MatchKind::All)? })
         });
-        Ok(Self { any: build(&hirs, MatchKind::LeftmostFirst)?, which, each: each.collect::<Result<_, String>>()? })
+        let is_anchored = hirs.iter().any(|hir| hir.properties().look_set().contains_anchor());
+        Ok(Self { any: build(&hirs, MatchKind::LeftmostFirst)?, is_anchored, which, each: each.collect::<Result<_, String>>()? })
+    }
+
+    /// Whether a string or key inside this JSON can have a match, seen without looking for the strings. Where nothing is
+    /// escaped, each stands in the text as it is, between quotes; and a quote is to a word's boundary what an end is. A
+    /// `true` may be wrong: it may have matched what lies between the strings.
+    pub(crate) fn may_match(&self, json: &[u8]) -> bool {
+        self.is_anchored || memchr::memchr(b'\\', json).is_some() || self.any.is_match(json)
     }
 
     /// Every match in `text`, by pattern and then by place; none overlaps another of its pattern. `found` says
@@ -191,6 +201,40 @@ mod tests {
             let error = PatternSet::new(&[source]).err().unwrap_or_else(|| panic!("{bad} was taken"));
             assert!(!error.contains('\n'), "{error}");
         }
+    }
+
+    #[test]
+    fn json_is_ruled_out_only_where_no_string_of_it_matches() {
+        let set = |pattern: &str| PatternSet::new(&[Source { regex: pattern.into(), case_insensitive: false }]).unwrap();
+        let json = r#"{"key":"some text","é":["42"],"n":7}"#.as_bytes();
+        for absent in ["other", "\\b43\\b", "ome\\b.*text2"] {
+            assert!(!set(absent).may_match(json), "{absent}");
+        }
+        for present in ["text", "\\btext\\b", "\\bé\\b", "^some", "text$", "(?m)^42$", "\\Aother", "key", "7"] {
+            assert!(set(present).may_match(json), "{present}");
+        }
+        assert!(set("nowhere").may_match(br#"{"a":"\u006eowhere"}"#), "what is escaped is looked at");
+    }
+
+    #[test]
+    fn no_match_in_a_string_is_ruled_out() {
+        let patterns = [r"\ba", r"a\b", r"\Ba", r"a\B", "^a", "a$", r"\b{start}a", r"a\b{end-half}", "[^a]a", "a.a", r"\b1\b", "a 1?"];
+        let mut texts = vec![String::new()];
+        for at in 0..400 {
+            let longer: Vec<String> = ["a", "1", " ", "."].iter().map(|c| format!("{}{c}", texts[at])).collect();
+            texts.extend(longer);
+        }
+        let mut hits = 0;
+        for pattern in patterns {
+            let set = PatternSet::new(&[Source { regex: pattern.into(), case_insensitive: false }]).unwrap();
+            for text in &texts {
+                let mut found = false;
+                set.search(text, |_, _| std::mem::replace(&mut found, true));
+                hits += usize::from(found);
+                assert!(!found || set.may_match(format!(r#"{{"":"{text}"}}"#).as_bytes()), "{pattern} in {text:?}");
+            }
+        }
+        assert!(hits > 3_000, "{hits}");
     }
 
     #[test]

@@ -42,15 +42,12 @@ pub(crate) fn key(limit: &str, parts: &[Part], head: &Head, x: &impl Facts) -> S
     push(&mut key, Some(limit));
     for part in parts {
         match part {
-            Part::Principal => {
-                // A subject is someone only within a tenant.
-                push(&mut key, x.attr("principal.tenant").as_deref());
-                push(&mut key, x.attr("principal.subject").as_deref());
-            }
+            // Not the subject, which is someone only within a tenant.
+            Part::Principal => push(&mut key, x.attr("principal.id").as_deref()),
             Part::Tenant => push(&mut key, x.attr("principal.tenant").as_deref()),
             Part::Tool => push(&mut key, head.name.as_deref()),
             Part::Upstream => push(&mut key, x.upstream().as_deref()),
-            Part::Method => push(&mut key, Some(&head.method)),
+            Part::Method => push(&mut key, Some(head.method.as_str())),
             Part::Label(attr) => push(&mut key, x.attr(attr).as_deref()),
         }
     }
@@ -93,16 +90,16 @@ mod tests {
 
     use super::*;
 
-    fn key_of(tenant: &Option<String>, subject: &Option<String>, tool: &Option<String>) -> String {
+    fn key_of(tenant: &Option<String>, id: &Option<String>, tool: &Option<String>) -> String {
         let mut x = FakeExchange::default();
-        for (name, value) in [("principal.tenant", tenant), ("principal.subject", subject)] {
+        for (name, value) in [("principal.tenant", tenant), ("principal.id", id)] {
             if let Some(value) = value {
                 x = x.with_attr(name, value);
             }
         }
         let mut head = head("tools/call");
         head.name = tool.clone();
-        key("l", &[Part::Principal, Part::Tool], &head, &x)
+        key("l", &[Part::Tenant, Part::Principal, Part::Tool], &head, &x)
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Limits {
     }
 
     fn answer_with(&self, head: &Head, no: Rejection) -> Rejection {
-        let readable = self.answer == config::Answer::ToolResult && head.method == "tools/call";
+        let readable = self.answer == config::Answer::ToolResult && head.method == Method::ToolsCall;
         if readable { no.tool_result() } else { no }
     }
 }
@@ -112,7 +112,7 @@ impl Limit {
 
     fn covers(&self, head: &Head) -> bool {
         let name = head.name.as_deref().unwrap_or_default();
-        self.methods.iter().any(|glob| matches(glob, &head.method))
+        self.methods.iter().any(|glob| matches(glob, head.method.as_str()))
             && (self.names.is_empty() || self.names.iter().any(|glob| matches(glob, name)))
     }
 }

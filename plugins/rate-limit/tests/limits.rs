@@ -10,8 +10,8 @@ fn plugin(config: Value) -> RateLimit {
     testing::plugin(&config.to_string()).unwrap()
 }
 
-fn by(subject: &str) -> FakeExchange {
-    FakeExchange::default().with_attr("principal.subject", subject)
+fn by(who: &str) -> FakeExchange {
+    FakeExchange::default().with_attr("principal.id", who)
 }
 
 fn call(tool: &str) -> Head {
@@ -56,7 +56,7 @@ fn a_refusal_says_when_to_come_back() {
 fn who_and_what_shares_a_bucket_is_the_keys() {
     let plugin = plugin(json!({"limits": [{"name": "l", "key": ["principal", "tool", "label:client.name"], "per_hour": 1}]}));
     let alice = || by("alice").with_attr("client.name", "ide");
-    for x in [alice(), by("bob"), alice().with_attr("principal.tenant", "acme"), by("alice"), alice().with_attr("client.name", "cli")] {
+    for x in [alice(), by("bob"), by("acme/alice").with_attr("client.name", "ide"), by("alice"), alice().with_attr("client.name", "cli")] {
         assert_eq!(passed(&plugin, &call("a"), &x), 1);
     }
     assert_eq!(passed(&plugin, &call("b"), &alice()), 1);

@@ -200,6 +200,6 @@ fn note_name(kind: Kind) -> &'static str {
 
 fn refuse(head: &Head, code: i32, message: &str) -> Ruling {
     let no = Rejection::new(code, message);
-    let of_a_call = head.method == "tools/call" && matches!(head.kind, Kind::Request | Kind::Response);
+    let of_a_call = head.method == Method::ToolsCall && matches!(head.kind, Kind::Request | Kind::Response);
     Ruling::Refuse(if of_a_call { no.tool_result() } else { no })
 }

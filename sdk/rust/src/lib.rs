@@ -78,6 +78,7 @@ pub mod kv;
 pub mod lean;
 pub mod log;
 pub mod manifest;
+pub mod method;
 pub mod metrics;
 pub mod patterns;
 pub mod plugin;
@@ -94,6 +95,7 @@ pub mod prelude {
     pub use crate::exchange::{AccessError, Direction, Edit, Exchange, Facts, Head, Hit, Kind, Payload, Scan};
     pub use crate::identity::{Credential, Outcome, Principal};
     pub use crate::manifest::{Hook, Manifest};
+    pub use crate::method::Method;
     pub use crate::plugin::{Authenticate, NoConfig, OnCatalog, OnDone, OnNotification, OnRequest, OnResponse, Plugin};
     pub use crate::verdict::{NotificationVerdict, Rejection, Verdict};
 }

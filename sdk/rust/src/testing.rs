@@ -26,7 +26,7 @@ pub fn plugin<P: Plugin>(config: &str) -> Result<P, String> {
 
 /// The head of a request with this method, from a modern client.
 pub fn head(method: &str) -> Head {
-    Head { exchange: 1, direction: Direction::ToServer, kind: Kind::Request, method: method.to_string(), name: None, body_bytes: 0 }
+    Head { exchange: 1, direction: Direction::ToServer, kind: Kind::Request, method: method.into(), name: None, body_bytes: 0 }
 }
 
 /// Only in tests: in a component the host makes heads.

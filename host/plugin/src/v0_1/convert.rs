@@ -36,9 +36,45 @@ pub(crate) fn head(head: &Head, body_bytes: usize) -> types::Head<'_> {
             Kind::Response => types::Kind::Response,
             Kind::Notification => types::Kind::Notification,
         },
-        method: &head.method,
+        method: method(&head.method),
         name: head.name.as_deref(),
         body_bytes: u32::try_from(body_bytes).unwrap_or(u32::MAX),
+    }
+}
+
+fn method(name: &str) -> types::Method<'_> {
+    match name {
+        "tools/list" => types::Method::ToolsList,
+        "tools/call" => types::Method::ToolsCall,
+        "resources/list" => types::Method::ResourcesList,
+        "resources/templates/list" => types::Method::ResourcesTemplatesList,
+        "resources/read" => types::Method::ResourcesRead,
+        "resources/subscribe" => types::Method::ResourcesSubscribe,
+        "resources/unsubscribe" => types::Method::ResourcesUnsubscribe,
+        "prompts/list" => types::Method::PromptsList,
+        "prompts/get" => types::Method::PromptsGet,
+        "completion/complete" => types::Method::CompletionComplete,
+        "subscriptions/listen" => types::Method::SubscriptionsListen,
+        "sampling/createMessage" => types::Method::SamplingCreateMessage,
+        "roots/list" => types::Method::RootsList,
+        "elicitation/create" => types::Method::ElicitationCreate,
+        "tasks/get" => types::Method::TasksGet,
+        "tasks/cancel" => types::Method::TasksCancel,
+        "tasks/result" => types::Method::TasksResult,
+        "tasks/list" => types::Method::TasksList,
+        "tasks/update" => types::Method::TasksUpdate,
+        "notifications/cancelled" => types::Method::NotificationsCancelled,
+        "notifications/progress" => types::Method::NotificationsProgress,
+        "notifications/message" => types::Method::NotificationsMessage,
+        "notifications/roots/list_changed" => types::Method::NotificationsRootsListChanged,
+        "notifications/tools/list_changed" => types::Method::NotificationsToolsListChanged,
+        "notifications/prompts/list_changed" => types::Method::NotificationsPromptsListChanged,
+        "notifications/resources/list_changed" => types::Method::NotificationsResourcesListChanged,
+        "notifications/resources/updated" => types::Method::NotificationsResourcesUpdated,
+        "notifications/elicitation/complete" => types::Method::NotificationsElicitationComplete,
+        "notifications/tasks/status" => types::Method::NotificationsTasksStatus,
+        "notifications/tasks" => types::Method::NotificationsTasks,
+        other => types::Method::Other(other),
     }
 }
 

@@ -21,6 +21,13 @@ use tokio::time::Instant;
 /// Enough that two cores seldom meet at one lock, few enough that an idle bucket is small.
 const SHARDS: usize = 8;
 
+/// A full bucket and an absent one are the same, so it may be forgotten, but one in use is soon asked for again.
+const TOKENS_KEPT: Duration = Duration::from_secs(1);
+
+fn forgotten_at(rate: &Rate, left: f64, now: Instant) -> Option<Instant> {
+    now.checked_add(rate.full_in(left).max(TOKENS_KEPT))
+}
+
 /// The in-process backend.
 #[derive(Default)]
 pub struct MemoryStore {
@@ -135,18 +142,19 @@ impl MemoryBucket {
 
     fn take_now(&self, key: &str, rate: Rate) -> Result<u32, StateError> {
         self.with(key, |shard, now| {
-            let tokens = match shard.get(key).map(|entry| &entry.value) {
-                None => rate.burst,
-                Some(Value::Tokens { left, at }) => rate.refilled(*left, now.saturating_duration_since(*at)),
-                Some(_) => return Err(StateError::Conflict),
+            let Some(entry) = shard.get_mut(key) else {
+                let left = rate.burst - rate.cost;
+                self.put(shard, key, Entry::new(Value::Tokens { left, at: now }, forgotten_at(&rate, left, now)))?;
+                return Ok(0);
             };
+            let Value::Tokens { left, at } = &mut entry.value else { return Err(StateError::Conflict) };
+            let tokens = rate.refilled(*left, now.saturating_duration_since(*at));
             if tokens < rate.cost {
                 return Ok(rate.wait_ms(tokens));
             }
-            let left = tokens - rate.cost;
-            // A full bucket and an absent one are the same, so it may be forgotten then.
-            let until = now.checked_add(rate.full_in(left));
-            self.put(shard, key, Entry::new(Value::Tokens { left, at: now }, until))?;
+            (*left, *at) = (tokens - rate.cost, now);
+            // Never sooner than it was: the queue of ends has a note of that.
+            entry.until = entry.until.and_then(|until| Some(until.max(forgotten_at(&rate, *left, now)?)));
             Ok(0)
         })
     }
@@ -226,10 +234,10 @@ mod tests {
             let key = format!("k{round}");
             bucket.set(&key, vec![0; 10], Some(Duration::from_millis(50))).await.unwrap();
             bucket.take(&format!("t{round}"), 1, 10, 100.0).await.unwrap();
-            tokio::time::advance(Duration::from_millis(10)).await;
+            tokio::time::advance(Duration::from_millis(20)).await;
         }
         assert!(bucket.usage.keys.load(Relaxed) < 100, "kept {}", bucket.usage.keys.load(Relaxed));
-        tokio::time::advance(Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(2)).await;
         for shard in &bucket.shards {
             bucket.release(shard.lock().unwrap().expire(Instant::now()));
         }

@@ -58,7 +58,7 @@ impl OnDone for DoneRecorder {
         let record = alloc::format!(
             r#"{{"exchange":{},"method":{},"outcome":"{outcome}","code":{},"requestBytes":{},"responseBytes":{},"timed":{},"passed":[{passed}],"subject":{}}}"#,
             head.exchange,
-            json::string(&head.method),
+            json::string(head.method.as_str()),
             done.code.map_or("null".into(), |code| alloc::format!("{code}")),
             done.request_bytes,
             done.response_bytes,
