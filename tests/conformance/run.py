@@ -6,7 +6,7 @@
     run.py --direct         the fixture servers alone
 
 Everything it needs is pinned and installed under target/conformance on the first run. It ends with the figures, and
-with 1 when a scenario scores differently through the proxy and is not listed in server-requests.txt.
+with 1 when a scenario scores differently through the proxy and is not listed in not-carried.txt.
 """
 
 import argparse
@@ -32,7 +32,7 @@ RUN_SECONDS = 300
 def main():
     wanted = arguments()
     suite = parts.npm(HERE / "npm", WORK / "npm") / SUITE
-    exemptions = Exemptions(HERE / "server-requests.txt")
+    exemptions = Exemptions(HERE / "not-carried.txt")
     rows = []
     for server in chosen(wanted.server, ["rmcp", "python"]):
         with contextlib.ExitStack() as running:
@@ -138,7 +138,7 @@ def finish(rows, exemptions, wanted):
         counts = [sum(getattr(row, side) == "pass" for row in mine) for side in ("direct", "through")]
         print(f"{server} {revision}: {len(mine)} scored, {counts[0]} pass direct, {counts[1]} pass through")
     for stale in exemptions.stale(rows) if wanted.bin else []:
-        print(f"no longer needed in server-requests.txt: {stale}")
+        print(f"no longer needed in not-carried.txt: {stale}")
     if failing:
         print(f"the fixtures themselves fail: {names(failing)}")
     if wanted.direct:

@@ -35,7 +35,7 @@ class Requirements:
 
 
 class Exemptions:
-    """server-requests.txt: what is allowed to differ until servers can ask clients."""
+    """not-carried.txt: what is allowed to differ until it is carried."""
 
     def __init__(self, file):
         self.reasons = {}
@@ -115,7 +115,7 @@ def verdict(checks):
 
 
 def differences(row, direct, through, exemptions):
-    """The checks that came out otherwise through the proxy, less those that server-requests.txt names."""
+    """The checks that came out otherwise through the proxy, less those that not-carried.txt names."""
     before, after = by_id(direct), by_id(through)
     notes = []
     for check in dict.fromkeys([*before, *after]):

@@ -4,6 +4,7 @@ use crate::{generation::Generation, principal::Principal, record::Outcome, verdi
 use bytes::Bytes;
 use sluice_wire::{message::Message, revision::Revision};
 use std::sync::{Arc, Mutex};
+use tokio::sync::oneshot;
 
 /// Which way a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,10 @@ pub enum Kind {
     Response,
     /// A notification.
     Notification,
+    /// A server's question to the client.
+    InputRequest,
+    /// The client's answer to one.
+    InputResponse,
 }
 
 /// The cheap facts of one message.
@@ -75,11 +80,32 @@ pub struct Arrival {
     pub param_headers: Option<Vec<(String, String)>>,
 }
 
+/// What an upstream says during a call, before its answer.
+#[derive(Debug)]
+pub enum Interim {
+    /// It tells the client something.
+    Notification(Delivery),
+    /// It asks the client something.
+    Question(Question),
+}
+
+/// What a server asks of the client during a call, in the form of a legacy request whatever its era: `elicitation/create`,
+/// `sampling/createMessage` or `roots/list`.
+#[derive(Debug)]
+pub struct Question {
+    /// The question. Its id is the last hop's: who passes it on gives it one of its own.
+    pub delivery: Delivery,
+    /// Where the answer goes: a response or an error, under whatever id. Dropped unused, nobody will answer.
+    pub reply: oneshot::Sender<Delivery>,
+}
+
 /// What comes out of an exchange.
 #[derive(Debug)]
 pub enum Outgoing {
     /// One notification, on the stream of this request.
     Notification(Delivery),
+    /// A question to the client, on the stream of this request.
+    Question(Question),
     /// The last thing that comes.
     Final(Answer),
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 /// Most bytes of merged instructions: it is untrusted text that ends in a model's context.
 const INSTRUCTIONS_MAX: usize = 16 * 1024;
 
-/// The union of what can be carried to a client of `era`. Change notifications and subscriptions of modern
-/// clients, elicitation, sampling, roots and tasks are not carried yet, so they are not advertised.
+/// The union of what can be carried to a client of `era`. Change notifications, and subscriptions of modern clients or across
+/// eras, are not carried yet, nor are tasks, so they are not advertised.
 pub fn merge(era: Era, answers: &[(Arc<str>, Arc<ServerFacts>)]) -> ServerFacts {
     let mut has = Carried::default();
     for (_, facts) in answers {
@@ -45,11 +45,11 @@ impl Carried {
         let Ok(document) = Document::parse_value(facts.capabilities.clone(), &Limits::RESPONSE, IndexDepth::Levels(2)) else { return };
         let has = |key: &str| document.root().get(key).is_some_and(|v| v.kind() == Kind::Object);
         self.tools |= has("tools");
+        self.prompts |= has("prompts");
+        self.resources |= has("resources");
+        self.completions |= has("completions");
+        self.logging |= has("logging");
         if same_era {
-            self.prompts |= has("prompts");
-            self.resources |= has("resources");
-            self.completions |= has("completions");
-            self.logging |= has("logging");
             self.subscribe |= era == Era::Legacy && document.pointer("/resources/subscribe").and_then(|v| v.as_bool()).unwrap_or(false);
         }
     }

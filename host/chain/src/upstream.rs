@@ -1,7 +1,7 @@
 //! What the chain asks of an upstream. The transport crate implements this.
 
 use crate::{
-    exchange::{Client, Delivery},
+    exchange::{Client, Delivery, Interim},
     principal::Principal,
     queue::Sender,
 };
@@ -16,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// A request about to leave, after the last filter.
+#[derive(Clone)]
 pub struct Outbound {
     /// Host-wide id of the exchange.
     pub exchange: u64,
@@ -35,8 +36,8 @@ pub struct Outbound {
     pub principal: Arc<Principal>,
     /// The operator marked this tool as safe to repeat.
     pub idempotent: bool,
-    /// Where notifications of this exchange go, in order, before the response returns. Bounded.
-    pub notifications: Sender<Delivery>,
+    /// Where notifications and questions of this exchange go, in order, before the response returns. Bounded.
+    pub interim: Sender<Interim>,
     /// Set when nobody waits any more: cancel upstream in the way of its era, then return `Cancelled`.
     pub cancel: CancellationToken,
 }

@@ -2,19 +2,83 @@
 
 use crate::request::PART;
 use bytes::Bytes;
-use sluice_wire::{json::Document, meta, patch::Patch};
+use sluice_wire::{code, json::Document, message::Message, meta, method, patch::Patch};
 
 /// Where a declaration goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// To a server of the client's own era.
     SameEra,
-    /// To a server of the other era, whose extensions are not the client's.
-    OtherEra,
+    /// Of a legacy client, to a modern server, whose extensions are not the client's.
+    Modern,
+    /// Of a modern client, to a legacy server, which asks while a call runs.
+    Legacy,
 }
 
-/// Features that need the server to ask the client. They are declared once they are carried.
-const NOT_CARRIED: [&str; 4] = ["elicitation", "sampling", "roots", "tasks"];
+impl Peer {
+    /// What is declared once it is carried.
+    fn not_carried(self) -> &'static [&'static str] {
+        match self {
+            Self::SameEra | Self::Modern => &["tasks"],
+            Self::Legacy => &["elicitation", "sampling", "roots", "tasks"],
+        }
+    }
+}
+
+/// What a server was told that it may ask the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Askable {
+    elicitation_form: bool,
+    elicitation_url: bool,
+    sampling: bool,
+    roots: bool,
+}
+
+impl Askable {
+    /// Reads a declaration, JSON text of an object. An elicitation without a mode is one by form.
+    pub fn of(declared: &Bytes) -> Self {
+        if declared.as_ref() == b"{}" {
+            return Self::default();
+        }
+        let (limits, depth) = PART;
+        let Ok(document) = Document::parse_value(declared.clone(), &limits, depth) else { return Self::default() };
+        let root = document.root();
+        let elicitation = root.get("elicitation");
+        let has_mode = |mode| elicitation.is_some_and(|elicitation| elicitation.get(mode).is_some());
+        Self {
+            elicitation_form: elicitation.is_some() && (has_mode("form") || !has_mode("url")),
+            elicitation_url: has_mode("url"),
+            sampling: root.get("sampling").is_some(),
+            roots: root.get("roots").is_some(),
+        }
+    }
+
+    /// Whether anything may be asked at all.
+    pub fn is_any(self) -> bool {
+        self != Self::default()
+    }
+
+    /// Whether this may be asked, or the error that says why not.
+    ///
+    /// # Errors
+    /// JSON-RPC code and text (mcp-protocol §3.2: -32601, and -32602 for a mode of elicitation).
+    pub fn permits(self, question: &Message) -> Result<(), (i64, &'static str)> {
+        let is_declared = match question.method() {
+            method::ELICITATION_CREATE => {
+                let by_url = question.param("mode").is_some_and(|mode| mode.is_str("url"));
+                let is_declared = if by_url { self.elicitation_url } else { self.elicitation_form };
+                if !is_declared && (self.elicitation_form || self.elicitation_url) {
+                    return Err((code::INVALID_PARAMS, "the client has not declared this mode of elicitation"));
+                }
+                is_declared
+            }
+            method::SAMPLING_CREATE_MESSAGE => self.sampling,
+            method::ROOTS_LIST => self.roots,
+            _ => false,
+        };
+        if is_declared { Ok(()) } else { Err((code::METHOD_NOT_FOUND, "the client has not declared this")) }
+    }
+}
 
 /// The declaration to send upstream: the client's, without features that are not carried.
 ///
@@ -34,11 +98,15 @@ pub fn declarable(declared: &Bytes, peer: Peer) -> Bytes {
         return empty();
     }
     let mut patch = Patch::new(&document);
-    for value in NOT_CARRIED.iter().filter_map(|name| root.get(name)) {
+    // Changes of roots are not passed on yet, and a modern server has no way to hear of them.
+    if let Some(change) = root.get("roots").and_then(|roots| roots.get("listChanged")) {
+        patch.remove(change);
+    }
+    for value in peer.not_carried().iter().filter_map(|name| root.get(name)) {
         patch.remove(value);
     }
     match root.get("extensions") {
-        Some(extensions) if peer == Peer::OtherEra => patch.remove(extensions),
+        Some(extensions) if peer != Peer::SameEra => patch.remove(extensions),
         Some(extensions) => extensions.get(meta::EXTENSION_TASKS).into_iter().for_each(|tasks| patch.remove(tasks)),
         None => {}
     }
@@ -55,11 +123,11 @@ mod tests {
 
     #[test]
     fn what_is_not_carried_is_not_declared_and_the_rest_keeps_its_bytes() {
-        for (declared, same, other) in [
+        for (declared, same, legacy) in [
             ("{}", "{}", "{}"),
             (r#"{ "x" : 1.0 }"#, r#"{ "x" : 1.0 }"#, r#"{ "x" : 1.0 }"#),
-            (r#"{"roots":{},"x":1e2}"#, r#"{"x":1e2}"#, r#"{"x":1e2}"#),
-            (r#"{"elicitation":{},"sampling":{},"tasks":{}}"#, "{}", "{}"),
+            (r#"{"roots":{},"x":1e2}"#, r#"{"roots":{},"x":1e2}"#, r#"{"x":1e2}"#),
+            (r#"{"elicitation":{},"sampling":{},"tasks":{}}"#, r#"{"elicitation":{},"sampling":{}}"#, "{}"),
             (
                 r#"{"extensions":{"io.modelcontextprotocol/tasks":{},"a/b":{}},"y":[]}"#,
                 r#"{"extensions":{"a/b":{}},"y":[]}"#,
@@ -69,8 +137,36 @@ mod tests {
             ("{", "{}", "{}"),
         ] {
             assert_eq!(kept(declared, Peer::SameEra), same, "{declared}");
-            assert_eq!(kept(declared, Peer::OtherEra), other, "{declared}");
+            assert_eq!(kept(declared, Peer::Legacy), legacy, "{declared}");
         }
+        let declared = r#"{"roots":{"listChanged":true},"tasks":{},"extensions":{"a/b":{}},"x":1e2}"#;
+        assert_eq!(kept(declared, Peer::Modern), r#"{"roots":{},"x":1e2}"#);
+        assert_eq!(kept(declared, Peer::SameEra), r#"{"roots":{},"extensions":{"a/b":{}},"x":1e2}"#);
+    }
+
+    #[test]
+    fn a_server_asks_what_was_declared() {
+        let question = |method: &str, params: &str| {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+            Message::decode(Document::parse(text.into(), &PART.0, PART.1).unwrap()).unwrap()
+        };
+        let form = question("elicitation/create", r#"{"message":"m"}"#);
+        let url = question("elicitation/create", r#"{"mode":"url"}"#);
+        let (sampling, roots) = (question("sampling/createMessage", "{}"), question("roots/list", "{}"));
+        let code = |declared: &'static str, asked: &Message| {
+            Askable::of(&Bytes::from_static(declared.as_bytes())).permits(asked).err().map(|(code, _)| code)
+        };
+        for (declared, codes) in [
+            ("{}", [Some(-32601); 4]),
+            (r#"{"elicitation":{}}"#, [None, Some(-32602), Some(-32601), Some(-32601)]),
+            (r#"{"elicitation":{"form":{}}}"#, [None, Some(-32602), Some(-32601), Some(-32601)]),
+            (r#"{"elicitation":{"url":{}},"roots":{}}"#, [Some(-32602), None, Some(-32601), None]),
+            (r#"{"elicitation":{"url":{},"form":{}},"sampling":{}}"#, [None, None, None, Some(-32601)]),
+            ("[", [Some(-32601); 4]),
+        ] {
+            assert_eq!([&form, &url, &sampling, &roots].map(|asked| code(declared, asked)), codes, "{declared}");
+        }
+        assert_eq!(code(r#"{"sampling":{}}"#, &question("tools/list", "{}")), Some(-32601));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! checked documents. It splices: what a revision does not ask to be changed leaves with the
 //! sender's bytes. It never opens a socket, reads a clock, spawns a task or keeps a session.
 //!
-//! Toward an upstream: [`handshake`], [`probe`], [`capability`], [`request`], [`mirror`].
+//! Toward an upstream: [`handshake`], [`probe`], [`capability`], [`request`], [`mirror`], [`rounds`].
 //! Toward a client: [`answer`], [`handshake_down`].
 
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ pub mod handshake;
 pub mod mirror;
 pub mod probe;
 pub mod request;
+pub mod rounds;
 
 pub mod answer;
 pub mod handshake_down;

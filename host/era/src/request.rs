@@ -46,7 +46,19 @@ pub enum RequestError {
 
 /// Whether a request may go from one revision to another.
 pub fn crosses(from: Revision, to: Revision, name: &str) -> bool {
-    from.era() == to.era() || matches!(name, method::TOOLS_LIST | method::TOOLS_CALL)
+    // Subscriptions are a request of their own in one era and a stream in the other; levels stand on each modern request.
+    let is_shared = matches!(
+        name,
+        method::TOOLS_LIST
+            | method::TOOLS_CALL
+            | method::PROMPTS_LIST
+            | method::PROMPTS_GET
+            | method::RESOURCES_LIST
+            | method::RESOURCES_TEMPLATES_LIST
+            | method::RESOURCES_READ
+            | method::COMPLETION_COMPLETE
+    );
+    from.era() == to.era() || is_shared
 }
 
 /// The body for an upstream that speaks `to`, of a request in the form of `from`.
@@ -141,7 +153,7 @@ fn restamp(patch: &mut Patch<'_>, message: &Message, to: Revision) {
 fn stamp(patch: &mut Patch<'_>, message: &Message, to: Revision, hop: &Hop<'_>) {
     let mut members = vec![
         (meta::PROTOCOL_VERSION, Bytes::from(quote(to.as_str()))),
-        (meta::CLIENT_CAPABILITIES, declarable(hop.capabilities, Peer::OtherEra)),
+        (meta::CLIENT_CAPABILITIES, declarable(hop.capabilities, Peer::Modern)),
     ];
     if let Some(info) = hop.client_info {
         members.push((meta::CLIENT_INFO, Bytes::copy_from_slice(info)));

@@ -50,7 +50,7 @@ fn within_an_era_only_what_the_hop_owns_changes() {
         (
             NEW,
             NEW,
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/clientCapabilities":{"roots":{},"x":1e3}}}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/clientCapabilities":{"tasks":{},"x":1e3}}}}"#,
             r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/clientCapabilities":{"x":1e3}}}}"#,
         ),
     ] {
@@ -91,7 +91,7 @@ fn toward_a_modern_server_the_session_stands_on_the_request() {
     };
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {"experimental": {}},
+        "io.modelcontextprotocol/clientCapabilities": {"sampling": {}, "experimental": {}},
         "io.modelcontextprotocol/clientInfo": {"name": "c"},
         "io.modelcontextprotocol/logLevel": "error",
     });
@@ -128,9 +128,15 @@ fn toward_a_legacy_server_only_the_protocols_own_members_go() {
 }
 
 #[test]
-fn only_tools_cross_eras() {
-    for (method, crosses) in [("tools/list", true), ("tools/call", true), ("prompts/get", false), ("x/y", false), ("resources/read", false)]
-    {
+fn what_both_eras_ask_for_crosses() {
+    for (method, crosses) in [
+        ("tools/list", true),
+        ("tools/call", true),
+        ("prompts/get", true),
+        ("x/y", false),
+        ("resources/read", true),
+        ("resources/subscribe", false),
+    ] {
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{}}}}"#);
         for (from, to) in [(OLD, NEW), (NEW, OLD)] {
             let left = rewritten(&text, from, to, |_| {});

@@ -198,13 +198,13 @@ async fn read_list(
     ttl: Duration,
 ) -> Result<(Vec<Entry>, Duration), UpstreamError> {
     let facts = upstream.facts(asking.era, asking.client, asking.principal).await?;
-    if !offers(&facts.capabilities, kind) || (kind != ListKind::Tools && facts.era != asking.era) {
+    if !offers(&facts.capabilities, kind) {
         return Ok((Vec::new(), ttl));
     }
     let mut reading = Reading { entries: Vec::new(), ttl, seen: HashSet::new() };
     let mut cursor: Option<String> = None;
     for _ in 0..PAGES_MAX {
-        let (notifications, _nobody) = queue(1);
+        let (interim, _nobody) = queue(1);
         let outbound = Outbound {
             exchange: 0,
             message: Arc::new(request(kind, asking.era, cursor.as_deref())),
@@ -215,7 +215,7 @@ async fn read_list(
             client: asking.client.clone(),
             principal: asking.principal.clone(),
             idempotent: true,
-            notifications,
+            interim,
             cancel: cancel.clone(),
         };
         let response = upstream.send(outbound).await?.response;

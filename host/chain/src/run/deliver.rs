@@ -1,9 +1,9 @@
-//! Notifications: through the filters of their exchange, out as they arrive.
+//! Notifications, and questions with their answers: through the filters of their exchange, out as they arrive.
 
 use super::{Exchange, enter::SaidOfNotification};
 use crate::{
     attributes::Attributes,
-    exchange::{Client, Delivery, Direction, Head, Kind},
+    exchange::{Client, Delivery, Direction, Head, Interim, Kind, Question},
     filter::Hook,
     generation::Generation,
     host::Host,
@@ -16,34 +16,88 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+
+/// A question that the client has, and what waits for its answer.
+pub(super) struct Asked {
+    method: Arc<str>,
+    reply: oneshot::Sender<Delivery>,
+    answer: oneshot::Receiver<Delivery>,
+}
+
+/// What came of it: no answer when there is nobody left who could give one.
+pub(super) struct Answered {
+    method: Arc<str>,
+    reply: oneshot::Sender<Delivery>,
+    answer: Option<Delivery>,
+}
+
+impl Asked {
+    pub(super) async fn answered(self) -> Answered {
+        let Self { method, mut reply, answer } = self;
+        let answer = tokio::select! {
+            answer = answer => answer.ok(),
+            // The server has taken it back.
+            () = reply.closed() => None,
+        };
+        Answered { method, reply, answer }
+    }
+}
 
 impl Exchange {
     /// One notification of this exchange. An error ends the exchange: a filter rejected, or broke.
     pub(super) async fn deliver(&mut self, delivery: Delivery) -> Result<(), Error> {
-        if let Some(delivery) = self.filtered(delivery).await? {
+        let method = delivery.message.method().into();
+        if let Some(delivery) = self.filtered(Kind::Notification, method, delivery).await? {
             // A client that has left hears nothing; the exchange goes on.
-            let _ = self.sender.send(delivery).await;
+            let _ = self.sender.send(Interim::Notification(delivery)).await;
         }
         Ok(())
     }
 
-    async fn filtered(&mut self, mut delivery: Delivery) -> Result<Option<Delivery>, Error> {
+    /// One question to the client, on its way there. None when a filter dropped it or nobody listens: the server hears
+    /// that nobody will answer.
+    pub(super) async fn ask(&mut self, question: Question) -> Result<Option<Asked>, Error> {
+        let method: Arc<str> = question.delivery.message.method().into();
+        let Some(delivery) = self.filtered(Kind::InputRequest, method.clone(), question.delivery).await? else { return Ok(None) };
+        let (reply, answer) = oneshot::channel();
+        let is_heard = self.sender.send(Interim::Question(Question { delivery, reply })).await.is_ok();
+        Ok(is_heard.then_some(Asked { method, reply: question.reply, answer }))
+    }
+
+    /// The client's answer to a question, on its way to the server.
+    pub(super) async fn hand_back(&mut self, answered: Answered) -> Result<(), Error> {
+        let Answered { method, reply, answer } = answered;
+        if let Some(answer) = answer
+            && let Some(answer) = self.filtered(Kind::InputResponse, method, answer).await?
+        {
+            // A server that no longer waits has been answered otherwise.
+            let _ = reply.send(answer);
+        }
+        Ok(())
+    }
+
+    /// Through `on-notification` of the filters: from the last to the first toward the client, the other way toward the server.
+    async fn filtered(&mut self, kind: Kind, method: Arc<str>, mut delivery: Delivery) -> Result<Option<Delivery>, Error> {
         let generation = self.generation.clone();
         if !generation.links.iter().any(|l| l.exports(Hook::OnNotification)) {
             return Ok(Some(delivery));
         }
         let request_head = self.head.clone();
         self.head = Head {
-            direction: Direction::ToClient,
-            kind: Kind::Notification,
-            method: delivery.message.method().into(),
+            direction: if kind == Kind::InputResponse { Direction::ToServer } else { Direction::ToClient },
+            kind,
+            method,
             name: None,
             ..request_head.clone()
         };
         self.mark = None;
         let mut result = Ok(());
-        for (depth, link) in generation.links.iter().enumerate().rev() {
+        let count = generation.links.len();
+        for at in 0..count {
+            let depth = if kind == Kind::InputResponse { at } else { count - 1 - at };
+            let link = &generation.links[depth];
             if !self.enters(link, Hook::OnNotification) {
                 continue;
             }
@@ -97,7 +151,8 @@ pub(crate) async fn unsolicited(host: &Arc<Host>, generation: &Arc<Generation>, 
         mark: None,
         cause: None,
     };
-    match exchange.filtered(n.delivery.clone()).await {
+    let method = n.delivery.message.method().into();
+    match exchange.filtered(Kind::Notification, method, n.delivery.clone()).await {
         Ok(delivery) => delivery,
         Err(error) => {
             tracing::warn!(upstream = %n.upstream, %error, "a notification was held back");

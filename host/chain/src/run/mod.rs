@@ -11,7 +11,7 @@ pub(crate) use deliver::unsolicited;
 use crate::{
     attributes::Attributes,
     catalogue::Asking,
-    exchange::{Answer, AnswerBody, Arrival, Client, Delivery, Direction, Head, Kind},
+    exchange::{Answer, AnswerBody, Arrival, Client, Delivery, Direction, Head, Interim, Kind},
     filter::Hook,
     generation::Generation,
     host::{Counted, Host},
@@ -48,7 +48,7 @@ pub(crate) struct Exchange {
     request: Arc<Message>,
     /// The request as it left each filter that edited it, by the filter's place in the chain.
     versions: Vec<(usize, Arc<Message>)>,
-    sender: Sender<Delivery>,
+    sender: Sender<Interim>,
     cancel: CancellationToken,
     started: Instant,
     upstream_took: Duration,
@@ -59,7 +59,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn new(host: Arc<Host>, id: u64, arrival: Arrival, sender: Sender<Delivery>, cancel: CancellationToken) -> Self {
+    pub(crate) fn new(host: Arc<Host>, id: u64, arrival: Arrival, sender: Sender<Interim>, cancel: CancellationToken) -> Self {
         let head = Head {
             exchange: id,
             direction: Direction::ToServer,

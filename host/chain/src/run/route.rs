@@ -1,9 +1,9 @@
 //! From the last filter to the upstream and back.
 
-use super::{Exchange, resolve::Route};
+use super::{Exchange, deliver::Asked, resolve::Route};
 use crate::{
     catalogue::{Currency, ListKind, page},
-    exchange::{Answer, AnswerBody, Delivery},
+    exchange::{Answer, AnswerBody, Interim},
     filter::Hook,
     queue::{Receiver, Sender, queue},
     record::Outcome,
@@ -11,20 +11,23 @@ use crate::{
     upstream::{Inbound, Outbound, UpstreamError},
 };
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use sluice_wire::{
     json::{Document, IndexDepth, Limits, quote},
     message::Message,
     method,
     patch::Patch,
+    revision::Era,
 };
 use std::{
     sync::{Arc, PoisonError},
     time::Instant,
 };
 
-/// How many notifications of one exchange may wait for their filters.
-const NOTIFICATIONS_QUEUE: usize = 32;
+/// How many notifications and questions of one exchange may wait for their filters.
+const INTERIM_QUEUE: usize = 32;
+/// How many questions of one exchange may wait for their answers.
+const QUESTIONS_MAX: usize = 32;
 
 /// The levels of RFC 5424, as MCP names them.
 const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
@@ -39,8 +42,8 @@ impl Exchange {
                 Err(Error::Unanswered { plugin: owner.to_string(), name })
             }
             Route::Forward { upstream, original, mirrored } => {
-                let (notifications, arriving) = queue(NOTIFICATIONS_QUEUE);
-                let outbound = self.outbound(*upstream, original.clone(), mirrored.clone(), notifications)?;
+                let (interim, arriving) = queue(INTERIM_QUEUE);
+                let outbound = self.outbound(*upstream, original.clone(), mirrored.clone(), interim)?;
                 self.forward(*upstream, outbound, arriving).await
             }
         }
@@ -81,8 +84,9 @@ impl Exchange {
         let Ok(facts) = upstream.facts(self.era(), &self.client, &self.principal).await else { return false };
         let logs = Document::parse_value(facts.capabilities.clone(), &Limits::RESPONSE, IndexDepth::Levels(1))
             .is_ok_and(|d| d.root().get("logging").is_some());
-        if !logs || facts.era != self.era() {
-            return false;
+        if !logs || facts.era == Era::Modern {
+            // A modern server hears the level with each request from now on.
+            return logs;
         }
         let (nowhere, _) = queue(1);
         if let Ok(outbound) = self.outbound(i, None, Arc::default(), nowhere) {
@@ -98,7 +102,7 @@ impl Exchange {
         upstream: usize,
         original: Option<Arc<str>>,
         mirrored: Arc<[sluice_wire::header::Annotation]>,
-        notifications: Sender<Delivery>,
+        interim: Sender<Interim>,
     ) -> Result<Outbound, Error> {
         let completion = &*self.head.method == method::COMPLETION_COMPLETE;
         let (message, original_name) = match original {
@@ -121,37 +125,45 @@ impl Exchange {
             client: self.client.clone(),
             principal: self.principal.clone(),
             idempotent,
-            notifications,
+            interim,
             cancel: self.cancel.clone(),
         })
     }
 
-    /// Wait for the answer while notifications pass through their filters, in order and before it.
-    async fn forward(&mut self, index: usize, outbound: Outbound, mut arriving: Receiver<Delivery>) -> Result<Answer, Error> {
+    /// Wait for the answer while notifications and questions pass through their filters, in order and before it.
+    async fn forward(&mut self, index: usize, outbound: Outbound, mut arriving: Receiver<Interim>) -> Result<Answer, Error> {
         let upstream = self.host.upstreams[index].clone();
         let may_hold_back = self.generation.links.iter().any(|link| link.exports(Hook::OnNotification));
         let stop = if may_hold_back { self.cancel.child_token() } else { self.cancel.clone() };
         let started = Instant::now();
         let mut sending = upstream.send(Outbound { cancel: stop.clone(), ..outbound });
         let mut held_back = Ok(());
+        let mut asked = FuturesUnordered::new();
         let sent = loop {
-            tokio::select! {
+            let passed = tokio::select! {
                 biased;
-                delivery = arriving.next() => if held_back.is_ok() {
-                    held_back = self.deliver(delivery).await;
-                    if held_back.is_err() {
-                        // The exchange ends here, so the upstream is told in the way of its era.
-                        stop.cancel();
-                    }
+                interim = arriving.next(), if held_back.is_ok() => match interim {
+                    Interim::Notification(delivery) => self.deliver(delivery).await,
+                    // Dropped, it counts as unanswered.
+                    Interim::Question(_) if asked.len() >= QUESTIONS_MAX => Ok(()),
+                    Interim::Question(question) => self.ask(question).await.map(|question| asked.extend(question.map(Asked::answered))),
                 },
+                Some(answered) = asked.next(), if !asked.is_empty() => self.hand_back(answered).await,
                 sent = &mut sending => break sent,
+            };
+            if passed.is_err() {
+                // The exchange ends here, so the upstream is told in the way of its era.
+                stop.cancel();
+                held_back = passed;
             }
         };
         self.upstream_took = started.elapsed();
         drop(sending);
         held_back?;
-        while let Some(delivery) = arriving.try_recv() {
-            self.deliver(delivery).await?;
+        while let Some(interim) = arriving.try_recv() {
+            if let Interim::Notification(delivery) = interim {
+                self.deliver(delivery).await?;
+            }
         }
         let Inbound { response } = sent.map_err(|source| self.upstream_error(index, source))?;
         if &*self.head.method == method::TOOLS_CALL {

@@ -35,6 +35,8 @@ pub(crate) fn head(head: &Head, body_bytes: usize) -> types::Head<'_> {
             Kind::Request => types::Kind::Request,
             Kind::Response => types::Kind::Response,
             Kind::Notification => types::Kind::Notification,
+            Kind::InputRequest => types::Kind::InputRequest,
+            Kind::InputResponse => types::Kind::InputResponse,
         },
         method: method(&head.method),
         name: head.name.as_deref(),

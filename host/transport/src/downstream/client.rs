@@ -146,6 +146,7 @@ mod tests {
             facts,
             [
                 "transport.kind=http",
+                "principal.id=4:auth/4:acme/u1",
                 "principal.subject=u1",
                 "principal.authority=auth",
                 "principal.tenant=acme",

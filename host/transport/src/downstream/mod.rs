@@ -16,6 +16,7 @@ mod client;
 mod methods;
 mod outbox;
 mod outgoing;
+mod questions;
 mod refusal;
 mod sessions;
 mod status;

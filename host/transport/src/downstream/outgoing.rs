@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use sluice_chain::{
-    exchange::{Answer, AnswerBody, Delivery, Outgoing},
+    exchange::{Answer, AnswerBody, Delivery, Outgoing, Question},
     record::Outcome,
     rescue::request_id,
     running::Running,
@@ -100,6 +100,14 @@ impl Waiting {
     /// The id under which log and audit know it, as people see it.
     pub fn request_id(&self) -> String {
         request_id(self.running.id)
+    }
+
+    /// A question for the client, if somebody has a place for its answer.
+    pub fn ask(&self, question: Question) -> Option<Bytes> {
+        match &self.left {
+            Left::GoOn(session) => session.questions.put(question, self.asked.revision),
+            Left::Stop => None,
+        }
     }
 
     /// A notification for this client; `None` when its revision has no such thing.

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     client::{Caller, is_anonymous, is_same},
     outbox::Outbox,
+    questions::Questions,
     settings::Limits,
 };
 
@@ -37,6 +38,8 @@ pub(super) struct Session {
     pub revision: Revision,
     /// Notifications that no request asked for.
     pub outbox: Outbox,
+    /// What servers asked the client.
+    pub questions: Questions,
     key: u128,
     owner: PrincipalKey,
     speaker: Mutex<Speaker>,
@@ -105,6 +108,7 @@ impl Session {
 
     fn end(&self) {
         let lost = self.outbox.close();
+        self.questions.close();
         if lost > 0 {
             tracing::debug!(lost, "a session ended whose client did not read its notifications");
         }
@@ -186,6 +190,7 @@ impl Sessions {
             name,
             revision,
             outbox: Outbox::new(self.limits.outbox_messages_max),
+            questions: Questions::default(),
             key,
             owner: caller.principal.key.clone(),
             speaker: Mutex::new(Speaker { caller, client: client.clone() }),

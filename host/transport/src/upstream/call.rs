@@ -15,7 +15,7 @@ use sluice_wire::{
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -59,6 +59,18 @@ pub(crate) struct Call {
     began: Instant,
     /// When progress came last, in milliseconds after `began`.
     stirred: AtomicU64,
+    /// Questions the client has not answered yet.
+    questions: AtomicUsize,
+}
+
+/// While it lives, the call waits for its client and not for the server.
+pub(crate) struct OpenQuestion(Arc<Call>);
+
+impl Drop for OpenQuestion {
+    fn drop(&mut self) {
+        self.0.questions.fetch_sub(1, Relaxed);
+        self.0.stir();
+    }
 }
 
 impl Call {
@@ -77,6 +89,7 @@ impl Call {
             progress: Mutex::new(f64::NEG_INFINITY),
             began: Instant::now(),
             stirred: AtomicU64::new(0),
+            questions: AtomicUsize::new(0),
         }
     }
 
@@ -91,6 +104,7 @@ impl Call {
             progress: Mutex::new(f64::NEG_INFINITY),
             began: Instant::now(),
             stirred: AtomicU64::new(0),
+            questions: AtomicUsize::new(0),
         }
     }
 
@@ -163,8 +177,17 @@ impl Call {
         self.stirred.store(u64::try_from(after).unwrap_or(u64::MAX), Relaxed);
     }
 
+    /// The server asks the client something.
+    pub(crate) fn open_question(self: &Arc<Self>) -> OpenQuestion {
+        self.questions.fetch_add(1, Relaxed);
+        OpenQuestion(self.clone())
+    }
+
     /// When to give up, as things stand now.
     fn due(&self, limits: &CallLimits) -> Instant {
+        if self.questions.load(Relaxed) > 0 {
+            self.stir();
+        }
         let stirred = Duration::from_millis(self.stirred.load(Relaxed));
         self.began + (stirred + limits.silent_max).min(limits.total_max)
     }

@@ -3,24 +3,43 @@
 use super::call::{Admitted, Call, is_not_carried};
 use super::limits::CallLimits;
 use sluice_chain::{
-    exchange::Delivery,
+    exchange::{Client, Delivery, Interim},
     queue::{Receiver, Sender, queue},
-    upstream::UpstreamError,
+    upstream::{Outbound, UpstreamError},
 };
 use sluice_wire::{message::Message, method, revision::Revision};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::timeout,
+};
 
 /// What a shared channel knows of one call.
 #[derive(Debug)]
 struct Waiting {
     call: Arc<Call>,
     notifications: Queue,
+    /// Whom the server may ask about this call; none for calls of our own.
+    client: Option<Asked>,
     /// Spent by the first answer; none when answers come another way.
     answer: Option<oneshot::Sender<Result<Message, UpstreamError>>>,
+}
+
+/// The client of a call, for questions.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    client: Arc<Client>,
+    interim: Sender<Interim>,
+}
+
+impl Asked {
+    pub(crate) fn of(outbound: &Outbound) -> Self {
+        Self { client: outbound.client.clone(), interim: outbound.interim.clone() }
+    }
 }
 
 /// Where a call's notifications are put.
@@ -29,14 +48,14 @@ enum Queue {
     /// Up to the call, which passes them on in order with its answer.
     Call(Sender<Arc<Message>>),
     /// Straight to the client.
-    Client(Sender<Delivery>),
+    Client(Sender<Interim>),
 }
 
 impl Queue {
     fn put(&self, message: Arc<Message>, spoken: Revision) -> bool {
         match self {
             Self::Call(queue) => queue.try_send(message).is_ok(),
-            Self::Client(queue) => queue.try_send(Delivery { message, spoken }).is_ok(),
+            Self::Client(queue) => queue.try_send(Interim::Notification(Delivery { message, spoken })).is_ok(),
         }
     }
 }
@@ -45,6 +64,8 @@ impl Queue {
 #[derive(Debug, Default)]
 pub(crate) struct Inflight {
     state: Mutex<State>,
+    /// Another call was taken in.
+    entered: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +112,9 @@ pub(crate) enum Routed {
     Dropped(&'static str),
 }
 
+/// A question that comes before any call waits this long for one.
+const FIRST_CALL_MAX: Duration = Duration::from_secs(1);
+
 /// More than any sane burst; a call whose client reads slower than that loses notifications.
 const QUEUE_MAX: usize = 1024;
 
@@ -100,7 +124,7 @@ impl Inflight {
     }
 
     /// Takes a call in; the reason when the channel has ended.
-    pub(crate) fn seat(self: &Arc<Self>, call: Call) -> Result<Seat, Arc<str>> {
+    pub(crate) fn seat(self: &Arc<Self>, call: Call, client: Option<Asked>) -> Result<Seat, Arc<str>> {
         let call = Arc::new(call);
         let (notify, notifications) = queue(QUEUE_MAX);
         let (reply, answer) = oneshot::channel();
@@ -108,15 +132,18 @@ impl Inflight {
         if let Some(reason) = &state.closed {
             return Err(reason.clone());
         }
-        state.waiting.insert(call.id, Waiting { call: call.clone(), notifications: Queue::Call(notify), answer: Some(reply) });
+        state.waiting.insert(call.id, Waiting { call: call.clone(), notifications: Queue::Call(notify), client, answer: Some(reply) });
         drop(state);
+        self.entered.notify_waiters();
         Ok(Seat { call, notifications, answer, inflight: self.clone() })
     }
 
     /// Takes in a call whose notifications may come here while its answer comes elsewhere.
-    pub(crate) fn guest(self: &Arc<Self>, call: &Arc<Call>, client: Sender<Delivery>) -> Guest {
-        let waiting = Waiting { call: call.clone(), notifications: Queue::Client(client), answer: None };
+    pub(crate) fn guest(self: &Arc<Self>, call: &Arc<Call>, asked: Asked) -> Guest {
+        let notifications = Queue::Client(asked.interim.clone());
+        let waiting = Waiting { call: call.clone(), notifications, client: Some(asked), answer: None };
         self.lock().waiting.insert(call.id, waiting);
+        self.entered.notify_waiters();
         Guest { id: call.id, inflight: self.clone() }
     }
 
@@ -171,6 +198,38 @@ impl Inflight {
         let mut all = state.waiting.values();
         let first = all.next()?;
         all.next().is_none().then(|| (first.call.clone(), first.notifications.clone()))
+    }
+
+    /// Whom a question is for that names no call: the newest of the calls in flight when all are the same client's. Waits a
+    /// little for a first one, since many servers ask as soon as a session is open, and a session is opened for a call.
+    pub(crate) async fn questioned(&self) -> Option<(Arc<Call>, Sender<Interim>)> {
+        let found = async {
+            loop {
+                let entered = self.entered.notified();
+                if let Some(found) = self.asked_now() {
+                    return found;
+                }
+                entered.await;
+            }
+        };
+        timeout(FIRST_CALL_MAX, found).await.ok().flatten()
+    }
+
+    /// None when no call is in flight; none inside when it is not clear whose the question is.
+    fn asked_now(&self) -> Option<Option<(Arc<Call>, Sender<Interim>)>> {
+        let state = self.lock();
+        let mut all = state.waiting.values().filter_map(|waiting| Some((&waiting.call, waiting.client.as_ref()?)));
+        let (mut newest, first) = all.next()?;
+        let mut asked = first;
+        for (call, client) in all {
+            if !Arc::ptr_eq(&first.client, &client.client) {
+                return Some(None);
+            }
+            if call.id > newest.id {
+                (newest, asked) = (call, client);
+            }
+        }
+        Some(Some((newest.clone(), asked.interim.clone())))
     }
 
     fn find(&self, id: u64) -> Option<(Arc<Call>, Queue)> {

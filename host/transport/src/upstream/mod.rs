@@ -18,6 +18,8 @@ mod eras;
 mod inflight;
 mod jitter;
 mod limits;
+mod questions;
+mod rounds;
 mod shown;
 mod speaker;
 mod watched;

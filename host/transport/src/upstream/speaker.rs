@@ -22,7 +22,7 @@ pub(crate) struct Speaker {
 impl Speaker {
     /// Reads what the downstream kept of a client of `era`.
     pub(crate) fn of(client: &Client, era: Era) -> Self {
-        let peer = if era == Era::Legacy { Peer::SameEra } else { Peer::OtherEra };
+        let peer = if era == Era::Legacy { Peer::SameEra } else { Peer::Legacy };
         let (info, version) = client.info.as_ref().map_or((None, None), read);
         Self {
             info,
@@ -76,7 +76,7 @@ mod tests {
         let params = client(r#"{"protocolVersion":"2025-06-18","clientInfo":{"name":"c"},"capabilities":{}}"#);
         let speaker = Speaker::of(&params, Era::Legacy);
         assert_eq!(speaker.info.unwrap(), r#"{"name":"c"}"#);
-        assert_eq!((speaker.offered, &*speaker.capabilities), (Revision::V2025_06_18, b"{}".as_slice()));
+        assert_eq!((speaker.offered, &*speaker.capabilities), (Revision::V2025_06_18, br#"{"roots":{}}"#.as_slice()));
 
         let speaker = Speaker::of(&client(r#"{"name":"m"}"#), Era::Modern);
         assert_eq!((speaker.info.unwrap(), speaker.offered), (Bytes::from_static(br#"{"name":"m"}"#), Revision::V2025_11_25));

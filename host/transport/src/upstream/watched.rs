@@ -1,6 +1,6 @@
 //! A transport made into an upstream: health, breaker, counters.
 
-use super::{breaker::Breaker, counters::Counters};
+use super::{breaker::Breaker, counters::Counters, rounds};
 use futures_util::future::BoxFuture;
 use sluice_chain::{
     exchange::Client,
@@ -32,7 +32,7 @@ pub trait Carrier: Send + Sync + 'static {
         principal: &Arc<Principal>,
     ) -> impl Future<Output = Result<Arc<ServerFacts>, UpstreamError>> + Send;
     /// As [`Upstream::send`].
-    fn send(&self, outbound: Outbound) -> impl Future<Output = Result<Inbound, UpstreamError>> + Send;
+    fn send(&self, outbound: &Outbound) -> impl Future<Output = Result<Inbound, UpstreamError>> + Send;
     /// As [`Upstream::forget_session`].
     fn forget_session(&self, session: &str) -> impl Future<Output = ()> + Send;
     /// As [`Upstream::close`].
@@ -141,7 +141,7 @@ impl<C: Carrier> Upstream for Watched<C> {
             self.admit()?;
             let counters = self.carrier.counters();
             counters.count(|c| &c.requests);
-            let outcome = self.carrier.send(outbound).await;
+            let outcome = rounds::play(&self.carrier, outbound).await;
             if outcome.is_err() {
                 counters.count(|c| &c.failures);
             }

@@ -48,7 +48,7 @@ async fn a_session_runs_from_initialize_to_delete() {
     assert_eq!((reply.status, reply.body.len()), (202, 0));
     let reply = endpoint.legacy(&session, &call("\"x\"", "echo")).await;
     assert_eq!(reply.text(), r#"{ "id" : "x","jsonrpc":"2.0","result":{"z":1.10,"content":[],"structuredContent":{"got":{"n":1.0}}}}"#);
-    assert_eq!(endpoint.legacy(&session, LIST).await.json()["result"]["tools"].as_array().map(Vec::len), Some(6));
+    assert_eq!(endpoint.legacy(&session, LIST).await.json()["result"]["tools"].as_array().map(Vec::len), Some(7));
     let delete = request("DELETE", "/mcp", &[("mcp-session-id", &session)], b"");
     assert_eq!(endpoint.connect().await.ask(&delete).await.status, 204);
     eventually("c92: upstreams forget it", || *endpoint.fake.forgotten.lock().unwrap() == [session.clone()]).await;
@@ -110,6 +110,38 @@ async fn c91_the_version_header_is_checked_when_it_is_there() {
             assert_eq!(reply.is_error(400, -32600)["id"], "l-1");
         }
     }
+}
+
+#[tokio::test]
+async fn a_question_comes_on_the_stream_of_its_call_and_its_answer_goes_back() {
+    let endpoint = start().await;
+    let session = endpoint.initialize("2025-11-25").await;
+    let mut connection = endpoint.connect().await;
+    let headers = [("mcp-session-id", &*session), ("accept", "application/json, text/event-stream"), ("content-type", "application/json")];
+    connection.send(&request("POST", "/mcp", &headers, call("7", "ask").as_bytes())).await;
+    let (status, _) = connection.head().await.expect("a head");
+    assert_eq!(status, 200);
+    let mut event = async || -> serde_json::Value {
+        let chunk = connection.chunk().await.expect("an event");
+        let text = String::from_utf8(chunk).expect("UTF-8");
+        serde_json::from_str(text.trim().strip_prefix("data: ").expect("data")).expect("JSON")
+    };
+    let mut ids = Vec::new();
+    for (method, answer) in
+        [("elicitation/create", r#""result":{"action":"accept","x":1.0}"#), ("roots/list", r#""error":{"code":-1,"message":"no"}"#)]
+    {
+        let question = event().await;
+        assert_eq!((&question["method"], &question["params"]), (&method.into(), &serde_json::json!({"n":1.0})));
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":{},{answer}}}"#, question["id"]);
+        assert_eq!(endpoint.legacy(&session, &answer).await.status, 202);
+        // Once more, and from another session: it is too late, and nobody else's.
+        assert_eq!(endpoint.legacy(&session, &answer).await.status, 202);
+        ids.push(question["id"].clone());
+    }
+    assert_ne!(ids[0], ids[1]);
+    let last = event().await;
+    assert_eq!((&last["id"], &last["result"]["answers"][0]["result"]["x"]), (&7.into(), &1.0.into()));
+    assert_eq!(last["result"]["answers"][1]["error"]["code"], -1);
 }
 
 #[tokio::test]

@@ -65,6 +65,20 @@ fn modern(id: &str, tool: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_question_is_a_line_and_so_is_its_answer() {
+    let mut client = open(Rig::default());
+    client.ask(&initialize("2025-11-25")).await;
+    client.say(&call("\"c\"", "ask")).await;
+    for n in 1..=2 {
+        let question = client.hear().await;
+        assert_eq!(question["id"], n);
+        client.say(&format!(r#"{{"jsonrpc":"2.0","id":{n},"result":{{"n":{n}}}}}"#)).await;
+    }
+    let answer = client.hear().await;
+    assert_eq!((&answer["id"], &answer["result"]["answers"][1]["result"]["n"]), (&"c".into(), &2.into()));
+}
+
+#[tokio::test]
 async fn both_eras_interleave() {
     let mut client = open(Rig::default());
     // A modern word first does not pin the era …

@@ -306,7 +306,7 @@ async fn c73_c74_c80_a_legacy_client_before_a_modern_server() {
     let seen = fake.last("tools/list");
     let meta = &seen.body["params"]["_meta"];
     assert_eq!(meta["io.modelcontextprotocol/protocolVersion"], "2026-07-28");
-    assert_eq!(meta["io.modelcontextprotocol/clientCapabilities"], json!({"experimental":{"e":{}}}));
+    assert_eq!(meta["io.modelcontextprotocol/clientCapabilities"], json!({"elicitation":{},"experimental":{"e":{}}}));
     assert_eq!(meta["io.modelcontextprotocol/clientInfo"]["name"], "asker");
     assert!(meta.get("io.modelcontextprotocol/logLevel").is_none());
     assert_eq!((&seen.body["params"]["cursor"], &seen.body["params"]["unknown"]), (&json!("x"), &json!(1)));

@@ -52,7 +52,7 @@ async fn the_upstream_is_offered_the_clients_own_revision_and_identity() {
     let offered = fake.last("initialize").body["params"].clone();
     assert_eq!(
         offered,
-        json!({"protocolVersion":"2025-03-26","capabilities":{"experimental":{}},"clientInfo":{"name":"asker","version":"1"}})
+        json!({"protocolVersion":"2025-03-26","capabilities":{"roots":{},"experimental":{}},"clientInfo":{"name":"asker","version":"1"}})
     );
     assert_eq!(fake.last("tools/call").header("mcp-protocol-version"), "", "2025-03-26 has no such header");
 }
@@ -246,7 +246,7 @@ async fn c44_a_cancelled_legacy_call_is_told_so_under_our_id() {
 }
 
 #[tokio::test]
-async fn what_a_server_asks_the_client_is_refused_and_a_ping_answered() {
+async fn what_was_not_declared_is_refused_and_a_ping_answered() {
     let fake = Fake::start(legacy(tools(), |seen| match seen.verb.as_str() {
         "POST" => events(&[
             json!({"jsonrpc":"2.0","id":"q1","method":"roots/list"}),
@@ -353,9 +353,9 @@ async fn facts_are_those_of_the_initialize_result() {
 }
 
 #[tokio::test]
-async fn only_tools_cross_eras() {
+async fn what_is_a_request_in_one_era_only_does_not_cross() {
     let fake = Fake::start(legacy(tools(), echo)).await;
-    let error = Asker::modern().request("prompts/list", json!({})).fail(&upstream(&fake)).await;
-    assert!(matches!(&error, UpstreamError::CannotCross { era: Era::Legacy, method } if method == "prompts/list"), "{error}");
-    assert!(!fake.trace().contains(&"prompts/list".to_owned()));
+    let error = Asker::modern().request("resources/subscribe", json!({})).fail(&upstream(&fake)).await;
+    assert!(matches!(&error, UpstreamError::CannotCross { era: Era::Legacy, method } if method == "resources/subscribe"), "{error}");
+    assert!(!fake.trace().contains(&"resources/subscribe".to_owned()));
 }

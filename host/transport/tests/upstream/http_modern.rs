@@ -44,13 +44,13 @@ async fn a_modern_call_differs_only_in_its_id() {
 }
 
 #[tokio::test]
-async fn features_of_a_later_version_are_not_declared_upstream() {
+async fn what_can_be_carried_is_declared_upstream() {
     let fake = Fake::start(modern(echo)).await;
-    let capabilities = r#"{"elicitation":{},"sampling":{},"roots":{},"experimental":{"a":1}}"#;
+    let capabilities = r#"{"elicitation":{"url":{}},"sampling":{},"roots":{},"tasks":{},"experimental":{"a":1}}"#;
     Asker::new(Revision::V2026_07_28, None, capabilities).tool("echo", json!({})).answer(&upstream(&fake)).await;
     let seen = fake.last("tools/call");
     let declared = &seen.body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"];
-    assert_eq!(*declared, json!({"experimental":{"a":1}}));
+    assert_eq!(*declared, json!({"elicitation":{"url":{}},"sampling":{},"roots":{},"experimental":{"a":1}}));
 }
 
 #[tokio::test]

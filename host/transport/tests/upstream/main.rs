@@ -6,5 +6,6 @@ mod builtin;
 mod http_faults;
 mod http_legacy;
 mod http_modern;
+mod questions;
 mod stdio;
 mod support;

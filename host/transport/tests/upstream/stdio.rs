@@ -429,13 +429,26 @@ async fn sixty_four_clients_with_the_same_id_each_get_their_own_answer() {
 }
 
 #[tokio::test]
-async fn what_a_server_asks_is_answered_by_the_host() {
+async fn what_was_not_declared_is_refused_and_a_ping_answered() {
     let upstream = Rig::new("legacy").start();
     let answer = tool(&Asker::legacy("c1"), "ask").answer(&upstream).await;
     let answers = &answer["result"]["answers"];
     assert_eq!(answers[0], json!({"jsonrpc":"2.0","id":"a","result":{}}));
     for (at, id) in [(1, "b"), (2, "c")] {
         assert_eq!((&answers[at]["id"], &answers[at]["error"]["code"]), (&json!(id), &json!(-32601)));
+    }
+}
+
+#[tokio::test]
+async fn what_was_declared_is_asked_of_the_client() {
+    let upstream = Rig::new("legacy").start();
+    let asker = Asker::new(Revision::V2025_11_25, Some("c1"), r#"{"roots":{},"elicitation":{}}"#);
+    let (answer, heard) = tool(&asker, "ask").send(&upstream).await;
+    let methods: Vec<_> = heard.iter().map(|asked| asked["method"].as_str().unwrap()).collect();
+    assert_eq!(methods, ["roots/list", "elicitation/create"]);
+    let answers = value(&answer.unwrap().response)["result"]["answers"].clone();
+    for (at, id, method) in [(1, "b", "roots/list"), (2, "c", "elicitation/create")] {
+        assert_eq!(answers[at], json!({"jsonrpc":"2.0","id":id,"result":{"action":"accept","asked":method}}));
     }
 }
 

@@ -30,7 +30,11 @@ impl Plugin for NotifyDrop {
 
 impl OnNotification for NotifyDrop {
     fn on_notification(&self, head: &Head, _: &Exchange) -> NotificationVerdict {
-        if self.0.methods.iter().any(|method| *method == head.method.as_str()) { NotificationVerdict::Drop } else { NotificationVerdict::Next }
+        if self.0.methods.iter().any(|method| *method == head.method.as_str()) {
+            NotificationVerdict::Drop
+        } else {
+            NotificationVerdict::Next
+        }
     }
 }
 

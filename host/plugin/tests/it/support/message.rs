@@ -82,7 +82,11 @@ impl Call {
     /// From this principal.
     pub fn by(mut self, subject: &str) -> Self {
         self.pass.principal = Arc::new(Principal::new("test", subject, None));
-        let facts = vec![("principal.id".into(), subject.into()), ("principal.subject".into(), subject.into()), ("client.name".into(), "test".into())];
+        let facts = vec![
+            ("principal.id".into(), subject.into()),
+            ("principal.subject".into(), subject.into()),
+            ("client.name".into(), "test".into()),
+        ];
         self.pass.attributes = Attributes::new(Arc::new(facts));
         self
     }

@@ -33,6 +33,11 @@ pub(super) async fn deliver(mut waiting: Waiting, connection: &Connection) -> Re
                     return events(waiting, Piece::event(Addressed::whole(text)));
                 }
             }
+            First::Said(Outgoing::Question(question)) => {
+                if let Some(text) = waiting.ask(question) {
+                    return events(waiting, Piece::event(Addressed::whole(text)));
+                }
+            }
             First::Quiet => return events(waiting, Piece::comment()),
             First::Ended if waiting.is_cancelled() => return stream(Content::Empty),
             First::Ended => return whole(waiting.lost(), &waiting),

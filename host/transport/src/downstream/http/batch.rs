@@ -84,7 +84,10 @@ fn begin(call: &Call<'_>, session: &Arc<Session>, message: Message) -> Option<Be
             legacy::note(session, &message);
             None
         }
-        Kind::Response | Kind::Error => None,
+        Kind::Response | Kind::Error => {
+            session.questions.answer(message, session.revision);
+            None
+        }
     }
 }
 
@@ -101,12 +104,17 @@ async fn settle(call: &Call<'_>, session: &Session, begun: Begun) -> Option<Byte
     }
 }
 
-/// Notifications do not fit into an array: they go to the session's stream.
+/// Notifications and questions do not fit into an array: they go to the session's stream.
 async fn finish(mut waiting: Waiting, session: &Session) -> Option<Bytes> {
     loop {
         match waiting.next().await {
             Some(Outgoing::Notification(delivery)) => {
                 if let Some(text) = waiting.shape(&delivery) {
+                    session.outbox.push(text);
+                }
+            }
+            Some(Outgoing::Question(question)) => {
+                if let Some(text) = waiting.ask(question) {
                     session.outbox.push(text);
                 }
             }

@@ -147,7 +147,7 @@ async fn post(call: Call<'_>, body: Incoming) -> Result<Response<Content>, Refus
     match message.kind() {
         Kind::Request => request(call, message).await,
         Kind::Notification => notification(call, &message),
-        Kind::Response | Kind::Error => response(call, &message),
+        Kind::Response | Kind::Error => response(call, message),
     }
 }
 
@@ -204,11 +204,12 @@ fn notification(call: Call<'_>, message: &Message) -> Result<Response<Content>, 
     legacy::notification(call, message)
 }
 
-/// An answer to a question of ours; as yet we ask none, so it can only be late.
-fn response(call: Call<'_>, message: &Message) -> Result<Response<Content>, Refusal> {
+/// An answer to a question. One that nothing waits for is late, and there is nothing to say about that.
+fn response(call: Call<'_>, message: Message) -> Result<Response<Content>, Refusal> {
     if !call.headers.contains_key(&headers::SESSION_ID) {
         return Err(Refusal::new(400, code::INVALID_REQUEST, "response", "responses are accepted within a session only").to(message.id()));
     }
-    legacy::session(&call)?;
+    let session = legacy::session(&call)?;
+    session.questions.answer(message, session.revision);
     Ok(empty(StatusCode::ACCEPTED))
 }

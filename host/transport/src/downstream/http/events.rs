@@ -71,6 +71,10 @@ impl ExchangeEvents {
                     Some(text) => Some(Piece::event(Addressed::whole(text))),
                     None => continue,
                 },
+                Poll::Ready(Some(Outgoing::Question(question))) => match waiting.ask(question) {
+                    Some(text) => Some(Piece::event(Addressed::whole(text))),
+                    None => continue,
+                },
                 Poll::Ready(Some(Outgoing::Final(answer))) => Some(Piece::event(waiting.address(&answer))),
                 Poll::Ready(None) if waiting.is_cancelled() => None,
                 Poll::Ready(None) => Some(Piece::event(waiting.address(&waiting.lost()))),

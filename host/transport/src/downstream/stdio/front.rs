@@ -30,6 +30,7 @@ use crate::downstream::{
     client::{Caller, LastSeen},
     methods::is_carried,
     outgoing::{Left, Waiting, join},
+    questions::Questions,
     refusal::{Refusal, own_code},
     settings::Settings,
 };
@@ -42,6 +43,7 @@ pub(super) struct Front {
     lines: mpsc::Sender<Bytes>,
     session: Mutex<Option<Session>>,
     in_flight: Mutex<HashMap<RequestId, CancellationToken>>,
+    questions: Questions,
     last_seen: LastSeen,
 }
 
@@ -78,6 +80,7 @@ impl Front {
             lines,
             session: Mutex::default(),
             in_flight: Mutex::default(),
+            questions: Questions::default(),
             last_seen: LastSeen::default(),
         }
     }
@@ -133,6 +136,11 @@ impl Front {
                         self.send(Addressed::whole(text)).await;
                     }
                 }
+                Some(Outgoing::Question(question)) => {
+                    if let Some(text) = self.questions.put(question, waiting.asked.revision) {
+                        self.send(Addressed::whole(text)).await;
+                    }
+                }
                 Some(Outgoing::Final(answer)) => break Some(waiting.address(&answer)),
                 None if waiting.is_cancelled() => break None,
                 None => break Some(waiting.address(&waiting.lost())),
@@ -168,8 +176,12 @@ impl Front {
                 self.note(&message);
                 Ok(None)
             }
-            // To a question of ours; as yet we ask none, so it can only be late.
-            Kind::Response | Kind::Error => Ok(None),
+            Kind::Response | Kind::Error => {
+                let spoken = lock(&self.session).as_ref().map_or(Revision::LEGACY[0], |session| session.revision);
+                // One that nothing waits for is late, and there is nothing to say about that.
+                self.questions.answer(message, spoken);
+                Ok(None)
+            }
         }
     }
 
@@ -323,6 +335,7 @@ impl Front {
     /// Cancels what is still in flight and ends the session.
     pub fn end(&self) {
         lock(&self.in_flight).values().for_each(CancellationToken::cancel);
+        self.questions.close();
         let session = lock(&self.session).take();
         self.forget(session);
     }

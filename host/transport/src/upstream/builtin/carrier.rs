@@ -8,7 +8,7 @@ use crate::upstream::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sluice_chain::{
-    exchange::{Client, Delivery},
+    exchange::{Client, Delivery, Interim},
     principal::Principal,
     upstream::{Inbound, Outbound, ServerFacts, UpstreamError},
 };
@@ -127,7 +127,7 @@ impl Teller<'_> {
         let body = build::notification(method::NOTIFY_PROGRESS, Some(params.as_bytes()));
         let Some(message) = read(body, self.limits) else { return };
         if let Admitted::Deliver(message) = self.call.admit(message, self.limits) {
-            let _ = self.outbound.notifications.send(Delivery { message, spoken: self.outbound.spoken }).await;
+            let _ = self.outbound.interim.send(Interim::Notification(Delivery { message, spoken: self.outbound.spoken })).await;
         }
     }
 }
@@ -154,8 +154,8 @@ impl Carrier for Builtin {
         }))
     }
 
-    async fn send(&self, outbound: Outbound) -> Result<Inbound, UpstreamError> {
-        self.converse(&outbound).await
+    async fn send(&self, outbound: &Outbound) -> Result<Inbound, UpstreamError> {
+        self.converse(outbound).await
     }
 
     async fn forget_session(&self, _: &str) {}

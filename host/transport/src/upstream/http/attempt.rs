@@ -12,7 +12,7 @@ use crate::upstream::call::{Admitted, Call};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sluice_chain::{
-    exchange::Delivery,
+    exchange::{Delivery, Interim},
     upstream::{Inbound, Outbound, UpstreamError},
 };
 use sluice_era::{mirror, probe};
@@ -41,7 +41,7 @@ pub(super) enum Step {
 pub(super) struct Attempt<'a> {
     pub(super) line: &'a Arc<Line>,
     pub(super) outbound: &'a Outbound,
-    pub(super) call: &'a Call,
+    pub(super) call: &'a Arc<Call>,
     /// The session it goes over; none with a modern server.
     pub(super) session: Option<&'a Arc<Session>>,
 }
@@ -186,14 +186,14 @@ impl Attempt<'_> {
             Kind::Error if message.id().is_none() => return self.readdressed(&message).map(Some),
             Kind::Response | Kind::Error => self.line.drop_it("an answer nobody waits for"),
             Kind::Request => match self.session {
-                Some(session) => self.line.refuse(session, &message),
+                Some(session) => self.line.asked(session, message, Some((self.call.clone(), self.outbound.interim.clone()))),
                 None => self.line.drop_it("a request from a modern server"),
             },
             Kind::Notification => match (self.call.admit(message, &self.line.settings.call), self.session) {
                 (Admitted::Deliver(message), _) => {
                     let delivery = Delivery { message, spoken: self.call.spoken };
                     // A client that is gone does not stop the call; cancelling does.
-                    let _ = self.outbound.notifications.send(delivery).await;
+                    let _ = self.outbound.interim.send(Interim::Notification(delivery)).await;
                 }
                 (Admitted::Session(message), Some(session)) => self.line.pass_on(session, message),
                 (Admitted::Session(_), None) => self.line.drop_it("a change notification outside a subscription"),

@@ -8,11 +8,12 @@ use super::{
     settings::HttpSettings,
     stream::{EventStream, Next},
 };
-use crate::upstream::{Counters, shown::shown};
+use crate::upstream::{Counters, call::Call, questions, shown::shown};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use sluice_chain::{
-    exchange::Delivery,
+    exchange::{Delivery, Interim},
+    queue::Sender,
     upstream::{Listener, Unsolicited, UpstreamError},
 };
 use sluice_wire::{
@@ -102,17 +103,41 @@ impl Line {
         }
     }
 
-    /// Answers what a legacy server asks. Its questions to the client come with a later version and
-    /// were not declared.
-    pub(super) fn refuse(self: &Arc<Self>, session: &Session, message: &Message) {
+    /// Sees to what a legacy server asks. `of` is the call on whose stream it asked; on the session's own stream it says
+    /// none. A task of its own waits for the client.
+    pub(super) fn asked(self: &Arc<Self>, session: &Arc<Session>, message: Message, of: Option<(Arc<Call>, Sender<Interim>)>) {
         let Some(id) = message.id() else { return };
         if message.method() == method::PING {
             return self.say(session.headers.clone(), build::result(id, b"{}"));
         }
+        if let Err((code, text)) = session.askable.permits(&message) {
+            return self.refuse(session, &message, code, text);
+        }
+        let (line, session) = (self.clone(), session.clone());
+        tokio::spawn(async move {
+            let answering = async {
+                let of = match of {
+                    Some(of) => Some(of),
+                    None => session.inflight.questioned().await,
+                };
+                match of {
+                    Some((call, interim)) => {
+                        if let Some(answer) = questions::ask(&call, interim, message, session.revision).await {
+                            line.say(session.headers.clone(), answer);
+                        }
+                    }
+                    None => line.refuse(&session, &message, code::METHOD_NOT_FOUND, "no call is in flight that this could be about"),
+                }
+            };
+            session.closed.run_until_cancelled(answering).await;
+        });
+    }
+
+    fn refuse(self: &Arc<Self>, session: &Session, message: &Message, code: i64, text: &str) {
+        let Some(id) = message.id() else { return };
         self.counters.count(|c| &c.refused_requests);
         tracing::debug!(upstream = %self.settings.name, method = %shown(message.method().as_bytes()), "refused a request from the server");
-        let refusal = build::error(Some(id), code::METHOD_NOT_FOUND, "the client has not declared this", None);
-        self.say(session.headers.clone(), refusal);
+        self.say(session.headers.clone(), build::error(Some(id), code, text, None));
     }
 
     /// Hands the chain what belongs to a session and to no call.

@@ -63,7 +63,7 @@ pub(super) async fn open(line: &Line, session: &Session, last_id: Option<&str>) 
 }
 
 /// Reads to the end; whether anything came.
-async fn hear_all(line: &Arc<Line>, session: &Session, stream: &mut EventStream) -> bool {
+async fn hear_all(line: &Arc<Line>, session: &Arc<Session>, stream: &mut EventStream) -> bool {
     let mut has_heard = false;
     loop {
         // A stream that is silent for so long may have died without a word.
@@ -80,9 +80,9 @@ async fn hear_all(line: &Arc<Line>, session: &Session, stream: &mut EventStream)
     }
 }
 
-fn hear(line: &Arc<Line>, session: &Session, message: Message) {
+fn hear(line: &Arc<Line>, session: &Arc<Session>, message: Message) {
     match message.kind() {
-        Kind::Request => line.refuse(session, &message),
+        Kind::Request => line.asked(session, message, None),
         Kind::Response | Kind::Error => line.drop_it("an answer on the session's own stream"),
         Kind::Notification => match session.inflight.route(message, &line.settings.call) {
             Routed::Queued => {}

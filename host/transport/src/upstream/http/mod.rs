@@ -26,6 +26,7 @@ use super::{
     Carrier, Counters, Watched,
     call::{Call, level_to_ask, severity, wanted_level},
     eras::Eras,
+    inflight::Asked,
     speaker::client_info,
     unsendable,
 };
@@ -139,7 +140,7 @@ impl Http {
 
     /// Dropping the exchange closes its stream, and that is how a modern call is cancelled.
     async fn attempt_modern(&self, revision: Revision, outbound: &Outbound) -> Result<Step, UpstreamError> {
-        let call = Call::new(self.line.take_id(), outbound, revision, false);
+        let call = Arc::new(Call::new(self.line.take_id(), outbound, revision, false));
         let body = body(outbound, &call, false)?;
         let headers = modern_headers(&self.line, outbound, revision)?;
         let attempt = Attempt { line: &self.line, outbound, call: &call, session: None };
@@ -154,7 +155,7 @@ impl Http {
         }
         let call = Arc::new(Call::new(self.line.take_id(), outbound, session.revision, true));
         let body = body(outbound, &call, true)?;
-        let _guest = session.capabilities.speaks_unasked.then(|| session.inflight.guest(&call, outbound.notifications.clone()));
+        let _guest = session.speaks_unasked().then(|| session.inflight.guest(&call, Asked::of(outbound)));
         let attempt = Attempt { line: &self.line, outbound, call: &call, session: Some(session) };
         let outcome = self.bounded(&attempt, session.headers.clone(), body).await;
         session.touch();
@@ -246,9 +247,9 @@ impl Carrier for Http {
         }
     }
 
-    async fn send(&self, outbound: Outbound) -> Result<Inbound, UpstreamError> {
+    async fn send(&self, outbound: &Outbound) -> Result<Inbound, UpstreamError> {
         self.sweep_now_and_then();
-        self.converse(&outbound).await
+        self.converse(outbound).await
     }
 
     async fn forget_session(&self, session: &str) {

@@ -18,7 +18,7 @@ use sluice_chain::{
     principal::{Principal, PrincipalKey},
     upstream::{ServerFacts, UpstreamError},
 };
-use sluice_era::{handshake, probe};
+use sluice_era::{capability::Askable, handshake, probe};
 use sluice_wire::{message::Message, revision::Revision};
 use std::{
     sync::{
@@ -51,6 +51,8 @@ pub(super) struct Session {
     pub(super) headers: HeaderMap,
     pub(super) has_id: bool,
     pub(super) capabilities: Capabilities,
+    /// What the server may ask.
+    pub(super) askable: Askable,
     /// The calls in flight, for what comes on the session's own stream.
     pub(super) inflight: Arc<Inflight>,
     /// The log level the server was told, as a rank.
@@ -106,6 +108,7 @@ impl Session {
             principal: principal.clone(),
             revision: said.revision,
             capabilities: Capabilities::of(&said.capabilities),
+            askable: Askable::of(&speaker.capabilities),
             facts: facts_of(said),
             headers,
             has_id,
@@ -118,6 +121,11 @@ impl Session {
         line.tell(&session.headers, handshake::initialized()).await?;
         line.counters.count(|c| &c.sessions);
         Ok(session)
+    }
+
+    /// Whether it needs a stream of its own: for what belongs to no call, and for questions, which some servers put there.
+    pub(super) fn speaks_unasked(&self) -> bool {
+        self.capabilities.speaks_unasked || self.askable.is_any()
     }
 
     pub(super) fn touch(&self) {

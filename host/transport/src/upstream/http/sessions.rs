@@ -29,7 +29,7 @@ struct Slot {
 
 /// Whose session a client of this principal uses.
 pub(super) fn owner(sharing: Sharing, asking: Era, client: &Client, principal: &Principal) -> Owner {
-    let peer = if asking == Era::Legacy { Peer::SameEra } else { Peer::OtherEra };
+    let peer = if asking == Era::Legacy { Peer::SameEra } else { Peer::Legacy };
     match (&client.session, sharing) {
         (_, Sharing::Shared) => Owner::Everybody(declarable(&client.capabilities, peer)),
         (Some(session), _) if asking == Era::Legacy => Owner::Session(principal.key.clone(), session.clone()),
@@ -68,7 +68,7 @@ impl Sessions {
             speaker.info = None;
         }
         let session = Arc::new(Session::open(line, owner, principal, &speaker).await?);
-        if session.capabilities.speaks_unasked {
+        if session.speaks_unasked() {
             listen::start(line, &session);
         }
         *slot.lock() = Some(session.clone());

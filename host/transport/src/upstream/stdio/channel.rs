@@ -5,17 +5,17 @@ use crate::upstream::{
     Counters,
     call::{Call, level_to_ask, severity, wanted_level},
     capabilities::Capabilities,
-    inflight::{Inflight, Seat},
+    inflight::{Asked, Inflight, Seat},
     limits::CallLimits,
     unsendable,
 };
 use bytes::Bytes;
 use sluice_chain::{
-    exchange::Delivery,
+    exchange::{Delivery, Interim},
     principal::Principal,
     upstream::{Inbound, Listener, Outbound, UpstreamError},
 };
-use sluice_era::{handshake, request};
+use sluice_era::{capability::Askable, handshake, request};
 use sluice_wire::{line::frame, message::Message, method, revision::Revision};
 use std::{
     sync::{
@@ -65,6 +65,8 @@ pub(super) struct Channel {
 struct Agreed {
     revision: Revision,
     capabilities: Capabilities,
+    /// What the server may ask.
+    askable: Askable,
 }
 
 /// A call did not end in an answer.
@@ -120,7 +122,7 @@ impl Channel {
         let id = self.take_id();
         let body = body(outbound, spoken, id).map_err(CallError::Ended)?;
         let limits = &self.settings.call;
-        let seat = self.inflight.seat(Call::new(id, outbound, spoken, true)).map_err(|_| CallError::NotSent)?;
+        let seat = self.inflight.seat(Call::new(id, outbound, spoken, true), Some(Asked::of(outbound))).map_err(|_| CallError::NotSent)?;
         let call = seat.call.clone();
         self.touch();
         let is_sent = AtomicBool::new(false);
@@ -152,13 +154,13 @@ impl Channel {
                 biased;
                 message = seat.notifications.next() => {
                     // A client that is gone does not stop the call; cancelling does.
-                    let _ = outbound.notifications.send(Delivery { message, spoken }).await;
+                    let _ = outbound.interim.send(Interim::Notification(Delivery { message, spoken })).await;
                 }
                 answer = &mut seat.answer => break answer,
             }
         };
         while let Some(message) = seat.notifications.try_recv() {
-            let _ = outbound.notifications.send(Delivery { message, spoken }).await;
+            let _ = outbound.interim.send(Interim::Notification(Delivery { message, spoken })).await;
         }
         let message = answer.map_err(|_| CallError::Ended(self.ended()))?.map_err(CallError::Ended)?;
         self.note_level(outbound, &message).await;
@@ -190,8 +192,13 @@ impl Channel {
     }
 
     /// What the opening agreed on. The first word counts.
-    pub(super) fn agree(&self, revision: Revision, capabilities: Capabilities) {
-        let _ = self.agreed.set(Agreed { revision, capabilities });
+    pub(super) fn agree(&self, revision: Revision, capabilities: Capabilities, askable: Askable) {
+        let _ = self.agreed.set(Agreed { revision, capabilities, askable });
+    }
+
+    /// What the server may ask the client; nothing before it was told.
+    pub(super) fn askable(&self) -> Askable {
+        self.agreed.get().map(|agreed| agreed.askable).unwrap_or_default()
     }
 
     /// The revision spoken, once agreed on.
@@ -202,7 +209,7 @@ impl Channel {
     /// Sends a request of our own, as long as nothing else is under way.
     pub(super) async fn ask(&self, body: impl FnOnce(u64) -> Bytes, limit: Duration) -> Result<Message, UpstreamError> {
         let id = self.take_id();
-        let seat = self.inflight.seat(Call::own(id)).map_err(|_| self.ended())?;
+        let seat = self.inflight.seat(Call::own(id), None).map_err(|_| self.ended())?;
         let asked = async {
             self.outgoing.send(frame(&body(id))).await.map_err(|_| self.ended())?;
             let mut seat = seat;

@@ -20,8 +20,12 @@ mod supervise;
 pub use budget::ChildBudget;
 pub use settings::StdioSettings;
 
-use super::{Carrier, Counters, Sharing, Watched, eras::Eras};
+use super::{
+    Carrier, Counters, Sharing, Watched,
+    eras::{Eras, Spoken},
+};
 use budget::Room;
+use bytes::Bytes;
 use channel::{CallError, Channel};
 use open::{Fresh, Open};
 use restart::Restart;
@@ -30,6 +34,7 @@ use sluice_chain::{
     principal::{Principal, PrincipalKey},
     upstream::{Inbound, Listener, Outbound, ServerFacts, UpstreamError},
 };
+use sluice_era::capability::{Peer, declarable};
 use sluice_wire::{code, revision::Era};
 use std::{
     collections::HashMap,
@@ -50,8 +55,12 @@ pub struct Stdio {
     all: Arc<ChildBudget>,
     /// Whom children are started for when they are shared.
     shared: Arc<Principal>,
-    places: Mutex<HashMap<(PrincipalKey, Era), Arc<Place>>>,
+    places: Mutex<HashMap<Owner, Arc<Place>>>,
 }
+
+/// Whose child it is: a principal's, for clients of one era that declare the same. A modern server is told with each call what
+/// its client declares, so there it does not tell children apart.
+type Owner = (PrincipalKey, Era, Bytes);
 
 /// Where one child lives, and its successors.
 #[derive(Default)]
@@ -88,9 +97,13 @@ impl Stdio {
     }
 
     /// The child for this principal and era, started if need be.
-    async fn child(&self, asking: Era, principal: &Arc<Principal>) -> Result<Arc<Open>, UpstreamError> {
+    async fn child(&self, asking: Era, client: &Client, principal: &Arc<Principal>) -> Result<Arc<Open>, UpstreamError> {
         let principal = if self.settings.sharing == Sharing::Shared { &self.shared } else { principal };
-        let place = self.place(asking, principal);
+        let declared = match self.eras.known(asking) {
+            Some(Spoken::Modern(_)) => Bytes::from_static(b"{}"),
+            _ => declarable(&client.capabilities, if asking == Era::Legacy { Peer::SameEra } else { Peer::Legacy }),
+        };
+        let place = self.place((principal.key.clone(), asking, declared.clone()));
         if let Some(open) = place.living() {
             return Ok(open);
         }
@@ -109,7 +122,7 @@ impl Stdio {
             return Err(UpstreamError::Resting { retry_after: delay });
         }
         tokio::time::sleep(delay).await;
-        match self.open(asking, principal).await {
+        match self.open(asking, principal, &declared).await {
             Ok(open) => {
                 let open = Arc::new(open);
                 place.put(open.clone());
@@ -133,16 +146,16 @@ impl Stdio {
         Ok(Fresh::new(channel))
     }
 
-    fn place(&self, asking: Era, principal: &Principal) -> Arc<Place> {
+    fn place(&self, owner: Owner) -> Arc<Place> {
         let mut places = self.lock();
         if places.len() >= PLACES_SWEEP {
             // A place that nobody holds and whose child is gone remembers nothing worth keeping.
             places.retain(|_, place| Arc::strong_count(place) > 1 || place.living().is_some());
         }
-        places.entry((principal.key.clone(), asking)).or_default().clone()
+        places.entry(owner).or_default().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(PrincipalKey, Era), Arc<Place>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Owner, Arc<Place>>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -152,7 +165,7 @@ impl Stdio {
             let open = tokio::select! {
                 biased;
                 () = outbound.cancel.cancelled() => return Err(UpstreamError::Cancelled),
-                open = self.child(asking, &outbound.principal) => open?,
+                open = self.child(asking, &outbound.client, &outbound.principal) => open?,
             };
             match open.channel.call(outbound).await {
                 Ok(inbound) if is_contradiction(&inbound) => self.contradicted(asking, &open),
@@ -229,12 +242,12 @@ impl Carrier for Stdio {
         &self.counters
     }
 
-    async fn facts(&self, era: Era, _: &Arc<Client>, principal: &Arc<Principal>) -> Result<Arc<ServerFacts>, UpstreamError> {
-        Ok(self.child(era, principal).await?.facts.clone())
+    async fn facts(&self, era: Era, client: &Arc<Client>, principal: &Arc<Principal>) -> Result<Arc<ServerFacts>, UpstreamError> {
+        Ok(self.child(era, client, principal).await?.facts.clone())
     }
 
-    async fn send(&self, outbound: Outbound) -> Result<Inbound, UpstreamError> {
-        self.converse(&outbound).await
+    async fn send(&self, outbound: &Outbound) -> Result<Inbound, UpstreamError> {
+        self.converse(outbound).await
     }
 
     /// Children belong to principals, not to sessions.

@@ -6,11 +6,12 @@ use crate::upstream::{
     capabilities::Capabilities,
     eras::{Introduced, Spoken, facts_of, refusal},
 };
+use bytes::Bytes;
 use sluice_chain::{
     principal::Principal,
     upstream::{ServerFacts, UpstreamError},
 };
-use sluice_era::{handshake, probe};
+use sluice_era::{capability::Askable, handshake, probe};
 use sluice_wire::{
     json::IndexDepth,
     message::Message,
@@ -59,7 +60,7 @@ enum NotOpen {
 
 impl Stdio {
     /// Starts a child in the era that suits a client of `asking`. One at a time.
-    pub(super) async fn open(&self, asking: Era, principal: &Arc<Principal>) -> Result<Open, UpstreamError> {
+    pub(super) async fn open(&self, asking: Era, principal: &Arc<Principal>, declared: &Bytes) -> Result<Open, UpstreamError> {
         let turn = self.eras.turn().await;
         let known = self.eras.known(asking);
         if known.is_some() {
@@ -69,14 +70,14 @@ impl Stdio {
         let is_settled = self.eras.choice() == EraChoice::Legacy;
         let opened = match &known {
             Some(Spoken::Modern(_)) => self.modern_again(principal).await,
-            Some(Spoken::Legacy) if is_settled || asking == Era::Modern => self.open_legacy(principal).await,
-            _ => self.find_out(asking, principal).await,
+            Some(Spoken::Legacy) if is_settled || asking == Era::Modern => self.open_legacy(principal, declared).await,
+            _ => self.find_out(asking, principal, declared).await,
         };
         let opened = match (opened, known) {
             // It is not what it was: once more from the start.
             (Err(UpstreamError::BadReply { .. }), Some(spoken)) if self.eras.choice() == EraChoice::Auto => {
                 self.eras.contradicted(asking, &spoken);
-                self.find_out(asking, principal).await
+                self.find_out(asking, principal, declared).await
             }
             (opened, _) => opened,
         };
@@ -85,19 +86,19 @@ impl Stdio {
         Ok(open)
     }
 
-    async fn find_out(&self, asking: Era, principal: &Arc<Principal>) -> Result<(Open, Spoken), UpstreamError> {
+    async fn find_out(&self, asking: Era, principal: &Arc<Principal>, declared: &Bytes) -> Result<(Open, Spoken), UpstreamError> {
         if asking == Era::Legacy && self.eras.choice() == EraChoice::Auto {
-            self.legacy_first(principal).await
+            self.legacy_first(principal, declared).await
         } else {
-            self.modern_first(principal).await
+            self.modern_first(principal, declared).await
         }
     }
 
     /// For legacy clients: `initialize` is what a legacy server expects first. Only one that says
     /// no to it is asked for the other era.
-    async fn legacy_first(&self, principal: &Arc<Principal>) -> Result<(Open, Spoken), UpstreamError> {
+    async fn legacy_first(&self, principal: &Arc<Principal>, declared: &Bytes) -> Result<(Open, Spoken), UpstreamError> {
         let fresh = self.start(principal).await?;
-        match initialize(fresh.channel()).await {
+        match initialize(fresh.channel(), declared).await {
             Ok(facts) => Ok((Open { channel: fresh.keep(), facts }, Spoken::Legacy)),
             Err(NotOpen::Failed(error)) => Err(not_reached(error)),
             Err(NotOpen::Refused(refusal)) => match discover(fresh.channel()).await {
@@ -109,10 +110,10 @@ impl Stdio {
 
     /// For modern clients: a child to ask `server/discover`. Older servers exit on it or never
     /// answer, so unless the answer is modern this child is thrown away.
-    async fn modern_first(&self, principal: &Arc<Principal>) -> Result<(Open, Spoken), UpstreamError> {
+    async fn modern_first(&self, principal: &Arc<Principal>, declared: &Bytes) -> Result<(Open, Spoken), UpstreamError> {
         match self.modern_again(principal).await {
             Ok(opened) => Ok(opened),
-            Err(UpstreamError::BadReply { .. }) if self.eras.choice() == EraChoice::Auto => self.open_legacy(principal).await,
+            Err(UpstreamError::BadReply { .. }) if self.eras.choice() == EraChoice::Auto => self.open_legacy(principal, declared).await,
             Err(error) => Err(error),
         }
     }
@@ -127,9 +128,9 @@ impl Stdio {
         }
     }
 
-    async fn open_legacy(&self, principal: &Arc<Principal>) -> Result<(Open, Spoken), UpstreamError> {
+    async fn open_legacy(&self, principal: &Arc<Principal>, declared: &Bytes) -> Result<(Open, Spoken), UpstreamError> {
         let fresh = self.start(principal).await?;
-        match initialize(fresh.channel()).await {
+        match initialize(fresh.channel(), declared).await {
             Ok(facts) => Ok((Open { channel: fresh.keep(), facts }, Spoken::Legacy)),
             Err(NotOpen::Refused(error) | NotOpen::Failed(error)) => Err(not_reached(error)),
         }
@@ -138,16 +139,16 @@ impl Stdio {
 
 fn modern(fresh: Fresh, introduced: Arc<Introduced>) -> (Open, Spoken) {
     let channel = fresh.keep();
-    channel.agree(introduced.revision, Capabilities::default());
+    channel.agree(introduced.revision, Capabilities::default(), Askable::default());
     (Open { channel, facts: introduced.facts.clone() }, Spoken::Modern(introduced))
 }
 
-async fn initialize(channel: &Channel) -> Result<Arc<ServerFacts>, NotOpen> {
-    let body = |id| handshake::initialize(id, Revision::LEGACY[0], b"{}", OWN_INFO.as_bytes());
+async fn initialize(channel: &Channel, declared: &Bytes) -> Result<Arc<ServerFacts>, NotOpen> {
+    let body = |id| handshake::initialize(id, Revision::LEGACY[0], declared, OWN_INFO.as_bytes());
     let answer = channel.ask(body, channel.limits().silent_max).await.map_err(NotOpen::Failed)?;
     let answer = deep(answer);
     let said = handshake::read_initialize(&answer).ok_or_else(|| NotOpen::Refused(refusal(&answer)))?;
-    channel.agree(said.revision, Capabilities::of(&said.capabilities));
+    channel.agree(said.revision, Capabilities::of(&said.capabilities), Askable::of(declared));
     channel.tell(handshake::initialized()).await.map_err(NotOpen::Failed)?;
     Ok(facts_of(said))
 }

@@ -1,7 +1,7 @@
 //! What a child says on stdout, message by message.
 
 use super::channel::Channel;
-use crate::upstream::{inflight::Routed, shown::shown};
+use crate::upstream::{inflight::Routed, questions, shown::shown};
 use bytes::Bytes;
 use sluice_chain::{
     exchange::Delivery,
@@ -39,7 +39,7 @@ pub(super) async fn read(mut stdout: ChildStdout, channel: Arc<Channel>) {
     channel.note_silence();
 }
 
-fn hear_line(channel: &Channel, line: Bytes) {
+fn hear_line(channel: &Arc<Channel>, line: Bytes) {
     let document = match Document::parse(line.clone(), &channel.limits().response, channel.limits().index) {
         Ok(document) => document,
         Err(error) => return junk(channel, &line, &error),
@@ -56,7 +56,7 @@ fn hear_line(channel: &Channel, line: Bytes) {
     }
 }
 
-fn hear(channel: &Channel, document: Document) {
+fn hear(channel: &Arc<Channel>, document: Document) {
     let bytes = document.bytes().clone();
     let message = match Message::decode(document) {
         Ok(message) => message,
@@ -68,7 +68,7 @@ fn hear(channel: &Channel, document: Document) {
                 drop_it(channel, "an answer nobody waits for");
             }
         }
-        Kind::Request => refuse(channel, &message),
+        Kind::Request => asked(channel, message),
         Kind::Notification => match channel.inflight.route(message, channel.limits()) {
             Routed::Queued => {}
             Routed::Session(message) => pass_on(channel, message),
@@ -91,19 +91,43 @@ fn pass_on(channel: &Channel, message: Message) {
     });
 }
 
-/// Answers what a legacy server asks. Its questions to the client come with a later version and
-/// were not declared.
-fn refuse(channel: &Channel, message: &Message) {
-    let is_modern = channel.spoken().is_some_and(|spoken| spoken.era() == Era::Modern);
-    let Some(id) = message.id().filter(|_| !is_modern) else {
+/// Sees to what a legacy server asks. A task of its own waits for the client.
+fn asked(channel: &Arc<Channel>, message: Message) {
+    let spoken = channel.spoken().unwrap_or(Revision::LEGACY[0]);
+    let Some(id) = message.id().filter(|_| spoken.era() == Era::Legacy) else {
         return drop_it(channel, "a request from a modern server");
     };
     if message.method() == method::PING {
         return channel.say(frame(&message::result(id, b"{}")));
     }
+    if let Err((code, text)) = channel.askable().permits(&message) {
+        return refuse(channel, &message, code, text);
+    }
+    let channel = channel.clone();
+    tokio::spawn(async move {
+        let answering = async {
+            match channel.inflight.questioned().await {
+                Some((call, interim)) => {
+                    if let Some(answer) = questions::ask(&call, interim, message, spoken).await {
+                        // It waits for this, so it reads.
+                        let _ = channel.tell(answer).await;
+                    }
+                }
+                None => refuse(&channel, &message, code::METHOD_NOT_FOUND, "no call is in flight that this could be about"),
+            }
+        };
+        tokio::select! {
+            () = answering => {}
+            () = channel.gone() => {}
+        }
+    });
+}
+
+fn refuse(channel: &Channel, message: &Message, code: i64, text: &str) {
+    let Some(id) = message.id() else { return };
     channel.counters.count(|c| &c.refused_requests);
     tracing::debug!(upstream = %channel.settings.name, method = %shown(message.method().as_bytes()), "refused a request from the server");
-    channel.say(frame(&message::error(Some(id), code::METHOD_NOT_FOUND, "the client has not declared this", None)));
+    channel.say(frame(&message::error(Some(id), code, text, None)));
 }
 
 fn junk(channel: &Channel, line: &[u8], error: &dyn std::fmt::Display) {

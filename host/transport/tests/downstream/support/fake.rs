@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use sluice_chain::{
-    exchange::{Client, Delivery},
+    exchange::{Client, Delivery, Interim, Question},
     principal::Principal,
     upstream::{Health, Inbound, Outbound, ServerFacts, Upstream, UpstreamError},
 };
@@ -62,8 +62,15 @@ impl Fake {
             ("tools/list", _) => {
                 let tool = |name: &str, more: &str| format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"{more}}}}}"#);
                 let mirror = r#","properties":{"a":{"type":"string","x-mcp-header":"A"}}"#;
-                let names =
-                    [tool("echo", ""), tool("progress", ""), tool("slow", ""), tool("held", ""), tool("héllo", ""), tool("mirror", mirror)];
+                let names = [
+                    tool("echo", ""),
+                    tool("progress", ""),
+                    tool("slow", ""),
+                    tool("ask", ""),
+                    tool("held", ""),
+                    tool("héllo", ""),
+                    tool("mirror", mirror),
+                ];
                 format!(r#""result":{{"tools":[{}]{hints}}}"#, names.join(","))
             }
             ("resources/templates/list", _) => {
@@ -81,9 +88,21 @@ impl Fake {
                     let text = format!(
                         r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step}}}}}"#
                     );
-                    let _ = outbound.notifications.send(Delivery { message: Arc::new(decode(text)), spoken }).await;
+                    let _ = outbound.interim.send(Interim::Notification(Delivery { message: Arc::new(decode(text)), spoken })).await;
                 }
                 format!(r#""result":{{"content":[]{extra}}}"#)
+            }
+            ("tools/call", "ask") => {
+                let mut answers = Vec::new();
+                for method in ["elicitation/create", "roots/list"] {
+                    let text = format!(r#"{{"jsonrpc":"2.0","id":"theirs","method":"{method}","params":{{"n":1.0}}}}"#);
+                    let (reply, answer) = tokio::sync::oneshot::channel();
+                    let question = Question { delivery: Delivery { message: Arc::new(decode(text)), spoken }, reply };
+                    let _ = outbound.interim.send(Interim::Question(question)).await;
+                    let answer = answer.await.ok();
+                    answers.push(answer.map_or("null".to_owned(), |answer| String::from_utf8_lossy(answer.message.bytes()).into_owned()));
+                }
+                format!(r#""result":{{"content":[],"answers":[{}]{extra}}}"#, answers.join(","))
             }
             ("tools/call", "slow") => {
                 outbound.cancel.cancelled().await;

@@ -5,7 +5,7 @@ pub mod server;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sluice_chain::{
-    exchange::{Client, Delivery},
+    exchange::{Client, Delivery, Interim},
     principal::Principal,
     queue::{Receiver, queue},
     upstream::{Inbound, Listener, Outbound, Unsolicited, Upstream, UpstreamError},
@@ -91,7 +91,7 @@ impl Asker {
     /// A request in these very bytes.
     pub fn raw(&self, text: &str) -> Asked {
         let document = Document::parse(Bytes::from(text.to_owned()), &Limits::REQUEST, IndexDepth::Levels(3)).unwrap();
-        let (notifications, heard) = queue(64);
+        let (interim, heard) = queue(64);
         let cancel = CancellationToken::new();
         let outbound = Outbound {
             exchange: 1,
@@ -103,7 +103,7 @@ impl Asker {
             client: self.client.clone(),
             principal: self.principal.clone(),
             idempotent: false,
-            notifications,
+            interim,
             cancel: cancel.clone(),
         };
         Asked { outbound, heard, cancel }
@@ -113,7 +113,7 @@ impl Asker {
 /// A request about to be sent.
 pub struct Asked {
     pub outbound: Outbound,
-    pub heard: Receiver<Delivery>,
+    pub heard: Receiver<Interim>,
     pub cancel: CancellationToken,
 }
 
@@ -137,13 +137,13 @@ impl Asked {
             loop {
                 tokio::select! {
                     biased;
-                    delivery = self.heard.next() => heard.push(value(&delivery)),
+                    interim = self.heard.next() => heard.push(note(interim)),
                     answer = &mut sending => break answer,
                 }
             }
         };
-        while let Some(delivery) = self.heard.try_recv() {
-            heard.push(value(&delivery));
+        while let Some(interim) = self.heard.try_recv() {
+            heard.push(note(interim));
         }
         (answer, heard)
     }
@@ -157,6 +157,26 @@ impl Asked {
     /// Sends it; the error, which must be one.
     pub async fn fail(self, upstream: &dyn Upstream) -> UpstreamError {
         self.send(upstream).await.0.expect_err("an error")
+    }
+}
+
+/// What was said; a question is answered at once, with what it asked, and one about `nothing` with an error.
+fn note(interim: Interim) -> Value {
+    match interim {
+        Interim::Notification(delivery) => value(&delivery),
+        Interim::Question(question) => {
+            let asked = value(&question.delivery);
+            let outcome = match asked["params"]["message"].as_str() {
+                Some("nothing") => json!({"error":{"code":-7,"message":"no"}}),
+                _ => json!({"result":{"action":"accept","asked":asked["method"]}}),
+            };
+            let mut answer = json!({"jsonrpc":"2.0","id":99});
+            answer.as_object_mut().unwrap().extend(outcome.as_object().unwrap().clone());
+            let document = Document::parse(answer.to_string().into(), &Limits::REQUEST, IndexDepth::Levels(3)).unwrap();
+            let message = Arc::new(Message::decode(document).unwrap());
+            let _ = question.reply.send(Delivery { message, spoken: Revision::LEGACY[0] });
+            asked
+        }
     }
 }
 

@@ -1,0 +1,99 @@
+//! A modern server's questions, put to a legacy client: round by round, until the answer is complete.
+
+use super::Carrier;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use sluice_chain::{
+    exchange::{Delivery, Interim, Question},
+    upstream::{Inbound, Outbound, UpstreamError},
+};
+use sluice_era::rounds::{self, Input, Round};
+use sluice_wire::{message::Message, revision::Era};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::oneshot;
+
+/// The SDKs' own clients give up after about as many.
+const ROUNDS_MAX: u32 = 10;
+/// Before the second try of a server that only has a state to show; doubled each time.
+const BACKOFF: Duration = Duration::from_millis(50);
+
+/// Sends a request, and plays the rounds of its answer where the client cannot.
+pub(crate) async fn play<C: Carrier>(carrier: &C, outbound: Outbound) -> Result<Inbound, UpstreamError> {
+    let inbound = carrier.send(&outbound).await?;
+    if outbound.spoken.era() == Era::Modern || inbound.response.spoken.era() == Era::Legacy {
+        return Ok(inbound);
+    }
+    // In a box, so that calls answered at once do not carry its room along.
+    match read(&inbound, &outbound)? {
+        None => Ok(inbound),
+        Some(round) => Box::pin(on(carrier, outbound, inbound, round)).await,
+    }
+}
+
+fn read(inbound: &Inbound, outbound: &Outbound) -> Result<Option<Round>, UpstreamError> {
+    let answer = &inbound.response.message;
+    rounds::read(answer, outbound.message.method()).map_err(|bad| UpstreamError::BadReply { reason: bad.to_string() })
+}
+
+async fn on<C: Carrier>(carrier: &C, mut outbound: Outbound, mut inbound: Inbound, mut round: Round) -> Result<Inbound, UpstreamError> {
+    for played in 0..ROUNDS_MAX {
+        if round.questions.is_empty() {
+            tokio::time::sleep(BACKOFF * 2_u32.pow(played)).await;
+        }
+        let inputs = match ask(&outbound, round.questions).await? {
+            Ok(inputs) => inputs,
+            Err((code, text)) => return ended(inbound, &outbound, code, &text),
+        };
+        let next = rounds::next(&outbound.message, &inputs, round.state.as_ref()).ok().and_then(rounds::message);
+        outbound.message = Arc::new(next.ok_or_else(|| bad("its round cannot be answered"))?);
+        inbound = carrier.send(&outbound).await?;
+        round = match read(&inbound, &outbound)? {
+            Some(round) => round,
+            None => return Ok(inbound),
+        };
+    }
+    Err(bad("it asks for input again and again"))
+}
+
+type Refused = (i64, String);
+
+/// Puts all questions of a round at once. The inner error is the client's no.
+async fn ask(outbound: &Outbound, questions: Vec<(String, Bytes)>) -> Result<Result<Vec<(String, Bytes)>, Refused>, UpstreamError> {
+    let asked = join_all(questions.into_iter().map(|(key, question)| async move { (key, ask_one(outbound, question).await) }));
+    let answers = tokio::select! {
+        biased;
+        () = outbound.cancel.cancelled() => return Err(UpstreamError::Cancelled),
+        answers = asked => answers,
+    };
+    let mut inputs = Vec::with_capacity(answers.len());
+    for (key, answer) in answers {
+        match answer.ok_or_else(|| bad("its question is no message"))? {
+            Input::Given(raw) => inputs.push((key, raw)),
+            Input::Refused { code, message } => return Ok(Err((code, message))),
+        }
+    }
+    Ok(Ok(inputs))
+}
+
+async fn ask_one(outbound: &Outbound, question: Bytes) -> Option<Input> {
+    let question = rounds::message(question)?;
+    let question = rounds::shaped(&question, outbound.spoken).ok().and_then(rounds::message)?;
+    let method = question.known_method()?;
+    let (reply, answer) = oneshot::channel();
+    let delivery = Delivery { message: Arc::new(question), spoken: outbound.spoken };
+    let is_put = outbound.interim.send(Interim::Question(Question { delivery, reply })).await.is_ok();
+    let answer = if is_put { answer.await.ok() } else { None };
+    Some(rounds::input(method, answer.as_ref().map(|answer| &*answer.message)))
+}
+
+fn ended(inbound: Inbound, outbound: &Outbound, code: i64, text: &str) -> Result<Inbound, UpstreamError> {
+    let answer = &inbound.response.message;
+    let id = answer.id().ok_or_else(|| bad("its answer has no id"))?;
+    let body: Option<Message> = rounds::message(rounds::ended(id, outbound.message.method(), code, text));
+    let message = Arc::new(body.ok_or_else(|| bad("its round cannot be ended"))?);
+    Ok(Inbound { response: Delivery { message, spoken: inbound.response.spoken } })
+}
+
+fn bad(reason: &str) -> UpstreamError {
+    UpstreamError::BadReply { reason: reason.to_owned() }
+}

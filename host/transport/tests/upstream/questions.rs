@@ -1,0 +1,110 @@
+//! Questions of a server, put to the client in the way of its own era.
+
+use crate::{
+    http_modern::upstream,
+    support::{
+        Asker,
+        server::{Fake, Seen, legacy, modern, respond, result},
+        value,
+    },
+};
+use serde_json::{Value, json};
+use sluice_chain::upstream::UpstreamError;
+use sluice_wire::revision::Revision;
+
+fn round(state: &str, requests: Value) -> Value {
+    json!({"resultType":"input_required","requestState":state,"inputRequests":requests})
+}
+
+fn elicit(message: &str) -> Value {
+    json!({"method":"elicitation/create","params":{"mode":"form","message":message,"requestedSchema":{"type":"object","properties":{}}}})
+}
+
+/// Asks twice, each time with its own state, and then says what it was given last.
+fn two_rounds(seen: &Seen) -> crate::support::server::Acts {
+    let params = &seen.body["params"];
+    let given = &params["inputResponses"];
+    match params["requestState"].as_str() {
+        None => result(seen, round("one", json!({"a":elicit("first"),"b":{"method":"roots/list"}}))),
+        Some("one") if given["a"]["action"] == "accept" && given["b"]["asked"] == "roots/list" => {
+            result(seen, round("two", json!({"c":elicit("second")})))
+        }
+        Some("two") => result(seen, json!({"resultType":"complete","content":[],"last":given})),
+        _ => respond(400, "", ""),
+    }
+}
+
+#[tokio::test]
+async fn a_legacy_client_plays_the_rounds_of_a_modern_server_without_knowing() {
+    let fake = Fake::start(modern(two_rounds)).await;
+    let asker = Asker::new(Revision::V2025_06_18, Some("c1"), r#"{"elicitation":{},"roots":{}}"#);
+    let (answer, heard) = asker.tool("t", json!({"n":1})).send(&upstream(&fake)).await;
+    let asked: Vec<_> = heard.iter().map(|asked| (asked["method"].as_str().unwrap(), asked["params"]["mode"].clone())).collect();
+    assert_eq!(asked, [("elicitation/create", Value::Null), ("roots/list", Value::Null), ("elicitation/create", Value::Null)]);
+    let last = value(&answer.unwrap().response)["result"]["last"].clone();
+    assert_eq!(last, json!({"c":{"action":"accept","asked":"elicitation/create"}}), "only this round's");
+    let calls: Vec<_> = fake.seen().into_iter().filter(|seen| seen.method() == "tools/call").collect();
+    assert_eq!(calls.len(), 3);
+    assert!(calls.iter().all(|call| call.body["params"]["arguments"] == json!({"n":1}) && call.header("mcp-name") == "t"));
+    assert!(calls[0].id() != calls[1].id() && calls[1].id() != calls[2].id());
+}
+
+#[tokio::test]
+async fn a_modern_client_plays_its_rounds_itself() {
+    let fake = Fake::start(modern(two_rounds)).await;
+    let asker = Asker::new(Revision::V2026_07_28, None, r#"{"elicitation":{},"roots":{}}"#);
+    let (answer, heard) = asker.tool("t", json!({})).send(&upstream(&fake)).await;
+    assert_eq!(heard, Vec::<Value>::new());
+    assert_eq!(value(&answer.unwrap().response)["result"]["requestState"], "one");
+}
+
+#[tokio::test]
+async fn a_no_that_a_round_has_no_words_for_ends_the_call() {
+    let fake = Fake::start(modern(|seen| {
+        result(
+            seen,
+            round("s", json!({"k":{"method":"sampling/createMessage","params":{"message":"nothing","messages":[],"maxTokens":1}}})),
+        )
+    }))
+    .await;
+    let asker = Asker::new(Revision::V2025_11_25, Some("c1"), r#"{"sampling":{}}"#);
+    let answer = asker.tool("t", json!({})).answer(&upstream(&fake)).await;
+    assert_eq!(answer["result"]["isError"], true, "{answer}");
+    assert_eq!(fake.seen().iter().filter(|seen| seen.method() == "tools/call").count(), 1, "it is not asked for ever");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_ever_or_nonsense_is_told_from_one_that_answers() {
+    let fake = Fake::start(modern(|seen| match seen.tool() {
+        "again" => result(seen, round("s", json!({"k":elicit("more")}))),
+        _ => result(seen, json!({"resultType":"riddle"})),
+    }))
+    .await;
+    let upstream = upstream(&fake);
+    let asker = Asker::new(Revision::V2025_11_25, Some("c1"), r#"{"elicitation":{}}"#);
+    for tool in ["again", "other"] {
+        let error = asker.tool(tool, json!({})).fail(&upstream).await;
+        assert!(matches!(error, UpstreamError::BadReply { .. }), "{tool}: {error}");
+    }
+    assert!(fake.seen().iter().filter(|seen| seen.tool() == "again").count() <= 11);
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_answers_is_no_consent() {
+    let fake = Fake::start(legacy(json!({"tools":{}}), |seen| match seen.verb.as_str() {
+        "POST" => crate::support::server::events(&[
+            json!({"jsonrpc":"2.0","id":"q1","method":"elicitation/create","params":{"message":"m"}}),
+            json!({"jsonrpc":"2.0","id":seen.id(),"result":{}}),
+        ]),
+        _ => respond(405, "", ""),
+    }))
+    .await;
+    let mut asked = Asker::new(Revision::V2025_11_25, Some("c1"), r#"{"elicitation":{}}"#).tool("t", json!({}));
+    // Nobody listens.
+    (asked.outbound.interim, _) = sluice_chain::queue::queue(1);
+    let upstream = upstream(&fake);
+    asked.answer(&upstream).await;
+    let answer = || fake.seen().into_iter().find(|seen| seen.body["id"] == "q1");
+    crate::support::eventually("the answer", || answer().is_some()).await;
+    assert_eq!(answer().unwrap().body["result"], json!({"action":"cancel"}));
+}
