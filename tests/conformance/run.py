@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The official conformance suite against two fixture servers: direct, and through Sluice, side by side.
+"""The official conformance suite against two fixture servers: direct, and through Sluice, side by side. Through Sluice it
+runs twice: with the fixture spoken to in the suite's own era, and in the other one.
 
     run.py --bin target/debug/sluice [--server rmcp|python|both] [--requirements 2025-11-25|2026-07-28|both]
     run.py --control        a TCP relay in Sluice's place, which has to score the same
@@ -23,7 +24,8 @@ from score import Exemptions, Requirements, compare, read
 
 HERE = Path(__file__).resolve().parent
 WORK = parts.ROOT / "target" / "conformance"
-REVISIONS = ["2025-11-25", "2026-07-28"]
+ERA = {"2025-11-25": "legacy", "2026-07-28": "modern"}
+REVISIONS = list(ERA)
 SUITE = "@modelcontextprotocol/conformance"
 SCENARIO_MS = 15000
 RUN_SECONDS = 300
@@ -37,15 +39,17 @@ def main():
     for server in chosen(wanted.server, ["rmcp", "python"]):
         with contextlib.ExitStack() as running:
             fixture = running.enter_context(start_fixture(server, wanted))
-            through = None if wanted.direct else running.enter_context(start_proxy(fixture.url, server, wanted))
+            proxies = {era: running.enter_context(start_proxy(fixture.url, server, wanted, era)) for era in eras(wanted)}
             for revision in chosen(wanted.requirements, REVISIONS):
                 print(f"running {revision} against {server} ...", flush=True)
                 requirements = Requirements(suite / "requirements" / f"{revision}.yaml", revision)
                 direct = run_suite(suite, fixture.url, revision, WORK / "out" / f"{server}-{revision}-direct")
-                other = direct
-                if through:
-                    other = run_suite(suite, through.url, revision, WORK / "out" / f"{server}-{revision}-through")
-                rows += compare(server, requirements, direct, other, exemptions)
+                if wanted.direct:
+                    rows += compare(server, requirements, revision, direct, direct, exemptions)
+                for era, proxy in proxies.items():
+                    cell = revision if era in (None, ERA[revision]) else f"{revision}>{era}"
+                    through = run_suite(suite, proxy.url, revision, WORK / "out" / f"{server}-{cell.replace('>', '-to-')}-through")
+                    rows += compare(server, requirements, cell, direct, through, exemptions)
     print_table(rows)
     report(rows, wanted)
     return finish(rows, exemptions, wanted)
@@ -63,6 +67,13 @@ def arguments():
     return parser.parse_args()
 
 
+def eras(wanted):
+    """In which eras the fixture is spoken to, a proxy each. A relay has nothing to choose."""
+    if wanted.direct:
+        return []
+    return [None] if wanted.control else ["legacy", "modern"]
+
+
 def chosen(word, everything):
     return everything if word == "both" else [word]
 
@@ -76,24 +87,25 @@ def start_fixture(server, wanted):
     return parts.Process([python, HERE / "python" / "server.py", "0"], log)
 
 
-def start_proxy(upstream, server, wanted):
+def start_proxy(upstream, server, wanted, era):
     if wanted.control:
         return Relay(upstream)
-    home = WORK / "home" / server
+    home = WORK / "home" / f"{server}-{era}"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     config = home / "sluice.json"
-    config.write_text(json.dumps(sluice_config(upstream, home), indent=2))
+    config.write_text(json.dumps(sluice_config(upstream, home, era), indent=2))
     command = [wanted.bin.resolve(), "serve", "--config", config, "--listen", "127.0.0.1:0"]
-    return parts.Process(command, WORK / "logs" / f"sluice-{server}.log", cwd=home)
+    return parts.Process(command, WORK / "logs" / f"sluice-{server}-{era}.log", cwd=home)
 
 
-def sluice_config(upstream, home):
+def sluice_config(upstream, home, era):
     """One upstream, no filters, no key to show: what is left is the proxy itself."""
     return {
         "mcpServers": {"fixture": {"type": "http", "url": upstream}},
         "sluice": {
             "chain": [],
+            "upstreams": {"fixture": {"era": era}},
             "auth": {"allow_anonymous": True},
             "admin": {"enabled": False},
             "cache_dir": str(home / "cache"),
@@ -115,10 +127,10 @@ def run_suite(suite, url, revision, out):
 
 def print_table(rows):
     width = max(len(row.scenario) for row in rows)
-    for server, revision in dict.fromkeys((row.server, row.revision) for row in rows):
-        print(f"\n{server}, {revision}\n  {'scenario':{width}}  direct  through  same?")
+    for server, cell in dict.fromkeys((row.server, row.cell) for row in rows):
+        print(f"\n{server}, {cell}\n  {'scenario':{width}}  direct  through  same?")
         for row in rows:
-            if (row.server, row.revision) == (server, revision):
+            if (row.server, row.cell) == (server, cell):
                 print(f"  {row.scenario:{width}}  {row.direct:6}  {row.through:7}  {row.said()}")
                 for note in row.notes:
                     print(f"  {'':{width}}    {note}")
@@ -133,10 +145,10 @@ def report(rows, wanted):
 def finish(rows, exemptions, wanted):
     scored = [row for row in rows if row.scored]
     failing = [row for row in rows if row.judged and row.direct != "pass"]
-    for server, revision in dict.fromkeys((row.server, row.revision) for row in scored):
-        mine = [row for row in scored if (row.server, row.revision) == (server, revision)]
+    for server, cell in dict.fromkeys((row.server, row.cell) for row in scored):
+        mine = [row for row in scored if (row.server, row.cell) == (server, cell)]
         counts = [sum(getattr(row, side) == "pass" for row in mine) for side in ("direct", "through")]
-        print(f"{server} {revision}: {len(mine)} scored, {counts[0]} pass direct, {counts[1]} pass through")
+        print(f"{server} {cell}: {len(mine)} scored, {counts[0]} pass direct, {counts[1]} pass through")
     for stale in exemptions.stale(rows) if wanted.bin else []:
         print(f"no longer needed in not-carried.txt: {stale}")
     if failing:
@@ -146,13 +158,13 @@ def finish(rows, exemptions, wanted):
     judged = [row for row in rows if row.judged and not row.exempt]
     later = [row for row in rows if row.exempt]
     different = [row for row in judged if not row.same]
-    print(f"{len(later)} scenarios need a server-to-client request: {sum(row.same for row in later)} same already")
+    print(f"{len(later)} scenarios are not carried yet: {sum(row.same for row in later)} same already")
     print(f"{len(judged)} scenarios: {len(judged) - len(different)} same, {len(different)} different{names(different)}")
     return 1 if different or failing else 0
 
 
 def names(rows):
-    return "".join(f"\n  {row.server} {row.revision} {row.scenario}" for row in rows)
+    return "".join(f"\n  {row.server} {row.cell} {row.scenario}" for row in rows)
 
 
 if __name__ == "__main__":

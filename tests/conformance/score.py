@@ -41,39 +41,38 @@ class Exemptions:
         self.reasons = {}
         for line in file.read_text().splitlines():
             if line.strip() and not line.startswith("#"):
-                revision, scenario, reason = line.split(None, 2)
-                self.reasons[revision, scenario] = reason
+                cell, scenario, reason = line.split(None, 2)
+                self.reasons[cell, scenario] = reason
 
-    def of(self, revision, scenario):
-        return self.reasons.get((revision, scenario))
+    def of(self, cell, scenario):
+        return self.reasons.get((cell, scenario))
 
-    def of_check(self, revision, scenario, check):
-        return self.reasons.get((revision, f"{scenario}/{check}"))
+    def of_check(self, cell, scenario, check):
+        return self.reasons.get((cell, f"{scenario}/{check}"))
 
     def stale(self, rows):
         """Lines whose scenario or check was the same on every server that was run."""
-        ran = {row.revision for row in rows}
+        ran = {row.cell for row in rows}
         differing = set()
         for row in rows:
             if not row.same or row.excused:
-                differing.add((row.revision, row.scenario))
-            differing.update((row.revision, f"{row.scenario}/{check}") for check in row.excused)
-        return [f"{revision} {name}" for revision, name in self.reasons
-                if revision in ran and (revision, name) not in differing]
+                differing.add((row.cell, row.scenario))
+            differing.update((row.cell, f"{row.scenario}/{check}") for check in row.excused)
+        return [f"{cell} {name}" for cell, name in self.reasons if cell in ran and (cell, name) not in differing]
 
 
 class Row:
-    """One scenario on one server."""
+    """One scenario on one server. The cell is the suite's revision, with the server's era where that is the other one."""
 
-    def __init__(self, server, revision, scenario, scored):
-        self.server, self.revision, self.scenario, self.scored = server, revision, scenario, scored
+    def __init__(self, server, cell, scenario, scored):
+        self.server, self.cell, self.scenario, self.scored = server, cell, scenario, scored
         self.judged = scored or scenario in JUDGED_UNSCORED
         self.direct = self.through = "absent"
         self.exempt, self.same, self.notes, self.excused, self.checks = None, False, [], [], {}
 
     def said(self):
         if self.exempt:
-            return f"{'yes' if self.same else 'no'}, next issue: {self.exempt}"
+            return f"{'yes' if self.same else 'no'}, not yet: {self.exempt}"
         if not self.judged:
             return f"{'yes' if self.same else 'no'} (not scored)"
         return "yes" if self.same else "NO"
@@ -91,12 +90,12 @@ def read(out):
     return found
 
 
-def compare(server, requirements, direct, through, exemptions):
+def compare(server, requirements, cell, direct, through, exemptions):
     """A row for every scenario of the set, scored ones first."""
     rows = []
     for scenario in requirements.scored + requirements.unscored:
-        row = Row(server, requirements.revision, scenario, scenario in requirements.scored)
-        row.exempt = exemptions.of(row.revision, scenario)
+        row = Row(server, cell, scenario, scenario in requirements.scored)
+        row.exempt = exemptions.of(row.cell, scenario)
         row.direct, row.through = verdict(direct.get(scenario)), verdict(through.get(scenario))
         row.notes = differences(row, direct.get(scenario, []), through.get(scenario, []), exemptions)
         row.same = row.direct == row.through and not row.notes
@@ -123,7 +122,7 @@ def differences(row, direct, through, exemptions):
         row.checks[check] = [was, now]
         if was == now or "INFO" in (was, now):
             continue
-        if exemptions.of_check(row.revision, row.scenario, check):
+        if exemptions.of_check(row.cell, row.scenario, check):
             row.excused.append(check)
             continue
         message = next((c.get("errorMessage") for c in after.get(check, []) if c.get("errorMessage")), None)

@@ -22,7 +22,7 @@ def exemptions(text=""):
 
 
 def row(direct, through, listed=""):
-    return compare("server", SET, direct, through, exemptions(listed))[0]
+    return compare("server", SET, "R", direct, through, exemptions(listed))[0]
 
 
 class Differences(unittest.TestCase):
@@ -55,11 +55,11 @@ class Differences(unittest.TestCase):
 
     def test_a_line_that_nothing_needs_is_stale(self):
         listed = exemptions("R a/x because\nR a/y because\n")
-        rows = compare("server", SET, checks(x="SUCCESS", y="SUCCESS"), checks(x="SUCCESS", y="SKIPPED"), listed)
+        rows = compare("server", SET, "R", checks(x="SUCCESS", y="SUCCESS"), checks(x="SUCCESS", y="SKIPPED"), listed)
         self.assertEqual(listed.stale(rows), ["R a/x"])
 
     def test_only_the_named_unscored_scenarios_are_judged(self):
-        judged = {found.scenario: found.judged for found in compare("server", SET, {}, {}, exemptions())}
+        judged = {found.scenario: found.judged for found in compare("server", SET, "R", {}, {}, exemptions())}
         self.assertEqual(judged, {"a": True, "json-schema-2020-12": True, "tasks": False})
 
 

@@ -23,6 +23,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
         "real servers and clients",
         script("tests/interop/run.py", &sluice).arg("--rmcp-client").arg(built.join("conformance-rmcp-client")),
     )?;
+    step(
+        "what the suite's comparison counts as a difference",
+        Command::new("python3").current_dir(root()).args(["-m", "unittest", "discover", "tests/conformance"]),
+    )?;
     step("the official suite", script("tests/conformance/run.py", &sluice).arg("--rmcp").arg(built.join("conformance-rmcp")))
 }
 

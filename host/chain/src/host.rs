@@ -8,6 +8,7 @@ use crate::{
     gate::{Access, Denied, Gate},
     generation::{Generation, Link},
     handed::HandedLinks,
+    parked::Parks,
     principal::{Principal, PrincipalKey},
     queue::queue,
     record::Observer,
@@ -69,6 +70,7 @@ pub struct Host {
     pub(crate) lists: RawLists,
     pub(crate) cursors: CursorKey,
     pub(crate) links: HandedLinks,
+    pub(crate) parks: Arc<Parks>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) watch: Watch,
     generation: ArcSwap<Generation>,
@@ -107,6 +109,7 @@ impl Host {
             lists: RawLists::default(),
             cursors: CursorKey::random()?,
             links: HandedLinks::default(),
+            parks: Arc::new(Parks::new()?),
             observer,
             watch: Watch::default(),
             generation: ArcSwap::from_pointee(Generation::new(1, Vec::new())),
@@ -232,6 +235,7 @@ impl Host {
 
     /// Close children and upstream sessions, in the order their transport demands.
     pub async fn close(&self) {
+        self.parks.clear();
         join_all(self.upstreams.iter().map(|u| u.close())).await;
     }
 

@@ -5,6 +5,9 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+/// Who vouches for those that nobody vouches for.
+const ANONYMOUS: &str = "host-anonymous";
+
 /// An authenticated (or deliberately anonymous) caller.
 #[derive(Clone, Debug)]
 pub struct Principal {
@@ -74,6 +77,11 @@ impl Principal {
 
     /// Somebody the operator lets in unnamed; `unique` keeps two of them apart.
     pub fn anonymous(unique: &str) -> Self {
-        Self::new("host-anonymous", unique, None)
+        Self::new(ANONYMOUS, unique, None)
+    }
+
+    /// Let in unnamed. The same caller may be somebody else the next time.
+    pub fn is_anonymous(&self) -> bool {
+        *self.authority == *ANONYMOUS
     }
 }

@@ -74,6 +74,14 @@ pub enum Error {
     /// Not carried for this client, or not known at all.
     #[error("method not found: {0}")]
     NoSuchMethod(String),
+    /// A round of a call that is not here: its state was altered, used, is too old, or belongs to somebody or something else.
+    #[error(
+        "this requestState leads to no waiting call: it was used, has expired or belongs to another request; the call is not run again, since it may have had effects"
+    )]
+    LostRound,
+    /// A server asks, and too many calls wait for answers.
+    #[error("too many calls of this client wait for answers to a server's questions; answer those first")]
+    NoRoomToPark,
     /// The cursor was not made by us, for this principal and this list as it is now.
     #[error("the cursor is not valid for this list any more; start again without one")]
     BadCursor,
@@ -94,6 +102,8 @@ impl Error {
             Self::BadParams(_) => "bad_params",
             Self::HeaderMismatch(_) => "header_mismatch",
             Self::NoSuchMethod(_) => "no_such_method",
+            Self::LostRound => "round_lost",
+            Self::NoRoomToPark => "too_many_rounds",
             Self::BadCursor => "bad_cursor",
         }
     }
@@ -101,10 +111,12 @@ impl Error {
     /// The JSON-RPC code, by the era of the client that will read it.
     pub fn code(&self, era: Era) -> i64 {
         match self {
-            Self::Plugin { .. } | Self::Upstream { .. } | Self::MaybeMissing { .. } | Self::Unanswered { .. } => code::INTERNAL_ERROR,
+            Self::Plugin { .. } | Self::Upstream { .. } | Self::MaybeMissing { .. } | Self::Unanswered { .. } | Self::NoRoomToPark => {
+                code::INTERNAL_ERROR
+            }
             Self::Rejected { rejection, .. } => rejection.code,
             Self::Unknown { what: "resource", .. } if era == Era::Legacy => code::RESOURCE_NOT_FOUND_LEGACY,
-            Self::Unknown { .. } | Self::BadParams(_) | Self::BadCursor => code::INVALID_PARAMS,
+            Self::Unknown { .. } | Self::BadParams(_) | Self::BadCursor | Self::LostRound => code::INVALID_PARAMS,
             Self::HeaderMismatch(_) => code::HEADER_MISMATCH,
             Self::NoSuchMethod(_) => code::METHOD_NOT_FOUND,
         }
@@ -120,6 +132,8 @@ impl Error {
             | Self::BadParams(_)
             | Self::HeaderMismatch(_)
             | Self::NoSuchMethod(_)
+            | Self::LostRound
+            | Self::NoRoomToPark
             | Self::BadCursor => Outcome::Refused,
         }
     }
@@ -153,6 +167,8 @@ impl Error {
             | Self::BadParams(_)
             | Self::HeaderMismatch(_)
             | Self::NoSuchMethod(_)
+            | Self::LostRound
+            | Self::NoRoomToPark
             | Self::BadCursor => {}
         }
         data.push('}');

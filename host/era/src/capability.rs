@@ -9,21 +9,12 @@ use sluice_wire::{code, json::Document, message::Message, meta, method, patch::P
 pub enum Peer {
     /// To a server of the client's own era.
     SameEra,
-    /// Of a legacy client, to a modern server, whose extensions are not the client's.
-    Modern,
-    /// Of a modern client, to a legacy server, which asks while a call runs.
-    Legacy,
+    /// To a server of the other era, whose extensions are not the client's.
+    OtherEra,
 }
 
-impl Peer {
-    /// What is declared once it is carried.
-    fn not_carried(self) -> &'static [&'static str] {
-        match self {
-            Self::SameEra | Self::Modern => &["tasks"],
-            Self::Legacy => &["elicitation", "sampling", "roots", "tasks"],
-        }
-    }
-}
+/// What is declared once it is carried.
+const NOT_CARRIED: &str = "tasks";
 
 /// What a server was told that it may ask the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,7 +93,7 @@ pub fn declarable(declared: &Bytes, peer: Peer) -> Bytes {
     if let Some(change) = root.get("roots").and_then(|roots| roots.get("listChanged")) {
         patch.remove(change);
     }
-    for value in peer.not_carried().iter().filter_map(|name| root.get(name)) {
+    if let Some(value) = root.get(NOT_CARRIED) {
         patch.remove(value);
     }
     match root.get("extensions") {
@@ -123,11 +114,11 @@ mod tests {
 
     #[test]
     fn what_is_not_carried_is_not_declared_and_the_rest_keeps_its_bytes() {
-        for (declared, same, legacy) in [
+        for (declared, same, other) in [
             ("{}", "{}", "{}"),
             (r#"{ "x" : 1.0 }"#, r#"{ "x" : 1.0 }"#, r#"{ "x" : 1.0 }"#),
-            (r#"{"roots":{},"x":1e2}"#, r#"{"roots":{},"x":1e2}"#, r#"{"x":1e2}"#),
-            (r#"{"elicitation":{},"sampling":{},"tasks":{}}"#, r#"{"elicitation":{},"sampling":{}}"#, "{}"),
+            (r#"{"roots":{},"x":1e2}"#, r#"{"roots":{},"x":1e2}"#, r#"{"roots":{},"x":1e2}"#),
+            (r#"{"elicitation":{},"tasks":{}}"#, r#"{"elicitation":{}}"#, r#"{"elicitation":{}}"#),
             (
                 r#"{"extensions":{"io.modelcontextprotocol/tasks":{},"a/b":{}},"y":[]}"#,
                 r#"{"extensions":{"a/b":{}},"y":[]}"#,
@@ -137,10 +128,10 @@ mod tests {
             ("{", "{}", "{}"),
         ] {
             assert_eq!(kept(declared, Peer::SameEra), same, "{declared}");
-            assert_eq!(kept(declared, Peer::Legacy), legacy, "{declared}");
+            assert_eq!(kept(declared, Peer::OtherEra), other, "{declared}");
         }
         let declared = r#"{"roots":{"listChanged":true},"tasks":{},"extensions":{"a/b":{}},"x":1e2}"#;
-        assert_eq!(kept(declared, Peer::Modern), r#"{"roots":{},"x":1e2}"#);
+        assert_eq!(kept(declared, Peer::OtherEra), r#"{"roots":{},"x":1e2}"#);
         assert_eq!(kept(declared, Peer::SameEra), r#"{"roots":{},"extensions":{"a/b":{}},"x":1e2}"#);
     }
 

@@ -153,7 +153,7 @@ fn restamp(patch: &mut Patch<'_>, message: &Message, to: Revision) {
 fn stamp(patch: &mut Patch<'_>, message: &Message, to: Revision, hop: &Hop<'_>) {
     let mut members = vec![
         (meta::PROTOCOL_VERSION, Bytes::from(quote(to.as_str()))),
-        (meta::CLIENT_CAPABILITIES, declarable(hop.capabilities, Peer::Modern)),
+        (meta::CLIENT_CAPABILITIES, declarable(hop.capabilities, Peer::OtherEra)),
     ];
     if let Some(info) = hop.client_info {
         members.push((meta::CLIENT_INFO, Bytes::copy_from_slice(info)));
@@ -192,6 +192,8 @@ fn add_meta(patch: &mut Patch<'_>, message: &Message, members: &[(&str, Bytes)])
 /// Modern to legacy: the protocol's own members go, everybody else's stay.
 fn unstamp(patch: &mut Patch<'_>, message: &Message, hop: &Hop<'_>) {
     const GONE: [&str; 5] = [meta::PROTOCOL_VERSION, meta::CLIENT_CAPABILITIES, meta::CLIENT_INFO, meta::LOG_LEVEL, meta::SUBSCRIPTION_ID];
+    // What goes with a round is between this client and us.
+    ["inputResponses", "requestState"].iter().filter_map(|key| message.param(key)).for_each(|value| patch.remove(value));
     let Some(meta) = message.meta() else {
         return;
     };

@@ -121,6 +121,7 @@ fn toward_a_legacy_server_only_the_protocols_own_members_go() {
         ),
         (r#"{"_meta":{}}"#, r#"{}"#),
         ("{}", "{}"),
+        (r#"{"a":1,"inputResponses":{"k":{}},"requestState":"s"}"#, r#"{"a":1}"#),
     ] {
         let text = |id: u32, params: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{params}}}"#);
         assert_eq!(rewritten(&text(1, sent), NEW, OLD, |_| {}).unwrap(), text(7, expected));

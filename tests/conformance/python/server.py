@@ -18,6 +18,9 @@ import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, PromptsListChanged, ToolsListChanged
 from mcp.shared.exceptions import MCPError, MCPDeprecationWarning
+from mcp.shared.message import ServerMessageMetadata
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
 
 from events import Replay
 
@@ -27,9 +30,15 @@ FIXTURE = json.loads((Path(__file__).parent.parent / "fixture.json").read_text()
 TOOLS = {tool["name"]: tool for tool in FIXTURE["tools"]}
 KEY = b"a key of the fixture, not a secret"
 PAUSE = 0.05
+MOST_ROUNDS = 10
 INVALID_PARAMS = -32602
 MISSING_CAPABILITY = -32021
 OF_METHOD = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
+ANSWER = {
+    "elicitation/create": types.ElicitResult,
+    "sampling/createMessage": types.CreateMessageResult,
+    "roots/list": types.ListRootsResult,
+}
 
 bus = InMemorySubscriptionBus()
 
@@ -97,6 +106,46 @@ def turn(name, params, able):
     return types.InputRequiredResult.model_validate(result)
 
 
+def conversing(handler):
+    """Takes one turn with a modern client, which comes back with its answers. A legacy client gives them during the
+    call, so all turns are taken in it: as many as a modern client would take before it gave up. One more question is an
+    error of the SDK. Answers that came with a legacy call do not count: that era has no such thing, and a proxy must not
+    get by with it.
+    """
+
+    async def answer(ctx, params):
+        if ctx.session.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            return await handler(ctx, params)
+        said = {"input_responses": None, "request_state": None}
+        for _ in range(MOST_ROUNDS):
+            result = await handler(ctx, params.model_copy(update=said))
+            if not isinstance(result, types.InputRequiredResult):
+                return result
+            answers = await asyncio.gather(*(ask(ctx, question) for question in result.input_requests.values()))
+            said = {"input_responses": dict(zip(result.input_requests, answers)), "request_state": result.request_state}
+        return await handler(ctx, params.model_copy(update=said))
+
+    return answer
+
+
+async def ask(ctx, question):
+    """A legacy client's answer, or `None` when it is not of the question's kind."""
+    # `list_roots` of the session cannot name the call it belongs to, so all three go out this way.
+    call = ServerMessageMetadata(related_request_id=ctx.request_id)
+    try:
+        return await ctx.session.send_request(question, ANSWER[question.method], metadata=call)
+    except ValidationError:
+        return None
+
+
+def one_question(method, asked, params, tell):
+    """Asks one question and tells what the answer is: a refusal is one too."""
+    answer = (params.input_responses or {}).get("answer")
+    if isinstance(answer, ANSWER[method]):
+        return text(tell(answer))
+    return types.InputRequiredResult(input_requests={"answer": {"method": method, "params": asked}})
+
+
 def missing(needed):
     return MCPError(MISSING_CAPABILITY, "Missing required client capability", {"requiredCapabilities": needed})
 
@@ -138,11 +187,9 @@ async def reconnection(ctx, params):
 async def sampling(ctx, params):
     if "sampling" not in declared(ctx):
         raise missing({"sampling": {}})
-    question = types.TextContent(type="text", text=(params.arguments or {}).get("prompt", ""))
-    answer = await ctx.session.create_message(
-        [types.SamplingMessage(role="user", content=question)], max_tokens=100, related_request_id=ctx.request_id
-    )
-    return text(f"LLM response: {answer.content}")
+    content = {"type": "text", "text": (params.arguments or {}).get("prompt", "")}
+    asked = {"messages": [{"role": "user", "content": content}], "maxTokens": 100}
+    return one_question("sampling/createMessage", asked, params, lambda answer: f"LLM response: {answer.content}")
 
 
 async def elicitation(ctx, params):
@@ -150,10 +197,12 @@ async def elicitation(ctx, params):
         failed = text("The client cannot ask its user.")
         failed.is_error = True
         return failed
-    question = FIXTURE["questions"][params.name]
-    message = question.get("message") or (params.arguments or {}).get("message", "")
-    answer = await ctx.session.elicit_form(message, question["requestedSchema"], related_request_id=ctx.request_id)
-    return text(f"Elicitation completed: action={answer.action}, content={json.dumps(answer.content)}")
+    asked = {"message": (params.arguments or {}).get("message", ""), **FIXTURE["questions"][params.name]}
+
+    def tell(answer):
+        return f"Elicitation completed: action={answer.action}, content={json.dumps(answer.content)}"
+
+    return one_question("elicitation/create", asked, params, tell)
 
 
 async def missing_capability(ctx, params):
@@ -190,6 +239,7 @@ async def list_tools(ctx, params):
     return types.ListToolsResult.model_validate({"tools": FIXTURE["tools"]})
 
 
+@conversing
 async def call_tool(ctx, params):
     name, able = params.name, declared(ctx)
     if name in FIXTURE["results"]:
@@ -228,6 +278,7 @@ async def list_prompts(ctx, params):
     return types.ListPromptsResult.model_validate({"prompts": FIXTURE["prompts"]})
 
 
+@conversing
 async def get_prompt(ctx, params):
     if params.name in FIXTURE["rounds"]:
         step = turn(params.name, params, declared(ctx))

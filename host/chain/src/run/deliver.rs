@@ -79,7 +79,7 @@ impl Exchange {
     }
 
     /// Through `on-notification` of the filters: from the last to the first toward the client, the other way toward the server.
-    async fn filtered(&mut self, kind: Kind, method: Arc<str>, mut delivery: Delivery) -> Result<Option<Delivery>, Error> {
+    pub(super) async fn filtered(&mut self, kind: Kind, method: Arc<str>, mut delivery: Delivery) -> Result<Option<Delivery>, Error> {
         let generation = self.generation.clone();
         if !generation.links.iter().any(|l| l.exports(Hook::OnNotification)) {
             return Ok(Some(delivery));

@@ -4,6 +4,7 @@
 mod deliver;
 mod enter;
 mod resolve;
+mod rounds;
 mod route;
 
 pub(crate) use deliver::unsolicited;
@@ -265,6 +266,10 @@ impl Exchange {
 }
 
 impl Answer {
+    fn relayed(response: Delivery) -> Self {
+        Self { outcome: Outcome::Answered, body: AnswerBody::Relayed(response), http_status: None, http_headers: Vec::new() }
+    }
+
     fn result(result: bytes::Bytes) -> Self {
         Self { outcome: Outcome::Answered, body: AnswerBody::Result(result), http_status: None, http_headers: Vec::new() }
     }

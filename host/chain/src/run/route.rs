@@ -3,12 +3,11 @@
 use super::{Exchange, deliver::Asked, resolve::Route};
 use crate::{
     catalogue::{Currency, ListKind, page},
-    exchange::{Answer, AnswerBody, Interim},
+    exchange::{Answer, Interim},
     filter::Hook,
     queue::{Receiver, Sender, queue},
-    record::Outcome,
     rescue::Error,
-    upstream::{Inbound, Outbound, UpstreamError},
+    upstream::{Outbound, UpstreamError},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
@@ -42,8 +41,14 @@ impl Exchange {
                 Err(Error::Unanswered { plugin: owner.to_string(), name })
             }
             Route::Forward { upstream, original, mirrored } => {
+                if let Some(answer) = self.next_round(*upstream).await? {
+                    return Ok(answer);
+                }
                 let (interim, arriving) = queue(INTERIM_QUEUE);
                 let outbound = self.outbound(*upstream, original.clone(), mirrored.clone(), interim)?;
+                if self.may_be_asked() {
+                    return self.first_round(*upstream, outbound, arriving).await;
+                }
                 self.forward(*upstream, outbound, arriving).await
             }
         }
@@ -165,14 +170,10 @@ impl Exchange {
                 self.deliver(delivery).await?;
             }
         }
-        let Inbound { response } = sent.map_err(|source| self.upstream_error(index, source))?;
-        if &*self.head.method == method::TOOLS_CALL {
-            self.host.links.note(&self.principal.key, index, response.message.document());
-        }
-        Ok(Answer { outcome: Outcome::Answered, body: AnswerBody::Relayed(response), http_status: None, http_headers: Vec::new() })
+        self.answered(index, sent)
     }
 
-    fn upstream_error(&self, index: usize, source: UpstreamError) -> Error {
+    pub(super) fn upstream_error(&self, index: usize, source: UpstreamError) -> Error {
         Error::Upstream { upstream: self.host.upstreams[index].name().to_string(), source }
     }
 }

@@ -92,11 +92,6 @@ pub(super) fn is_same(a: &Arc<Principal>, b: &Arc<Principal>) -> bool {
     Arc::ptr_eq(a, b) || (a.key == b.key && a.scopes == b.scopes && a.claims == b.claims)
 }
 
-/// Whether the operator lets this caller in unnamed.
-pub(super) fn is_anonymous(principal: &Principal) -> bool {
-    *principal.authority == *"host-anonymous"
-}
-
 /// The last modern client of a connection: its requests repeat the same words every time.
 #[derive(Default)]
 pub(super) struct LastSeen(Mutex<Option<Seen>>);

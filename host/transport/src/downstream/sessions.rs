@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::{Caller, is_anonymous, is_same},
+    client::{Caller, is_same},
     outbox::Outbox,
     questions::Questions,
     settings::Limits,
@@ -64,7 +64,7 @@ impl Session {
         let mut speaker = lock(&self.speaker);
         let known = &speaker.caller;
         // Somebody unnamed is somebody else each time they are asked: the session stays the first one's.
-        let same_person = is_anonymous(&caller.principal) || is_same(&known.principal, &caller.principal);
+        let same_person = caller.principal.is_anonymous() || is_same(&known.principal, &caller.principal);
         let same_way = Arc::ptr_eq(&known.transport, &caller.transport) || known.transport == caller.transport;
         if !(same_person && same_way) {
             let principal = if same_person { known.principal.clone() } else { caller.principal };
@@ -234,7 +234,7 @@ impl Sessions {
     pub fn find(&self, name: &[u8], principal: &Principal) -> Option<Arc<Session>> {
         let key = parse_key(name)?;
         let session = self.shard(key).get(&key).cloned()?;
-        let is_own = session.owner == principal.key || (is_anonymous(principal) && is_anonymous(&lock(&session.speaker).caller.principal));
+        let is_own = session.owner == principal.key || (principal.is_anonymous() && lock(&session.speaker).caller.principal.is_anonymous());
         if !is_own {
             return None;
         }

@@ -22,7 +22,7 @@ pub(crate) struct Speaker {
 impl Speaker {
     /// Reads what the downstream kept of a client of `era`.
     pub(crate) fn of(client: &Client, era: Era) -> Self {
-        let peer = if era == Era::Legacy { Peer::SameEra } else { Peer::Legacy };
+        let peer = if era == Era::Legacy { Peer::SameEra } else { Peer::OtherEra };
         let (info, version) = client.info.as_ref().map_or((None, None), read);
         Self {
             info,

@@ -1,6 +1,6 @@
 //! 2026-07-28 over HTTP: one endpoint, no state.
 
-use crate::support::{META, Rig, modern_body, modern_headers, request, start};
+use crate::support::{Endpoint, META, Reply, Rig, modern_body, modern_headers, request, start};
 use sluice_wire::revision::Era;
 
 #[tokio::test]
@@ -328,4 +328,55 @@ async fn h10_http_1_0_clients_and_kept_connections_work() {
     for _ in 0..5 {
         assert_eq!(connection.reply().await.map(|reply| reply.status), Some(200));
     }
+}
+
+const ASKABLE: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"c","version":"1"},"io.modelcontextprotocol/clientCapabilities":{"elicitation":{},"roots":{}}}"#;
+
+/// One round of a call of the tool that asks, with this besides its name.
+async fn ask_round(endpoint: &Endpoint, more: &str) -> Reply {
+    let body = format!(r#"{{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{{"name":"ask",{more}{ASKABLE}}}}}"#);
+    endpoint.post(&[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "ask")], &body).await
+}
+
+fn round_of(state: &serde_json::Value, inputs: &str) -> String {
+    format!(r#""arguments":{{"n":1}},"requestState":{state},"inputResponses":{inputs},"#)
+}
+
+#[tokio::test]
+async fn what_a_legacy_server_asks_is_a_round_of_a_modern_call() {
+    let endpoint = Rig::era(Era::Legacy).start().await;
+    let first = ask_round(&endpoint, r#""arguments":{"n":1},"#).await.json()["result"].clone();
+    assert_eq!(
+        (&first["resultType"], &first["inputRequests"]["1-1"]),
+        (&"input_required".into(), &serde_json::json!({"method":"elicitation/create","params":{"n":1.0}}))
+    );
+
+    // No answer, or one in no form it could have: the same question again.
+    let again =
+        ask_round(&endpoint, &round_of(&first["requestState"], r#"{"1-1":{"action":"maybe"},"x":{}}"#)).await.json()["result"].clone();
+    assert_eq!(again["inputRequests"], first["inputRequests"]);
+    let lost = ask_round(&endpoint, &round_of(&first["requestState"], r#"{"1-1":{"action":"accept"}}"#)).await.is_error(200, -32602);
+    assert_eq!(lost["error"]["data"]["reason"], "round_lost", "a state is used once");
+
+    let second =
+        ask_round(&endpoint, &round_of(&again["requestState"], r#"{"1-1":{"action":"accept","x":1.0}}"#)).await.json()["result"].clone();
+    assert_eq!(second["inputRequests"]["3-1"]["method"], "roots/list", "{second}");
+    let other =
+        ask_round(&endpoint, &format!(r#""arguments":{{"n":2}},"requestState":{},"#, second["requestState"])).await.is_error(200, -32602);
+    assert_eq!(other["error"]["data"]["reason"], "round_lost", "another request is another call");
+
+    let last = ask_round(&endpoint, &round_of(&second["requestState"], r#"{"3-1":{"roots":[]}}"#)).await.json()["result"].clone();
+    assert_eq!((&last["resultType"], &last["answers"][0]["result"]["x"]), (&"complete".into(), &1.0.into()));
+    assert_eq!(last["answers"][1]["result"], serde_json::json!({"roots":[]}));
+    assert_eq!(endpoint.fake.calls.lock().unwrap().iter().filter(|call| call.contains("ask")).count(), 1, "it ran once");
+
+    let foreign = ask_round(&endpoint, r#""arguments":{"n":1},"requestState":"theirs","#).await.is_error(200, -32602);
+    assert_eq!(foreign["error"]["data"]["reason"], "round_lost", "a legacy server has no states, and nothing is begun anew");
+}
+
+#[tokio::test]
+async fn a_client_that_declares_nothing_is_asked_nothing() {
+    let endpoint = Rig::era(Era::Legacy).start().await;
+    let answer = endpoint.modern("1", "tools/call", r#""name":"ask""#).await.json();
+    assert_eq!(answer["result"]["answers"], serde_json::json!([null, null]));
 }

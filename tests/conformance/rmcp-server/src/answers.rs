@@ -8,7 +8,7 @@ use rmcp::{
 
 use crate::{
     catalogue, live,
-    rounds::{self, Turn},
+    rounds::{self, Said, Turn},
     server::Fixture,
 };
 
@@ -25,13 +25,18 @@ pub async fn call(
     if request.name == "test_streaming_elicitation" && client.elicitation.is_none() {
         return Ok(text("Nobody to ask, so: hello!"));
     }
-    let (responses, state) = (request.input_responses.as_ref(), request.request_state.as_deref());
-    match rounds::turn(&request.name, responses, state, &client, &fixture.codec) {
-        Some(turn) => Ok(match turn? {
-            Turn::Ask(questions) => questions.into(),
-            Turn::Done(answer) => text(answer),
-        }),
+    let said = Said { responses: request.input_responses.clone(), state: request.request_state.clone() };
+    match rounds::play(&request.name, said, &context, &fixture.codec).await {
+        Some(turn) => Ok(response(turn?)),
         None => live::call(fixture, request, context).await,
+    }
+}
+
+/// What a turn is to the caller of a tool.
+pub fn response(turn: Turn) -> CallToolResponse {
+    match turn {
+        Turn::Ask(questions) => questions.into(),
+        Turn::Done(answer) => text(answer),
     }
 }
 

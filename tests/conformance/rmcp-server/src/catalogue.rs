@@ -38,12 +38,12 @@ pub fn result(tool: &str) -> Option<&'static Value> {
     DOCUMENT["results"].get(tool)
 }
 
-/// The elicitation that a tool sends to a legacy client.
+/// The elicitation of a tool that tells what was answered.
 pub fn question(tool: &str) -> Option<&'static Value> {
     DOCUMENT["questions"].get(tool)
 }
 
-/// The rounds of questions that a tool or prompt asks a modern client.
+/// The rounds of questions that a tool or prompt asks.
 pub fn rounds(name: &str) -> Option<&'static Value> {
     DOCUMENT["rounds"].get(name)
 }

@@ -6,16 +6,17 @@ use std::time::Duration;
 use rmcp::{
     ErrorData, RoleServer,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock, CreateMessageRequestParams,
-        LoggingLevel, LoggingMessageNotificationParam, ProgressNotificationParam, SamplingCapability, SamplingMessage,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock, InputRequests, InputRequiredResult,
+        LoggingLevel, LoggingMessageNotificationParam, ProgressNotificationParam, SamplingCapability,
     },
-    service::{RequestContext, ServiceError},
+    service::RequestContext,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    answers::text,
+    answers::{response, text},
     catalogue,
+    rounds::{self, Said, Turn, lost},
     server::{Change, Fixture},
 };
 
@@ -83,9 +84,9 @@ async fn sample(request: &CallToolRequestParams, context: &RequestContext<RoleSe
     if context.client_capabilities().is_none_or(|client| client.sampling.is_none()) {
         return Err(missing_sampling());
     }
-    let question = CreateMessageRequestParams::new(vec![SamplingMessage::user_text(argument(request, "prompt"))], 100);
-    let answer = context.peer.create_message(question).await.map_err(lost)?;
-    Ok(text(format!("LLM response: {}", json!(answer.message.content))))
+    let message = json!({"role": "user", "content": {"type": "text", "text": argument(request, "prompt")}});
+    let question = json!({"method": "sampling/createMessage", "params": {"messages": [message], "maxTokens": 100}});
+    ask(question, request, context, |answer| Some(format!("LLM response: {}", answer.get("content")?))).await
 }
 
 async fn elicit(request: &CallToolRequestParams, context: &RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
@@ -96,8 +97,25 @@ async fn elicit(request: &CallToolRequestParams, context: &RequestContext<RoleSe
     if question.get("message").is_none() {
         question["message"] = json!(argument(request, "message"));
     }
-    let answer = context.peer.create_elicitation(catalogue::typed(question)?).await.map_err(lost)?;
-    Ok(text(format!("Elicitation completed: action={}, content={}", json!(answer.action), json!(answer.content))))
+    let question = json!({"method": "elicitation/create", "params": question});
+    let tell = |answer: &Value| Some(format!("Elicitation completed: action={}, content={}", answer.get("action")?, answer["content"]));
+    ask(question, request, context, tell).await
+}
+
+/// Asks one question and tells what the answer is: a refusal is one too.
+async fn ask(
+    question: Value,
+    request: &CallToolRequestParams,
+    context: &RequestContext<RoleServer>,
+    tell: impl Fn(&Value) -> Option<String>,
+) -> Result<CallToolResponse, ErrorData> {
+    let questions: InputRequests = catalogue::typed(json!({"answer": question}))?;
+    let said = Said { responses: request.input_responses.clone(), state: None };
+    let turn = |said: &Said| match said.responses.as_ref().and_then(|given| tell(given.get("answer")?)) {
+        Some(told) => Ok(Turn::Done(told)),
+        None => Ok(Turn::Ask(InputRequiredResult::from_input_requests(questions.clone()))),
+    };
+    Ok(response(rounds::converse(said, context, turn).await?))
 }
 
 /// A handler of this SDK cannot end its own stream, so the result comes on it; the Python fixture does hang up.
@@ -123,8 +141,4 @@ fn missing_sampling() -> ErrorData {
     let mut needed = ClientCapabilities::default();
     needed.sampling = Some(SamplingCapability::default());
     ErrorData::missing_required_client_capability(needed)
-}
-
-fn lost(error: ServiceError) -> ErrorData {
-    ErrorData::internal_error(error.to_string(), None)
 }

@@ -1,8 +1,11 @@
 //! Multi-round requests: a call is answered with questions until every answer is there.
 
 use rmcp::{
-    ErrorData,
-    model::{ClientCapabilities, InputRequests, InputRequiredResult, InputResponses, RequestStateCodec},
+    ErrorData, Peer, RoleServer,
+    model::{
+        ClientCapabilities, DEFAULT_MRTR_MAX_ROUNDS, InputRequests, InputRequiredResult, InputResponses, ProtocolVersion, RequestStateCodec,
+    },
+    service::{PeerRequestOptions, RequestContext, ServiceError},
 };
 use serde_json::{Map, Value, json};
 
@@ -14,33 +17,75 @@ pub enum Turn {
     Done(String),
 }
 
-/// Takes one turn of `name`, or `None` when it asks nothing.
-pub fn turn(
-    name: &str,
-    responses: Option<&InputResponses>,
-    state: Option<&str>,
-    client: &ClientCapabilities,
-    codec: &RequestStateCodec,
-) -> Option<Result<Turn, ErrorData>> {
-    catalogue::rounds(name).map(|script| step(name, script, responses, state, client, codec))
+/// What the client has said when a turn begins.
+#[derive(Default)]
+pub struct Said {
+    pub responses: Option<InputResponses>,
+    pub state: Option<String>,
 }
 
-fn step(
+/// Plays the rounds of `name`, or `None` when it asks nothing.
+pub async fn play(
     name: &str,
-    script: &Value,
-    responses: Option<&InputResponses>,
-    state: Option<&str>,
-    client: &ClientCapabilities,
+    said: Said,
+    context: &RequestContext<RoleServer>,
     codec: &RequestStateCodec,
+) -> Option<Result<Turn, ErrorData>> {
+    let script = catalogue::rounds(name)?;
+    let client = context.client_capabilities().unwrap_or_default();
+    Some(converse(said, context, |said| step(name, script, said, &client, codec)).await)
+}
+
+/// Takes one turn with a modern client, which comes back with its answers. A legacy client gives them during the call, so all
+/// turns are taken in it: as many as a modern client would take before it gave up. One more question is an error of the SDK.
+/// Answers that came with a legacy call do not count: that era has no such thing, and a proxy must not get by with it.
+pub async fn converse(
+    said: Said,
+    context: &RequestContext<RoleServer>,
+    turn: impl Fn(&Said) -> Result<Turn, ErrorData>,
 ) -> Result<Turn, ErrorData> {
+    let modern = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+    if modern {
+        return turn(&said);
+    }
+    let mut said = Said::default();
+    for _ in 0..DEFAULT_MRTR_MAX_ROUNDS {
+        match turn(&said)? {
+            Turn::Ask(questions) => said = ask(&context.peer, questions).await?,
+            done => return Ok(done),
+        }
+    }
+    turn(&said)
+}
+
+/// Asks a legacy client all questions at once.
+async fn ask(peer: &Peer<RoleServer>, questions: InputRequiredResult) -> Result<Said, ErrorData> {
+    let mut asked = Vec::new();
+    for (key, question) in questions.input_requests.unwrap_or_default() {
+        let question = catalogue::typed(json!(question))?;
+        asked.push((key, peer.send_cancellable_request(question, PeerRequestOptions::no_options()).await.map_err(lost)?));
+    }
+    let mut responses = InputResponses::new();
+    for (key, question) in asked {
+        responses.insert(key, json!(question.await_response().await.map_err(lost)?));
+    }
+    Ok(Said { responses: Some(responses), state: questions.request_state })
+}
+
+/// The error of a call whose client cannot be reached.
+pub fn lost(error: ServiceError) -> ErrorData {
+    ErrorData::internal_error(error.to_string(), None)
+}
+
+fn step(name: &str, script: &Value, said: &Said, client: &ClientCapabilities, codec: &RequestStateCodec) -> Result<Turn, ErrorData> {
     let rounds = script["rounds"].as_array().map(Vec::as_slice).unwrap_or_default();
     let stateful = script["state"] == true;
-    let current = match state {
+    let current = match &said.state {
         Some(sealed) if stateful => opened(name, sealed, codec)?,
         _ => 0,
     };
     let questions = askable(&rounds[current], client);
-    let answered = responses.is_some_and(|given| questions.iter().all(|(key, question)| fits(question, given.get(key))));
+    let answered = said.responses.as_ref().is_some_and(|given| questions.iter().all(|(key, question)| fits(question, given.get(key))));
     let next = if answered { current + 1 } else { current };
     let Some(round) = rounds.get(next) else {
         return Ok(Turn::Done(script["done"].as_str().unwrap_or_default().to_owned()));

@@ -22,7 +22,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     answers, catalogue,
-    rounds::{self, Turn},
+    rounds::{self, Said, Turn},
 };
 
 type Context = RequestContext<RoleServer>;
@@ -107,12 +107,11 @@ impl ServerHandler for Fixture {
     }
 
     async fn get_prompt(&self, request: GetPromptRequestParams, context: Context) -> Result<GetPromptResponse, ErrorData> {
-        let client = context.client_capabilities().unwrap_or_default();
-        let (responses, state) = (request.input_responses.as_ref(), request.request_state.as_deref());
-        if let Some(turn) = rounds::turn(&request.name, responses, state, &client, &self.codec) {
+        let said = Said { responses: request.input_responses, state: request.request_state };
+        if let Some(turn) = rounds::play(&request.name, said, &context, &self.codec).await {
             return Ok(match turn? {
                 Turn::Ask(questions) => questions.into(),
-                Turn::Done(answer) => said(answer)?.into(),
+                Turn::Done(answer) => one_message(answer)?.into(),
             });
         }
         let given = request.arguments.into_iter().flatten();
@@ -172,6 +171,6 @@ impl ServerHandler for Fixture {
     }
 }
 
-fn said(text: String) -> Result<GetPromptResult, ErrorData> {
+fn one_message(text: String) -> Result<GetPromptResult, ErrorData> {
     catalogue::complete(json!({"messages": [{"role": "user", "content": {"type": "text", "text": text}}]}))
 }

@@ -29,7 +29,7 @@ struct Slot {
 
 /// Whose session a client of this principal uses.
 pub(super) fn owner(sharing: Sharing, asking: Era, client: &Client, principal: &Principal) -> Owner {
-    let peer = if asking == Era::Legacy { Peer::SameEra } else { Peer::Legacy };
+    let peer = if asking == Era::Legacy { Peer::SameEra } else { Peer::OtherEra };
     match (&client.session, sharing) {
         (_, Sharing::Shared) => Owner::Everybody(declarable(&client.capabilities, peer)),
         (Some(session), _) if asking == Era::Legacy => Owner::Session(principal.key.clone(), session.clone()),

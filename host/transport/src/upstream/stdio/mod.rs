@@ -101,7 +101,7 @@ impl Stdio {
         let principal = if self.settings.sharing == Sharing::Shared { &self.shared } else { principal };
         let declared = match self.eras.known(asking) {
             Some(Spoken::Modern(_)) => Bytes::from_static(b"{}"),
-            _ => declarable(&client.capabilities, if asking == Era::Legacy { Peer::SameEra } else { Peer::Legacy }),
+            _ => declarable(&client.capabilities, if asking == Era::Legacy { Peer::SameEra } else { Peer::OtherEra }),
         };
         let place = self.place((principal.key.clone(), asking, declared.clone()));
         if let Some(open) = place.living() {

@@ -1,0 +1,235 @@
+//! A modern client before a legacy server that asks: each round is an exchange of its own, and the call waits between them.
+
+use super::Exchange;
+use crate::{
+    exchange::{Answer, Delivery, Interim, Kind, Question},
+    parked::{Call, NotHere, Open, Owner, Parked},
+    queue::Receiver,
+    rescue::Error,
+    upstream::{Inbound, Outbound, UpstreamError},
+};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use sluice_wire::{
+    id::RequestId,
+    json::{Document, IndexDepth, Kind as JsonKind, Limits, Value, quote, quote_into},
+    message::{self, Message},
+    method,
+    patch::Patch,
+    revision::{Era, Revision},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// After the first question a server may have others; they go into the same round.
+const GATHER: Duration = Duration::from_millis(20);
+/// The SDKs' own clients give up after about as many.
+const ROUNDS_MAX: u32 = 10;
+
+impl Exchange {
+    /// Whether a legacy server may ask this client something.
+    pub(super) fn may_be_asked(&self) -> bool {
+        let declared = &self.client.capabilities;
+        if self.era() == Era::Legacy || declared.as_ref() == b"{}" {
+            return false;
+        }
+        let document = Document::parse_value(declared.clone(), &Limits::REQUEST, IndexDepth::Levels(1));
+        document.is_ok_and(|d| ["elicitation", "sampling", "roots"].iter().any(|key| d.root().get(key).is_some()))
+    }
+
+    /// Begins a call that may have several rounds.
+    pub(super) async fn first_round(&mut self, index: usize, outbound: Outbound, arriving: Receiver<Interim>) -> Result<Answer, Error> {
+        let upstream = self.host.upstreams[index].clone();
+        let stop = CancellationToken::new();
+        let (tell, done) = oneshot::channel();
+        let outbound = Outbound { cancel: stop.clone(), ..outbound };
+        tokio::spawn(async move {
+            // Nobody waits any more: the call was cancelled.
+            let _ = tell.send(upstream.send(outbound).await);
+        });
+        self.round(index, Call { arriving, done, stop }, Vec::new(), 0).await
+    }
+
+    /// The parked call that this request goes on with, if it says that it does.
+    pub(super) async fn next_round(&mut self, index: usize) -> Result<Option<Answer>, Error> {
+        let Some(state) = self.request.param("requestState").filter(|_| self.era() == Era::Modern) else { return Ok(None) };
+        let state = state.as_str().ok_or_else(|| Error::BadParams("params.requestState must be a string".into()))?.into_owned();
+        match self.host.parks.claim(&state, &Owner::of(&self.principal), index, &self.digest()) {
+            Ok(parked) => self.resume(parked).await.map(Some),
+            Err(NotHere::Lost) => Err(Error::LostRound),
+            Err(NotHere::Foreign) => self.foreign_state(index).await.map(|()| None),
+        }
+    }
+
+    /// A modern server's own state passes. A legacy server has none, so the client is mistaken: the call it wants to go on
+    /// with is not here, and it is not begun anew.
+    async fn foreign_state(&self, index: usize) -> Result<(), Error> {
+        let upstream = &self.host.upstreams[index];
+        let facts = upstream.facts(Era::Modern, &self.client, &self.principal).await;
+        let facts = facts.map_err(|source| Error::Upstream { upstream: upstream.name().to_string(), source })?;
+        if facts.era == Era::Legacy { Err(Error::LostRound) } else { Ok(()) }
+    }
+
+    async fn resume(&mut self, parked: Parked) -> Result<Answer, Error> {
+        let Parked { upstream, call, questions, round, .. } = parked;
+        let whole = self.request.as_ref().clone().deepen();
+        let responses = whole.param("inputResponses");
+        let mut unanswered = Vec::new();
+        for open in questions {
+            let given = responses.and_then(|responses| responses.get(&open.key)).filter(|given| is_answer_to(&open, *given));
+            let Some(given) = given else {
+                unanswered.push(open);
+                continue;
+            };
+            let answer = response(given).ok_or_else(|| Error::BadParams("params.inputResponses cannot be read".into()))?;
+            if let Some(answer) = self.filtered(Kind::InputResponse, open.method.clone(), answer).await? {
+                // A server that no longer waits has been answered otherwise.
+                let _ = open.reply.send(answer);
+            }
+        }
+        self.round(upstream, call, unanswered, round + 1).await
+    }
+
+    /// Up to the call's answer, or to the next questions.
+    async fn round(&mut self, index: usize, mut call: Call, mut open: Vec<Open>, round: u32) -> Result<Answer, Error> {
+        let started = Instant::now();
+        let mut until = (!open.is_empty()).then(tokio::time::Instant::now);
+        let cancel = self.cancel.clone();
+        let sent = loop {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break Err(UpstreamError::Cancelled),
+                interim = call.arriving.next() => match interim {
+                    Interim::Notification(delivery) => self.deliver(delivery).await?,
+                    Interim::Question(question) => {
+                        open.extend(self.open(question, round, open.len()).await?);
+                        until.get_or_insert_with(|| tokio::time::Instant::now() + GATHER);
+                    }
+                },
+                sent = &mut call.done => break sent.unwrap_or(Err(UpstreamError::ClosedEarly { reason: "the call was lost".into() })),
+                () = tokio::time::sleep_until(until.unwrap_or_else(tokio::time::Instant::now)), if until.is_some() => {
+                    self.upstream_took += started.elapsed();
+                    return self.park(index, call, open, round);
+                }
+            }
+        };
+        self.upstream_took += started.elapsed();
+        while let Some(interim) = call.arriving.try_recv() {
+            if let Interim::Notification(delivery) = interim {
+                self.deliver(delivery).await?;
+            }
+        }
+        self.answered(index, sent)
+    }
+
+    /// A question, past the filters; none when one of them dropped it.
+    async fn open(&mut self, question: Question, round: u32, at: usize) -> Result<Option<Open>, Error> {
+        let Question { delivery, reply } = question;
+        let method: Arc<str> = delivery.message.method().into();
+        let delivery = self.filtered(Kind::InputRequest, method.clone(), delivery).await?;
+        Ok(delivery.map(|question| Open { key: format!("{}-{}", round + 1, at + 1), method, question, reply }))
+    }
+
+    fn park(&mut self, index: usize, call: Call, questions: Vec<Open>, round: u32) -> Result<Answer, Error> {
+        if round >= ROUNDS_MAX {
+            let source = UpstreamError::BadReply { reason: "it asks for input again and again".into() };
+            return Err(Error::Upstream { upstream: self.host.upstreams[index].name().to_string(), source });
+        }
+        let requests: Vec<String> = questions.iter().map(embedded).collect();
+        let parked = Parked { owner: Owner::of(&self.principal), upstream: index, digest: self.digest(), round, call, questions };
+        let state = self.host.parks.park(parked).ok_or(Error::NoRoomToPark)?;
+        let result =
+            format!(r#"{{"resultType":"input_required","inputRequests":{{{}}},"requestState":{}}}"#, requests.join(","), quote(&state));
+        Ok(Answer::result(result.into()))
+    }
+
+    /// Names what is asked for, as the client put it: before any filter, without what changes from round to round.
+    fn digest(&self) -> [u8; 32] {
+        let request = self.versions.first().map_or(&self.request, |(_, first)| first);
+        let mut hash = Sha256::new_with_prefix(request.method());
+        for member in request.params().into_iter().flat_map(|params| params.members()) {
+            if !["_meta", "inputResponses", "requestState"].iter().any(|key| member.key.is(key)) {
+                for part in [member.key.raw().as_bytes(), member.value.raw_bytes()] {
+                    hash.update((part.len() as u64).to_le_bytes());
+                    hash.update(part);
+                }
+            }
+        }
+        hash.finalize().into()
+    }
+}
+
+/// A legacy request as an entry of `inputRequests`, without what only the legacy form has (mcp-protocol §3.2).
+fn embedded(open: &Open) -> String {
+    let mut out = quote(&open.key);
+    out.push_str(r#":{"method":"#);
+    quote_text(&mut out, &open.method);
+    let whole = open.question.message.as_ref().clone().deepen();
+    if let Some(params) = whole.params() {
+        let lean = Document::parse_value(params.to_bytes(), &Limits::RESPONSE, IndexDepth::Full).ok().and_then(|document| {
+            let mut patch = Patch::new(&document);
+            for gone in ["task", "elicitationId"] {
+                document.root().get(gone).into_iter().for_each(|value| patch.remove(value));
+            }
+            patch.apply().ok()
+        });
+        let lean = lean.unwrap_or_else(|| params.to_bytes());
+        out.push_str(r#","params":"#);
+        out.push_str(&String::from_utf8_lossy(&lean));
+    }
+    out.push('}');
+    out
+}
+
+fn quote_text(out: &mut String, text: &str) {
+    let mut bytes = std::mem::take(out).into_bytes();
+    quote_into(&mut bytes, text);
+    *out = String::from_utf8(bytes).unwrap_or_default();
+}
+
+/// An entry of `inputResponses` as the response a legacy server waits for.
+fn response(given: Value<'_>) -> Option<Delivery> {
+    let text: Bytes = message::result(&RequestId::from_u64(0), given.raw_bytes());
+    let document = Document::parse(text, &Limits::REQUEST, IndexDepth::Full).ok()?;
+    Some(Delivery { message: Arc::new(Message::decode(document).ok()?), spoken: Revision::V2026_07_28 })
+}
+
+/// Whether it has the form of an answer to this question. What it says is the server's to judge.
+fn is_answer_to(open: &Open, given: Value<'_>) -> bool {
+    let has = |key: &str, kind| given.get(key).is_some_and(|value| value.kind() == kind);
+    match &*open.method {
+        method::ELICITATION_CREATE => {
+            let is_action =
+                given.get("action").is_some_and(|action| ["accept", "decline", "cancel"].iter().any(|known| action.is_str(known)));
+            is_action && (!given.get("action").is_some_and(|action| action.is_str("accept")) || has_what_is_required(open, given))
+        }
+        method::SAMPLING_CREATE_MESSAGE => has("role", JsonKind::String) && given.get("content").is_some(),
+        method::ROOTS_LIST => has("roots", JsonKind::Array),
+        _ => false,
+    }
+}
+
+/// Of a form: every member its schema requires is there.
+fn has_what_is_required(open: &Open, given: Value<'_>) -> bool {
+    let whole = open.question.message.as_ref().clone().deepen();
+    let required = whole.param("requestedSchema").and_then(|schema| schema.get("required"));
+    let content = given.get("content");
+    required.into_iter().flat_map(|required| required.items()).all(|name| {
+        name.as_str().is_none_or(|name| content.is_some_and(|content| content.kind() == JsonKind::Object && content.get(&name).is_some()))
+    })
+}
+
+impl Exchange {
+    /// The upstream's answer, whichever way it was waited for.
+    pub(super) fn answered(&mut self, index: usize, sent: Result<Inbound, UpstreamError>) -> Result<Answer, Error> {
+        let Inbound { response } = sent.map_err(|source| self.upstream_error(index, source))?;
+        if &*self.head.method == method::TOOLS_CALL {
+            self.host.links.note(&self.principal.key, index, response.message.document());
+        }
+        Ok(Answer::relayed(response))
+    }
+}
