@@ -83,9 +83,9 @@ pub(crate) struct Parked {
 /// Why a state leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotHere {
-    /// No state of ours.
+    /// No state of ours, or one that was altered or is another's: they look alike.
     Foreign,
-    /// One of ours that was altered, was another's, is for another request, was used, or is too old.
+    /// One of ours that is for another request, was used, or is too old.
     Lost,
 }
 
@@ -105,16 +105,21 @@ impl Parks {
         Ok(Self { key: SealKey::random()?, places: Mutex::default() })
     }
 
+    /// Whether another call of this owner may wait.
+    pub(crate) fn has_room(&self, owner: &Owner, upstream: usize) -> bool {
+        let places = self.lock();
+        let is_own = |place: &&Place| place.parked.owner == *owner && place.parked.upstream == upstream;
+        let own_max = if owner.0.is_some() { OWN_MAX } else { UNNAMED_MAX };
+        places.len() < ALL_MAX && places.values().filter(is_own).count() < own_max
+    }
+
     /// Keeps a call. The state for the client; none, and the call is cancelled, when there is no room.
     pub(crate) fn park(self: &Arc<Self>, parked: Parked) -> Option<String> {
         let mut id = [0; 16];
         getrandom::fill(&mut id).ok()?;
         let state = self.key.seal(parked.owner.bound(), &id)?;
         let id = u128::from_le_bytes(id);
-        let mut places = self.lock();
-        let is_own = |place: &&Place| place.parked.owner == parked.owner && place.parked.upstream == parked.upstream;
-        let own_max = if parked.owner.0.is_some() { OWN_MAX } else { UNNAMED_MAX };
-        if places.len() >= ALL_MAX || places.values().filter(is_own).count() >= own_max {
+        if !self.has_room(&parked.owner, parked.upstream) {
             return None;
         }
         let parks = Arc::downgrade(self);
@@ -123,7 +128,7 @@ impl Parks {
             let late = parks.upgrade().and_then(|parks| parks.lock().remove(&id));
             drop(late);
         });
-        places.insert(id, Place { parked, expiry: expiry.abort_handle() });
+        self.lock().insert(id, Place { parked, expiry: expiry.abort_handle() });
         Some(format!("{PREFIX}{state}"))
     }
 
@@ -131,7 +136,7 @@ impl Parks {
     pub(crate) fn claim(&self, state: &str, owner: &Owner, upstream: usize, digest: &[u8; 32]) -> Result<Parked, NotHere> {
         let state = state.strip_prefix(PREFIX).ok_or(NotHere::Foreign)?;
         let id = self.key.open(owner.bound(), state).and_then(|id| id.try_into().ok()).map(u128::from_le_bytes);
-        let id = id.ok_or(NotHere::Lost)?;
+        let id = id.ok_or(NotHere::Foreign)?;
         let mut places = self.lock();
         let fits = |place: &Place| place.parked.upstream == upstream && place.parked.digest == *digest;
         if !places.get(&id).is_some_and(fits) {
@@ -182,10 +187,10 @@ mod tests {
         let state = parks.park(call).unwrap();
         let claim = |state: &str, who, upstream, digest| parks.claim(state, &owner(who), upstream, &[digest; 32]).err();
         assert_eq!(claim("theirs", "a", 0, 1), Some(NotHere::Foreign));
-        assert_eq!(claim(&state, "b", 0, 1), Some(NotHere::Lost), "another principal");
+        assert_eq!(claim(&state, "b", 0, 1), Some(NotHere::Foreign), "another principal");
         assert_eq!(claim(&state, "a", 1, 1), Some(NotHere::Lost), "another upstream");
         assert_eq!(claim(&state, "a", 0, 2), Some(NotHere::Lost), "another request");
-        assert_eq!(claim(&format!("{state}A"), "a", 0, 1), Some(NotHere::Lost), "altered");
+        assert_eq!(claim(&format!("{state}A"), "a", 0, 1), Some(NotHere::Foreign), "altered");
         let taken = parks.claim(&state, &owner("a"), 0, &[1; 32]).ok().unwrap();
         assert!(!stop.is_cancelled());
         assert_eq!(claim(&state, "a", 0, 1), Some(NotHere::Lost), "used");
@@ -194,7 +199,7 @@ mod tests {
 
         let unnamed = |unique| Owner::of(&Principal::anonymous(unique));
         let state = parks.park(Parked { owner: unnamed("1"), ..parked("a", 1).0 }).unwrap();
-        assert_eq!(claim(&state, "a", 0, 1), Some(NotHere::Lost));
+        assert_eq!(claim(&state, "a", 0, 1), Some(NotHere::Foreign));
         assert!(parks.claim(&state, &unnamed("2"), 0, &[1; 32]).is_ok(), "whoever has no name has the state");
     }
 

@@ -208,6 +208,10 @@ fn lower_tool(patch: &mut Patch<'_>, tool: Value<'_>) {
 }
 
 fn raise_result(patch: &mut Patch<'_>, result: Value<'_>, method: &str) {
+    // A legacy server has no other kind of result, whatever it writes.
+    if let Some(kind) = result.get("resultType").filter(|kind| !kind.is_str("complete")) {
+        patch.replace(kind, br#""complete""#.as_slice());
+    }
     let mut add = |key: &str, raw: &'static [u8]| {
         if result.get(key).is_none() {
             patch.insert(result, key, raw);
@@ -361,6 +365,13 @@ mod tests {
             MODERN,
             r#"{"jsonrpc":"2.0","id":7,"result":{}}"#,
             r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"resultType":"complete"}}"#,
+        );
+        check(
+            "tools/call",
+            LEGACY,
+            MODERN,
+            r#"{"jsonrpc":"2.0","id":7,"result":{"resultType":"input_required","inputRequests":{}}}"#,
+            r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"resultType":"complete","inputRequests":{}}}"#,
         );
         check(
             "resources/read",

@@ -22,6 +22,8 @@ pub struct Askable {
     elicitation_form: bool,
     elicitation_url: bool,
     sampling: bool,
+    sampling_tools: bool,
+    sampling_context: bool,
     roots: bool,
 }
 
@@ -40,8 +42,28 @@ impl Askable {
             elicitation_form: elicitation.is_some() && (has_mode("form") || !has_mode("url")),
             elicitation_url: has_mode("url"),
             sampling: root.get("sampling").is_some(),
+            sampling_tools: root.get("sampling").is_some_and(|sampling| sampling.get("tools").is_some()),
+            sampling_context: root.get("sampling").is_some_and(|sampling| sampling.get("context").is_some()),
             roots: root.get("roots").is_some(),
         }
+    }
+
+    /// The declaration that says this and nothing else, the same text for the same things: there are few of them, however many
+    /// ways clients have to write them.
+    pub fn to_json(self) -> Bytes {
+        let object = |members: &[(bool, &str)]| {
+            let members: Vec<String> = members.iter().filter(|(has, _)| *has).map(|(_, name)| format!(r#""{name}":{{}}"#)).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let elicitation = object(&[(self.elicitation_form, "form"), (self.elicitation_url, "url")]);
+        let sampling = object(&[(self.sampling_tools, "tools"), (self.sampling_context, "context")]);
+        let all = [
+            (self.elicitation_form || self.elicitation_url, "elicitation", elicitation.as_str()),
+            (self.roots, "roots", "{}"),
+            (self.sampling, "sampling", sampling.as_str()),
+        ];
+        let all: Vec<String> = all.iter().filter(|(has, _, _)| *has).map(|(_, name, what)| format!(r#""{name}":{what}"#)).collect();
+        format!("{{{}}}", all.join(",")).into()
     }
 
     /// Whether anything may be asked at all.
@@ -158,6 +180,13 @@ mod tests {
             assert_eq!([&form, &url, &sampling, &roots].map(|asked| code(declared, asked)), codes, "{declared}");
         }
         assert_eq!(code(r#"{"sampling":{}}"#, &question("tools/list", "{}")), Some(-32601));
+        for (declared, canonical) in [
+            (r#"{"x":1, "roots" : {"listChanged":true}}"#, r#"{"roots":{}}"#),
+            (r#"{"sampling":{"tools":{},"y":2},"elicitation":{}}"#, r#"{"elicitation":{"form":{}},"sampling":{"tools":{}}}"#),
+            ("{}", "{}"),
+        ] {
+            assert_eq!(Askable::of(&Bytes::from_static(declared.as_bytes())).to_json(), canonical);
+        }
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub struct Round {
     pub state: Option<Bytes>,
 }
 
+/// Of one round.
+const QUESTIONS_MAX: usize = 32;
+
 /// A result that is neither complete nor a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadRound {
@@ -32,6 +35,9 @@ pub enum BadRound {
     /// It asks where nothing may be asked.
     #[error("it asks for input where the protocol has none")]
     WrongMethod,
+    /// More questions than anybody would answer.
+    #[error("it asks for more than {QUESTIONS_MAX} inputs at once")]
+    TooMany,
     /// Neither questions nor a state, or one of the wrong form.
     #[error("it asks for input in a form the protocol does not have")]
     Malformed,
@@ -62,6 +68,9 @@ pub fn read(answer: &Message, asked: &str) -> Result<Option<Round>, BadRound> {
     }
     if state.is_none() && requests.is_none() {
         return Err(BadRound::Malformed);
+    }
+    if requests.is_some_and(|requests| requests.members().nth(QUESTIONS_MAX).is_some()) {
+        return Err(BadRound::TooMany);
     }
     let questions = requests.into_iter().flat_map(|requests| requests.members());
     let questions = questions.map(|member| Ok((member.key.decoded().into_owned(), question(member.value)?))).collect::<Result<_, _>>()?;
@@ -220,6 +229,13 @@ mod tests {
         ] {
             assert_eq!(read(bad, "tools/call"), Err(why), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_round_is_not_endless() {
+        let asked: Vec<_> = (0..=QUESTIONS_MAX).map(|n| format!(r#""{n}":{{"method":"roots/list"}}"#)).collect();
+        let round = format!(r#"{{"resultType":"input_required","inputRequests":{{{}}}}}"#, asked.join(","));
+        assert_eq!(read(&answer(&round), "tools/call"), Err(BadRound::TooMany));
     }
 
     #[test]

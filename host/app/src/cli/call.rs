@@ -133,7 +133,7 @@ impl Speaker {
 
     async fn send(&self, method: &str, params: &str, mirrored: Arc<[Annotation]>) -> Result<Message, UpstreamError> {
         self.server.facts(Era::Modern, &self.client, &self.principal).await?;
-        let (interim, _nobody) = queue(1);
+        let (interim, _) = queue(1);
         let outbound = Outbound {
             exchange: 0,
             message: Arc::new(request(method, params).map_err(|reason| UpstreamError::BadReply { reason })?),

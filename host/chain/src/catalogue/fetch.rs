@@ -204,7 +204,7 @@ async fn read_list(
     let mut reading = Reading { entries: Vec::new(), ttl, seen: HashSet::new() };
     let mut cursor: Option<String> = None;
     for _ in 0..PAGES_MAX {
-        let (interim, _nobody) = queue(1);
+        let (interim, _) = queue(1);
         let outbound = Outbound {
             exchange: 0,
             message: Arc::new(request(kind, asking.era, cursor.as_deref())),

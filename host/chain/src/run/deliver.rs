@@ -150,6 +150,7 @@ pub(crate) async fn unsolicited(host: &Arc<Host>, generation: &Arc<Generation>, 
         passed: Vec::new(),
         mark: None,
         cause: None,
+        parked: None,
     };
     let method = n.delivery.message.method().into();
     match exchange.filtered(Kind::Notification, method, n.delivery.clone()).await {

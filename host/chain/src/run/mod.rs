@@ -57,6 +57,8 @@ pub(crate) struct Exchange {
     /// When the last filter of the way that is being gone ended, so that the clock is read once a filter.
     mark: Option<Instant>,
     cause: Option<String>,
+    /// With which upstream, and under which state, this exchange has left its call waiting.
+    parked: Option<(usize, String)>,
 }
 
 impl Exchange {
@@ -88,6 +90,7 @@ impl Exchange {
             passed: Vec::new(),
             mark: None,
             cause: None,
+            parked: None,
         }
     }
 
@@ -95,6 +98,7 @@ impl Exchange {
     pub(crate) async fn run(mut self, counted: Counted) -> Option<Answer> {
         let request_bytes = self.request.bytes().len();
         let answer = self.answer().await;
+        self.unpark_unless_told(&answer, self.cancel.is_cancelled());
         let mut ended = self.ended(&answer, request_bytes);
         let answer = if self.cancel.is_cancelled() {
             ended.outcome = Outcome::Cancelled;

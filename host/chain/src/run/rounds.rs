@@ -2,7 +2,7 @@
 
 use super::Exchange;
 use crate::{
-    exchange::{Answer, Delivery, Interim, Kind, Question},
+    exchange::{Answer, AnswerBody, Delivery, Interim, Kind, Question},
     parked::{Call, NotHere, Open, Owner, Parked},
     queue::Receiver,
     rescue::Error,
@@ -29,12 +29,15 @@ use tokio_util::sync::CancellationToken;
 const GATHER: Duration = Duration::from_millis(20);
 /// The SDKs' own clients give up after about as many.
 const ROUNDS_MAX: u32 = 10;
+/// Of one round.
+const QUESTIONS_MAX: usize = 32;
 
 impl Exchange {
     /// Whether a legacy server may ask this client something.
     pub(super) fn may_be_asked(&self) -> bool {
         let declared = &self.client.capabilities;
-        if self.era() == Era::Legacy || declared.as_ref() == b"{}" {
+        let may_ask = matches!(&*self.head.method, method::TOOLS_CALL | method::PROMPTS_GET | method::RESOURCES_READ);
+        if !may_ask || self.era() == Era::Legacy || declared.as_ref() == b"{}" {
             return false;
         }
         let document = Document::parse_value(declared.clone(), &Limits::REQUEST, IndexDepth::Levels(1));
@@ -74,6 +77,19 @@ impl Exchange {
         if facts.era == Era::Legacy { Err(Error::LostRound) } else { Ok(()) }
     }
 
+    /// The answer that left does not hold the state any more, so nobody can come back with it.
+    pub(super) fn unpark_unless_told(&mut self, answer: &Answer, is_cancelled: bool) {
+        let Some((upstream, state)) = self.parked.take() else { return };
+        let told = match &answer.body {
+            AnswerBody::Result(result) => result.windows(state.len()).any(|part| part == state.as_bytes()),
+            AnswerBody::Relayed(delivery) => delivery.message.bytes().windows(state.len()).any(|part| part == state.as_bytes()),
+            AnswerBody::Error { .. } => false,
+        };
+        if is_cancelled || !told {
+            drop(self.host.parks.claim(&state, &Owner::of(&self.principal), upstream, &self.digest()));
+        }
+    }
+
     async fn resume(&mut self, parked: Parked) -> Result<Answer, Error> {
         let Parked { upstream, call, questions, round, .. } = parked;
         let whole = self.request.as_ref().clone().deepen();
@@ -103,18 +119,24 @@ impl Exchange {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break Err(UpstreamError::Cancelled),
+                () = tokio::time::sleep_until(until.unwrap_or_else(tokio::time::Instant::now)), if until.is_some() => {
+                    if self.host.parks.has_room(&Owner::of(&self.principal), index) {
+                        self.upstream_took += started.elapsed();
+                        return self.park(index, call, open, round);
+                    }
+                    // The server hears that nobody answers, and its call goes on.
+                    (open, until) = (Vec::new(), None);
+                }
                 interim = call.arriving.next() => match interim {
                     Interim::Notification(delivery) => self.deliver(delivery).await?,
+                    // Dropped, it counts as unanswered.
+                    Interim::Question(_) if open.len() >= QUESTIONS_MAX => {}
                     Interim::Question(question) => {
                         open.extend(self.open(question, round, open.len()).await?);
                         until.get_or_insert_with(|| tokio::time::Instant::now() + GATHER);
                     }
                 },
                 sent = &mut call.done => break sent.unwrap_or(Err(UpstreamError::ClosedEarly { reason: "the call was lost".into() })),
-                () = tokio::time::sleep_until(until.unwrap_or_else(tokio::time::Instant::now)), if until.is_some() => {
-                    self.upstream_took += started.elapsed();
-                    return self.park(index, call, open, round);
-                }
             }
         };
         self.upstream_took += started.elapsed();
@@ -142,6 +164,7 @@ impl Exchange {
         let requests: Vec<String> = questions.iter().map(embedded).collect();
         let parked = Parked { owner: Owner::of(&self.principal), upstream: index, digest: self.digest(), round, call, questions };
         let state = self.host.parks.park(parked).ok_or(Error::NoRoomToPark)?;
+        self.parked = Some((index, state.clone()));
         let result =
             format!(r#"{{"resultType":"input_required","inputRequests":{{{}}},"requestState":{}}}"#, requests.join(","), quote(&state));
         Ok(Answer::result(result.into()))
@@ -172,7 +195,7 @@ fn embedded(open: &Open) -> String {
     if let Some(params) = whole.params() {
         let lean = Document::parse_value(params.to_bytes(), &Limits::RESPONSE, IndexDepth::Full).ok().and_then(|document| {
             let mut patch = Patch::new(&document);
-            for gone in ["task", "elicitationId"] {
+            for gone in ["task", "elicitationId", "_meta"] {
                 document.root().get(gone).into_iter().for_each(|value| patch.remove(value));
             }
             patch.apply().ok()

@@ -68,8 +68,8 @@ pub(crate) struct OpenQuestion(Arc<Call>);
 
 impl Drop for OpenQuestion {
     fn drop(&mut self) {
-        self.0.questions.fetch_sub(1, Relaxed);
         self.0.stir();
+        self.0.questions.fetch_sub(1, Relaxed);
     }
 }
 

@@ -4,6 +4,7 @@ use super::call::{Admitted, Call, is_not_carried};
 use super::limits::CallLimits;
 use sluice_chain::{
     exchange::{Client, Delivery, Interim},
+    principal::PrincipalKey,
     queue::{Receiver, Sender, queue},
     upstream::{Outbound, UpstreamError},
 };
@@ -14,7 +15,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot},
     time::timeout,
 };
 
@@ -33,12 +34,22 @@ struct Waiting {
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     client: Arc<Client>,
-    interim: Sender<Interim>,
+    principal: PrincipalKey,
+    pub(crate) interim: Sender<Interim>,
 }
 
 impl Asked {
-    pub(crate) fn of(outbound: &Outbound) -> Self {
-        Self { client: outbound.client.clone(), interim: outbound.interim.clone() }
+    /// None for requests during which a server has nothing to ask (2026-07-28 basic/patterns/mrtr, Supported Requests).
+    pub(crate) fn of(outbound: &Outbound) -> Option<Self> {
+        let may_ask = matches!(outbound.message.method(), method::TOOLS_CALL | method::PROMPTS_GET | method::RESOURCES_READ);
+        let (client, principal) = (outbound.client.clone(), outbound.principal.key.clone());
+        may_ask.then(|| Self { client, principal, interim: outbound.interim.clone() })
+    }
+
+    /// The same client, which over HTTP may come on several connections.
+    fn is_same(&self, other: &Self) -> bool {
+        let (a, b) = (&self.client, &other.client);
+        Arc::ptr_eq(a, b) || (self.principal == other.principal && a.session == b.session && a.capabilities == b.capabilities)
     }
 }
 
@@ -61,11 +72,18 @@ impl Queue {
 }
 
 /// The calls in flight on one channel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Inflight {
     state: Mutex<State>,
     /// Another call was taken in.
     entered: Notify,
+    questions: Arc<Semaphore>,
+}
+
+impl Default for Inflight {
+    fn default() -> Self {
+        Self { state: Mutex::default(), entered: Notify::new(), questions: Arc::new(Semaphore::new(QUESTIONS_MAX)) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +130,9 @@ pub(crate) enum Routed {
     Dropped(&'static str),
 }
 
+/// Questions of one server on one channel that wait for their answers.
+const QUESTIONS_MAX: usize = 32;
+
 /// A question that comes before any call waits this long for one.
 const FIRST_CALL_MAX: Duration = Duration::from_secs(1);
 
@@ -139,9 +160,9 @@ impl Inflight {
     }
 
     /// Takes in a call whose notifications may come here while its answer comes elsewhere.
-    pub(crate) fn guest(self: &Arc<Self>, call: &Arc<Call>, asked: Asked) -> Guest {
-        let notifications = Queue::Client(asked.interim.clone());
-        let waiting = Waiting { call: call.clone(), notifications, client: Some(asked), answer: None };
+    pub(crate) fn guest(self: &Arc<Self>, call: &Arc<Call>, outbound: &Outbound) -> Guest {
+        let notifications = Queue::Client(outbound.interim.clone());
+        let waiting = Waiting { call: call.clone(), notifications, client: Asked::of(outbound), answer: None };
         self.lock().waiting.insert(call.id, waiting);
         self.entered.notify_waiters();
         Guest { id: call.id, inflight: self.clone() }
@@ -200,9 +221,15 @@ impl Inflight {
         all.next().is_none().then(|| (first.call.clone(), first.notifications.clone()))
     }
 
-    /// Whom a question is for that names no call: the newest of the calls in flight when all are the same client's. Waits a
-    /// little for a first one, since many servers ask as soon as a session is open, and a session is opened for a call.
-    pub(crate) async fn questioned(&self) -> Option<(Arc<Call>, Sender<Interim>)> {
+    /// A place for one more question, if there are not too many open.
+    pub(crate) fn question(&self) -> Option<OwnedSemaphorePermit> {
+        self.questions.clone().try_acquire_owned().ok()
+    }
+
+    /// Whom a question is for that names no call: the calls in flight it may be about, and the client's ear, when all are the
+    /// same client's. Waits a little for a first one, since many servers ask as soon as a session is open, and a session is
+    /// opened for a call.
+    pub(crate) async fn questioned(&self) -> Option<(Vec<Arc<Call>>, Sender<Interim>)> {
         let found = async {
             loop {
                 let entered = self.entered.notified();
@@ -216,20 +243,14 @@ impl Inflight {
     }
 
     /// None when no call is in flight; none inside when it is not clear whose the question is.
-    fn asked_now(&self) -> Option<Option<(Arc<Call>, Sender<Interim>)>> {
+    fn asked_now(&self) -> Option<Option<(Vec<Arc<Call>>, Sender<Interim>)>> {
         let state = self.lock();
-        let mut all = state.waiting.values().filter_map(|waiting| Some((&waiting.call, waiting.client.as_ref()?)));
-        let (mut newest, first) = all.next()?;
-        let mut asked = first;
-        for (call, client) in all {
-            if !Arc::ptr_eq(&first.client, &client.client) {
-                return Some(None);
-            }
-            if call.id > newest.id {
-                (newest, asked) = (call, client);
-            }
+        let asked = || state.waiting.values().filter_map(|waiting| Some((&waiting.call, waiting.client.as_ref()?)));
+        let (_, newest) = asked().max_by_key(|(call, _)| call.id)?;
+        if !asked().all(|(_, client)| client.is_same(newest)) {
+            return Some(None);
         }
-        Some(Some((newest.clone(), asked.interim.clone())))
+        Some(Some((asked().map(|(call, _)| call.clone()).collect(), newest.interim.clone())))
     }
 
     fn find(&self, id: u64) -> Option<(Arc<Call>, Queue)> {

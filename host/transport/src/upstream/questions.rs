@@ -16,11 +16,12 @@ use sluice_wire::{
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Asks the client of `call`, and waits for as long as somebody may still answer. The body to send back, under the server's id.
-pub(crate) async fn ask(call: &Arc<Call>, interim: Sender<Interim>, question: Message, spoken: Revision) -> Option<Bytes> {
+/// Asks the client of `calls`, and waits for as long as somebody may still answer. The body to send back, under the server's
+/// id. Any of the calls may be the one that waits for it, so none counts as silent meanwhile.
+pub(crate) async fn ask(calls: &[Arc<Call>], interim: Sender<Interim>, question: Message, spoken: Revision) -> Option<Bytes> {
     let id = question.id()?.clone();
     let method = question.known_method();
-    let _open = call.open_question();
+    let _open: Vec<_> = calls.iter().map(Call::open_question).collect();
     let (reply, answer) = oneshot::channel();
     let delivery = Delivery { message: Arc::new(question), spoken };
     if interim.send(Interim::Question(Question { delivery, reply })).await.is_err() {

@@ -7,13 +7,18 @@ use sluice_chain::{
     exchange::{Delivery, Interim, Question},
     upstream::{Inbound, Outbound, UpstreamError},
 };
-use sluice_era::rounds::{self, Input, Round};
+use sluice_era::{
+    capability::Askable,
+    rounds::{self, Input, Round},
+};
 use sluice_wire::{message::Message, revision::Era};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 /// The SDKs' own clients give up after about as many.
 const ROUNDS_MAX: u32 = 10;
+/// How long an answer may take; a person is asked.
+const ANSWER_MAX: Duration = Duration::from_secs(600);
 /// Before the second try of a server that only has a state to show; doubled each time.
 const BACKOFF: Duration = Duration::from_millis(50);
 
@@ -38,7 +43,8 @@ fn read(inbound: &Inbound, outbound: &Outbound) -> Result<Option<Round>, Upstrea
 async fn on<C: Carrier>(carrier: &C, mut outbound: Outbound, mut inbound: Inbound, mut round: Round) -> Result<Inbound, UpstreamError> {
     for played in 0..ROUNDS_MAX {
         if round.questions.is_empty() {
-            tokio::time::sleep(BACKOFF * 2_u32.pow(played)).await;
+            let backoff = tokio::time::sleep(BACKOFF * 2_u32.pow(played));
+            outbound.cancel.run_until_cancelled(backoff).await.ok_or(UpstreamError::Cancelled)?;
         }
         let inputs = match ask(&outbound, round.questions).await? {
             Ok(inputs) => inputs,
@@ -79,10 +85,13 @@ async fn ask_one(outbound: &Outbound, question: Bytes) -> Option<Input> {
     let question = rounds::message(question)?;
     let question = rounds::shaped(&question, outbound.spoken).ok().and_then(rounds::message)?;
     let method = question.known_method()?;
+    if Askable::of(&outbound.client.capabilities).permits(&question).is_err() {
+        return Some(rounds::input(method, None));
+    }
     let (reply, answer) = oneshot::channel();
     let delivery = Delivery { message: Arc::new(question), spoken: outbound.spoken };
     let is_put = outbound.interim.send(Interim::Question(Question { delivery, reply })).await.is_ok();
-    let answer = if is_put { answer.await.ok() } else { None };
+    let answer = if is_put { timeout(ANSWER_MAX, answer).await.ok().and_then(Result::ok) } else { None };
     Some(rounds::input(method, answer.as_ref().map(|answer| &*answer.message)))
 }
 

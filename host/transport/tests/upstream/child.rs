@@ -46,6 +46,8 @@ fn words() -> Vec<String> {
 struct Held {
     /// The call that asked the client something, and the answers so far.
     asker: Option<(String, Vec<String>)>,
+    /// So many answers make the result.
+    wanted: usize,
 }
 
 impl Server {
@@ -152,6 +154,15 @@ impl Server {
                     say(&format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"{method}"}}"#));
                 }
                 held.asker = Some((id.to_owned(), Vec::new()));
+                held.wanted = 3;
+            }
+            "ask-on" => {
+                for n in 0..1_000 {
+                    say(&format!(r#"{{"jsonrpc":"2.0","id":"q{n}","method":"elicitation/create","params":{{"message":"m"}}}}"#));
+                }
+                // While it asks it does not read, so most of the refusals are lost.
+                held.asker = Some((id.to_owned(), Vec::new()));
+                held.wanted = 10;
             }
             "grandchild" => {
                 #[expect(clippy::zombie_processes, reason = "who ends it is what the test is about")]
@@ -167,7 +178,7 @@ impl Server {
 fn answered(message: &Message, held: &mut Held) {
     let Some((call, answers)) = &mut held.asker else { return };
     answers.push(String::from_utf8_lossy(message.bytes()).into_owned());
-    if answers.len() == 3 {
+    if answers.len() == held.wanted {
         result(call, &format!(r#"{{"answers":[{}]}}"#, answers.join(",")));
     }
 }

@@ -453,6 +453,18 @@ async fn what_was_declared_is_asked_of_the_client() {
 }
 
 #[tokio::test]
+async fn questions_without_end_are_refused_beyond_a_bound() {
+    let upstream = Rig::new("legacy").start();
+    let asked = tool(&Asker::new(Revision::V2025_11_25, Some("c1"), r#"{"elicitation":{}}"#), "ask-on");
+    // The client hears and does not answer.
+    let sent = tokio::time::timeout(Duration::from_secs(20), upstream.send(asked.outbound)).await;
+    let answer = sent.expect("in time").unwrap();
+    let answers = value(&answer.response)["result"]["answers"].as_array().unwrap().clone();
+    assert!(answers.iter().all(|answer| answer["error"]["code"] == -32603), "{:?}", answers.first());
+    drop(asked.heard);
+}
+
+#[tokio::test]
 async fn several_messages_on_one_line_are_taken_apart() {
     let upstream = Rig::new("legacy").start();
     assert_eq!(tool(&Asker::legacy("c1"), "batch").answer(&upstream).await["result"]["batched"], true);

@@ -2,13 +2,16 @@
 
 use super::{
     endpoint::{METHOD, NAME, PROTOCOL_VERSION},
-    line::{Line, is_answer_to},
+    line::{About, Line, is_answer_to},
     listen,
     reply::{self, Reply, bad, message, status_error},
     session::Session,
     stream::{EventStream, Next},
 };
-use crate::upstream::call::{Admitted, Call};
+use crate::upstream::{
+    call::{Admitted, Call},
+    inflight::Asked,
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sluice_chain::{
@@ -186,7 +189,7 @@ impl Attempt<'_> {
             Kind::Error if message.id().is_none() => return self.readdressed(&message).map(Some),
             Kind::Response | Kind::Error => self.line.drop_it("an answer nobody waits for"),
             Kind::Request => match self.session {
-                Some(session) => self.line.asked(session, message, Some((self.call.clone(), self.outbound.interim.clone()))),
+                Some(session) => self.line.asked(session, message, About::Call(self.call.clone(), Asked::of(self.outbound))),
                 None => self.line.drop_it("a request from a modern server"),
             },
             Kind::Notification => match (self.call.admit(message, &self.line.settings.call), self.session) {

@@ -8,12 +8,11 @@ use super::{
     settings::HttpSettings,
     stream::{EventStream, Next},
 };
-use crate::upstream::{Counters, call::Call, questions, shown::shown};
+use crate::upstream::{Counters, call::Call, inflight::Asked, questions, shown::shown};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use sluice_chain::{
-    exchange::{Delivery, Interim},
-    queue::Sender,
+    exchange::Delivery,
     upstream::{Listener, Unsolicited, UpstreamError},
 };
 use sluice_wire::{
@@ -39,6 +38,14 @@ pub(super) struct Line {
     /// Everything that runs on its own ends with this.
     pub(super) closed: CancellationToken,
     next_id: AtomicU64,
+}
+
+/// What a question of a server is about.
+pub(super) enum About {
+    /// The call on whose stream it came, and its client, if such a call may ask.
+    Call(Arc<Call>, Option<Asked>),
+    /// It came on the session's own stream, which does not say.
+    Any,
 }
 
 /// How long a message without an answer may take.
@@ -103,9 +110,8 @@ impl Line {
         }
     }
 
-    /// Sees to what a legacy server asks. `of` is the call on whose stream it asked; on the session's own stream it says
-    /// none. A task of its own waits for the client.
-    pub(super) fn asked(self: &Arc<Self>, session: &Arc<Session>, message: Message, of: Option<(Arc<Call>, Sender<Interim>)>) {
+    /// Sees to what a legacy server asks. A task of its own waits for the client.
+    pub(super) fn asked(self: &Arc<Self>, session: &Arc<Session>, message: Message, about: About) {
         let Some(id) = message.id() else { return };
         if message.method() == method::PING {
             return self.say(session.headers.clone(), build::result(id, b"{}"));
@@ -113,16 +119,20 @@ impl Line {
         if let Err((code, text)) = session.askable.permits(&message) {
             return self.refuse(session, &message, code, text);
         }
+        let Some(place) = session.inflight.question() else {
+            return self.refuse(session, &message, code::INTERNAL_ERROR, "too many questions wait for their answers");
+        };
         let (line, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
+            let _place = place;
             let answering = async {
-                let of = match of {
-                    Some(of) => Some(of),
-                    None => session.inflight.questioned().await,
+                let of = match about {
+                    About::Call(call, asked) => asked.map(|asked| (vec![call], asked.interim)),
+                    About::Any => session.inflight.questioned().await,
                 };
                 match of {
-                    Some((call, interim)) => {
-                        if let Some(answer) = questions::ask(&call, interim, message, session.revision).await {
+                    Some((calls, interim)) => {
+                        if let Some(answer) = questions::ask(&calls, interim, message, session.revision).await {
                             line.say(session.headers.clone(), answer);
                         }
                     }

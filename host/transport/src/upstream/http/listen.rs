@@ -2,7 +2,7 @@
 
 use super::{
     endpoint::{LAST_EVENT_ID, for_get},
-    line::Line,
+    line::{About, Line},
     reply::{self, Reply},
     session::Session,
     stream::{EventStream, Next},
@@ -82,7 +82,7 @@ async fn hear_all(line: &Arc<Line>, session: &Arc<Session>, stream: &mut EventSt
 
 fn hear(line: &Arc<Line>, session: &Arc<Session>, message: Message) {
     match message.kind() {
-        Kind::Request => line.asked(session, message, None),
+        Kind::Request => line.asked(session, message, About::Any),
         Kind::Response | Kind::Error => line.drop_it("an answer on the session's own stream"),
         Kind::Notification => match session.inflight.route(message, &line.settings.call) {
             Routed::Queued => {}

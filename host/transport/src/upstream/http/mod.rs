@@ -26,7 +26,6 @@ use super::{
     Carrier, Counters, Watched,
     call::{Call, level_to_ask, severity, wanted_level},
     eras::Eras,
-    inflight::Asked,
     speaker::client_info,
     unsendable,
 };
@@ -155,7 +154,7 @@ impl Http {
         }
         let call = Arc::new(Call::new(self.line.take_id(), outbound, session.revision, true));
         let body = body(outbound, &call, true)?;
-        let _guest = session.speaks_unasked().then(|| session.inflight.guest(&call, Asked::of(outbound)));
+        let _guest = session.speaks_unasked().then(|| session.inflight.guest(&call, outbound));
         let attempt = Attempt { line: &self.line, outbound, call: &call, session: Some(session) };
         let outcome = self.bounded(&attempt, session.headers.clone(), body).await;
         session.touch();

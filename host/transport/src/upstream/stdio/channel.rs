@@ -122,7 +122,7 @@ impl Channel {
         let id = self.take_id();
         let body = body(outbound, spoken, id).map_err(CallError::Ended)?;
         let limits = &self.settings.call;
-        let seat = self.inflight.seat(Call::new(id, outbound, spoken, true), Some(Asked::of(outbound))).map_err(|_| CallError::NotSent)?;
+        let seat = self.inflight.seat(Call::new(id, outbound, spoken, true), Asked::of(outbound)).map_err(|_| CallError::NotSent)?;
         let call = seat.call.clone();
         self.touch();
         let is_sent = AtomicBool::new(false);

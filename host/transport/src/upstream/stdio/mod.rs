@@ -34,7 +34,7 @@ use sluice_chain::{
     principal::{Principal, PrincipalKey},
     upstream::{Inbound, Listener, Outbound, ServerFacts, UpstreamError},
 };
-use sluice_era::capability::{Peer, declarable};
+use sluice_era::capability::Askable;
 use sluice_wire::{code, revision::Era};
 use std::{
     collections::HashMap,
@@ -101,7 +101,7 @@ impl Stdio {
         let principal = if self.settings.sharing == Sharing::Shared { &self.shared } else { principal };
         let declared = match self.eras.known(asking) {
             Some(Spoken::Modern(_)) => Bytes::from_static(b"{}"),
-            _ => declarable(&client.capabilities, if asking == Era::Legacy { Peer::SameEra } else { Peer::OtherEra }),
+            _ => Askable::of(&client.capabilities).to_json(),
         };
         let place = self.place((principal.key.clone(), asking, declared.clone()));
         if let Some(open) = place.living() {

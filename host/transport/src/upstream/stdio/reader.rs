@@ -15,8 +15,11 @@ use sluice_wire::{
     method,
     revision::{Era, Revision},
 };
-use std::sync::Arc;
-use tokio::{io::AsyncReadExt, process::ChildStdout};
+use std::{sync::Arc, time::Duration};
+use tokio::{io::AsyncReadExt, process::ChildStdout, time::timeout};
+
+/// For a child to take an answer it asked for.
+const TELL_MAX: Duration = Duration::from_secs(5);
 
 const CHUNK: usize = 64 * 1024;
 
@@ -103,14 +106,18 @@ fn asked(channel: &Arc<Channel>, message: Message) {
     if let Err((code, text)) = channel.askable().permits(&message) {
         return refuse(channel, &message, code, text);
     }
+    let Some(place) = channel.inflight.question() else {
+        return refuse(channel, &message, code::INTERNAL_ERROR, "too many questions wait for their answers");
+    };
     let channel = channel.clone();
     tokio::spawn(async move {
+        let _place = place;
         let answering = async {
             match channel.inflight.questioned().await {
-                Some((call, interim)) => {
-                    if let Some(answer) = questions::ask(&call, interim, message, spoken).await {
-                        // It waits for this, so it reads.
-                        let _ = channel.tell(answer).await;
+                Some((calls, interim)) => {
+                    if let Some(answer) = questions::ask(&calls, interim, message, spoken).await {
+                        // It waits for this, so it reads; if not, it has itself to blame.
+                        let _ = timeout(TELL_MAX, channel.tell(answer)).await;
                     }
                 }
                 None => refuse(&channel, &message, code::METHOD_NOT_FOUND, "no call is in flight that this could be about"),
