@@ -98,7 +98,9 @@ def compare(server, requirements, cell, direct, through, exemptions):
         row.exempt = exemptions.of(row.cell, scenario)
         row.direct, row.through = verdict(direct.get(scenario)), verdict(through.get(scenario))
         row.notes = differences(row, direct.get(scenario, []), through.get(scenario, []), exemptions)
-        row.same = row.direct == row.through and not row.notes
+        left = [[check for check in found.get(scenario, []) if check["id"] not in row.excused] for found in (direct, through)]
+        ran = scenario in direct, scenario in through
+        row.same = ran[0] == ran[1] and verdict(left[0]) == verdict(left[1]) and not row.notes
         rows.append(row)
     return rows
 

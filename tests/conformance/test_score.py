@@ -51,7 +51,10 @@ class Differences(unittest.TestCase):
     def test_a_listed_check_may_differ_and_its_neighbours_may_not(self):
         listed = "R a/x because\n"
         self.assertTrue(row(checks(x="SUCCESS", y="SUCCESS"), checks(x="SKIPPED", y="SUCCESS"), listed).same)
+        self.assertTrue(row(checks(x="SUCCESS", y="SUCCESS"), checks(x="FAILURE", y="SUCCESS"), listed).same)
         self.assertFalse(row(checks(x="SUCCESS", y="SUCCESS"), checks(x="SKIPPED", y="WARNING"), listed).same)
+        self.assertFalse(row(checks(x="SUCCESS", y="SUCCESS"), checks(x="FAILURE", y="FAILURE"), listed).same)
+        self.assertFalse(row(checks(x="SUCCESS", y="SUCCESS"), {}, listed).same)
 
     def test_a_line_that_nothing_needs_is_stale(self):
         listed = exemptions("R a/x because\nR a/y because\n")
