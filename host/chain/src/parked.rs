@@ -107,10 +107,7 @@ impl Parks {
 
     /// Whether another call of this owner may wait.
     pub(crate) fn has_room(&self, owner: &Owner, upstream: usize) -> bool {
-        let places = self.lock();
-        let is_own = |place: &&Place| place.parked.owner == *owner && place.parked.upstream == upstream;
-        let own_max = if owner.0.is_some() { OWN_MAX } else { UNNAMED_MAX };
-        places.len() < ALL_MAX && places.values().filter(is_own).count() < own_max
+        has_room(&self.lock(), owner, upstream)
     }
 
     /// Keeps a call. The state for the client; none, and the call is cancelled, when there is no room.
@@ -119,7 +116,8 @@ impl Parks {
         getrandom::fill(&mut id).ok()?;
         let state = self.key.seal(parked.owner.bound(), &id)?;
         let id = u128::from_le_bytes(id);
-        if !self.has_room(&parked.owner, parked.upstream) {
+        let mut places = self.lock();
+        if !has_room(&places, &parked.owner, parked.upstream) {
             return None;
         }
         let parks = Arc::downgrade(self);
@@ -128,7 +126,7 @@ impl Parks {
             let late = parks.upgrade().and_then(|parks| parks.lock().remove(&id));
             drop(late);
         });
-        self.lock().insert(id, Place { parked, expiry: expiry.abort_handle() });
+        places.insert(id, Place { parked, expiry: expiry.abort_handle() });
         Some(format!("{PREFIX}{state}"))
     }
 
@@ -162,6 +160,12 @@ impl Parks {
     fn lock(&self) -> MutexGuard<'_, HashMap<u128, Place>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn has_room(places: &HashMap<u128, Place>, owner: &Owner, upstream: usize) -> bool {
+    let is_own = |place: &&Place| place.parked.owner == *owner && place.parked.upstream == upstream;
+    let own_max = if owner.0.is_some() { OWN_MAX } else { UNNAMED_MAX };
+    places.len() < ALL_MAX && places.values().filter(is_own).count() < own_max
 }
 
 #[cfg(test)]

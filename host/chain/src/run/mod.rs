@@ -35,6 +35,9 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+/// How many questions of one exchange may wait for their answers.
+const QUESTIONS_MAX: usize = 32;
+
 /// One running exchange.
 pub(crate) struct Exchange {
     host: Arc<Host>,

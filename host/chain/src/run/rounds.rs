@@ -1,6 +1,6 @@
 //! A modern client before a legacy server that asks: each round is an exchange of its own, and the call waits between them.
 
-use super::Exchange;
+use super::{Exchange, QUESTIONS_MAX};
 use crate::{
     exchange::{Answer, AnswerBody, Delivery, Interim, Kind, Question},
     parked::{Call, NotHere, Open, Owner, Parked},
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use sluice_wire::{
     id::RequestId,
-    json::{Document, IndexDepth, Kind as JsonKind, Limits, Value, quote, quote_into},
+    json::{Document, IndexDepth, Kind as JsonKind, Limits, Value, quote},
     message::{self, Message},
     method,
     patch::Patch,
@@ -29,8 +29,6 @@ use tokio_util::sync::CancellationToken;
 const GATHER: Duration = Duration::from_millis(20);
 /// The SDKs' own clients give up after about as many.
 const ROUNDS_MAX: u32 = 10;
-/// Of one round.
-const QUESTIONS_MAX: usize = 32;
 
 impl Exchange {
     /// Whether a legacy server may ask this client something.
@@ -81,11 +79,12 @@ impl Exchange {
     pub(super) fn unpark_unless_told(&mut self, answer: &Answer, is_cancelled: bool) {
         let Some((upstream, state)) = self.parked.take() else { return };
         let told = match &answer.body {
-            AnswerBody::Result(result) => result.windows(state.len()).any(|part| part == state.as_bytes()),
-            AnswerBody::Relayed(delivery) => delivery.message.bytes().windows(state.len()).any(|part| part == state.as_bytes()),
-            AnswerBody::Error { .. } => false,
+            AnswerBody::Result(result) => Some(result),
+            AnswerBody::Relayed(delivery) => Some(delivery.message.bytes()),
+            AnswerBody::Error { .. } => None,
         };
-        if is_cancelled || !told {
+        let is_told = told.is_some_and(|told| told.windows(state.len()).any(|part| part == state.as_bytes()));
+        if is_cancelled || !is_told {
             drop(self.host.parks.claim(&state, &Owner::of(&self.principal), upstream, &self.digest()));
         }
     }
@@ -188,9 +187,7 @@ impl Exchange {
 
 /// A legacy request as an entry of `inputRequests`, without what only the legacy form has (mcp-protocol §3.2).
 fn embedded(open: &Open) -> String {
-    let mut out = quote(&open.key);
-    out.push_str(r#":{"method":"#);
-    quote_text(&mut out, &open.method);
+    let mut out = format!(r#"{}:{{"method":{}"#, quote(&open.key), quote(&open.method));
     let whole = open.question.message.as_ref().clone().deepen();
     if let Some(params) = whole.params() {
         let lean = Document::parse_value(params.to_bytes(), &Limits::RESPONSE, IndexDepth::Full).ok().and_then(|document| {
@@ -208,12 +205,6 @@ fn embedded(open: &Open) -> String {
     out
 }
 
-fn quote_text(out: &mut String, text: &str) {
-    let mut bytes = std::mem::take(out).into_bytes();
-    quote_into(&mut bytes, text);
-    *out = String::from_utf8(bytes).unwrap_or_default();
-}
-
 /// An entry of `inputResponses` as the response a legacy server waits for.
 fn response(given: Value<'_>) -> Option<Delivery> {
     let text: Bytes = message::result(&RequestId::from_u64(0), given.raw_bytes());
@@ -226,9 +217,8 @@ fn is_answer_to(open: &Open, given: Value<'_>) -> bool {
     let has = |key: &str, kind| given.get(key).is_some_and(|value| value.kind() == kind);
     match &*open.method {
         method::ELICITATION_CREATE => {
-            let is_action =
-                given.get("action").is_some_and(|action| ["accept", "decline", "cancel"].iter().any(|known| action.is_str(known)));
-            is_action && (!given.get("action").is_some_and(|action| action.is_str("accept")) || has_what_is_required(open, given))
+            let says = |action| given.get("action").is_some_and(|said| said.is_str(action));
+            says("decline") || says("cancel") || (says("accept") && has_what_is_required(open, given))
         }
         method::SAMPLING_CREATE_MESSAGE => has("role", JsonKind::String) && given.get("content").is_some(),
         method::ROOTS_LIST => has("roots", JsonKind::Array),

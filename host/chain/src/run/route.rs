@@ -1,6 +1,6 @@
 //! From the last filter to the upstream and back.
 
-use super::{Exchange, deliver::Asked, resolve::Route};
+use super::{Exchange, QUESTIONS_MAX, deliver::Asked, resolve::Route};
 use crate::{
     catalogue::{Currency, ListKind, page},
     exchange::{Answer, Interim},
@@ -25,8 +25,6 @@ use std::{
 
 /// How many notifications and questions of one exchange may wait for their filters.
 const INTERIM_QUEUE: usize = 32;
-/// How many questions of one exchange may wait for their answers.
-const QUESTIONS_MAX: usize = 32;
 
 /// The levels of RFC 5424, as MCP names them.
 const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
@@ -143,17 +141,20 @@ impl Exchange {
         let started = Instant::now();
         let mut sending = upstream.send(Outbound { cancel: stop.clone(), ..outbound });
         let mut held_back = Ok(());
-        let mut asked = FuturesUnordered::new();
+        // Made for the first question: most calls have none, and an empty one is not free.
+        let mut asked: Option<FuturesUnordered<_>> = None;
         let sent = loop {
             let passed = tokio::select! {
                 biased;
                 interim = arriving.next(), if held_back.is_ok() => match interim {
                     Interim::Notification(delivery) => self.deliver(delivery).await,
                     // Dropped, it counts as unanswered.
-                    Interim::Question(_) if asked.len() >= QUESTIONS_MAX => Ok(()),
-                    Interim::Question(question) => self.ask(question).await.map(|question| asked.extend(question.map(Asked::answered))),
+                    Interim::Question(_) if asked.as_ref().is_some_and(|asked| asked.len() >= QUESTIONS_MAX) => Ok(()),
+                    Interim::Question(question) => {
+                        self.ask(question).await.map(|asking| asked.get_or_insert_default().extend(asking.map(Asked::answered)))
+                    }
                 },
-                Some(answered) = asked.next(), if !asked.is_empty() => self.hand_back(answered).await,
+                Some(answered) = async { asked.as_mut()?.next().await }, if asked.is_some() => self.hand_back(answered).await,
                 sent = &mut sending => break sent,
             };
             if passed.is_err() {

@@ -2,6 +2,7 @@
 
 use crate::{
     http_modern::upstream,
+    stdio::{Rig, tool},
     support::{
         Asker,
         server::{Fake, Seen, legacy, modern, respond, result},
@@ -9,8 +10,9 @@ use crate::{
     },
 };
 use serde_json::{Value, json};
-use sluice_chain::upstream::UpstreamError;
+use sluice_chain::upstream::{Upstream, UpstreamError};
 use sluice_wire::revision::Revision;
+use std::time::Duration;
 
 fn round(state: &str, requests: Value) -> Value {
     json!({"resultType":"input_required","requestState":state,"inputRequests":requests})
@@ -107,4 +109,40 @@ async fn a_question_that_nobody_answers_is_no_consent() {
     let answer = || fake.seen().into_iter().find(|seen| seen.body["id"] == "q1");
     crate::support::eventually("the answer", || answer().is_some()).await;
     assert_eq!(answer().unwrap().body["result"], json!({"action":"cancel"}));
+}
+
+#[tokio::test]
+async fn stdio_what_was_not_declared_is_refused_and_a_ping_answered() {
+    let upstream = Rig::new("legacy").start();
+    let answer = tool(&Asker::legacy("c1"), "ask").answer(&upstream).await;
+    let answers = &answer["result"]["answers"];
+    assert_eq!(answers[0], json!({"jsonrpc":"2.0","id":"a","result":{}}));
+    for (at, id) in [(1, "b"), (2, "c")] {
+        assert_eq!((&answers[at]["id"], &answers[at]["error"]["code"]), (&json!(id), &json!(-32601)));
+    }
+}
+
+#[tokio::test]
+async fn stdio_what_was_declared_is_asked_of_the_client() {
+    let upstream = Rig::new("legacy").start();
+    let asker = Asker::new(Revision::V2025_11_25, Some("c1"), r#"{"roots":{},"elicitation":{}}"#);
+    let (answer, heard) = tool(&asker, "ask").send(&upstream).await;
+    let methods: Vec<_> = heard.iter().map(|asked| asked["method"].as_str().unwrap()).collect();
+    assert_eq!(methods, ["roots/list", "elicitation/create"]);
+    let answers = value(&answer.unwrap().response)["result"]["answers"].clone();
+    for (at, id, method) in [(1, "b", "roots/list"), (2, "c", "elicitation/create")] {
+        assert_eq!(answers[at], json!({"jsonrpc":"2.0","id":id,"result":{"action":"accept","asked":method}}));
+    }
+}
+
+#[tokio::test]
+async fn questions_without_end_are_refused_beyond_a_bound() {
+    let upstream = Rig::new("legacy").start();
+    let asked = tool(&Asker::new(Revision::V2025_11_25, Some("c1"), r#"{"elicitation":{}}"#), "ask-on");
+    // The client hears and does not answer.
+    let sent = tokio::time::timeout(Duration::from_secs(20), upstream.send(asked.outbound)).await;
+    let answer = sent.expect("in time").unwrap();
+    let answers = value(&answer.response)["result"]["answers"].as_array().unwrap().clone();
+    assert!(answers.iter().all(|answer| answer["error"]["code"] == -32603), "{:?}", answers.first());
+    drop(asked.heard);
 }
