@@ -6,6 +6,7 @@ mod bench;
 mod conformance;
 mod run;
 mod setup;
+mod statements;
 mod step;
 mod test;
 
@@ -15,6 +16,7 @@ const HELP: &str = "\
 cargo xtask run                 build everything and start Sluice with two demo upstreams and the four plugins
 cargo xtask test [--fast]       install what the tests need and run all of them (--fast: only those in Rust)
 cargo xtask plugins             build the standard plugins and the test guests to components
+cargo xtask statements          write docs/statements.md: which test shows which statement of what a proxy must do
 cargo xtask conformance         the official suite, direct and through Sluice, side by side
 cargo xtask bench --quick       speed and memory against the bars; more flags go to the bench itself";
 
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         Some("run") => run::run(),
         Some("test") => test::run(rest),
         Some("plugins") => setup::components().map(|folder| println!("components are in {}", folder.display())),
+        Some("statements") => statements::run(),
         Some("conformance") => conformance::run(rest),
         Some("bench") => bench::run(rest),
         _ => {

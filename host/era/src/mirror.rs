@@ -69,14 +69,14 @@ mod tests {
     }
 
     #[test]
-    fn c25_the_name_is_that_of_the_body_that_leaves() {
+    fn the_name_is_that_of_the_body_that_leaves() {
         let message = call(r#"{"name":"h\u00e9llo"}"#);
         assert_eq!(name(&message, None).unwrap(), "=?base64?aMOpbGxv?=");
         assert_eq!(name(&message, Some("plain")).unwrap(), "plain");
     }
 
     #[test]
-    fn c22_absent_and_null_arguments_have_no_header() {
+    fn absent_and_null_arguments_have_no_header() {
         let message = call(r#"{"name":"t","arguments":{"a":null,"deep":{"er":{"n":42.0}},"s":" x","b":true}}"#);
         let annotations = [
             annotation("A", &["a"], Scalar::String),

@@ -235,7 +235,8 @@ impl Sessions {
         let key = parse_key(name)?;
         let session = self.shard(key).get(&key).cloned()?;
         let is_own = session.owner == principal.key || (principal.is_anonymous() && lock(&session.speaker).caller.principal.is_anonymous());
-        if !is_own {
+        // One that ended by time is gone, though the sweep has not come by yet.
+        if !is_own || self.is_stale(&session) {
             return None;
         }
         session.used.store(self.now(), Relaxed);
@@ -262,14 +263,17 @@ impl Sessions {
 
     /// Ends those that nobody has used for too long; gives them back.
     pub fn sweep(&self) -> Vec<Arc<Session>> {
-        let oldest = self.now().saturating_sub(duration_ms(self.limits.session_idle));
         let mut stale: Vec<Arc<Session>> = Vec::new();
         for shard in &self.shards {
-            let unused = |session: &&Arc<Session>| session.used.load(Relaxed) < oldest && !session.is_busy();
-            stale.extend(lock(shard).values().filter(unused).cloned());
+            stale.extend(lock(shard).values().filter(|session| self.is_stale(session)).cloned());
         }
         stale.retain(|session| self.remove(session));
         stale
+    }
+
+    fn is_stale(&self, session: &Session) -> bool {
+        let oldest = self.now().saturating_sub(duration_ms(self.limits.session_idle));
+        session.used.load(Relaxed) < oldest && !session.is_busy()
     }
 
     /// How many there are.

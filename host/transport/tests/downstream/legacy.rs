@@ -16,7 +16,7 @@ fn call(id: &str, tool: &str) -> String {
 }
 
 #[tokio::test]
-async fn c07_c73_initialize_echoes_what_is_served_and_else_the_newest() {
+async fn s007_initialize_echoes_what_is_served_and_else_the_newest() {
     let endpoint = Rig::era(Era::Modern).start().await;
     for (asked, given) in [
         ("2025-11-25", "2025-11-25"),
@@ -41,7 +41,7 @@ async fn c07_c73_initialize_echoes_what_is_served_and_else_the_newest() {
 }
 
 #[tokio::test]
-async fn a_session_runs_from_initialize_to_delete() {
+async fn s092_a_session_runs_from_initialize_to_delete() {
     let endpoint = start().await;
     let session = endpoint.initialize("2025-11-25").await;
     let reply = endpoint.legacy(&session, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
@@ -51,30 +51,40 @@ async fn a_session_runs_from_initialize_to_delete() {
     assert_eq!(endpoint.legacy(&session, LIST).await.json()["result"]["tools"].as_array().map(Vec::len), Some(7));
     let delete = request("DELETE", "/mcp", &[("mcp-session-id", &session)], b"");
     assert_eq!(endpoint.connect().await.ask(&delete).await.status, 204);
-    eventually("c92: upstreams forget it", || *endpoint.fake.forgotten.lock().unwrap() == [session.clone()]).await;
+    eventually("upstreams forget it", || *endpoint.fake.forgotten.lock().unwrap() == [session.clone()]).await;
     endpoint.legacy(&session, LIST).await.is_error(404, 4040);
     assert_eq!(endpoint.connect().await.ask(&delete).await.status, 404);
 }
 
+/// A message of each verb in this session, or none.
+async fn in_session(endpoint: &Endpoint, method: &str, session: &[(&str, &str)]) -> crate::support::Reply {
+    let accept = if method == "GET" { "text/event-stream" } else { "application/json, text/event-stream" };
+    let body = if method == "POST" { LIST.as_bytes() } else { b"" };
+    endpoint.connect().await.ask(&request(method, "/mcp", &[&[("accept", accept)], session].concat(), body)).await
+}
+
 #[tokio::test]
-async fn c89_c90_a_session_must_be_named_known_and_ones_own() {
-    // One token, many names: whoever sends the token is `local`; strangers have none.
+async fn a_session_must_be_known() {
     let endpoint = start().await;
     let session = endpoint.initialize("2025-11-25").await;
     for method in ["POST", "GET", "DELETE"] {
-        let ask = async |session: &[(&str, &str)]| {
-            let accept = if method == "GET" { "text/event-stream" } else { "application/json, text/event-stream" };
-            let headers = [&[("accept", accept)], session].concat();
-            endpoint.connect().await.ask(&request(method, "/mcp", &headers, if method == "POST" { LIST.as_bytes() } else { b"" })).await
-        };
-        ask(&[]).await.is_error(400, -32600);
-        ask(&[("mcp-session-id", &session), ("mcp-session-id", &session)]).await.is_error(400, -32600);
-        let unknown = ask(&[("mcp-session-id", "00000000000000000000000000000000")]).await;
+        let unknown = in_session(&endpoint, method, &[("mcp-session-id", "00000000000000000000000000000000")]).await;
         unknown.is_error(404, 4040);
         for other in ["x", &session.to_uppercase(), &session[1..], &format!("{session}0"), "../../etc/passwd"] {
-            let reply = ask(&[("mcp-session-id", other)]).await;
+            let reply = in_session(&endpoint, method, &[("mcp-session-id", other)]).await;
             assert_eq!((reply.status, reply.headers.len()), (404, unknown.headers.len()), "{other}");
         }
+    }
+    assert_eq!(endpoint.legacy(&session, LIST).await.status, 200, "it is still there");
+}
+
+#[tokio::test]
+async fn s090_a_session_must_be_named_once() {
+    let endpoint = start().await;
+    let session = endpoint.initialize("2025-11-25").await;
+    for method in ["POST", "GET", "DELETE"] {
+        in_session(&endpoint, method, &[]).await.is_error(400, -32600);
+        in_session(&endpoint, method, &[("mcp-session-id", &session), ("mcp-session-id", &session)]).await.is_error(400, -32600);
     }
     assert_eq!(endpoint.legacy(&session, LIST).await.status, 200, "it is still there");
 }
@@ -92,7 +102,7 @@ async fn anonymous_clients_have_a_session_each() {
 }
 
 #[tokio::test]
-async fn c91_the_version_header_is_checked_when_it_is_there() {
+async fn s091_the_version_header_is_checked_when_it_is_there() {
     let endpoint = start().await;
     let session = endpoint.initialize("2025-06-18").await;
     for (version, status) in [

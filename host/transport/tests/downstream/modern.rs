@@ -4,7 +4,7 @@ use crate::support::{Endpoint, META, Reply, Rig, modern_body, modern_headers, re
 use sluice_wire::revision::Era;
 
 #[tokio::test]
-async fn c01_a_modern_call_is_answered_without_a_session() {
+async fn s001_a_modern_call_is_answered_without_a_session() {
     let endpoint = start().await;
     let reply = endpoint.modern("\"a\\u0041\"", "tools/call", r#""name":"echo","arguments":{"n":9007199254740993}"#).await;
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
@@ -16,7 +16,7 @@ async fn c01_a_modern_call_is_answered_without_a_session() {
 }
 
 #[tokio::test]
-async fn c02_eras_may_alternate_on_one_connection() {
+async fn s002_eras_may_alternate_on_one_connection() {
     let endpoint = start().await;
     let mut connection = endpoint.connect().await;
     let params = r#""name":"echo""#;
@@ -30,7 +30,7 @@ async fn c02_eras_may_alternate_on_one_connection() {
 }
 
 #[tokio::test]
-async fn c03_a_version_that_is_not_served_names_those_that_are() {
+async fn s003_a_version_that_is_not_served_names_those_that_are() {
     let endpoint = start().await;
     let discover = endpoint.modern("1", "server/discover", "").await.json();
     for version in ["1999-01-01", "v999.0.0", "2025-11-25"] {
@@ -44,7 +44,7 @@ async fn c03_a_version_that_is_not_served_names_those_that_are() {
 }
 
 #[tokio::test]
-async fn c04_meta_without_version_or_capabilities_is_malformed() {
+async fn s004_meta_without_version_or_capabilities_is_malformed() {
     let endpoint = start().await;
     let version = r#""io.modelcontextprotocol/protocolVersion":"2026-07-28""#;
     let capabilities = r#""io.modelcontextprotocol/clientCapabilities":{}"#;
@@ -62,7 +62,7 @@ async fn c04_meta_without_version_or_capabilities_is_malformed() {
 }
 
 #[tokio::test]
-async fn c05_client_info_is_optional_and_discover_tells_what_is_carried() {
+async fn s005_client_info_is_optional_and_discover_tells_what_is_carried() {
     let endpoint = start().await;
     let body =
         modern_body("105", "server/discover", "").replace(r#","io.modelcontextprotocol/clientInfo":{"name":"test","version":"1"}"#, "");
@@ -77,58 +77,74 @@ async fn c05_client_info_is_optional_and_discover_tells_what_is_carried() {
 }
 
 #[tokio::test]
-async fn c06_a_modern_only_endpoint_says_what_it_speaks() {
+async fn s006_a_modern_only_endpoint_says_what_it_speaks() {
     let endpoint = Rig::default().settings(|settings| settings.eras.legacy = false).start().await;
     let reply = endpoint.post(&[], &crate::support::initialize("2025-11-25")).await;
     let json = reply.is_error(400, -32022);
     assert_eq!(json["error"]["data"]["supported"], serde_json::json!(["2026-07-28"]));
-    for method in ["GET", "DELETE"] {
-        let reply = endpoint.connect().await.ask(&request(method, "/mcp", &[("accept", "text/event-stream")], b"")).await;
-        assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")), "c29");
-    }
     endpoint.is_well().await;
 }
 
 #[tokio::test]
-async fn c15_c16_c17_headers_must_agree_with_the_body() {
-    let endpoint = start().await;
-    let params = r#""name":"echo""#;
-    let body = modern_body("7", "tools/call", params);
-    let right = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "echo")];
-    let with = |name: &'static str, value: &'static str| {
-        let mut headers = right.to_vec();
-        headers.retain(|(known, _)| *known != name);
-        headers.extend((!value.is_empty()).then_some((name, value)));
-        headers
-    };
-    let mut twice: Vec<_> = right.iter().map(|header| [right.to_vec(), vec![*header]].concat()).collect();
-    let mut wrong = vec![
-        with("mcp-protocol-version", ""),
-        with("mcp-method", ""),
-        with("mcp-name", ""),
-        with("mcp-protocol-version", "2025-11-25"),
-        with("mcp-protocol-version", "v999.0.0"),
-        with("mcp-method", "tools/list"),
-        with("mcp-method", "TOOLS/CALL"),
-        with("mcp-name", "foo"),
-        with("mcp-name", "Echo"),
-        with("mcp-name", "=?base64?!!!?="),
-        with("mcp-name", "=?base64?ZWNobw?="),
-    ];
-    wrong.append(&mut twice);
-    for headers in wrong {
-        let reply = endpoint.post(&headers, &body).await;
-        assert_eq!(reply.is_error(400, -32020)["id"], 7, "{headers:?}");
+async fn s029_get_and_delete_are_no_methods_of_a_modern_only_endpoint() {
+    let endpoint = Rig::default().settings(|settings| settings.eras.legacy = false).start().await;
+    for method in ["GET", "DELETE"] {
+        let reply = endpoint.connect().await.ask(&request(method, "/mcp", &[("accept", "text/event-stream")], b"")).await;
+        assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")));
+    }
+    endpoint.is_well().await;
+}
+
+/// A call of `echo` with its right headers, but for one: another value, or none when that is empty.
+async fn echo_with(endpoint: &Endpoint, name: &'static str, value: &'static str) -> Reply {
+    let mut headers = vec![("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "echo")];
+    headers.retain(|(known, _)| *known != name);
+    headers.extend((!value.is_empty()).then_some((name, value)));
+    endpoint.post(&headers, &modern_body("7", "tools/call", r#""name":"echo""#)).await
+}
+
+/// Each of these is a mismatch, told under the request's id, and reaches nobody.
+async fn mismatch(endpoint: &Endpoint, cases: &[(&'static str, &'static str)]) {
+    for (name, value) in cases {
+        assert_eq!(echo_with(endpoint, name, value).await.is_error(400, -32020)["id"], 7, "{name}: {value}");
     }
     assert_eq!(endpoint.fake.called(), Vec::<String>::new(), "the upstream is untouched");
-    for headers in [
-        with("mcp-name", "  echo  "),
-        with("mcp-name", "=?base64?ZWNobw==?="),
-        vec![("MCP-PROTOCOL-VERSION", "2026-07-28"), ("Mcp-METHOD", "tools/call"), ("mCp-nAmE", "echo")],
-    ] {
-        let reply = endpoint.post(&headers, &body).await;
-        assert!(reply.json()["result"].is_object(), "{headers:?} {}", reply.text());
+}
+
+#[tokio::test]
+async fn s015_a_header_that_is_missing_is_a_mismatch() {
+    mismatch(&start().await, &[("mcp-protocol-version", ""), ("mcp-method", ""), ("mcp-name", "")]).await;
+}
+
+#[tokio::test]
+async fn s016_a_name_must_be_that_of_the_body() {
+    let cases = ["foo", "Echo", "=?base64?!!!?=", "=?base64?ZWNobw?=", "=?BASE64?ZWNobw==?="].map(|value| ("mcp-name", value));
+    let endpoint = start().await;
+    mismatch(&endpoint, &cases).await;
+    for value in ["  echo  ", "=?base64?ZWNobw==?="] {
+        assert!(echo_with(&endpoint, "mcp-name", value).await.json()["result"].is_object(), "{value}");
     }
+}
+
+#[tokio::test]
+async fn s017_values_are_case_sensitive_and_names_are_not() {
+    let endpoint = start().await;
+    mismatch(&endpoint, &[("mcp-method", "TOOLS/CALL"), ("mcp-method", "tools/list")]).await;
+    let headers = [("MCP-PROTOCOL-VERSION", "2026-07-28"), ("Mcp-METHOD", "tools/call"), ("mCp-nAmE", "echo")];
+    let reply = endpoint.post(&headers, &modern_body("7", "tools/call", r#""name":"echo""#)).await;
+    assert!(reply.json()["result"].is_object(), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_version_header_must_be_that_of_the_body_and_no_header_is_there_twice() {
+    let endpoint = start().await;
+    mismatch(&endpoint, &["2025-11-25", "v999.0.0"].map(|value| ("mcp-protocol-version", value))).await;
+    let right = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "echo")];
+    for header in right {
+        let reply = endpoint.post(&[&right[..], &[header]].concat(), &modern_body("7", "tools/call", r#""name":"echo""#)).await;
+        assert_eq!(reply.is_error(400, -32020)["id"], 7, "{header:?}");
+    }
+    assert_eq!(endpoint.fake.called(), Vec::<String>::new(), "the upstream is untouched");
 }
 
 #[tokio::test]
@@ -140,94 +156,125 @@ async fn a_mismatch_is_told_before_an_unknown_version_and_meta_before_both() {
 }
 
 #[tokio::test]
-async fn c18_c19_c20_c21_names_and_arguments_are_decoded_before_they_are_compared() {
+async fn s018_a_name_in_base64_is_decoded_before_it_is_compared_and_routed() {
     let endpoint = start().await;
-    let body = modern_body("7", "tools/call", r#""name":"héllo""#);
     let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "=?base64?aMOpbGxv?=")];
-    assert!(endpoint.post(&headers, &body).await.json()["result"].is_object());
-    let params = r#""name":"mirror","arguments":{"a":"Hello"}"#;
-    let body = modern_body("7", "tools/call", params);
-    let right = modern_headers("tools/call", params);
-    for (value, fine) in [
-        (Some("Hello"), true),
-        (Some("=?base64?SGVsbG8=?="), true),
-        (Some("=?base64?SGVsbG8?="), false),
-        (Some("=?base64?SGVs!!!bG8=?="), false),
-        (Some("hello"), false),
-        (None, false),
-    ] {
-        let mut headers = right.clone();
-        headers.extend(value.map(|value| ("mcp-param-a", value)));
-        let reply = endpoint.post(&headers, &body).await;
-        if fine {
-            assert!(reply.json()["result"].is_object(), "{value:?} {}", reply.text());
-        } else {
-            assert_eq!(reply.is_error(400, -32020)["id"], 7, "{value:?}");
-        }
+    let reply = endpoint.post(&headers, &modern_body("7", "tools/call", r#""name":"héllo""#)).await;
+    assert!(reply.json()["result"].is_object(), "{}", reply.text());
+    assert_eq!(endpoint.fake.called(), ["tools/call héllo"]);
+}
+
+/// A call of `mirror` with these arguments and these headers more.
+async fn mirrored(endpoint: &Endpoint, arguments: &str, more: &[(&str, &str)]) -> Reply {
+    let params = format!(r#""name":"mirror","arguments":{arguments}"#);
+    let headers = [&modern_headers("tools/call", &params)[..], more].concat();
+    endpoint.post(&headers, &modern_body("7", "tools/call", &params)).await
+}
+
+/// Whether a string argument may be mirrored so.
+async fn agrees(endpoint: &Endpoint, value: &str) -> bool {
+    let reply = mirrored(endpoint, r#"{"a":"Hello"}"#, &[("mcp-param-a", value)]).await;
+    if reply.status == 400 {
+        assert_eq!(reply.is_error(400, -32020)["id"], 7, "{value}");
     }
-    let mut headers = right.clone();
-    headers.extend([("mcp-param-a", "Hello"), ("mcp-param-a", "Hello")]);
-    endpoint.post(&headers, &body).await.is_error(400, -32020);
-    let mut headers = right;
-    headers.extend([("mcp-param-a", "Hello"), ("mcp-param-other", "x")]);
-    assert!(endpoint.post(&headers, &body).await.json()["result"].is_object(), "c23");
+    reply.status == 200
 }
 
 #[tokio::test]
-async fn c27_c28_unknown_and_removed_methods_are_not_found() {
+async fn s019_a_value_that_is_badly_encoded_is_a_mismatch() {
     let endpoint = start().await;
-    for method in [
-        "unknown/method",
-        "initialize",
-        "ping",
-        "logging/setLevel",
-        "resources/subscribe",
-        "resources/unsubscribe",
-        "tasks/result",
-        "tasks/get",
-        "subscriptions/listen",
-        "notifications/cancelled",
-        "sampling/createMessage",
-        "Tools/call",
-    ] {
-        let reply = endpoint.modern("\"601\"", method, r#""taskId":"x""#).await;
-        let reply = if reply.status == 400 {
-            endpoint
-                .post(
-                    &[("mcp-protocol-version", "2026-07-28"), ("mcp-method", method), ("mcp-name", "x")],
-                    &modern_body("\"601\"", method, r#""taskId":"x""#),
-                )
-                .await
-        } else {
-            reply
-        };
+    for bad in ["=?base64?!!!?=", "=?base64?SGVsbG8?=", "=?base64?SGVs!!!bG8=?=", "hello"] {
+        assert!(!agrees(&endpoint, bad).await, "{bad}");
+    }
+    assert_eq!(endpoint.fake.called(), Vec::<String>::new());
+    for good in ["Hello", "=?base64?SGVsbG8=?="] {
+        assert!(agrees(&endpoint, good).await, "{good}");
+    }
+    mirrored(&endpoint, r#"{"a":"Hello"}"#, &[("mcp-param-a", "Hello"), ("mcp-param-a", "Hello")]).await.is_error(400, -32020);
+}
+
+#[tokio::test]
+async fn s020_integers_are_compared_as_numbers() {
+    let endpoint = start().await;
+    for (argument, header, is_fine) in
+        [("42", "42", true), ("42", "42.0", true), ("42.0", "42", true), ("42", "43", false), ("42", "4.2", false), ("42", "\"42\"", false)]
+    {
+        let reply = mirrored(&endpoint, &format!(r#"{{"n":{argument}}}"#), &[("mcp-param-n", header)]).await;
+        assert_eq!(reply.status == 200, is_fine, "{argument} {header} {}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn s021_a_mirrored_argument_without_its_header_is_a_mismatch() {
+    let endpoint = start().await;
+    assert_eq!(mirrored(&endpoint, r#"{"a":"Hello"}"#, &[]).await.is_error(400, -32020)["id"], 7);
+    assert_eq!(endpoint.fake.called(), Vec::<String>::new());
+    for arguments in ["{}", r#"{"a":null}"#] {
+        assert_eq!(mirrored(&endpoint, arguments, &[]).await.status, 200, "{arguments}");
+        mirrored(&endpoint, arguments, &[("mcp-param-a", "Hello")]).await.is_error(400, -32020);
+    }
+}
+
+#[tokio::test]
+async fn s023_a_header_that_mirrors_nothing_known_is_passed_on() {
+    let endpoint = start().await;
+    let reply = mirrored(&endpoint, r#"{"a":"Hello"}"#, &[("mcp-param-a", "Hello"), ("mcp-param-foo", "x")]).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(*endpoint.fake.unknown_params.lock().unwrap(), [("foo".to_owned(), "x".to_owned())]);
+}
+
+/// None of these methods is there: 404 with the request's id, and nobody upstream hears of it.
+async fn not_found(methods: &[&str]) {
+    let endpoint = start().await;
+    for method in methods {
+        // With a name for those whose name is mirrored.
+        let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", *method), ("mcp-name", "x")];
+        let reply = endpoint.post(&headers, &modern_body("\"601\"", method, r#""taskId":"x""#)).await;
         assert_eq!(reply.is_error(404, -32601)["id"], "601", "{method}");
     }
     assert_eq!(endpoint.fake.called(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn c30_c33_c34_only_requests_and_notifications_are_messages_of_a_client() {
+async fn s027_an_unknown_method_is_not_found() {
+    not_found(&["unknown/method", "Tools/call", "notifications/cancelled", "sampling/createMessage"]).await;
+}
+
+#[tokio::test]
+async fn s028_methods_of_the_legacy_era_are_not_found_in_modern_form() {
+    not_found(&["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "tasks/result"]).await;
+}
+
+const LISTING: [(&str, &str); 2] = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/list")];
+
+#[tokio::test]
+async fn s030_an_array_is_no_modern_message() {
     let endpoint = start().await;
-    let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/list")];
-    let request = modern_body("1", "tools/list", "");
-    for body in [
-        format!("[{request}]"),
-        "[]".into(),
-        r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.into(),
-        r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"}}"#.into(),
-    ] {
-        endpoint.post(&headers, &body).await.is_error(400, -32600);
+    for body in [format!("[{}]", modern_body("1", "tools/list", "")), "[]".into()] {
+        endpoint.post(&LISTING, &body).await.is_error(400, -32600);
     }
+}
+
+#[tokio::test]
+async fn s033_a_notification_is_accepted_without_a_body() {
+    let endpoint = start().await;
     let notification = format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":1,{META}}}}}"#);
-    for headers in [&headers[..], &headers[..1], &[]] {
+    for headers in [&LISTING[..], &LISTING[..1], &[]] {
         let reply = endpoint.post(headers, &notification).await;
         assert_eq!((reply.status, reply.body.len()), (202, 0));
     }
 }
 
 #[tokio::test]
-async fn c31_legacy_headers_mean_nothing_on_a_modern_request() {
+async fn s034_a_response_is_no_message_of_a_modern_client() {
+    let endpoint = start().await;
+    for answer in [r#""result":{}"#, r#""error":{"code":1,"message":"x"}"#] {
+        endpoint.post(&LISTING, &format!(r#"{{"jsonrpc":"2.0","id":1,{answer}}}"#)).await.is_error(400, -32600);
+    }
+}
+
+#[tokio::test]
+async fn s031_legacy_headers_mean_nothing_on_a_modern_request() {
     let endpoint = start().await;
     let params = r#""name":"echo""#;
     let mut headers = modern_headers("tools/call", params);
@@ -237,14 +284,14 @@ async fn c31_legacy_headers_mean_nothing_on_a_modern_request() {
 }
 
 #[tokio::test]
-async fn c32_an_unknown_tool_is_an_answer_and_not_an_http_error() {
+async fn s032_an_unknown_tool_is_an_answer_and_not_an_http_error() {
     let endpoint = start().await;
     let reply = endpoint.modern("1", "tools/call", r#""name":"nothing""#).await;
     reply.is_error(200, -32602);
 }
 
 #[tokio::test]
-async fn c36_one_id_may_be_in_flight_from_many_clients() {
+async fn one_id_may_be_in_flight_from_many_clients() {
     let endpoint = start().await;
     let replies = futures_util::future::join_all((0..64).map(|client| {
         let endpoint = &endpoint;

@@ -98,7 +98,7 @@ async fn t01_an_absolute_target_is_checked_like_a_host() {
 }
 
 #[tokio::test]
-async fn c122_our_own_names_are_served_on_any_port() {
+async fn our_own_names_are_served_on_any_port() {
     let endpoint = start().await;
     for name in ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:65535", "[::1]", "[::1]:8080", &endpoint.address.to_string()] {
         for scheme in ["http", "https"] {
@@ -109,6 +109,23 @@ async fn c122_our_own_names_are_served_on_any_port() {
                 assert!(!reply.headers.iter().any(|(name, _)| name.starts_with("access-control")));
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn s122_strangers_are_refused_by_origin_and_host_and_no_origin_is_fine() {
+    let endpoint = start().await;
+    let opening = crate::support::initialize("2025-11-25");
+    let own = endpoint.address.to_string();
+    for (host, origin, expected) in [
+        (&*own, "http://evil.example.com", 403),
+        ("evil.example.com", "", 403),
+        ("evil.example.com", "http://evil.example.com", 403),
+        (&*own, "", 200),
+        (&*own, "http://localhost:6274", 200),
+    ] {
+        let reply = endpoint.post(&[("host", host), ("origin", origin)], &opening).await;
+        assert_eq!(reply.status, expected, "{host} {origin}");
     }
 }
 

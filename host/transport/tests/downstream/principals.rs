@@ -1,6 +1,7 @@
 //! Several callers behind one endpoint.
 
 use crate::support::{Endpoint, Reply, Rig, guard, initialize, modern_body, modern_headers, request};
+use std::time::Duration;
 
 async fn start() -> Endpoint {
     let endpoint = Rig::default().start().await;
@@ -30,7 +31,7 @@ fn shape(reply: &Reply) -> (u16, Vec<(String, String)>, String) {
 }
 
 #[tokio::test]
-async fn t03_c89_somebody_elses_session_is_no_session() {
+async fn t03_somebody_elses_session_is_no_session() {
     let endpoint = start().await;
     let session = open(&endpoint, "Bearer alice").await;
     let unknown = "0".repeat(32);
@@ -48,6 +49,23 @@ async fn t03_c89_somebody_elses_session_is_no_session() {
     assert_eq!(endpoint.connect().await.ask(&post("Bearer bob", &session, cancel)).await.status, 404);
     assert_eq!(endpoint.connect().await.ask(&post("Bearer alice", &session, CALL)).await.status, 200);
     assert_eq!(endpoint.fake.called().len(), 1);
+}
+
+#[tokio::test]
+async fn s089_a_session_that_is_unknown_expired_deleted_or_another_ones_is_not_found() {
+    let endpoint = Rig::default().settings(|settings| settings.limits.session_idle = Duration::from_millis(500)).start().await;
+    endpoint.host.swap(guard());
+    let ask = async |who: &str, session: &str| endpoint.connect().await.ask(&post(who, session, CALL)).await.status;
+    let deleted = open(&endpoint, "Bearer alice").await;
+    let delete = request("DELETE", "/mcp", &[("authorization", "Bearer alice"), ("mcp-session-id", &deleted)], b"");
+    assert_eq!(endpoint.connect().await.ask(&delete).await.status, 204);
+    let session = open(&endpoint, "Bearer alice").await;
+    assert_eq!(ask("Bearer alice", &session).await, 200, "the control");
+    assert_eq!(ask("Bearer alice", &"0".repeat(32)).await, 404, "unknown");
+    assert_eq!(ask("Bearer alice", &deleted).await, 404, "deleted");
+    assert_eq!(ask("Bearer bob", &session).await, 404, "another one's");
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert_eq!(ask("Bearer alice", &session).await, 404, "expired");
 }
 
 #[tokio::test]

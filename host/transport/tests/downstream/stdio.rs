@@ -1,6 +1,6 @@
 //! One client over pipes.
 
-use crate::support::{Fake, META, Rig, decode, eventually, initialize, modern_body};
+use crate::support::{Fake, META, Rig, decode, eventually, initialize, modern_body, modern_headers, request};
 use sluice_chain::{
     exchange::Delivery,
     host::Host,
@@ -148,7 +148,7 @@ async fn cancelled_stops_the_call_and_nothing_is_said_of_it() {
 }
 
 #[tokio::test]
-async fn c36_an_id_in_flight_cannot_be_used_again() {
+async fn an_id_in_flight_cannot_be_used_again() {
     let mut client = open(Rig::default());
     client.say(&modern("5", "held")).await;
     let refusal = client.ask(&modern("5", "echo")).await;
@@ -156,6 +156,27 @@ async fn c36_an_id_in_flight_cannot_be_used_again() {
     assert_eq!(client.ask(&modern("\"5\"", "echo")).await["id"], "5", "another type is another id");
     client.fake.release.notify_one();
     assert!(client.hear().await["result"].is_object());
+}
+
+#[tokio::test]
+async fn s036_an_id_is_one_clients_own() {
+    let mut stdio = open(Rig::default());
+    stdio.say(&modern("5", "held")).await;
+    let refusal = stdio.ask(&modern("5", "echo")).await;
+    assert_eq!((&refusal["id"], &refusal["error"]["code"]), (&5.into(), &(-32600).into()));
+
+    let http = Rig::default().start().await;
+    let params = r#""name":"held""#;
+    let ask = request("POST", "/mcp", &modern_headers("tools/call", params), modern_body("5", "tools/call", params).as_bytes());
+    let (mut one, mut other) = (http.connect().await, http.connect().await);
+    one.send(&ask).await;
+    other.send(&ask).await;
+    eventually("both run", || http.fake.called().len() == 2).await;
+    http.fake.release.notify_waiters();
+    for client in [&mut one, &mut other] {
+        let reply = client.reply().await.expect("an answer").json();
+        assert!(reply["id"] == 5 && reply["result"].is_object(), "{reply}");
+    }
 }
 
 #[tokio::test]

@@ -202,7 +202,7 @@ async fn nobody_at_the_door_is_unreachable_and_then_left_alone_for_a_while() {
 // Which era a server speaks.
 
 #[tokio::test]
-async fn c08_a_refusal_that_lists_only_legacy_versions_leads_to_initialize() {
+async fn s008_a_refusal_that_lists_only_legacy_versions_leads_to_initialize() {
     let old = legacy(json!({"tools":{}}), ok);
     let fake = Fake::start(move |seen| match seen.method() {
         "server/discover" => error(seen, 400, -32022, json!({"supported":["2025-11-25"],"requested":"2026-07-28"})),
@@ -214,7 +214,7 @@ async fn c08_a_refusal_that_lists_only_legacy_versions_leads_to_initialize() {
 }
 
 #[tokio::test]
-async fn c09_a_discover_result_that_lists_only_legacy_versions_means_legacy() {
+async fn s009_a_discover_result_that_lists_only_legacy_versions_means_legacy() {
     let old = legacy(json!({"tools":{}}), ok);
     let fake = Fake::start(move |seen| match seen.method() {
         "server/discover" => result(seen, json!({"supportedVersions":["2025-11-25","2025-06-18"],"capabilities":{}})),
@@ -226,7 +226,7 @@ async fn c09_a_discover_result_that_lists_only_legacy_versions_means_legacy() {
 }
 
 #[tokio::test]
-async fn c10_an_inconclusive_probe_is_not_remembered() {
+async fn s010_an_inconclusive_probe_is_not_remembered() {
     for (status, expected) in [(401, "refused our credentials"), (503, "cannot be reached"), (500, "outside the protocol")] {
         let probes = AtomicUsize::new(0);
         let then = modern(ok);
@@ -241,10 +241,22 @@ async fn c10_an_inconclusive_probe_is_not_remembered() {
         Asker::modern().tool("t", json!({})).answer(&upstream).await;
         assert_eq!(fake.trace(), ["server/discover", "server/discover", "tools/call"], "{status}");
     }
+    // A probe that is never answered.
+    let (probes, then) = (AtomicUsize::new(0), modern(ok));
+    let fake = Fake::start(move |seen| match seen.method() {
+        "server/discover" if probes.fetch_add(1, SeqCst) == 0 => vec![Act::Hold],
+        _ => then(seen),
+    })
+    .await;
+    let settings = HttpSettings { opening: Duration::from_millis(200), ..HttpSettings::new("fake", fake.url.clone()) };
+    let upstream = Http::upstream(settings, Arc::new(Ear::default())).unwrap();
+    Asker::modern().tool("t", json!({})).fail(&upstream).await;
+    Asker::modern().tool("t", json!({})).answer(&upstream).await;
+    assert_eq!(fake.trace(), ["server/discover", "server/discover", "tools/call"], "a timeout");
 }
 
 #[tokio::test]
-async fn c11_a_server_that_became_legacy_is_probed_once_more_and_the_call_completes() {
+async fn s011_a_server_that_became_legacy_is_probed_once_more_and_the_call_completes() {
     let is_old = Arc::new(AtomicBool::new(false));
     let (new, old, switch) = (modern(ok), legacy(json!({"tools":{}}), ok), is_old.clone());
     let fake = Fake::start(move |seen| if switch.load(SeqCst) { old(seen) } else { new(seen) }).await;
@@ -258,7 +270,7 @@ async fn c11_a_server_that_became_legacy_is_probed_once_more_and_the_call_comple
 }
 
 #[tokio::test]
-async fn c11_a_server_that_became_modern_serves_legacy_clients_on() {
+async fn a_server_that_became_modern_serves_legacy_clients_on() {
     let is_new = Arc::new(AtomicBool::new(false));
     let (new, old, switch) = (modern(ok), legacy(json!({"tools":{}}), ok), is_new.clone());
     let fake = Fake::start(move |seen| match switch.load(SeqCst) {
@@ -276,7 +288,7 @@ async fn c11_a_server_that_became_modern_serves_legacy_clients_on() {
 }
 
 #[tokio::test]
-async fn c11_a_server_that_refuses_what_it_offers_is_not_asked_for_ever() {
+async fn a_server_that_refuses_what_it_offers_is_not_asked_for_ever() {
     let fake = Fake::start(modern(|seen| error(seen, 400, -32022, json!({"supported":["2026-07-28"]})))).await;
     let error = Asker::modern().tool("t", json!({})).fail(&upstream(&fake)).await;
     assert!(matches!(error, UpstreamError::BadReply { .. }), "{error}");
@@ -284,7 +296,7 @@ async fn c11_a_server_that_refuses_what_it_offers_is_not_asked_for_ever() {
 }
 
 #[tokio::test]
-async fn c14_a_server_of_both_eras_is_spoken_to_in_the_clients_own() {
+async fn s014_a_server_of_both_eras_is_spoken_to_in_the_clients_own() {
     let (new, old) = (modern(ok), legacy(json!({"tools":{}}), ok));
     let fake = Fake::start(move |seen| if seen.header("mcp-method").is_empty() { old(seen) } else { new(seen) }).await;
     let upstream = upstream(&fake);

@@ -127,7 +127,7 @@ async fn what_reaches_a_child_is_what_was_sent_but_for_the_id() {
 // Eras.
 
 #[tokio::test]
-async fn c12_a_child_that_dies_on_the_probe_is_initialised_afresh() {
+async fn s012_a_child_that_dies_on_the_probe_is_initialised_afresh() {
     let rig = Rig::new("legacy dies-on-probe");
     let upstream = rig.start();
     let asker = Asker::modern();
@@ -141,7 +141,7 @@ async fn c12_a_child_that_dies_on_the_probe_is_initialised_afresh() {
 }
 
 #[tokio::test]
-async fn c13_a_child_that_ignores_the_probe_is_legacy_after_a_while() {
+async fn s013_a_child_that_ignores_the_probe_is_legacy_after_a_while() {
     let rig = Rig::new("legacy ignores-probe").with(|settings| settings.probe = Duration::from_millis(200));
     let upstream = rig.start();
     tool(&Asker::modern(), "echo").answer(&upstream).await;
@@ -149,7 +149,7 @@ async fn c13_a_child_that_ignores_the_probe_is_legacy_after_a_while() {
 }
 
 #[tokio::test]
-async fn c14_a_child_of_each_era_for_a_server_of_both() {
+async fn a_child_of_each_era_for_a_server_of_both() {
     let rig = Rig::new("dual");
     let upstream = rig.start();
     let (legacy, modern) = (pid(&upstream, &Asker::legacy("c1")).await, pid(&upstream, &Asker::modern()).await);
@@ -167,7 +167,7 @@ async fn the_operators_word_on_the_era_counts() {
 }
 
 #[tokio::test]
-async fn c11_a_program_that_changed_its_era_is_probed_again_with_the_next_child() {
+async fn a_program_that_changed_its_era_is_probed_again_with_the_next_child() {
     for (first, then) in [("modern", "legacy"), ("legacy", "modern")] {
         for asker in [Asker::modern(), Asker::legacy("c1")] {
             let mut rig = Rig::new("");

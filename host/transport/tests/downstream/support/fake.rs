@@ -23,6 +23,8 @@ pub struct Fake {
     pub calls: Mutex<Vec<String>>,
     /// The requests as they left.
     pub requests: Mutex<Vec<String>>,
+    /// `Mcp-Param-*` that no tool's annotation knows.
+    pub unknown_params: Mutex<Vec<(String, String)>>,
     pub cancelled: Mutex<Vec<String>>,
     pub forgotten: Mutex<Vec<String>>,
     pub release: Notify,
@@ -35,6 +37,7 @@ impl Fake {
             era,
             calls: Mutex::default(),
             requests: Mutex::default(),
+            unknown_params: Mutex::default(),
             cancelled: Mutex::default(),
             forgotten: Mutex::default(),
             release: Notify::new(),
@@ -61,7 +64,7 @@ impl Fake {
         Ok(match (message.method(), name.as_str()) {
             ("tools/list", _) => {
                 let tool = |name: &str, more: &str| format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"{more}}}}}"#);
-                let mirror = r#","properties":{"a":{"type":"string","x-mcp-header":"A"}}"#;
+                let mirror = r#","properties":{"a":{"type":"string","x-mcp-header":"A"},"n":{"type":"integer","x-mcp-header":"N"}}"#;
                 let names = [
                     tool("echo", ""),
                     tool("progress", ""),
@@ -162,6 +165,7 @@ impl Upstream for Fake {
             let target = outbound.message.target().and_then(|target| target.as_str()).unwrap_or_default().into_owned();
             self.calls.lock().unwrap().push(format!("{} {target}", outbound.message.method()));
             self.requests.lock().unwrap().push(String::from_utf8_lossy(outbound.message.bytes()).into_owned());
+            self.unknown_params.lock().unwrap().extend(outbound.unknown_params.iter().cloned());
             let spoken = self.speaks(outbound.spoken.era());
             let answer = self.answer(&outbound, spoken).await?;
             let text = format!(r#"{{ "id" : 77,"jsonrpc":"2.0",{answer}}}"#);
