@@ -116,6 +116,7 @@ impl Admin {
         let gauges = Gauges {
             upstreams: self.host.upstreams().iter().map(|u| (u.name().clone(), !matches!(u.health(), Health::Down(_)))).collect(),
             running: self.host.running(),
+            parked: self.host.parked(),
             generation: self.host.generation().number,
             more: (self.more)(),
         };

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use http::HeaderValue;
 use sluice_chain::{
     gate::Access,
-    host::{Ear, Host, Settings},
+    host::{Ear, Host, Parking, Settings},
     upstream::{Listener, Upstream},
 };
 use sluice_transport::{downstream, upstream};
@@ -93,7 +93,13 @@ fn access(config: &Config, purpose: Purpose) -> Result<Access> {
 fn host_settings(config: &Config, access: Access) -> Settings {
     let idempotent =
         config.upstreams.iter().flat_map(|u| u.settings.idempotent_tools.iter().map(|tool| (u.name.clone(), tool.clone()))).collect();
-    Settings { idempotent: Arc::new(idempotent), ..Settings::new(access) }
+    let limits = &config.settings.limits;
+    let parking = Parking {
+        ttl: ms(limits.parked_call_ttl_ms),
+        own_max: count(limits.parked_calls_per_principal_max),
+        all_max: count(limits.parked_calls_max),
+    };
+    Settings { idempotent: Arc::new(idempotent), parking, ..Settings::new(access) }
 }
 
 fn upstreams(config: &Config, listener: &Arc<dyn Listener>) -> Result<Vec<Arc<dyn Upstream>>> {

@@ -1,5 +1,6 @@
 //! The host: upstreams, the current generation, and the door through which exchanges come in.
 
+pub use crate::parked::Parking;
 use crate::{
     attributes::Attributes,
     catalogue::{Asking, Currency, CursorKey, ListKind, RawLists, View},
@@ -48,12 +49,20 @@ pub struct Settings {
     pub list_ttl: Duration,
     /// `(upstream, tool)` pairs that the operator marked as safe to repeat; names are the upstream's own.
     pub idempotent: Arc<Vec<(String, String)>>,
+    /// Bounds on calls that wait for answers to a server's questions.
+    pub parking: Parking,
 }
 
 impl Settings {
     /// Defaults of design.md §5.
     pub fn new(access: Access) -> Self {
-        Self { access, gather: Duration::from_secs(10), list_ttl: Duration::from_secs(60), idempotent: Arc::default() }
+        Self {
+            access,
+            gather: Duration::from_secs(10),
+            list_ttl: Duration::from_secs(60),
+            idempotent: Arc::default(),
+            parking: Parking::default(),
+        }
     }
 }
 
@@ -105,11 +114,11 @@ impl Host {
         Ok(Arc::new(Self {
             upstreams,
             gate: Gate::new(settings.access.clone())?,
+            parks: Arc::new(Parks::new(settings.parking, observer.clone())?),
             settings,
             lists: RawLists::default(),
             cursors: CursorKey::random()?,
             links: HandedLinks::default(),
-            parks: Arc::new(Parks::new()?),
             observer,
             watch: Watch::default(),
             generation: ArcSwap::from_pointee(Generation::new(1, Vec::new())),
@@ -179,6 +188,11 @@ impl Host {
     /// How many exchanges run now.
     pub fn running(&self) -> usize {
         self.watch.running.load(Relaxed)
+    }
+
+    /// How many calls wait for their clients' answers to a server's questions.
+    pub fn parked(&self) -> usize {
+        self.parks.len()
     }
 
     /// Resolves once no exchange runs. New ones must have been stopped by the caller.

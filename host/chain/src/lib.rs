@@ -32,5 +32,6 @@ mod run;
 pub mod running;
 mod seal;
 pub mod selector;
+mod ticket;
 pub mod upstream;
 pub mod verdict;

@@ -1,15 +1,18 @@
 //! Calls between two rounds: a legacy server asked something, and its modern client has gone to find the answer.
 //!
-//! The upstream call goes on waiting here, under an id that only its principal can present again, and only with the same
+//! The upstream call goes on waiting here, under a [`Ticket`] that only its principal can present, once, and only with the same
 //! request. Nobody comes back: it is dropped after a while, and the server hears no consent (mcp-protocol §3.3).
 
 use crate::{
     exchange::{Delivery, Interim},
     principal::{Principal, PrincipalKey},
     queue::Receiver,
+    record::{Ended, Observer},
     seal::SealKey,
-    upstream::{Inbound, UpstreamError},
+    ticket::{Bound, Leads, LostRound, Spent, Ticket},
+    upstream::{Inbound, Latest, UpstreamError},
 };
+use bytes::Bytes;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -21,21 +24,33 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long an answer may take; a person is asked.
-const TTL: Duration = Duration::from_secs(600);
-/// Of one principal with one upstream, and of all.
-const OWN_MAX: usize = 32;
-/// Of all callers without a name together.
-const UNNAMED_MAX: usize = 256;
-const ALL_MAX: usize = 1_000;
-/// Tells our states from servers' own.
-const PREFIX: &str = "sluice1.";
+/// Bounds on calls that wait for their clients' answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parking {
+    /// How long an answer may take; a person is asked. States to servers that keep nothing are good for as long.
+    pub ttl: Duration,
+    /// Of one principal with one upstream. All callers without a name together may have eight times as many.
+    pub own_max: usize,
+    /// Of all.
+    pub all_max: usize,
+}
+
+impl Default for Parking {
+    fn default() -> Self {
+        Self { ttl: Duration::from_secs(600), own_max: 32, all_max: 1_000 }
+    }
+}
+
+/// For callers without a name, of which there may be many.
+const UNNAMED_FACTOR: usize = 8;
 
 /// An upstream call that runs on its own, so that it can outlive the exchange that began it. Dropping it cancels the call.
 pub(crate) struct Call {
     pub(crate) arriving: Receiver<Interim>,
     pub(crate) done: oneshot::Receiver<Result<Inbound, UpstreamError>>,
     pub(crate) stop: CancellationToken,
+    /// For whose request the call goes on now.
+    pub(crate) latest: Arc<Latest>,
 }
 
 impl Drop for Call {
@@ -72,27 +87,29 @@ impl Owner {
 /// A call that waits for its next round.
 pub(crate) struct Parked {
     pub(crate) owner: Owner,
-    pub(crate) upstream: usize,
-    /// Of the request, as its client sent it.
-    pub(crate) digest: [u8; 32],
+    pub(crate) bound: Bound,
     pub(crate) round: u32,
     pub(crate) call: Call,
     pub(crate) questions: Vec<Open>,
+    /// What is written down if nobody comes back.
+    pub(crate) abandoned: Box<Ended>,
 }
 
-/// Why a state leads nowhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotHere {
-    /// No state of ours, or one that was altered or is another's: they look alike.
-    Foreign,
-    /// One of ours that is for another request, was used, or is too old.
-    Lost,
+/// Where a state has led.
+pub(crate) enum Claimed {
+    /// To a call that waited here.
+    Parked(Box<Parked>),
+    /// To a server that keeps nothing, and to its own state if it gave one.
+    Server(Option<Bytes>),
 }
 
-/// All parked calls.
+/// All parked calls, and the states that were given out.
 pub(crate) struct Parks {
+    limits: Parking,
     key: SealKey,
+    observer: Arc<dyn Observer>,
     places: Mutex<HashMap<u128, Place>>,
+    spent: Mutex<Spent>,
 }
 
 struct Place {
@@ -101,52 +118,52 @@ struct Place {
 }
 
 impl Parks {
-    pub(crate) fn new() -> Result<Self, getrandom::Error> {
-        Ok(Self { key: SealKey::random()?, places: Mutex::default() })
+    pub(crate) fn new(limits: Parking, observer: Arc<dyn Observer>) -> Result<Self, getrandom::Error> {
+        Ok(Self { limits, key: SealKey::random()?, observer, places: Mutex::default(), spent: Mutex::default() })
     }
 
     /// Whether another call of this owner may wait.
     pub(crate) fn has_room(&self, owner: &Owner, upstream: usize) -> bool {
-        has_room(&self.lock(), owner, upstream)
+        has_room(&self.lock(), &self.limits, owner, upstream)
     }
 
     /// Keeps a call. The state for the client; none, and the call is cancelled, when there is no room.
     pub(crate) fn park(self: &Arc<Self>, parked: Parked) -> Option<String> {
-        let mut id = [0; 16];
-        getrandom::fill(&mut id).ok()?;
-        let state = self.key.seal(parked.owner.bound(), &id)?;
-        let id = u128::from_le_bytes(id);
+        let ticket = Ticket::new(parked.bound, parked.round, self.limits.ttl, Leads::Parked)?;
+        let state = ticket.seal(&self.key, parked.owner.bound())?;
         let mut places = self.lock();
-        if !has_room(&places, &parked.owner, parked.upstream) {
+        if !has_room(&places, &self.limits, &parked.owner, parked.bound.upstream) {
             return None;
         }
-        let parks = Arc::downgrade(self);
+        let (parks, ttl, id) = (Arc::downgrade(self), self.limits.ttl, ticket.id);
         let expiry = spawn(async move {
-            tokio::time::sleep(TTL).await;
-            let late = parks.upgrade().and_then(|parks| parks.lock().remove(&id));
-            drop(late);
+            tokio::time::sleep(ttl).await;
+            let Some(parks) = parks.upgrade() else { return };
+            let late = parks.lock().remove(&id);
+            late.iter().for_each(|late| parks.observer.abandoned(&late.parked.abandoned));
         });
         places.insert(id, Place { parked, expiry: expiry.abort_handle() });
-        Some(format!("{PREFIX}{state}"))
+        Some(state)
     }
 
-    /// Takes a call back out: once.
-    pub(crate) fn claim(&self, state: &str, owner: &Owner, upstream: usize, digest: &[u8; 32]) -> Result<Parked, NotHere> {
-        let state = state.strip_prefix(PREFIX).ok_or(NotHere::Foreign)?;
-        let id = self.key.open(owner.bound(), state).and_then(|id| id.try_into().ok()).map(u128::from_le_bytes);
-        let id = id.ok_or(NotHere::Foreign)?;
-        let mut places = self.lock();
-        let fits = |place: &Place| place.parked.upstream == upstream && place.parked.digest == *digest;
-        if !places.get(&id).is_some_and(fits) {
-            return Err(NotHere::Lost);
+    /// A state for the client of a server that keeps nothing itself, around the server's own.
+    pub(crate) fn pass(&self, owner: &Owner, bound: Bound, own: Option<Bytes>) -> Option<String> {
+        Ticket::new(bound, 0, self.limits.ttl, Leads::Server(own))?.seal(&self.key, owner.bound())
+    }
+
+    /// Follows a state: once.
+    pub(crate) fn claim(&self, state: &str, owner: &Owner, bound: &Bound) -> Result<Claimed, LostRound> {
+        let ticket = Ticket::open(&self.key, owner.bound(), state, bound)?;
+        if let Leads::Server(own) = &ticket.leads {
+            let is_first = self.spent.lock().unwrap_or_else(PoisonError::into_inner).spend(&ticket);
+            return if is_first { Ok(Claimed::Server(own.clone())) } else { Err(LostRound::Used) };
         }
-        let place = places.remove(&id).ok_or(NotHere::Lost)?;
+        let place = self.lock().remove(&ticket.id).ok_or(LostRound::Used)?;
         place.expiry.abort();
-        Ok(place.parked)
+        Ok(Claimed::Parked(Box::new(place.parked)))
     }
 
     /// How many wait.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
@@ -162,22 +179,47 @@ impl Parks {
     }
 }
 
-fn has_room(places: &HashMap<u128, Place>, owner: &Owner, upstream: usize) -> bool {
-    let is_own = |place: &&Place| place.parked.owner == *owner && place.parked.upstream == upstream;
-    let own_max = if owner.0.is_some() { OWN_MAX } else { UNNAMED_MAX };
-    places.len() < ALL_MAX && places.values().filter(is_own).count() < own_max
+fn has_room(places: &HashMap<u128, Place>, limits: &Parking, owner: &Owner, upstream: usize) -> bool {
+    let is_own = |place: &&Place| place.parked.owner == *owner && place.parked.bound.upstream == upstream;
+    let own_max = if owner.0.is_some() { limits.own_max } else { limits.own_max.saturating_mul(UNNAMED_FACTOR) };
+    places.len() < limits.all_max && places.values().filter(is_own).count() < own_max
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::queue;
+    use crate::{
+        filter::{Hook, Identity},
+        queue::queue,
+        record::nothing_ended,
+    };
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Observer for Counting {
+        fn ended(&self, _: &Ended) {}
+        fn faulted(&self, _: &Identity, _: Hook, _: &'static str, _: &str) {}
+        fn turned_away(&self, _: &'static str) {}
+        fn abandoned(&self, _: &Ended) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    const LIMITS: Parking = Parking { ttl: Duration::from_secs(5), own_max: 4, all_max: 7 };
+
+    fn parks() -> (Arc<Parks>, Arc<Counting>) {
+        let seen: Arc<Counting> = Arc::default();
+        (Arc::new(Parks::new(LIMITS, seen.clone()).unwrap()), seen)
+    }
 
     fn parked(subject: &str, digest: u8) -> (Parked, CancellationToken) {
         let stop = CancellationToken::new();
-        let call = Call { arriving: queue(1).1, done: oneshot::channel().1, stop: stop.clone() };
-        let owner = Owner::of(&Principal::new("auth", subject, None));
-        (Parked { owner, upstream: 0, digest: [digest; 32], round: 0, call, questions: Vec::new() }, stop)
+        let call = Call { arriving: queue(1).1, done: oneshot::channel().1, stop: stop.clone(), latest: Arc::default() };
+        let bound = Bound { upstream: 0, digest: [digest; 32] };
+        let abandoned = Box::new(nothing_ended());
+        (Parked { owner: owner(subject), bound, round: 0, call, questions: Vec::new(), abandoned }, stop)
     }
 
     fn owner(subject: &str) -> Owner {
@@ -186,46 +228,61 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_is_taken_back_once_by_its_own_principal_with_its_own_request() {
-        let parks = Arc::new(Parks::new().unwrap());
+        let (parks, _) = parks();
         let (call, stop) = parked("a", 1);
         let state = parks.park(call).unwrap();
-        let claim = |state: &str, who, upstream, digest| parks.claim(state, &owner(who), upstream, &[digest; 32]).err();
-        assert_eq!(claim("theirs", "a", 0, 1), Some(NotHere::Foreign));
-        assert_eq!(claim(&state, "b", 0, 1), Some(NotHere::Foreign), "another principal");
-        assert_eq!(claim(&state, "a", 1, 1), Some(NotHere::Lost), "another upstream");
-        assert_eq!(claim(&state, "a", 0, 2), Some(NotHere::Lost), "another request");
-        assert_eq!(claim(&format!("{state}A"), "a", 0, 1), Some(NotHere::Foreign), "altered");
-        let taken = parks.claim(&state, &owner("a"), 0, &[1; 32]).ok().unwrap();
-        assert!(!stop.is_cancelled());
-        assert_eq!(claim(&state, "a", 0, 1), Some(NotHere::Lost), "used");
-        drop(taken);
-        assert!(stop.is_cancelled());
+        let claim = |state: &str, who, upstream, digest| parks.claim(state, &owner(who), &Bound { upstream, digest: [digest; 32] }).err();
+        assert_eq!(claim("theirs", "a", 0, 1), Some(LostRound::Unknown));
+        assert_eq!(claim(&state, "b", 0, 1), Some(LostRound::Unknown), "another principal");
+        assert_eq!(claim(&state, "a", 1, 1), Some(LostRound::Other), "another upstream");
+        assert_eq!(claim(&state, "a", 0, 2), Some(LostRound::Other), "another request");
+        assert!(!stop.is_cancelled() && parks.len() == 1, "whoever is mistaken takes nothing away");
+        assert_eq!(claim(&state, "a", 0, 1), None);
+        assert!(stop.is_cancelled(), "what was taken and dropped is cancelled");
+        assert_eq!(claim(&state, "a", 0, 1), Some(LostRound::Used));
 
         let unnamed = |unique| Owner::of(&Principal::anonymous(unique));
         let state = parks.park(Parked { owner: unnamed("1"), ..parked("a", 1).0 }).unwrap();
-        assert_eq!(claim(&state, "a", 0, 1), Some(NotHere::Foreign));
-        assert!(parks.claim(&state, &unnamed("2"), 0, &[1; 32]).is_ok(), "whoever has no name has the state");
+        assert_eq!(claim(&state, "a", 0, 1), Some(LostRound::Unknown));
+        let bound = Bound { upstream: 0, digest: [1; 32] };
+        assert!(parks.claim(&state, &unnamed("2"), &bound).is_ok(), "whoever has no name has the state");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_never_returns_leaves_nothing_behind() {
-        let parks = Arc::new(Parks::new().unwrap());
+    async fn a_servers_own_state_comes_back_once_and_with_its_request() {
+        let (parks, _) = parks();
+        let bound = Bound { upstream: 0, digest: [1; 32] };
+        let own = Bytes::from_static(br#""s\u0041""#);
+        let state = parks.pass(&owner("a"), bound, Some(own.clone())).unwrap();
+        let other = Bound { upstream: 1, ..bound };
+        assert_eq!(parks.claim(&state, &owner("a"), &other).err(), Some(LostRound::Other));
+        let claimed = parks.claim(&state, &owner("a"), &bound);
+        assert!(matches!(claimed, Ok(Claimed::Server(Some(back))) if back == own));
+        assert_eq!(parks.claim(&state, &owner("a"), &bound).err(), Some(LostRound::Used));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_never_returns_leaves_nothing_behind_but_a_record() {
+        let (parks, seen) = parks();
         let (call, stop) = parked("a", 1);
         let state = parks.park(call).unwrap();
-        tokio::time::sleep(TTL + Duration::from_secs(1)).await;
-        assert!(stop.is_cancelled() && parks.len() == 0);
-        assert_eq!(parks.claim(&state, &owner("a"), 0, &[1; 32]).err(), Some(NotHere::Lost));
+        tokio::time::sleep(LIMITS.ttl + Duration::from_secs(1)).await;
+        assert!(stop.is_cancelled() && parks.len() == 0 && seen.0.load(Relaxed) == 1);
+        assert!(parks.claim(&state, &owner("a"), &Bound { upstream: 0, digest: [1; 32] }).is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_parks_without_bound() {
-        let parks = Arc::new(Parks::new().unwrap());
-        for _ in 0..OWN_MAX {
+        let (parks, _) = parks();
+        for _ in 0..LIMITS.own_max {
             assert!(parks.park(parked("a", 1).0).is_some());
         }
         let (refused, stop) = parked("a", 1);
         assert!(parks.park(refused).is_none() && stop.is_cancelled());
-        assert!(parks.park(parked("b", 1).0).is_some(), "another principal has room");
+        for other in ["b", "c", "d"] {
+            assert!(parks.park(parked(other, 1).0).is_some(), "another principal has room");
+        }
+        assert!(parks.park(parked("e", 1).0).is_none(), "until all places are taken");
         parks.clear();
         assert_eq!(parks.len(), 0);
     }

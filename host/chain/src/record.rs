@@ -87,4 +87,35 @@ pub trait Observer: Send + Sync {
     fn faulted(&self, filter: &Identity, hook: Hook, kind: &'static str, detail: &str);
     /// Somebody was turned away at the gate, or sent a message that never became an exchange.
     fn turned_away(&self, reason: &'static str);
+    /// A call waited for answers to its server's questions, and its client never came back: how its last exchange ended.
+    fn abandoned(&self, last: &Ended);
+}
+
+#[cfg(test)]
+pub(crate) fn nothing_ended() -> Ended {
+    use crate::exchange::{Direction, Kind};
+    let head = Head {
+        exchange: 1,
+        direction: Direction::ToServer,
+        kind: Kind::Request,
+        method: "tools/call".into(),
+        name: None,
+        upstream: None,
+        protocol: sluice_wire::revision::Revision::V2026_07_28,
+    };
+    Ended {
+        head,
+        principal: Arc::new(Principal::new("auth", "a", None)),
+        attributes: Attributes::default(),
+        generation: 1,
+        outcome: Outcome::Cancelled,
+        code: None,
+        tool_error: false,
+        cause: None,
+        request_bytes: 0,
+        response_bytes: 0,
+        took: Duration::ZERO,
+        upstream_took: Duration::ZERO,
+        passed: Vec::new(),
+    }
 }

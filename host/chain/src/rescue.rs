@@ -3,6 +3,7 @@
 //! Errors of the world and of guests are JSON-RPC `Internal error` (-32603), as every revision allows, with a
 //! machine-readable `data.reason`; codes of our own would have to be learnt by every client.
 
+pub use crate::ticket::LostRound;
 use crate::{exchange::AnswerBody, fault::Fault, record::Outcome, upstream::UpstreamError, verdict::Rejection};
 use bytes::Bytes;
 use sluice_wire::{
@@ -74,11 +75,9 @@ pub enum Error {
     /// Not carried for this client, or not known at all.
     #[error("method not found: {0}")]
     NoSuchMethod(String),
-    /// A round of a call that is not here: its state was altered, used, is too old, or belongs to somebody or something else.
-    #[error(
-        "this requestState leads to no waiting call: it was used, has expired or belongs to another request; the call is not run again, since it may have had effects"
-    )]
-    LostRound,
+    /// A round of a call that cannot go on.
+    #[error("the call cannot go on: this requestState {}; nothing is run again by itself, since it may have had effects", .0.what())]
+    LostRound(LostRound),
     /// A server asks, and too many calls wait for answers.
     #[error("too many calls of this client wait for answers to a server's questions; answer those first")]
     NoRoomToPark,
@@ -102,7 +101,7 @@ impl Error {
             Self::BadParams(_) => "bad_params",
             Self::HeaderMismatch(_) => "header_mismatch",
             Self::NoSuchMethod(_) => "no_such_method",
-            Self::LostRound => "round_lost",
+            Self::LostRound(lost) => lost.reason(),
             Self::NoRoomToPark => "too_many_rounds",
             Self::BadCursor => "bad_cursor",
         }
@@ -111,12 +110,16 @@ impl Error {
     /// The JSON-RPC code, by the era of the client that will read it.
     pub fn code(&self, era: Era) -> i64 {
         match self {
+            Self::Upstream { source: UpstreamError::NeedsCapability { .. }, .. } => match era {
+                Era::Modern => code::MISSING_CAPABILITY,
+                Era::Legacy => code::INVALID_PARAMS,
+            },
             Self::Plugin { .. } | Self::Upstream { .. } | Self::MaybeMissing { .. } | Self::Unanswered { .. } | Self::NoRoomToPark => {
                 code::INTERNAL_ERROR
             }
             Self::Rejected { rejection, .. } => rejection.code,
             Self::Unknown { what: "resource", .. } if era == Era::Legacy => code::RESOURCE_NOT_FOUND_LEGACY,
-            Self::Unknown { .. } | Self::BadParams(_) | Self::BadCursor | Self::LostRound => code::INVALID_PARAMS,
+            Self::Unknown { .. } | Self::BadParams(_) | Self::BadCursor | Self::LostRound(_) => code::INVALID_PARAMS,
             Self::HeaderMismatch(_) => code::HEADER_MISMATCH,
             Self::NoSuchMethod(_) => code::METHOD_NOT_FOUND,
         }
@@ -126,13 +129,14 @@ impl Error {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Upstream { source: UpstreamError::Cancelled, .. } => Outcome::Cancelled,
+            Self::Upstream { source: UpstreamError::NeedsCapability { .. }, .. } => Outcome::Refused,
             Self::Plugin { .. } | Self::Upstream { .. } | Self::MaybeMissing { .. } | Self::Unanswered { .. } => Outcome::Failed,
             Self::Rejected { .. }
             | Self::Unknown { .. }
             | Self::BadParams(_)
             | Self::HeaderMismatch(_)
             | Self::NoSuchMethod(_)
-            | Self::LostRound
+            | Self::LostRound(_)
             | Self::NoRoomToPark
             | Self::BadCursor => Outcome::Refused,
         }
@@ -157,7 +161,12 @@ impl Error {
     pub fn body(&self, era: Era, exchange: u64) -> AnswerBody {
         let mut data = format!(r#"{{"reason":"{}","requestId":"{}""#, self.reason(), request_id(exchange));
         match self {
-            Self::Upstream { upstream, .. } => data.push_str(&format!(r#","upstream":{}"#, quote(upstream))),
+            Self::Upstream { upstream, source } => {
+                data.push_str(&format!(r#","upstream":{}"#, quote(upstream)));
+                if let UpstreamError::NeedsCapability { required } = source {
+                    data.push_str(&format!(r#","requiredCapabilities":{required}"#));
+                }
+            }
             Self::Unknown { what: "resource", name } => data.push_str(&format!(r#","uri":{}"#, quote(name))),
             Self::Plugin { .. }
             | Self::Rejected { .. }
@@ -167,7 +176,7 @@ impl Error {
             | Self::BadParams(_)
             | Self::HeaderMismatch(_)
             | Self::NoSuchMethod(_)
-            | Self::LostRound
+            | Self::LostRound(_)
             | Self::NoRoomToPark
             | Self::BadCursor => {}
         }
@@ -186,6 +195,7 @@ fn upstream_reason(error: &UpstreamError) -> &'static str {
         UpstreamError::Unauthorized { .. } => "upstream_unauthorized",
         UpstreamError::Busy { .. } => "upstream_busy",
         UpstreamError::CannotCross { .. } => "cannot_cross_eras",
+        UpstreamError::NeedsCapability { .. } => "capability_missing",
         UpstreamError::Cancelled => "cancelled",
     }
 }

@@ -12,7 +12,11 @@ use sluice_wire::{
     message::Message,
     revision::{Era, Revision},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 
 /// A request about to leave, after the last filter.
@@ -38,8 +42,32 @@ pub struct Outbound {
     pub idempotent: bool,
     /// Where notifications and questions of this exchange go, in order, before the response returns. Bounded.
     pub interim: Sender<Interim>,
+    /// For a call that may have several rounds: the request it goes on for now.
+    pub latest: Option<Arc<Latest>>,
     /// Set when nobody waits any more: cancel upstream in the way of its era, then return `Cancelled`.
     pub cancel: CancellationToken,
+}
+
+/// The request that a call of several rounds goes on for: what its client wants to hear counts, not what the first one did.
+#[derive(Default)]
+pub struct Latest(Mutex<Option<(Arc<Message>, Arc<Client>)>>);
+
+impl Latest {
+    /// Another round has come.
+    pub(crate) fn set(&self, request: Arc<Message>, client: Arc<Client>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((request, client));
+    }
+
+    /// The request of the last round and its client; none as long as the first one waits.
+    pub fn get(&self) -> Option<(Arc<Message>, Arc<Client>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for Latest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Latest")
+    }
 }
 
 /// A response that passed the strict parser and answers our id.
@@ -107,6 +135,12 @@ pub enum UpstreamError {
         era: Era,
         /// The method.
         method: String,
+    },
+    /// It needs a client that declared more; `required` is a capabilities object, JSON text.
+    #[error("needs a client that declares {required}")]
+    NeedsCapability {
+        /// For `data.requiredCapabilities`.
+        required: &'static str,
     },
     /// The exchange was cancelled by its client.
     #[error("was told to stop by the client")]

@@ -71,6 +71,22 @@ impl Askable {
         self != Self::default()
     }
 
+    /// Whether the client opens links.
+    pub fn opens_links(self) -> bool {
+        self.elicitation_url
+    }
+
+    /// What a client would have to declare to be asked this; none when it has.
+    pub fn missing(self, question: &Message) -> Option<&'static str> {
+        self.permits(question).err()?;
+        Some(match question.method() {
+            method::SAMPLING_CREATE_MESSAGE => r#"{"sampling":{}}"#,
+            method::ROOTS_LIST => r#"{"roots":{}}"#,
+            _ if question.param("mode").is_some_and(|mode| mode.is_str("url")) => r#"{"elicitation":{"url":{}}}"#,
+            _ => r#"{"elicitation":{"form":{}}}"#,
+        })
+    }
+
     /// Whether this may be asked, or the error that says why not.
     ///
     /// # Errors

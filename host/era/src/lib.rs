@@ -4,7 +4,7 @@
 //! checked documents. It splices: what a revision does not ask to be changed leaves with the
 //! sender's bytes. It never opens a socket, reads a clock, spawns a task or keeps a session.
 //!
-//! Toward an upstream: [`handshake`], [`probe`], [`capability`], [`request`], [`mirror`], [`rounds`].
+//! Toward an upstream: [`handshake`], [`probe`], [`capability`], [`request`], [`mirror`], [`rounds`], [`links`].
 //! Toward a client: [`answer`], [`handshake_down`].
 
 #![forbid(unsafe_code)]
@@ -12,6 +12,7 @@
 
 pub mod capability;
 pub mod handshake;
+pub mod links;
 pub mod mirror;
 pub mod probe;
 pub mod request;

@@ -143,6 +143,35 @@ pub fn input(asked: &str, answer: Option<&Message>) -> Input {
     Input::Refused { code, message: said.map_or_else(|| "the client did not answer".to_owned(), |said| said.into_owned()) }
 }
 
+/// A client's answer for a server of this revision. None when it fits as it is.
+///
+/// Before 2025-11-25 a sampled message had one content and not a list of them (mcp-protocol §3.5).
+///
+/// # Errors
+/// What the server is told when the answer has no form in its revision.
+pub fn answered(answer: &Message, revision: Revision) -> Result<Option<Bytes>, &'static str> {
+    if revision >= Revision::V2025_11_25 {
+        return Ok(None);
+    }
+    let is_list = |answer: &Message| answer.result().and_then(|result| result.get("content")).is_some_and(|c| c.kind() == Kind::Array);
+    if !is_list(answer) {
+        return Ok(None);
+    }
+    let whole = answer.clone().deepen();
+    let Some((result, content)) = whole.result().and_then(|result| Some((result, result.get("content")?))) else { return Ok(None) };
+    let mut items = content.items();
+    let (Some(only), None) = (items.next(), items.next()) else {
+        return Err("the client answered with several contents, and this protocol revision knows one");
+    };
+    let (limits, depth) = PART;
+    let document = Document::parse_value(result.to_bytes(), &limits, depth).map_err(|_| "the answer cannot be read")?;
+    let mut patch = Patch::new(&document);
+    if let Some(content) = document.root().get("content") {
+        patch.replace(content, only.to_bytes());
+    }
+    patch.apply().map(Some).map_err(|_| "the answer cannot be put into this protocol revision")
+}
+
 /// The request of the next round: the one before with only this round's inputs, and the state to the byte.
 ///
 /// # Errors

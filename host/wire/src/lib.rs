@@ -17,11 +17,13 @@
 //! 5. [`revision`], [`method`], [`code`], [`meta`]: the protocol's names and tables.
 //! 6. [`header`]: the HTTP headers that mirror a body.
 //! 7. [`line`](mod@line) and [`sse`]: the two framings.
+//! 8. [`form`]: answers to a server's form.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod code;
+pub mod form;
 pub mod header;
 pub mod id;
 pub mod json;

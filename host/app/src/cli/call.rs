@@ -145,6 +145,7 @@ impl Speaker {
             principal: self.principal.clone(),
             idempotent: false,
             interim,
+            latest: None,
             cancel: CancellationToken::new(),
         };
         let inbound = self.server.send(outbound).await?;

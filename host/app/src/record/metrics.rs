@@ -47,6 +47,8 @@ pub struct Gauges {
     pub upstreams: Vec<(Arc<str>, bool)>,
     /// Exchanges that run now.
     pub running: usize,
+    /// Calls that wait for answers to a server's questions.
+    pub parked: usize,
     /// The chain's generation.
     pub generation: u64,
     /// Further lines in text form, as other rooms write them (the plugin host's own figures).
@@ -64,6 +66,8 @@ pub struct Metrics {
     turned_away: Family<ReasonLabel, Counter>,
     up: Family<UpstreamLabel, Gauge>,
     running: Gauge,
+    parked: Gauge,
+    abandoned: Counter,
     generation: Gauge,
 }
 
@@ -114,6 +118,10 @@ impl Default for Metrics {
         registry.register("upstream_up", "1 unless the last thing an upstream did failed", up.clone());
         let running = Gauge::default();
         registry.register("exchanges_running", "Exchanges that run now", running.clone());
+        let parked = Gauge::default();
+        registry.register("calls_parked", "Calls that wait for their clients' answers to a server's questions", parked.clone());
+        let abandoned = Counter::default();
+        registry.register("calls_abandoned", "Parked calls whose clients never came back", abandoned.clone());
         let generation = Gauge::default();
         registry.register("chain_generation", "Rises with every change of the chain", generation.clone());
         Self {
@@ -125,6 +133,8 @@ impl Default for Metrics {
             turned_away,
             up,
             running,
+            parked,
+            abandoned,
             generation,
         }
     }
@@ -158,12 +168,18 @@ impl Metrics {
         self.turned_away.get_or_create(&ReasonLabel { reason }).inc();
     }
 
+    /// Count one call that nobody came back to.
+    pub fn abandoned(&self) {
+        self.abandoned.inc();
+    }
+
     /// Everything, as `GET /metrics` shows it.
     pub fn text(&self, gauges: &Gauges) -> Result<String, fmt::Error> {
         for (upstream, up) in &gauges.upstreams {
             self.up.get_or_create(&UpstreamLabel { upstream: upstream.clone() }).set(i64::from(*up));
         }
         self.running.set(i64::try_from(gauges.running).unwrap_or(i64::MAX));
+        self.parked.set(i64::try_from(gauges.parked).unwrap_or(i64::MAX));
         self.generation.set(i64::try_from(gauges.generation).unwrap_or(i64::MAX));
         let mut out = gauges.more.clone();
         encode(&mut out, &self.registry)?;

@@ -39,6 +39,26 @@ impl Recorder {
 impl Observer for Recorder {
     fn ended(&self, ended: &Ended) {
         self.metrics.ended(ended);
+        self.write_down(ended);
+    }
+
+    fn abandoned(&self, last: &Ended) {
+        self.metrics.abandoned();
+        self.write_down(last);
+    }
+
+    fn faulted(&self, filter: &Identity, hook: Hook, kind: &'static str, detail: &str) {
+        self.metrics.faulted(filter, kind);
+        tracing::warn!(plugin = %filter.name, version = %filter.version, hook = hook.as_str(), kind, detail, "plugin fault");
+    }
+
+    fn turned_away(&self, reason: &'static str) {
+        self.metrics.turned_away(reason);
+    }
+}
+
+impl Recorder {
+    fn write_down(&self, ended: &Ended) {
         let now = SystemTime::now();
         let common = LazyCell::new(|| line::common(ended));
         if let Some(log) = self.log.as_ref().filter(|_| !self.quiet || ended.outcome == Outcome::Failed) {
@@ -50,14 +70,5 @@ impl Observer for Recorder {
         if let Some(audit) = &self.audit {
             audit.line(|out| line::audit(out, ended, &common, now));
         }
-    }
-
-    fn faulted(&self, filter: &Identity, hook: Hook, kind: &'static str, detail: &str) {
-        self.metrics.faulted(filter, kind);
-        tracing::warn!(plugin = %filter.name, version = %filter.version, hook = hook.as_str(), kind, detail, "plugin fault");
-    }
-
-    fn turned_away(&self, reason: &'static str) {
-        self.metrics.turned_away(reason);
     }
 }

@@ -216,6 +216,7 @@ async fn read_list(
             principal: asking.principal.clone(),
             idempotent: true,
             interim,
+            latest: None,
             cancel: cancel.clone(),
         };
         let response = upstream.send(outbound).await?.response;

@@ -3,14 +3,17 @@
 use super::{Exchange, QUESTIONS_MAX};
 use crate::{
     exchange::{Answer, AnswerBody, Delivery, Interim, Kind, Question},
-    parked::{Call, NotHere, Open, Owner, Parked},
+    parked::{Call, Claimed, Open, Owner, Parked},
     queue::Receiver,
+    record::{Ended, Outcome},
     rescue::Error,
-    upstream::{Inbound, Outbound, UpstreamError},
+    ticket::Bound,
+    upstream::{Inbound, Latest, Outbound, UpstreamError},
 };
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use sluice_wire::{
+    form,
     id::RequestId,
     json::{Document, IndexDepth, Kind as JsonKind, Limits, Value, quote},
     message::{self, Message},
@@ -30,6 +33,14 @@ const GATHER: Duration = Duration::from_millis(20);
 /// The SDKs' own clients give up after about as many.
 const ROUNDS_MAX: u32 = 10;
 
+/// How a request goes on.
+pub(super) enum Next {
+    /// With the call that waited for it, up to its answer or next questions.
+    Answered(Answer),
+    /// To the upstream, like this.
+    Send(Arc<Message>),
+}
+
 impl Exchange {
     /// Whether a legacy server may ask this client something.
     pub(super) fn may_be_asked(&self) -> bool {
@@ -45,34 +56,62 @@ impl Exchange {
     /// Begins a call that may have several rounds.
     pub(super) async fn first_round(&mut self, index: usize, outbound: Outbound, arriving: Receiver<Interim>) -> Result<Answer, Error> {
         let upstream = self.host.upstreams[index].clone();
-        let stop = CancellationToken::new();
+        let (stop, latest) = (CancellationToken::new(), Arc::<Latest>::default());
         let (tell, done) = oneshot::channel();
-        let outbound = Outbound { cancel: stop.clone(), ..outbound };
+        let outbound = Outbound { cancel: stop.clone(), latest: Some(latest.clone()), ..outbound };
         tokio::spawn(async move {
             // Nobody waits any more: the call was cancelled.
             let _ = tell.send(upstream.send(outbound).await);
         });
-        self.round(index, Call { arriving, done, stop }, Vec::new(), 0).await
+        self.round(index, Call { arriving, done, stop, latest }, Vec::new(), 0).await
     }
 
-    /// The parked call that this request goes on with, if it says that it does.
-    pub(super) async fn next_round(&mut self, index: usize) -> Result<Option<Answer>, Error> {
-        let Some(state) = self.request.param("requestState").filter(|_| self.era() == Era::Modern) else { return Ok(None) };
+    /// What this request goes on with, if it says that it does. A state that leads nowhere is an error, whatever the server
+    /// is: nothing is begun anew, since the tool may have had effects.
+    pub(super) async fn next_round(&mut self, index: usize) -> Result<Next, Error> {
+        let state = self.request.param("requestState").filter(|_| self.era() == Era::Modern);
+        let Some(state) = state else { return Ok(Next::Send(self.request.clone())) };
         let state = state.as_str().ok_or_else(|| Error::BadParams("params.requestState must be a string".into()))?.into_owned();
-        match self.host.parks.claim(&state, &Owner::of(&self.principal), index, &self.digest()) {
-            Ok(parked) => self.resume(parked).await.map(Some),
-            Err(NotHere::Lost) => Err(Error::LostRound),
-            Err(NotHere::Foreign) => self.foreign_state(index).await.map(|()| None),
+        let bound = self.bound(index);
+        match self.host.parks.claim(&state, &Owner::of(&self.principal), &bound).map_err(Error::LostRound)? {
+            Claimed::Parked(parked) => self.resume(*parked).await.map(Next::Answered),
+            Claimed::Server(own) => self.with_state(own).map(Next::Send),
         }
     }
 
-    /// A modern server's own state passes. A legacy server has none, so the client is mistaken: the call it wants to go on
-    /// with is not here, and it is not begun anew.
-    async fn foreign_state(&self, index: usize) -> Result<(), Error> {
-        let upstream = &self.host.upstreams[index];
-        let facts = upstream.facts(Era::Modern, &self.client, &self.principal).await;
-        let facts = facts.map_err(|source| Error::Upstream { upstream: upstream.name().to_string(), source })?;
-        if facts.era == Era::Legacy { Err(Error::LostRound) } else { Ok(()) }
+    /// The request as its server wants it back: with the state the server gave, to the byte, or with none.
+    fn with_state(&self, own: Option<Bytes>) -> Result<Arc<Message>, Error> {
+        let broken = || Error::BadParams("params.requestState cannot be put in place".into());
+        let whole = self.request.as_ref().clone().deepen();
+        let mut patch = Patch::new(whole.document());
+        let state = whole.param("requestState").ok_or_else(broken)?;
+        match own {
+            Some(own) => patch.replace(state, own),
+            None => patch.remove(state),
+        }
+        let document = patch.apply_document(&Limits::RESPONSE, IndexDepth::Full).map_err(|_| broken())?;
+        Ok(Arc::new(Message::decode(document).map_err(|_| broken())?))
+    }
+
+    /// A server's questions with a state of ours around its own, so that it comes back with this request and nobody else's.
+    fn bind(&self, index: usize, response: Delivery) -> Result<Delivery, Error> {
+        let is_round = |response: &Delivery| {
+            let kind = response.message.result().and_then(|result| result.get("resultType"));
+            kind.is_some_and(|kind| kind.is_str("input_required"))
+        };
+        if self.era() == Era::Legacy || response.spoken.era() == Era::Legacy || !is_round(&response) {
+            return Ok(response);
+        }
+        let broken = || self.upstream_error(index, UpstreamError::BadReply { reason: "its questions cannot be read".into() });
+        let whole = response.message.as_ref().clone().deepen();
+        let result = whole.result().ok_or_else(broken)?;
+        let own = result.get("requestState").map(|own| own.to_bytes());
+        let state = self.host.parks.pass(&Owner::of(&self.principal), self.bound(index), own).ok_or(Error::NoRoomToPark)?;
+        let mut patch = Patch::new(whole.document());
+        patch.set(result, "requestState", quote(&state));
+        let document = patch.apply_document(&Limits::RESPONSE, IndexDepth::Full).map_err(|_| broken())?;
+        let message = Arc::new(Message::decode(document).map_err(|_| broken())?);
+        Ok(Delivery { message, spoken: response.spoken })
     }
 
     /// The answer that left does not hold the state any more, so nobody can come back with it.
@@ -85,16 +124,18 @@ impl Exchange {
         };
         let is_told = told.is_some_and(|told| told.windows(state.len()).any(|part| part == state.as_bytes()));
         if is_cancelled || !is_told {
-            drop(self.host.parks.claim(&state, &Owner::of(&self.principal), upstream, &self.digest()));
+            drop(self.host.parks.claim(&state, &Owner::of(&self.principal), &self.bound(upstream)));
         }
     }
 
     async fn resume(&mut self, parked: Parked) -> Result<Answer, Error> {
-        let Parked { upstream, call, questions, round, .. } = parked;
+        let Parked { bound, call, questions, round, .. } = parked;
+        call.latest.set(self.request.clone(), self.client.clone());
         let whole = self.request.as_ref().clone().deepen();
         let responses = whole.param("inputResponses");
         let mut unanswered = Vec::new();
-        for open in questions {
+        // What the server has taken back is not asked again.
+        for open in questions.into_iter().filter(|open| !open.reply.is_closed()) {
             let given = responses.and_then(|responses| responses.get(&open.key)).filter(|given| is_answer_to(&open, *given));
             let Some(given) = given else {
                 unanswered.push(open);
@@ -106,7 +147,7 @@ impl Exchange {
                 let _ = open.reply.send(answer);
             }
         }
-        self.round(upstream, call, unanswered, round + 1).await
+        self.round(bound.upstream, call, unanswered, round + 1).await
     }
 
     /// Up to the call's answer, or to the next questions.
@@ -119,11 +160,12 @@ impl Exchange {
                 biased;
                 () = cancel.cancelled() => break Err(UpstreamError::Cancelled),
                 () = tokio::time::sleep_until(until.unwrap_or_else(tokio::time::Instant::now)), if until.is_some() => {
-                    if self.host.parks.has_room(&Owner::of(&self.principal), index) {
+                    open.retain(|open| !open.reply.is_closed());
+                    if !open.is_empty() && self.host.parks.has_room(&Owner::of(&self.principal), index) {
                         self.upstream_took += started.elapsed();
                         return self.park(index, call, open, round);
                     }
-                    // The server hears that nobody answers, and its call goes on.
+                    // The server has taken its questions back, or hears that nobody answers, and its call goes on.
                     (open, until) = (Vec::new(), None);
                 }
                 interim = call.arriving.next() => match interim {
@@ -161,12 +203,36 @@ impl Exchange {
             return Err(Error::Upstream { upstream: self.host.upstreams[index].name().to_string(), source });
         }
         let requests: Vec<String> = questions.iter().map(embedded).collect();
-        let parked = Parked { owner: Owner::of(&self.principal), upstream: index, digest: self.digest(), round, call, questions };
+        let abandoned = Box::new(self.abandoned());
+        let parked = Parked { owner: Owner::of(&self.principal), bound: self.bound(index), round, call, questions, abandoned };
         let state = self.host.parks.park(parked).ok_or(Error::NoRoomToPark)?;
         self.parked = Some((index, state.clone()));
         let result =
             format!(r#"{{"resultType":"input_required","inputRequests":{{{}}},"requestState":{}}}"#, requests.join(","), quote(&state));
         Ok(Answer::result(result.into()))
+    }
+
+    /// What is written down if nobody comes back.
+    fn abandoned(&self) -> Ended {
+        Ended {
+            head: self.head.clone(),
+            principal: self.principal.clone(),
+            attributes: self.attributes.clone(),
+            generation: self.generation.number,
+            outcome: Outcome::Cancelled,
+            code: None,
+            tool_error: false,
+            cause: Some("its client never came back with answers to the server's questions".into()),
+            request_bytes: self.request.bytes().len(),
+            response_bytes: 0,
+            took: self.started.elapsed(),
+            upstream_took: self.upstream_took,
+            passed: Vec::new(),
+        }
+    }
+
+    fn bound(&self, upstream: usize) -> Bound {
+        Bound { upstream, digest: self.digest() }
     }
 
     /// Names what is asked for, as the client put it: before any filter, without what changes from round to round.
@@ -212,28 +278,25 @@ fn response(given: Value<'_>) -> Option<Delivery> {
     Some(Delivery { message: Arc::new(Message::decode(document).ok()?), spoken: Revision::V2026_07_28 })
 }
 
-/// Whether it has the form of an answer to this question. What it says is the server's to judge.
+/// Whether it has the form of an answer to this question, and of a form filled in what the server's schema wants.
 fn is_answer_to(open: &Open, given: Value<'_>) -> bool {
     let has = |key: &str, kind| given.get(key).is_some_and(|value| value.kind() == kind);
     match &*open.method {
         method::ELICITATION_CREATE => {
             let says = |action| given.get("action").is_some_and(|said| said.is_str(action));
-            says("decline") || says("cancel") || (says("accept") && has_what_is_required(open, given))
+            says("decline") || says("cancel") || (says("accept") && fits_form(open, given))
         }
-        method::SAMPLING_CREATE_MESSAGE => has("role", JsonKind::String) && given.get("content").is_some(),
+        method::SAMPLING_CREATE_MESSAGE => {
+            has("role", JsonKind::String) && (has("content", JsonKind::Object) || has("content", JsonKind::Array))
+        }
         method::ROOTS_LIST => has("roots", JsonKind::Array),
         _ => false,
     }
 }
 
-/// Of a form: every member its schema requires is there.
-fn has_what_is_required(open: &Open, given: Value<'_>) -> bool {
+fn fits_form(open: &Open, given: Value<'_>) -> bool {
     let whole = open.question.message.as_ref().clone().deepen();
-    let required = whole.param("requestedSchema").and_then(|schema| schema.get("required"));
-    let content = given.get("content");
-    required.into_iter().flat_map(|required| required.items()).all(|name| {
-        name.as_str().is_none_or(|name| content.is_some_and(|content| content.kind() == JsonKind::Object && content.get(&name).is_some()))
-    })
+    whole.param("requestedSchema").is_none_or(|schema| form::fits(schema, given.get("content")))
 }
 
 impl Exchange {
@@ -243,6 +306,6 @@ impl Exchange {
         if &*self.head.method == method::TOOLS_CALL {
             self.host.links.note(&self.principal.key, index, response.message.document());
         }
-        Ok(Answer::relayed(response))
+        Ok(Answer::relayed(self.bind(index, response)?))
     }
 }

@@ -1,6 +1,6 @@
 //! From the last filter to the upstream and back.
 
-use super::{Exchange, QUESTIONS_MAX, deliver::Asked, resolve::Route};
+use super::{Exchange, QUESTIONS_MAX, deliver::Asked, resolve::Route, rounds::Next};
 use crate::{
     catalogue::{Currency, ListKind, page},
     exchange::{Answer, Interim},
@@ -39,11 +39,12 @@ impl Exchange {
                 Err(Error::Unanswered { plugin: owner.to_string(), name })
             }
             Route::Forward { upstream, original, mirrored } => {
-                if let Some(answer) = self.next_round(*upstream).await? {
-                    return Ok(answer);
-                }
+                let message = match self.next_round(*upstream).await? {
+                    Next::Answered(answer) => return Ok(answer),
+                    Next::Send(message) => message,
+                };
                 let (interim, arriving) = queue(INTERIM_QUEUE);
-                let outbound = self.outbound(*upstream, original.clone(), mirrored.clone(), interim)?;
+                let outbound = self.outbound(*upstream, message, original.clone(), mirrored.clone(), interim)?;
                 if self.may_be_asked() {
                     return self.first_round(*upstream, outbound, arriving).await;
                 }
@@ -92,7 +93,7 @@ impl Exchange {
             return logs;
         }
         let (nowhere, _) = queue(1);
-        if let Ok(outbound) = self.outbound(i, None, Arc::default(), nowhere) {
+        if let Ok(outbound) = self.outbound(i, self.request.clone(), None, Arc::default(), nowhere) {
             if let Err(error) = upstream.send(outbound).await {
                 tracing::warn!(upstream = %upstream.name(), %error, "could not set the log level");
             }
@@ -103,6 +104,7 @@ impl Exchange {
     fn outbound(
         &self,
         upstream: usize,
+        message: Arc<Message>,
         original: Option<Arc<str>>,
         mirrored: Arc<[sluice_wire::header::Annotation]>,
         interim: Sender<Interim>,
@@ -110,8 +112,8 @@ impl Exchange {
         let completion = &*self.head.method == method::COMPLETION_COMPLETE;
         let (message, original_name) = match original {
             // The target of a completion lies one level deeper than any other.
-            Some(name) if completion => (Arc::new(renamed_reference(&self.request, &name)?), None),
-            original => (self.request.clone(), original),
+            Some(name) if completion => (Arc::new(renamed_reference(&message, &name)?), None),
+            original => (message, original),
         };
         let upstream = self.host.upstreams[upstream].name();
         let tool = original_name.as_deref().or(self.head.name.as_deref()).unwrap_or_default();
@@ -129,6 +131,7 @@ impl Exchange {
             principal: self.principal.clone(),
             idempotent,
             interim,
+            latest: None,
             cancel: self.cancel.clone(),
         })
     }

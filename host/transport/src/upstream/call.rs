@@ -2,8 +2,8 @@
 
 use super::limits::CallLimits;
 use bytes::Bytes;
-use sluice_chain::upstream::Outbound;
-use sluice_era::request;
+use sluice_chain::upstream::{Latest, Outbound};
+use sluice_era::{capability::Askable, request};
 use sluice_wire::{
     id::RequestId,
     json::{Document, IndexDepth, Limits, Value},
@@ -54,6 +54,8 @@ pub(crate) struct Call {
     /// The server was given our id as the token instead.
     owns_progress: bool,
     logs: Logs,
+    /// Of a call with several rounds: for which request it goes on now.
+    latest: Option<Arc<Latest>>,
     /// The last progress let through; it must rise.
     progress: Mutex<f64>,
     began: Instant,
@@ -64,9 +66,9 @@ pub(crate) struct Call {
 }
 
 /// While it lives, the call waits for its client and not for the server.
-pub(crate) struct OpenQuestion(Arc<Call>);
+pub(crate) struct WaitsForClient(Arc<Call>);
 
-impl Drop for OpenQuestion {
+impl Drop for WaitsForClient {
     fn drop(&mut self) {
         self.0.stir();
         self.0.questions.fetch_sub(1, Relaxed);
@@ -80,12 +82,14 @@ impl Call {
             (Era::Legacy, None) => Logs::All,
             (Era::Modern, None) => Logs::None,
         };
+        let latest = outbound.latest.clone();
         Self {
             id,
             spoken,
             token: request::progress_token(&outbound.message),
             owns_progress,
             logs,
+            latest,
             progress: Mutex::new(f64::NEG_INFINITY),
             began: Instant::now(),
             stirred: AtomicU64::new(0),
@@ -101,6 +105,7 @@ impl Call {
             token: None,
             owns_progress: true,
             logs: Logs::None,
+            latest: None,
             progress: Mutex::new(f64::NEG_INFINITY),
             began: Instant::now(),
             stirred: AtomicU64::new(0),
@@ -123,9 +128,26 @@ impl Call {
         }
     }
 
+    /// What the client of the last round wants to hear; the first one's wishes as long as that waits.
+    fn wishes(&self) -> (Option<Bytes>, Logs) {
+        match self.latest.as_ref().and_then(|latest| latest.get()) {
+            None => (self.token.clone(), self.logs),
+            Some((request, _)) => {
+                let level = request::log_level(&request).and_then(|level| severity(&level));
+                (request::progress_token(&request), level.map_or(Logs::None, Logs::From))
+            }
+        }
+    }
+
+    /// Whether the client that waits now may be asked this. The session was told what the first one declared.
+    pub(crate) fn permits(&self, question: &Message) -> Result<(), (i64, &'static str)> {
+        let latest = self.latest.as_ref().and_then(|latest| latest.get());
+        latest.map_or(Ok(()), |(_, client)| Askable::of(&client.capabilities).permits(question))
+    }
+
     /// Whether a log message is one its client asked for.
     pub(crate) fn wants_log(&self, message: &Message) -> bool {
-        match self.logs {
+        match self.wishes().1 {
             Logs::All => true,
             Logs::None => false,
             Logs::From(least) => message.param("level").and_then(|level| severity(&level.as_str()?)).is_some_and(|level| level >= least),
@@ -133,10 +155,10 @@ impl Call {
     }
 
     fn admit_progress(&self, message: Message, limits: &CallLimits) -> Admitted {
-        let (Some(token), Some(sent)) = (&self.token, message.param("progressToken")) else {
+        let (Some(token), Some(sent)) = (self.wishes().0, message.param("progressToken")) else {
             return Admitted::Drop("progress nobody asked for");
         };
-        if !self.is_token(sent, token) {
+        if !self.is_token(sent, &token) {
             return Admitted::Drop("progress under a foreign token");
         }
         let Some(progress) = message.param("progress").and_then(|progress| progress.as_f64()) else {
@@ -150,7 +172,7 @@ impl Call {
             return deliver(message);
         }
         let mut patch = Patch::new(message.document());
-        patch.replace(sent, token.clone());
+        patch.replace(sent, token);
         let restored = patch.apply_document(&limits.response, limits.index).ok().and_then(|document| Message::decode(document).ok());
         restored.map_or(Admitted::Drop("progress that cannot be rewritten"), deliver)
     }
@@ -178,9 +200,9 @@ impl Call {
     }
 
     /// The server asks the client something.
-    pub(crate) fn open_question(self: &Arc<Self>) -> OpenQuestion {
+    pub(crate) fn wait_for_client(self: &Arc<Self>) -> WaitsForClient {
         self.questions.fetch_add(1, Relaxed);
-        OpenQuestion(self.clone())
+        WaitsForClient(self.clone())
     }
 
     /// When to give up, as things stand now.
@@ -220,7 +242,6 @@ pub(crate) fn is_not_carried(name: &str) -> bool {
     matches!(
         name,
         method::NOTIFY_CANCELLED
-            | method::NOTIFY_ELICITATION_COMPLETE
             | method::NOTIFY_TASKS
             | method::NOTIFY_TASKS_STATUS
             | method::NOTIFY_SUBSCRIPTIONS_ACKNOWLEDGED

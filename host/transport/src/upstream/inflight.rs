@@ -8,16 +8,17 @@ use sluice_chain::{
     queue::{Receiver, Sender, queue},
     upstream::{Outbound, UpstreamError},
 };
-use sluice_wire::{message::Message, method, revision::Revision};
+use sluice_wire::{id::RequestId, message::Message, method, revision::Revision};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch},
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 /// What a shared channel knows of one call.
 #[derive(Debug)]
@@ -46,10 +47,9 @@ impl Asked {
         may_ask.then(|| Self { client, principal, interim: outbound.interim.clone() })
     }
 
-    /// The same client, which over HTTP may come on several connections.
+    /// The same legacy client, whose session hears a question wherever it is put.
     fn is_same(&self, other: &Self) -> bool {
-        let (a, b) = (&self.client, &other.client);
-        Arc::ptr_eq(a, b) || (self.principal == other.principal && a.session == b.session && a.capabilities == b.capabilities)
+        self.client.session.is_some() && self.client.session == other.client.session && self.principal == other.principal
     }
 }
 
@@ -77,12 +77,62 @@ pub(crate) struct Inflight {
     state: Mutex<State>,
     /// Another call was taken in.
     entered: Notify,
+    /// Another call has ended.
+    left: Notify,
     questions: Arc<Semaphore>,
+    /// Questions that wait for their answers, by the server's ids; cancelled when the server takes one back.
+    open: Mutex<HashMap<RequestId, CancellationToken>>,
+    /// Questions of which nobody knows yet for which call they are. Meanwhile no further call begins.
+    unclear: watch::Sender<usize>,
+}
+
+/// A question of a server that waits for its answer.
+pub(crate) struct OpenQuestion {
+    id: RequestId,
+    inflight: Arc<Inflight>,
+    withdrawn: CancellationToken,
+    _place: OwnedSemaphorePermit,
+}
+
+impl OpenQuestion {
+    /// Resolves when the server no longer wants to know.
+    pub(crate) async fn withdrawn(&self) {
+        self.withdrawn.cancelled().await;
+    }
+}
+
+impl Drop for OpenQuestion {
+    fn drop(&mut self) {
+        self.inflight.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+/// Counts one question of which it is not clear for which call it is.
+struct Unclear<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Unclear<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Unclear<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 impl Default for Inflight {
     fn default() -> Self {
-        Self { state: Mutex::default(), entered: Notify::new(), questions: Arc::new(Semaphore::new(QUESTIONS_MAX)) }
+        Self {
+            state: Mutex::default(),
+            entered: Notify::new(),
+            left: Notify::new(),
+            questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
+            open: Mutex::default(),
+            unclear: watch::Sender::new(0),
+        }
     }
 }
 
@@ -109,14 +159,24 @@ pub(crate) struct Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.inflight.lock().waiting.remove(&self.id);
+        self.inflight.leave(self.id);
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.inflight.lock().waiting.remove(&self.call.id);
+        self.inflight.leave(self.call.id);
     }
+}
+
+/// Whose question it is.
+enum Whose {
+    /// These calls may be the ones it is about, and all are of the client with this ear.
+    Of(Vec<Arc<Call>>, Sender<Interim>),
+    /// No call is in flight.
+    Nobody,
+    /// It may be several clients', or several calls' of a client that is asked by the call.
+    Several,
 }
 
 /// Where a notification goes.
@@ -135,6 +195,9 @@ const QUESTIONS_MAX: usize = 32;
 
 /// A question that comes before any call waits this long for one.
 const FIRST_CALL_MAX: Duration = Duration::from_secs(1);
+
+/// A question that could be about several calls waits this long for all but one of them to end.
+const CLEAR_MAX: Duration = Duration::from_secs(30);
 
 /// More than any sane burst; a call whose client reads slower than that loses notifications.
 const QUEUE_MAX: usize = 1024;
@@ -198,6 +261,7 @@ impl Inflight {
     pub(crate) fn answer(&self, message: Message) -> bool {
         let id = message.id().and_then(|id| id.as_u64());
         let found = id.and_then(|id| self.lock().waiting.remove(&id));
+        self.left.notify_waiters();
         found.and_then(|waiting| waiting.answer).is_some_and(|answer| answer.send(Ok(message)).is_ok())
     }
 
@@ -221,36 +285,75 @@ impl Inflight {
         all.next().is_none().then(|| (first.call.clone(), first.notifications.clone()))
     }
 
-    /// A place for one more question, if there are not too many open.
-    pub(crate) fn question(&self) -> Option<OwnedSemaphorePermit> {
-        self.questions.clone().try_acquire_owned().ok()
+    fn leave(&self, id: u64) {
+        self.lock().waiting.remove(&id);
+        self.left.notify_waiters();
     }
 
-    /// Whom a question is for that names no call: the calls in flight it may be about, and the client's ear, when all are the
-    /// same client's. Waits a little for a first one, since many servers ask as soon as a session is open, and a session is
-    /// opened for a call.
+    /// Notes a question, if there are not too many open.
+    pub(crate) fn question(self: &Arc<Self>, id: &RequestId) -> Option<OpenQuestion> {
+        let place = self.questions.clone().try_acquire_owned().ok()?;
+        let withdrawn = CancellationToken::new();
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), withdrawn.clone());
+        Some(OpenQuestion { id: id.clone(), inflight: self.clone(), withdrawn, _place: place })
+    }
+
+    /// Whether a notification takes a question back; then it is done.
+    pub(crate) fn takes_back(&self, message: &Message) -> bool {
+        if message.method() != method::NOTIFY_CANCELLED {
+            return false;
+        }
+        let id = message.param("requestId").and_then(|id| RequestId::from_value(id).ok());
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        id.and_then(|id| open.get(&id)).inspect(|withdrawn| withdrawn.cancel()).is_some()
+    }
+
+    /// Resolves as soon as it is clear of all questions for whom they are: a further call would only add to the doubt.
+    pub(crate) async fn clear(&self) {
+        // It ends with its sender, which is ours.
+        let _ = self.unclear.subscribe().wait_for(|unclear| *unclear == 0).await;
+    }
+
+    /// Whom a question is for that names no call: the calls in flight it may be about, and the client's ear. Waits a little
+    /// for a first one, since many servers ask as soon as a session is open, and a session is opened for a call. Of several
+    /// it waits for all to end but one, which cannot be done as long as it is not answered.
     pub(crate) async fn questioned(&self) -> Option<(Vec<Arc<Call>>, Sender<Interim>)> {
-        let found = async {
+        let first = async {
             loop {
                 let entered = self.entered.notified();
-                if let Some(found) = self.asked_now() {
-                    return found;
+                match self.asked_now() {
+                    Whose::Nobody => entered.await,
+                    whose => return whose,
                 }
-                entered.await;
             }
         };
-        timeout(FIRST_CALL_MAX, found).await.ok().flatten()
+        match timeout(FIRST_CALL_MAX, first).await.ok()? {
+            Whose::Of(calls, ear) => return Some((calls, ear)),
+            Whose::Nobody | Whose::Several => {}
+        }
+        let _unclear = Unclear::new(&self.unclear);
+        let clear = async {
+            loop {
+                let left = self.left.notified();
+                match self.asked_now() {
+                    Whose::Several => left.await,
+                    Whose::Nobody => return None,
+                    Whose::Of(calls, ear) => return Some((calls, ear)),
+                }
+            }
+        };
+        timeout(CLEAR_MAX, clear).await.ok().flatten()
     }
 
-    /// None when no call is in flight; none inside when it is not clear whose the question is.
-    fn asked_now(&self) -> Option<Option<(Vec<Arc<Call>>, Sender<Interim>)>> {
+    fn asked_now(&self) -> Whose {
         let state = self.lock();
         let asked = || state.waiting.values().filter_map(|waiting| Some((&waiting.call, waiting.client.as_ref()?)));
-        let (_, newest) = asked().max_by_key(|(call, _)| call.id)?;
-        if !asked().all(|(_, client)| client.is_same(newest)) {
-            return Some(None);
+        let Some((_, newest)) = asked().max_by_key(|(call, _)| call.id) else { return Whose::Nobody };
+        let is_one = asked().count() == 1 || asked().all(|(_, client)| client.is_same(newest));
+        if !is_one {
+            return Whose::Several;
         }
-        Some(Some((asked().map(|(call, _)| call.clone()).collect(), newest.interim.clone())))
+        Whose::Of(asked().map(|(call, _)| call.clone()).collect(), newest.interim.clone())
     }
 
     fn find(&self, id: u64) -> Option<(Arc<Call>, Queue)> {
@@ -267,6 +370,7 @@ impl Inflight {
                 Some(owner) => owner,
                 None => return Routed::Dropped("progress of no call in flight"),
             },
+            _ if self.takes_back(&message) => return Routed::Queued,
             name if is_not_carried(name) => return Routed::Dropped("a notification of a feature that was not declared"),
             name => match self.sole() {
                 Some((call, _)) if name == method::NOTIFY_MESSAGE && !call.wants_log(&message) => {

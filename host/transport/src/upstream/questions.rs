@@ -1,11 +1,12 @@
 //! What a server asks the client while a call runs, and the answer on its way back.
 
-use super::call::Call;
+use super::{call::Call, inflight::OpenQuestion};
 use bytes::Bytes;
 use sluice_chain::{
     exchange::{Delivery, Interim, Question},
     queue::Sender,
 };
+use sluice_era::rounds;
 use sluice_wire::{
     code,
     id::RequestId,
@@ -18,18 +19,53 @@ use tokio::sync::oneshot;
 
 /// Asks the client of `calls`, and waits for as long as somebody may still answer. The body to send back, under the server's
 /// id. Any of the calls may be the one that waits for it, so none counts as silent meanwhile.
-pub(crate) async fn ask(calls: &[Arc<Call>], interim: Sender<Interim>, question: Message, spoken: Revision) -> Option<Bytes> {
+///
+/// None when the server has taken it back: then it hears nothing, and the client's answer is for nobody.
+pub(crate) async fn ask(
+    calls: &[Arc<Call>],
+    interim: Sender<Interim>,
+    question: Message,
+    spoken: Revision,
+    open: &OpenQuestion,
+) -> Option<Bytes> {
     let id = question.id()?.clone();
     let method = question.known_method();
-    let _open: Vec<_> = calls.iter().map(Call::open_question).collect();
+    if let Some((code, text)) = calls.iter().find_map(|call| call.permits(&question).err()) {
+        return Some(build::error(Some(&id), code, text, None));
+    }
+    let _waiting: Vec<_> = calls.iter().map(Call::wait_for_client).collect();
     let (reply, answer) = oneshot::channel();
     let delivery = Delivery { message: Arc::new(question), spoken };
     if interim.send(Interim::Question(Question { delivery, reply })).await.is_err() {
         return Some(unanswered(&id, method));
     }
-    Some(match answer.await {
-        Ok(answer) => build::with_id(&answer.message, &id),
+    let answer = tokio::select! {
+        biased;
+        () = open.withdrawn() => return None,
+        answer = answer => answer,
+    };
+    Some(match answer {
+        Ok(answer) => answered(&id, &answer.message, spoken),
         Err(_) => unanswered(&id, method),
+    })
+}
+
+/// A client's answer in the form of the server's revision.
+fn answered(id: &RequestId, answer: &Message, spoken: Revision) -> Bytes {
+    match rounds::answered(answer, spoken) {
+        Ok(None) => build::with_id(answer, id),
+        Ok(Some(shaped)) => build::result(id, &shaped),
+        Err(text) => build::error(Some(id), code::INVALID_PARAMS, text, None),
+    }
+}
+
+/// What a server hears that asks while no call is in flight, or while it is not clear whom (mcp-protocol §3.2).
+pub(crate) fn nobodys(question: &Message) -> Option<Bytes> {
+    let id = question.id()?;
+    let nobody = "no call is in flight that this could be about";
+    Some(match question.method() {
+        method::ELICITATION_CREATE => build::result(id, br#"{"action":"cancel"}"#),
+        _ => build::error(Some(id), code::METHOD_NOT_FOUND, nobody, None),
     })
 }
 

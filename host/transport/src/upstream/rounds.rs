@@ -1,6 +1,6 @@
 //! A modern server's questions, put to a legacy client: round by round, until the answer is complete.
 
-use super::Carrier;
+use super::{Carrier, inflight::Asked};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use sluice_chain::{
@@ -9,30 +9,83 @@ use sluice_chain::{
 };
 use sluice_era::{
     capability::Askable,
+    links,
     rounds::{self, Input, Round},
 };
-use sluice_wire::{message::Message, revision::Era};
+use sluice_wire::{
+    message::Message,
+    revision::{Era, Revision},
+};
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
 
 /// The SDKs' own clients give up after about as many.
 const ROUNDS_MAX: u32 = 10;
 /// How long an answer may take; a person is asked.
 const ANSWER_MAX: Duration = Duration::from_secs(600);
+/// How long all rounds of a call may take.
+const TOTAL_MAX: Duration = Duration::from_secs(1_800);
 /// Before the second try of a server that only has a state to show; doubled each time.
 const BACKOFF: Duration = Duration::from_millis(50);
 
 /// Sends a request, and plays the rounds of its answer where the client cannot.
-pub(crate) async fn play<C: Carrier>(carrier: &C, outbound: Outbound) -> Result<Inbound, UpstreamError> {
+pub(crate) async fn play<C: Carrier>(carrier: &C, mut outbound: Outbound) -> Result<Inbound, UpstreamError> {
+    let is_modern = outbound.spoken.era() == Era::Modern;
+    if let Some(answered) = is_modern.then(|| links::answered(&outbound.message)).flatten() {
+        match answered {
+            links::Answered::Again(call) => outbound.message = made(call)?,
+            links::Answered::Instead(answer) => return Ok(ours(made(answer)?)),
+        }
+    }
     let inbound = carrier.send(&outbound).await?;
-    if outbound.spoken.era() == Era::Modern || inbound.response.spoken.era() == Era::Legacy {
+    if links::is_asked(&inbound.response.message) {
+        return open_links(&outbound, inbound);
+    }
+    if inbound.response.spoken.era() == Era::Legacy {
         return Ok(inbound);
     }
-    // In a box, so that calls answered at once do not carry its room along.
     match read(&inbound, &outbound)? {
         None => Ok(inbound),
+        Some(round) if is_modern => declared(&outbound, &round).map(|()| inbound),
+        // In a box, so that calls answered at once do not carry its room along.
         Some(round) => Box::pin(on(carrier, outbound, inbound, round)).await,
     }
+}
+
+/// A server that wants links opened before it is called again.
+fn open_links(outbound: &Outbound, inbound: Inbound) -> Result<Inbound, UpstreamError> {
+    let may_ask = outbound.spoken.era() == Era::Legacy || Asked::of(outbound).is_some();
+    if inbound.response.spoken.era() == Era::Modern || !may_ask {
+        return Ok(inbound);
+    }
+    match links::asked(&inbound.response.message, outbound.spoken, &outbound.client.capabilities) {
+        links::Asked::AsItIs => Ok(inbound),
+        links::Asked::Instead(answer) => made(answer).map(ours),
+        links::Asked::Undeclared(required) => Err(UpstreamError::NeedsCapability { required }),
+    }
+}
+
+/// What a modern client has not declared it is not asked, whatever the server thinks.
+fn declared(outbound: &Outbound, round: &Round) -> Result<(), UpstreamError> {
+    let askable = Askable::of(&outbound.client.capabilities);
+    for (_, question) in &round.questions {
+        if let Some(required) = askable.missing(&*made(question.clone())?) {
+            return Err(UpstreamError::NeedsCapability { required });
+        }
+    }
+    Ok(())
+}
+
+fn made(text: Bytes) -> Result<Arc<Message>, UpstreamError> {
+    rounds::message(text).map(Arc::new).ok_or_else(|| bad("its round cannot be put into words"))
+}
+
+/// An answer made here, in modern form.
+fn ours(message: Arc<Message>) -> Inbound {
+    Inbound { response: Delivery { message, spoken: Revision::V2026_07_28 } }
 }
 
 fn read(inbound: &Inbound, outbound: &Outbound) -> Result<Option<Round>, UpstreamError> {
@@ -41,7 +94,11 @@ fn read(inbound: &Inbound, outbound: &Outbound) -> Result<Option<Round>, Upstrea
 }
 
 async fn on<C: Carrier>(carrier: &C, mut outbound: Outbound, mut inbound: Inbound, mut round: Round) -> Result<Inbound, UpstreamError> {
+    let until = Instant::now() + TOTAL_MAX;
     for played in 0..ROUNDS_MAX {
+        if Instant::now() >= until {
+            return Err(UpstreamError::Deadline { limit: TOTAL_MAX });
+        }
         if round.questions.is_empty() {
             let backoff = tokio::time::sleep(BACKOFF * 2_u32.pow(played));
             outbound.cancel.run_until_cancelled(backoff).await.ok_or(UpstreamError::Cancelled)?;

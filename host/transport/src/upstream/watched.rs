@@ -85,7 +85,9 @@ impl<C: Carrier> Watched<C> {
                 self.breaker.reached();
                 self.mark_down(error);
             }
-            Err(UpstreamError::TooLarge { .. } | UpstreamError::CannotCross { .. }) => self.breaker.reached(),
+            Err(UpstreamError::TooLarge { .. } | UpstreamError::CannotCross { .. } | UpstreamError::NeedsCapability { .. }) => {
+                self.breaker.reached();
+            }
             Err(UpstreamError::Resting { .. } | UpstreamError::Busy { .. } | UpstreamError::Cancelled) => {}
         }
     }

@@ -403,14 +403,14 @@ async fn what_a_legacy_server_asks_is_a_round_of_a_modern_call() {
         ask_round(&endpoint, &round_of(&first["requestState"], r#"{"1-1":{"action":"maybe"},"x":{}}"#)).await.json()["result"].clone();
     assert_eq!(again["inputRequests"], first["inputRequests"]);
     let lost = ask_round(&endpoint, &round_of(&first["requestState"], r#"{"1-1":{"action":"accept"}}"#)).await.is_error(200, -32602);
-    assert_eq!(lost["error"]["data"]["reason"], "round_lost", "a state is used once");
+    assert_eq!(lost["error"]["data"]["reason"], "round_used", "a state is used once");
 
     let second =
         ask_round(&endpoint, &round_of(&again["requestState"], r#"{"1-1":{"action":"accept","x":1.0}}"#)).await.json()["result"].clone();
     assert_eq!(second["inputRequests"]["3-1"]["method"], "roots/list", "{second}");
     let other =
         ask_round(&endpoint, &format!(r#""arguments":{{"n":2}},"requestState":{},"#, second["requestState"])).await.is_error(200, -32602);
-    assert_eq!(other["error"]["data"]["reason"], "round_lost", "another request is another call");
+    assert_eq!(other["error"]["data"]["reason"], "round_other", "another request is another call");
 
     let last = ask_round(&endpoint, &round_of(&second["requestState"], r#"{"3-1":{"roots":[]}}"#)).await.json()["result"].clone();
     assert_eq!((&last["resultType"], &last["answers"][0]["result"]["x"]), (&"complete".into(), &1.0.into()));
@@ -418,7 +418,7 @@ async fn what_a_legacy_server_asks_is_a_round_of_a_modern_call() {
     assert_eq!(endpoint.fake.calls.lock().unwrap().iter().filter(|call| call.contains("ask")).count(), 1, "it ran once");
 
     let foreign = ask_round(&endpoint, r#""arguments":{"n":1},"requestState":"theirs","#).await.is_error(200, -32602);
-    assert_eq!(foreign["error"]["data"]["reason"], "round_lost", "a legacy server has no states, and nothing is begun anew");
+    assert_eq!(foreign["error"]["data"]["reason"], "round_unknown", "a legacy server has no states, and nothing is begun anew");
 }
 
 #[tokio::test]

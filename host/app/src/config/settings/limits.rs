@@ -47,6 +47,13 @@ section! {
         pub child_idle_ms: u64 = 300_000, within 1000..=86_400_000;
         /// How long a call waits for a child when all are taken.
         pub child_wait_ms: u64 = 2_000, within 0..=600_000;
+        /// How long a call waits for a modern client to come back with answers to its legacy server's questions, and how long
+        /// a `requestState` is good.
+        pub parked_call_ttl_ms: u64 = 600_000, within 1000..=600_000;
+        /// Calls of one principal with one upstream that wait so; callers without a name together may have eight times as many.
+        pub parked_calls_per_principal_max: u64 = 32, within 1..=100_000;
+        /// Calls of all principals that wait so.
+        pub parked_calls_max: u64 = 1_000, within 1..=100_000;
         /// Hook calls at once that go on after their first 2 ms; the others take turns. Absent: one less than there are
         /// processors, so that one is left for all other traffic.
         pub slow_hooks_max: Option<u64> = None, within 1..=1000;

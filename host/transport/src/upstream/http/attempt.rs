@@ -192,6 +192,7 @@ impl Attempt<'_> {
                 Some(session) => self.line.asked(session, message, About::Call(self.call.clone(), Asked::of(self.outbound))),
                 None => self.line.drop_it("a request from a modern server"),
             },
+            Kind::Notification if self.session.is_some_and(|session| session.inflight.takes_back(&message)) => {}
             Kind::Notification => match (self.call.admit(message, &self.line.settings.call), self.session) {
                 (Admitted::Deliver(message), _) => {
                     let delivery = Delivery { message, spoken: self.call.spoken };

@@ -119,12 +119,11 @@ impl Line {
         if let Err((code, text)) = session.askable.permits(&message) {
             return self.refuse(session, &message, code, text);
         }
-        let Some(place) = session.inflight.question() else {
+        let Some(open) = session.inflight.question(id) else {
             return self.refuse(session, &message, code::INTERNAL_ERROR, "too many questions wait for their answers");
         };
         let (line, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
-            let _place = place;
             let answering = async {
                 let of = match about {
                     About::Call(call, asked) => asked.map(|asked| (vec![call], asked.interim)),
@@ -132,11 +131,14 @@ impl Line {
                 };
                 match of {
                     Some((calls, interim)) => {
-                        if let Some(answer) = questions::ask(&calls, interim, message, session.revision).await {
+                        if let Some(answer) = questions::ask(&calls, interim, message, session.revision, &open).await {
                             line.say(session.headers.clone(), answer);
                         }
                     }
-                    None => line.refuse(&session, &message, code::METHOD_NOT_FOUND, "no call is in flight that this could be about"),
+                    None => {
+                        line.counters.count(|c| &c.refused_requests);
+                        questions::nobodys(&message).into_iter().for_each(|answer| line.say(session.headers.clone(), answer));
+                    }
                 }
             };
             session.closed.run_until_cancelled(answering).await;

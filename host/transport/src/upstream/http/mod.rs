@@ -147,17 +147,19 @@ impl Http {
     }
 
     async fn attempt_legacy(&self, session: &Arc<Session>, outbound: &Outbound) -> Result<Step, UpstreamError> {
-        session.touch();
+        let _busy = session.busy();
         let may_log = session.capabilities.has_logging && outbound.message.method() != method::LOGGING_SET_LEVEL;
         if let Some(wanted) = may_log.then(|| wanted_level(outbound)).flatten() {
             self.tell_level(session, wanted).await?;
         }
         let call = Arc::new(Call::new(self.line.take_id(), outbound, session.revision, true));
         let body = body(outbound, &call, true)?;
+        if session.askable.is_any() {
+            session.inflight.clear().await;
+        }
         let _guest = session.speaks_unasked().then(|| session.inflight.guest(&call, outbound));
         let attempt = Attempt { line: &self.line, outbound, call: &call, session: Some(session) };
         let outcome = self.bounded(&attempt, session.headers.clone(), body).await;
-        session.touch();
         match &outcome {
             // A legacy server takes a closed stream for an accident.
             Err(UpstreamError::Cancelled | UpstreamError::Deadline { .. }) => {

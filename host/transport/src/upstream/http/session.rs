@@ -23,7 +23,7 @@ use sluice_wire::{message::Message, revision::Revision};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -60,6 +60,18 @@ pub(super) struct Session {
     pub(super) closed: CancellationToken,
     began: Instant,
     last_used: AtomicU64,
+    /// Calls under way, parked ones too.
+    calls: AtomicUsize,
+}
+
+/// A call over a session, which stays open as long.
+pub(super) struct Busy<'a>(&'a Session);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Relaxed);
+        self.0.touch();
+    }
 }
 
 /// A session could not be opened.
@@ -117,6 +129,7 @@ impl Session {
             closed: line.closed.child_token(),
             began: Instant::now(),
             last_used: AtomicU64::new(0),
+            calls: AtomicUsize::new(0),
         };
         line.tell(&session.headers, handshake::initialized()).await?;
         line.counters.count(|c| &c.sessions);
@@ -126,6 +139,18 @@ impl Session {
     /// Whether it needs a stream of its own: for what belongs to no call, and for questions, which some servers put there.
     pub(super) fn speaks_unasked(&self) -> bool {
         self.capabilities.speaks_unasked || self.askable.is_any()
+    }
+
+    /// Notes a call.
+    pub(super) fn busy(&self) -> Busy<'_> {
+        self.touch();
+        self.calls.fetch_add(1, Relaxed);
+        Busy(self)
+    }
+
+    /// Whether no call is under way: one that waits for a person may take longer than a session may be idle.
+    pub(super) fn is_idle(&self) -> bool {
+        self.calls.load(Relaxed) == 0
     }
 
     pub(super) fn touch(&self) {

@@ -98,19 +98,19 @@ impl Sessions {
     /// Ends what nobody has used for long.
     pub(super) fn sweep(&self, line: &Arc<Line>) {
         let idle_max = line.settings.session_idle;
-        for session in self.take(|_, session| session.is_none_or(|session| session.last_used().elapsed() > idle_max)) {
+        for session in self.take(|_, session| session.is_none_or(|session| session.is_idle() && session.last_used().elapsed() > idle_max)) {
             end(line, session);
         }
     }
 
-    /// At the bound, the session idle longest goes.
+    /// At the bound, the session idle longest goes; one with calls under way only when all have some.
     fn make_room(&self, line: &Arc<Line>) {
         let oldest = {
             let slots = self.lock();
             if slots.len() <= line.settings.sessions_max {
                 return;
             }
-            slots.values().filter_map(|slot| slot.open()).min_by_key(|session| session.last_used())
+            slots.values().filter_map(|slot| slot.open()).min_by_key(|session| (!session.is_idle(), session.last_used()))
         };
         if let Some(oldest) = oldest {
             self.take(|_, session| session.is_some_and(|session| Arc::ptr_eq(session, &oldest)));

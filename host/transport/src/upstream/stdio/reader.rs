@@ -106,21 +106,23 @@ fn asked(channel: &Arc<Channel>, message: Message) {
     if let Err((code, text)) = channel.askable().permits(&message) {
         return refuse(channel, &message, code, text);
     }
-    let Some(place) = channel.inflight.question() else {
+    let Some(open) = channel.inflight.question(id) else {
         return refuse(channel, &message, code::INTERNAL_ERROR, "too many questions wait for their answers");
     };
     let channel = channel.clone();
     tokio::spawn(async move {
-        let _place = place;
         let answering = async {
             match channel.inflight.questioned().await {
                 Some((calls, interim)) => {
-                    if let Some(answer) = questions::ask(&calls, interim, message, spoken).await {
+                    if let Some(answer) = questions::ask(&calls, interim, message, spoken, &open).await {
                         // It waits for this, so it reads; if not, it has itself to blame.
                         let _ = timeout(TELL_MAX, channel.tell(answer)).await;
                     }
                 }
-                None => refuse(&channel, &message, code::METHOD_NOT_FOUND, "no call is in flight that this could be about"),
+                None => {
+                    channel.counters.count(|c| &c.refused_requests);
+                    questions::nobodys(&message).into_iter().for_each(|answer| channel.say(frame(&answer)));
+                }
             }
         };
         tokio::select! {

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Default)]
 pub struct Seen {
     pub turned_away: Mutex<Vec<&'static str>>,
+    pub abandoned: Mutex<Vec<Ended>>,
     pub ended: Mutex<Vec<Ended>>,
 }
 
@@ -39,6 +40,9 @@ impl Observer for Seen {
     fn faulted(&self, _: &Identity, _: Hook, _: &'static str, _: &str) {}
     fn turned_away(&self, reason: &'static str) {
         self.turned_away.lock().unwrap().push(reason);
+    }
+    fn abandoned(&self, last: &Ended) {
+        self.abandoned.lock().unwrap().push(last.clone());
     }
 }
 

@@ -104,6 +104,7 @@ impl Asker {
             principal: self.principal.clone(),
             idempotent: false,
             interim,
+            latest: None,
             cancel: cancel.clone(),
         };
         Asked { outbound, heard, cancel }
