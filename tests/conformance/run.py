@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The official conformance suite against two fixture servers: direct, and through Sluice, side by side. Through Sluice it
-runs twice: with the fixture spoken to in the suite's own era, and in the other one.
+"""The official conformance suite, direct and through Sluice, side by side. Its server scenarios run against two fixture
+servers, its client scenarios with a reference client. Through Sluice each runs twice: with the fixture spoken to, or the
+client speaking, in the suite's own era, and in the other one.
 
-    run.py --bin target/debug/sluice [--server rmcp|python|both] [--requirements 2025-11-25|2026-07-28|both]
+    run.py --bin target/debug/sluice [--leg server|client|both] [--server rmcp|python|both] [--requirements 2025-11-25|2026-07-28|both]
     run.py --control        a TCP relay in Sluice's place, which has to score the same
-    run.py --direct         the fixture servers alone
+    run.py --direct         the fixtures alone
 
 Everything it needs is pinned and installed under target/conformance on the first run. It ends with the figures, and
 with 1 when a scenario scores differently through the proxy and is not listed in not-carried.txt.
@@ -13,14 +14,17 @@ with 1 when a scenario scores differently through the proxy and is not listed in
 import argparse
 import contextlib
 import json
+import os
+import shlex
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import parts
-from relay import Relay
-from score import Exemptions, Requirements, compare, read
+import proxy
+from score import JUDGED_UNSCORED, Exemptions, Requirements, compare, read
 
 HERE = Path(__file__).resolve().parent
 WORK = parts.ROOT / "target" / "conformance"
@@ -36,23 +40,89 @@ def main():
     suite = parts.npm(HERE / "npm", WORK / "npm") / SUITE
     exemptions = Exemptions(HERE / "not-carried.txt")
     rows = []
-    for server in chosen(wanted.server, ["rmcp", "python"]):
-        with contextlib.ExitStack() as running:
-            fixture = running.enter_context(start_fixture(server, wanted))
-            proxies = {era: running.enter_context(start_proxy(fixture.url, server, wanted, era)) for era in eras(wanted)}
-            for revision in chosen(wanted.requirements, REVISIONS):
-                print(f"running {revision} against {server} ...", flush=True)
-                requirements = Requirements(suite / "requirements" / f"{revision}.yaml", revision)
-                direct = run_suite(suite, fixture.url, revision, WORK / "out" / f"{server}-{revision}-direct")
-                if wanted.direct:
-                    rows += compare(server, requirements, revision, direct, direct, exemptions)
-                for era, proxy in proxies.items():
-                    cell = revision if era in (None, ERA[revision]) else f"{revision}>{era}"
-                    through = run_suite(suite, proxy.url, revision, WORK / "out" / f"{server}-{cell.replace('>', '-to-')}-through")
-                    rows += compare(server, requirements, cell, direct, through, exemptions)
+    if wanted.leg in ("server", "both"):
+        for server in chosen(wanted.server, ["rmcp", "python"]):
+            rows += server_leg(server, suite, exemptions, wanted)
+    if wanted.leg in ("client", "both"):
+        rows += client_leg(suite, exemptions, wanted)
     print_table(rows)
     report(rows, wanted)
     return finish(rows, exemptions, wanted)
+
+
+def server_leg(server, suite, exemptions, wanted):
+    """The suite as a client, in front of a fixture server."""
+    rows = []
+    with contextlib.ExitStack() as running:
+        fixture = running.enter_context(start_fixture(server, wanted))
+        proxies = {era: running.enter_context(start_proxy(fixture.url, server, wanted, era)) for era in eras(wanted)}
+        for revision in chosen(wanted.requirements, REVISIONS):
+            print(f"running {revision} against {server} ...", flush=True)
+            requirements = Requirements(suite / "requirements" / f"{revision}.yaml", revision)
+            direct = run_server(suite, fixture.url, revision, f"{server}-{revision}-direct")
+            if wanted.direct:
+                rows += compare(server, requirements, revision, direct, direct, exemptions)
+            for era, middle in proxies.items():
+                cell = revision if era in (None, ERA[revision]) else f"{revision}>{era}"
+                name = f"{server}-{cell.replace('>', '-to-')}-through"
+                through = run_server(suite, middle.url, revision, name)
+                rows += compare(server, requirements, cell, direct, through, exemptions)
+    return rows
+
+
+def run_server(suite, url, revision, name):
+    return run_suite(suite, "server", ["--url", url, "--requirements", revision], name)
+
+
+def client_leg(suite, exemptions, wanted):
+    """The suite as a server, behind a reference client: what reaches it through the proxy is the proxy's own."""
+    rows = []
+    python = parts.venv(HERE / "python" / "requirements.txt", WORK / "venv")
+    for revision in chosen(wanted.requirements, REVISIONS):
+        print(f"running {revision} with a client ...", flush=True)
+        requirements = Requirements(suite / "requirements" / f"{revision}.yaml", revision, "client")
+        requirements.unscored = [scenario for scenario in requirements.unscored if scenario in JUDGED_UNSCORED]
+        scenarios = requirements.scored + requirements.unscored
+        direct = run_clients(suite, client(python, ERA[revision]), revision, f"client-{revision}-direct", scenarios)
+        if wanted.direct:
+            rows += compare("client", requirements, f"{ERA[revision]}>{revision}", direct, direct, exemptions)
+        for era in [ERA[revision]] if wanted.control else eras(wanted):
+            cell = f"{era}>{revision}"
+            name = f"client-{cell.replace('>', '-to-')}-through"
+            tried = [scenario for scenario in scenarios if not exemptions.of(cell, scenario)]
+            command = [*through(wanted, name, era, revision), *client(python, era)]
+            rows += compare("client", requirements, cell, direct, run_clients(suite, command, revision, name, tried), exemptions)
+    return rows
+
+
+def client(python, era):
+    return [python, HERE / "python" / "client.py", "--mode", {"legacy": "legacy", "modern": "auto"}[era]]
+
+
+def through(wanted, name, era, revision):
+    """The program that puts the proxy in front. Some of the suite's servers answer in both eras: where the client's is not
+    the revision's, the proxy is told which to speak."""
+    command = [sys.executable, HERE / "through.py", "--work", WORK / "home" / name]
+    if wanted.bin:
+        command += ["--bin", wanted.bin.resolve()]
+    return command if era == ERA[revision] else [*command, "--era", ERA[revision]]
+
+
+def run_clients(suite, command, revision, name, scenarios):
+    """One run for each scenario, a few at a time: the suite itself would start them all at once, and time would tell."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        peers = [["--command", words(command), "--scenario", scenario, "--spec-version", revision] for scenario in scenarios]
+        outs = [f"{name}/{scenario.replace('/', '-')}" for scenario in scenarios]
+        found = pool.map(lambda peer, out: run_suite(suite, "client", peer, out), peers, outs)
+        return {scenario: checks for one in found for scenario, checks in one.items()}
+
+
+def words(command):
+    """As the suite wants a command: it splits the line at spaces, whatever is quoted, and gives it to a shell."""
+    spelled = [str(part) for part in command]
+    if any(shlex.quote(part) != part for part in spelled):
+        raise parts.Missing(f"the suite runs no client from a path with special characters: {spelled}")
+    return " ".join(spelled)
 
 
 def arguments():
@@ -61,6 +131,7 @@ def arguments():
     proxy.add_argument("--bin", type=Path, help="the Sluice binary")
     proxy.add_argument("--control", action="store_true", help="a TCP relay instead of Sluice")
     proxy.add_argument("--direct", action="store_true", help="no proxy")
+    parser.add_argument("--leg", choices=["server", "client", "both"], default="both")
     parser.add_argument("--server", choices=["rmcp", "python", "both"], default="both")
     parser.add_argument("--requirements", choices=[*REVISIONS, "both"], default="both")
     parser.add_argument("--rmcp", type=Path, help="the conformance-rmcp binary; built when absent")
@@ -88,38 +159,17 @@ def start_fixture(server, wanted):
 
 
 def start_proxy(upstream, server, wanted, era):
-    if wanted.control:
-        return Relay(upstream)
-    home = WORK / "home" / f"{server}-{era}"
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
-    config = home / "sluice.json"
-    config.write_text(json.dumps(sluice_config(upstream, home, era), indent=2))
-    command = [wanted.bin.resolve(), "serve", "--config", config, "--listen", "127.0.0.1:0"]
-    return parts.Process(command, WORK / "logs" / f"sluice-{server}-{era}.log", cwd=home)
+    log = WORK / "logs" / f"sluice-{server}-{era}.log"
+    return proxy.start(wanted.bin, upstream, WORK / "home" / f"{server}-{era}", log, era)
 
 
-def sluice_config(upstream, home, era):
-    """One upstream, no filters, no key to show: what is left is the proxy itself."""
-    return {
-        "mcpServers": {"fixture": {"type": "http", "url": upstream}},
-        "sluice": {
-            "chain": [],
-            "upstreams": {"fixture": {"era": era}},
-            "auth": {"allow_anonymous": True},
-            "admin": {"enabled": False},
-            "cache_dir": str(home / "cache"),
-            "audit": {"path": str(home / "audit.jsonl")},
-        },
-    }
-
-
-def run_suite(suite, url, revision, out):
-    """One run of a requirement set. What the suite says stays in a log; its verdicts are read from its files."""
+def run_suite(suite, leg, arguments, name):
+    """One run of the suite. What it says stays in a log; its verdicts are read from its files."""
+    out = WORK / "out" / name
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    command = ["node", "--import", str(HERE / "fs-glob.mjs"), str(suite / "dist" / "index.js"), "server"]
-    command += ["--url", url, "--requirements", revision, "-o", str(out), "--timeout", str(SCENARIO_MS)]
+    command = ["node", "--import", str(HERE / "fs-glob.mjs"), str(suite / "dist" / "index.js"), leg, *arguments]
+    command += ["-o", str(out), "--timeout", str(SCENARIO_MS)]
     with (out / "suite.log").open("wb") as log:
         subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=RUN_SECONDS)
     return read(out)

@@ -3,34 +3,36 @@
 import json
 import re
 from collections import defaultdict
+from fnmatch import fnmatchcase
 
 # Not scored by the suite and still held to: header checks, schemas that survive, sessions that end.
 JUDGED_UNSCORED = {
     "http-header-validation",
     "http-custom-header-server-validation",
     "json-schema-2020-12",
+    "json-schema-2020-12-preservation",
     "server-session-lifecycle",
 }
 # From best to worst. INFO says that a check did not apply, and is neither.
 ORDER = ["SUCCESS", "WARNING", "SKIPPED", "FAILURE", "absent"]
-FOLDER = re.compile(r"server-(.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
+FOLDER = re.compile(r"(?:server-)?(.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
 
 
 class Requirements:
-    """The scenarios of one frozen set, in its order; the file is YAML of a very plain kind."""
+    """One leg's scenarios of one frozen set, in its order; the file is YAML of a very plain kind."""
 
-    def __init__(self, file, revision):
+    def __init__(self, file, revision, leg="server"):
         self.revision = revision
         self.scored, self.unscored = [], []
         section = scenario = None
         for line in file.read_text().splitlines():
             if heading := re.fullmatch(r"(\w+):", line):
                 section = heading.group(1)
-            elif section == "server" and (item := re.fullmatch(r"  - (\S+)", line)):
+            elif section == leg and (item := re.fullmatch(r"  - (\S+)", line)):
                 self.scored.append(item.group(1))
             elif section == "not_scored" and (item := re.fullmatch(r"  - scenario: (\S+)", line)):
                 scenario = item.group(1)
-            elif section == "not_scored" and line.strip() == "leg: server":
+            elif section == "not_scored" and line.strip() == f"leg: {leg}":
                 self.unscored.append(scenario)
 
 
@@ -45,10 +47,10 @@ class Exemptions:
                 self.reasons[cell, scenario] = reason
 
     def of(self, cell, scenario):
-        return self.reasons.get((cell, scenario))
+        return next((reason for line, reason in self.reasons.items() if covers(line, cell, scenario)), None)
 
     def of_check(self, cell, scenario, check):
-        return self.reasons.get((cell, f"{scenario}/{check}"))
+        return self.of(cell, f"{scenario}/{check}")
 
     def stale(self, rows):
         """Lines whose scenario or check was the same on every server that was run."""
@@ -58,11 +60,20 @@ class Exemptions:
             if not row.same or row.excused:
                 differing.add((row.cell, row.scenario))
             differing.update((row.cell, f"{row.scenario}/{check}") for check in row.excused)
-        return [f"{cell} {name}" for cell, name in self.reasons if cell in ran and (cell, name) not in differing]
+        return [
+            " ".join(line)
+            for line in self.reasons
+            if any(fnmatchcase(cell, line[0]) for cell in ran) and not any(covers(line, *found) for found in differing)
+        ]
+
+
+def covers(line, cell, name):
+    """Whether a line's cell and name, in which `*` stands for anything, cover this one."""
+    return fnmatchcase(cell, line[0]) and fnmatchcase(name, line[1])
 
 
 class Row:
-    """One scenario on one server. The cell is the suite's revision, with the server's era where that is the other one."""
+    """One scenario on one server, or with one client. not-carried.txt says what a cell is."""
 
     def __init__(self, server, cell, scenario, scored):
         self.server, self.cell, self.scenario, self.scored = server, cell, scenario, scored
@@ -84,8 +95,8 @@ class Row:
 def read(out):
     """Every scenario's checks, by scenario."""
     found = {}
-    for file in out.glob("*/checks.json"):
-        if name := FOLDER.fullmatch(file.parent.name):
+    for file in out.rglob("checks.json"):
+        if name := FOLDER.fullmatch(str(file.parent.relative_to(out))):
             found[name.group(1)] = json.loads(file.read_text())
     return found
 

@@ -61,20 +61,27 @@ class Differences(unittest.TestCase):
         rows = compare("server", SET, "R", checks(x="SUCCESS", y="SUCCESS"), checks(x="SUCCESS", y="SKIPPED"), listed)
         self.assertEqual(listed.stale(rows), ["R a/x"])
 
+    def test_a_star_stands_for_anything(self):
+        listed = exemptions("*>R auth/* because\n")
+        self.assertEqual(listed.of("modern>R", "auth/x"), "because")
+        self.assertIsNone(listed.of("modern>R", "other"))
+        self.assertIsNone(listed.of("R", "auth/x"))
+
     def test_only_the_named_unscored_scenarios_are_judged(self):
         judged = {found.scenario: found.judged for found in compare("server", SET, "R", {}, {}, exemptions())}
         self.assertEqual(judged, {"a": True, "json-schema-2020-12": True, "tasks": False})
 
 
 class Sets(unittest.TestCase):
-    def test_only_the_server_leg_is_read(self):
+    def test_each_leg_is_read_on_its_own(self):
         text = "server:\n  - a\n\nclient:\n  - b\n\nnot_scored:\n  - scenario: c\n    leg: client\n"
         text += "  - scenario: d\n    leg: server\n    reason: pending\n"
         with tempfile.NamedTemporaryFile("w") as file:
             file.write(text)
             file.flush()
-            found = Requirements(Path(file.name), "R")
-        self.assertEqual((found.scored, found.unscored), (["a"], ["d"]))
+            server, client = (Requirements(Path(file.name), "R", leg) for leg in ("server", "client"))
+        self.assertEqual((server.scored, server.unscored), (["a"], ["d"]))
+        self.assertEqual((client.scored, client.unscored), (["b"], ["c"]))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ use crate::{
     stdio::{Rig, tool},
     support::{
         Asker,
-        server::{Fake, Seen, legacy, modern, respond, result},
+        server::{Act, Fake, Seen, legacy, modern, respond, result, stream_head},
         value,
     },
 };
@@ -109,6 +109,22 @@ async fn a_question_that_nobody_answers_is_no_consent() {
     let answer = || fake.seen().into_iter().find(|seen| seen.body["id"] == "q1");
     crate::support::eventually("the answer", || answer().is_some()).await;
     assert_eq!(answer().unwrap().body["result"], json!({"action":"cancel"}));
+}
+
+#[tokio::test]
+async fn the_first_call_waits_for_the_stream_that_questions_may_come_on() {
+    const SLOW: Duration = Duration::from_millis(100);
+    let fake = Fake::start(legacy(json!({"tools":{}}), |seen| match seen.verb.as_str() {
+        "GET" => vec![Act::Pause(SLOW), stream_head(), Act::Hold],
+        _ => result(seen, json!({"content":[]})),
+    }))
+    .await;
+    let upstream = upstream(&fake);
+    let asker = Asker::new(Revision::V2026_07_28, None, r#"{"elicitation":{}}"#);
+    asker.tool("t", json!({})).answer(&upstream).await;
+    let at = |found: fn(&Seen) -> bool| fake.seen().iter().find(|seen| found(seen)).expect("it came").at;
+    let stream = at(|seen| seen.verb == "GET");
+    assert!(at(|seen| seen.method() == "tools/call") >= stream + SLOW, "{:?}", fake.trace());
 }
 
 #[tokio::test]

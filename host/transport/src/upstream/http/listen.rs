@@ -13,24 +13,37 @@ use http::{HeaderValue, Method};
 use sluice_chain::upstream::UpstreamError;
 use sluice_wire::message::{Kind, Message};
 use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 const BACKOFF: std::ops::Range<Duration> = Duration::from_secs(1)..Duration::from_secs(60);
 
-/// Listens until the session closes, on a task of its own.
-pub(super) fn start(line: &Arc<Line>, session: &Arc<Session>) {
+/// How long the first call waits for the stream. A server that has nothing to say may not even send its head.
+const OPEN_MAX: Duration = Duration::from_millis(500);
+
+/// Listens until the session closes, on a task of its own. Where the server may ask, this returns once it could be heard:
+/// there are servers that drop a question put before (mcp-protocol §3.2).
+pub(super) async fn start(line: &Arc<Line>, session: &Arc<Session>) {
+    let (opened, is_open) = oneshot::channel();
+    let may_ask = session.askable.is_any();
     let (line, session) = (line.clone(), session.clone());
     tokio::spawn(async move {
-        session.closed.clone().run_until_cancelled(listen(&line, &session)).await;
+        session.closed.clone().run_until_cancelled(listen(&line, &session, opened)).await;
     });
+    if may_ask {
+        // Whatever came of it, the call goes on.
+        let _ = timeout(OPEN_MAX, is_open).await;
+    }
 }
 
-async fn listen(line: &Arc<Line>, session: &Arc<Session>) {
+async fn listen(line: &Arc<Line>, session: &Arc<Session>, opened: oneshot::Sender<()>) {
+    let mut opened = Some(opened);
     let mut last_id = None;
     let mut backoff = BACKOFF.start;
     loop {
         let mut wait = backoff.mul_f64(jitter());
-        match open(line, session, last_id.as_deref()).await {
+        let stream = open(line, session, last_id.as_deref()).await;
+        drop(opened.take());
+        match stream {
             Ok(Some(mut stream)) => {
                 stream.last_id = last_id.take();
                 if hear_all(line, session, &mut stream).await {

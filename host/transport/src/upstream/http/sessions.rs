@@ -69,7 +69,7 @@ impl Sessions {
         }
         let session = Arc::new(Session::open(line, owner, principal, &speaker).await?);
         if session.speaks_unasked() {
-            listen::start(line, &session);
+            listen::start(line, &session).await;
         }
         *slot.lock() = Some(session.clone());
         Ok(session)
