@@ -13,7 +13,7 @@ use sluice_chain::{
     host::{Ear, Host, Parking, Settings},
     upstream::{Listener, Upstream},
 };
-use sluice_transport::{downstream, upstream};
+use sluice_transport::{downstream, tls::ServerTls, upstream};
 use sluice_wire::json::{IndexDepth, Limits};
 use std::{sync::Arc, time::Duration};
 
@@ -178,10 +178,10 @@ fn json_limits(config: &Config, bytes_max: u64) -> Limits {
     }
 }
 
-/// The listener's settings.
+/// The listener's settings, with TLS where it is configured.
 ///
 /// # Errors
-/// A name that is no host or origin; the configuration has checked them, so this is not expected.
+/// A name that is no host or origin, a file that TLS cannot use: the configuration has checked them, so a file that changed since.
 pub fn listener_settings(config: &Config) -> Result<downstream::Settings> {
     let settings = &config.settings;
     let mut names = downstream::Names::loopback();
@@ -198,6 +198,9 @@ pub fn listener_settings(config: &Config) -> Result<downstream::Settings> {
         listener.trusted_proxies = proxy.addresses.iter().map(|n| n.net()).collect();
     }
     listener.names = names;
+    if let Some(tls) = settings.tls.as_ref().filter(|_| settings.listen.tcp().is_some()) {
+        listener.tls = Some(Arc::new(ServerTls::open(tls.files())?));
+    }
     listener.credential_headers = settings.auth.credential_headers.clone();
     listener.fact_headers = settings.fact_headers.clone();
     let limits = &settings.limits;

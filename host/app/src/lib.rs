@@ -6,9 +6,11 @@
 
 pub mod admin;
 pub mod assembly;
+pub mod certificates;
 pub mod chain;
 pub mod cli;
 pub mod config;
 pub mod embedded;
 pub mod record;
 pub mod token;
+pub mod watch;

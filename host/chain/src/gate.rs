@@ -21,7 +21,7 @@ use subtle::ConstantTimeEq;
 /// Who gets in when no filter authenticates.
 #[derive(Clone)]
 pub enum Access {
-    /// Whoever presents the loopback token is `local`.
+    /// Whoever presents the loopback token is `local`; whoever shows a client certificate instead is who it names.
     Token(Arc<str>),
     /// Everybody, unnamed: the operator said so.
     Anonymous,
@@ -44,6 +44,8 @@ pub struct Denied {
 
 /// JSON-RPC code of "who are you": ours, since the protocol has none.
 const UNAUTHENTICATED: i64 = 4010;
+/// Who vouches for a client that shows a certificate and nothing else.
+const CERTIFICATE: &str = "host-certificate";
 /// Longest reuse of an authenticator's answer.
 const REUSE_MAX: Duration = Duration::from_secs(60);
 /// Most remembered answers; beyond it the oldest half goes.
@@ -80,7 +82,7 @@ impl Gate {
         }
         let credential = credential.unwrap_or_else(|| Credential { scheme: "none".into(), value: String::new() });
         if !generation.authenticates() {
-            return self.without_filter(&credential);
+            return self.without_filter(&credential, &facts);
         }
         let slot = self.slot(generation.number, &credential, &facts);
         let now = Instant::now();
@@ -116,13 +118,17 @@ impl Gate {
         Err(unauthenticated("no credential that this gateway knows was presented"))
     }
 
-    fn without_filter(&self, credential: &Credential) -> Result<Arc<Principal>, Denied> {
+    fn without_filter(&self, credential: &Credential, facts: &Attributes) -> Result<Arc<Principal>, Denied> {
+        let certified = || (credential.scheme == "none").then(|| certified(facts)).flatten();
         match &self.access {
             Access::Local => Ok(self.local.clone()),
-            Access::Anonymous => Ok(Arc::new(Principal::anonymous(&anonymous_name()))),
+            Access::Anonymous => Ok(Arc::new(certified().unwrap_or_else(|| Principal::anonymous(&anonymous_name())))),
             Access::Token(token) => {
                 let right = credential.scheme == "bearer" && bool::from(credential.value.as_bytes().ct_eq(token.as_bytes()));
-                if right { Ok(self.local.clone()) } else { Err(unauthenticated("the loopback token is missing or wrong")) }
+                if right {
+                    return Ok(self.local.clone());
+                }
+                certified().map(Arc::new).ok_or_else(|| unauthenticated("the loopback token is missing or wrong"))
             }
         }
     }
@@ -162,6 +168,13 @@ impl Gate {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Instant, Arc<Principal>)>> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whom a verified client certificate names: its subject, or its names where that is empty. Only the transport writes
+/// these facts.
+fn certified(facts: &Attributes) -> Option<Principal> {
+    let named = ["transport.tls.subject", "transport.tls.san"].into_iter().filter_map(|key| facts.find(key));
+    named.into_iter().find(|name| !name.is_empty()).map(|name| Principal::new(CERTIFICATE, name, None))
 }
 
 async fn call(link: &Link, credential: &Credential, facts: &mut Attributes, observer: &dyn Observer) -> Result<Authentication, Fault> {

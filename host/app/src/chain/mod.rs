@@ -20,10 +20,7 @@ use sluice_chain::{
 };
 use sluice_plugin::{Engine, Settings, Setup, WasmFilter};
 use sluice_state::memory::MemoryStore;
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Keeps the chain of one host.
 pub struct Plugins {
@@ -35,7 +32,7 @@ pub struct Plugins {
     loading: tokio::sync::Mutex<()>,
     /// The directory as it was right before the first load.
     loaded_from: watch::Fingerprint,
-    /// Set once an address outside loopback is served: then an authenticator must stay.
+    /// Set once others than this machine can reach the listener: then an authenticator must stay.
     open: std::sync::atomic::AtomicBool,
 }
 
@@ -143,13 +140,12 @@ impl Plugins {
         Ok(Placed { key: found.key.clone(), digest, settings, filter, policy, breaker, stays: found.stays })
     }
 
-    /// Serving an address that others can reach needs an authenticator, at start and at every swap.
+    /// From now on others than this machine can reach the listener: that needs an authenticator, at start and at every swap.
     ///
     /// # Errors
     /// There is none.
-    pub fn allow_listening_on(&self, address: SocketAddr, behind_proxy: bool) -> Result<()> {
-        let open = !address.ip().is_loopback() || behind_proxy;
-        self.open.store(open, std::sync::atomic::Ordering::Relaxed);
+    pub fn open_to_others(&self) -> Result<()> {
+        self.open.store(true, std::sync::atomic::Ordering::Relaxed);
         match self.would_open_the_door(&self.placed().clone()) {
             Some(problem) => bail!(problem),
             None => Ok(()),
@@ -160,7 +156,7 @@ impl Plugins {
         let open = self.open.load(std::sync::atomic::Ordering::Relaxed);
         let guarded = chain.iter().any(|p| p.filter.interest().hooks.iter().any(|(hook, _)| *hook == Hook::Authenticate));
         (open && !guarded).then(|| {
-            "no plugin of the chain authenticates, and others than this machine can reach the listener: add builtin:auth-api-key to the chain, or listen on loopback".to_owned()
+            "no plugin of the chain authenticates, and others than this machine can reach the listener: add builtin:auth-api-key to the chain, ask clients for certificates (tls.client_ca), or listen on loopback".to_owned()
         })
     }
 

@@ -4,12 +4,16 @@ use super::{ConfigArgs, Exit};
 use crate::{
     admin::{self, Admin},
     assembly::{Assembly, Purpose, listener_settings},
-    config::{Config, Log, LogFormat, LogLevel},
+    certificates,
+    config::{Config, Listen, Log, LogFormat, LogLevel, Settings},
     token,
 };
 use anyhow::{Context as _, Result};
 use clap::Args;
-use sluice_transport::downstream;
+use sluice_transport::{
+    downstream::{self, Listener, UnixEndpoint},
+    tls::ServerTls,
+};
 use std::{
     io::{IsTerminal as _, Write as _},
     sync::{
@@ -29,7 +33,7 @@ pub struct Serve {
     #[command(flatten)]
     config: ConfigArgs,
     /// Where clients connect; port 0 takes a free one and prints it [default: 127.0.0.1:7411].
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT|unix:PATH")]
     listen: Option<String>,
 }
 
@@ -64,18 +68,20 @@ pub fn start_log(log: &Log) {
 }
 
 async fn serve(config: Config) -> Result<Exit> {
-    let address = config.settings.listen;
     let listener_settings = listener_settings(&config)?;
-    listener_settings.check(address)?;
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let listener = listener(&config.settings, &listener_settings).await?;
+    let tls = listener_settings.tls.clone();
     let assembly = Assembly::new(config, Purpose::Serve).await?;
-    assembly.plugins.allow_listening_on(address, assembly.config.settings.trusted_proxy.is_some())?;
+    if is_open_to_others(&assembly.config.settings, tls.as_deref()) {
+        assembly.plugins.open_to_others()?;
+    }
 
     let stop = CancellationToken::new();
     let ready = Arc::new(AtomicBool::new(true));
     let admin_address = serve_admin(&assembly, &ready, &stop).await?;
-    let watching = assembly.plugins.clone().watch(stop.clone());
-    say_ready(&listener, admin_address, &assembly)?;
+    let mut watching = vec![assembly.plugins.clone().watch(stop.clone())];
+    watching.extend(tls.clone().map(|tls| certificates::keep_fresh(tls, stop.clone())));
+    say_ready(&url(&listener, tls.is_some())?, admin_address, &assembly)?;
 
     let drain = CancellationToken::new();
     let serving = downstream::serve(vec![listener], assembly.host.clone(), listener_settings, drain.clone());
@@ -90,9 +96,38 @@ async fn serve(config: Config) -> Result<Exit> {
         }
     }
     stop.cancel();
-    let _ = watching.await;
+    for task in watching {
+        let _ = task.await;
+    }
     assembly.close().await;
     Ok(Exit::Good)
+}
+
+async fn listener(settings: &Settings, checked: &downstream::Settings) -> Result<Listener> {
+    let cannot = || format!("cannot listen on {}", settings.listen);
+    match &settings.listen {
+        Listen::Tcp(address) => {
+            checked.check(*address)?;
+            Ok(TcpListener::bind(address).await.with_context(cannot)?.into())
+        }
+        Listen::Unix(path) => Ok(Listener::Unix(UnixEndpoint::bind(path, settings.unix_mode.bits()).with_context(cannot)?)),
+    }
+}
+
+/// Whether others than this machine can reach the listener with nothing but a connection. Behind a proxy a client
+/// certificate is the proxy's own, so it guards nothing.
+fn is_open_to_others(settings: &Settings, tls: Option<&ServerTls>) -> bool {
+    let is_remote = settings.listen.tcp().is_some_and(|address| !address.ip().to_canonical().is_loopback());
+    settings.trusted_proxy.is_some() || (is_remote && !tls.is_some_and(ServerTls::requires_client_certificate))
+}
+
+/// Where MCP is served, in the form that an upstream's URL has.
+fn url(listener: &Listener, is_encrypted: bool) -> Result<String> {
+    let scheme = if is_encrypted { "https" } else { "http" };
+    Ok(match listener {
+        Listener::Tcp(tcp) => format!("{scheme}://{}/mcp", tcp.local_addr()?),
+        Listener::Unix(unix) => format!("unix:{}:/mcp", unix.path().display()),
+    })
 }
 
 async fn serve_admin(assembly: &Assembly, ready: &Arc<AtomicBool>, stop: &CancellationToken) -> Result<Option<std::net::SocketAddr>> {
@@ -129,12 +164,11 @@ async fn serve_admin(assembly: &Assembly, ready: &Arc<AtomicBool>, stop: &Cancel
 }
 
 /// The one line on standard output that scripts wait for.
-fn say_ready(listener: &TcpListener, admin: Option<std::net::SocketAddr>, assembly: &Assembly) -> Result<()> {
-    let address = listener.local_addr()?;
+fn say_ready(url: &str, admin: Option<std::net::SocketAddr>, assembly: &Assembly) -> Result<()> {
     let admin = admin.map_or_else(|| "off".to_owned(), |a| format!("http://{a}"));
     let chain = assembly.plugins.names().join(",");
     let mut out = std::io::stdout().lock();
-    writeln!(out, "sluice ready http://{address}/mcp admin={admin} upstreams={} chain=[{chain}]", assembly.host.upstreams().len())?;
+    writeln!(out, "sluice ready {url} admin={admin} upstreams={} chain=[{chain}]", assembly.host.upstreams().len())?;
     out.flush()?;
     Ok(())
 }

@@ -8,8 +8,8 @@ use super::inputs::Inputs;
 use super::problem::{Place, Problem, Report, Whose, nearest, quoted};
 use super::reader::Reader;
 use super::servers::{self, Servers};
-use super::setting::{Setting, socket};
-use super::settings::{self, Settings, exposed};
+use super::setting::Setting;
+use super::settings::{self, Listen, Settings, exposed};
 use super::syntax::{Syntax, TEXT_BYTES_MAX, parse};
 use super::tree::{Entry, Node, Position, Table, Value};
 use super::{Config, Loaded, Places, Source};
@@ -186,13 +186,13 @@ fn flags(source: &Source, settings: &mut Settings, reader: &mut Reader) {
         let problem = Problem { place, whose: Whose::Setting, what, suggestion: Some(suggestion) };
         reader.report.problems.push(problem);
     };
-    match socket(text) {
-        Err(suggestion) => wrong(format!("must be an address and a port, not {}", quoted(text)), suggestion),
+    match Listen::parse(text, source.surroundings.directory()) {
+        Err(suggestion) => wrong(format!("must be an address and a port, or unix: and a path, not {}", quoted(text)), suggestion),
         Ok(listen) => {
-            settings.listen = listen;
-            if let Some((what, suggestion)) = exposed(listen, settings.trusted_proxy.is_some()) {
+            if let Some((what, suggestion)) = exposed(&listen, settings.trusted_proxy.is_some(), settings.tls.is_some()) {
                 wrong(what, suggestion);
             }
+            settings.listen = listen;
         }
     }
 }

@@ -21,7 +21,7 @@ mod refusal;
 mod sessions;
 mod status;
 
-pub use http::serve;
+pub use http::{Listener, UnixEndpoint, serve};
 pub use names::{BadName, Names};
 pub use settings::{Eras, Limits, ListenRefused, Settings};
 pub use stdio::serve_stdio;

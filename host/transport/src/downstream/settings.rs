@@ -6,10 +6,12 @@ use ipnet::IpNet;
 use sluice_wire::{json::Limits as JsonLimits, revision::Revision};
 use std::{
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use super::names::Names;
+use crate::tls::ServerTls;
 
 /// One listener: where it answers, whom it hears, how much it takes.
 #[derive(Debug, Clone)]
@@ -18,8 +20,10 @@ pub struct Settings {
     pub path: String,
     /// Which `Host` and `Origin` are ours.
     pub names: Names,
+    /// TLS of our own, on TCP listeners.
+    pub tls: Option<Arc<ServerTls>>,
     /// Networks of proxies that end TLS for us and whose `X-Forwarded-*` headers are believed.
-    /// Without one, only loopback addresses may be listened on.
+    /// Without one and without TLS of our own, only loopback addresses may be listened on.
     pub trusted_proxies: Vec<IpNet>,
     /// Headers besides `Authorization` that may carry a credential, e.g. `x-api-key`.
     pub credential_headers: Vec<HeaderName>,
@@ -40,6 +44,7 @@ impl Settings {
         Settings {
             path: "/mcp".to_owned(),
             names: Names::loopback(),
+            tls: None,
             trusted_proxies: Vec::new(),
             credential_headers: vec![HeaderName::from_static("x-api-key")],
             fact_headers: Vec::new(),
@@ -54,7 +59,7 @@ impl Settings {
     /// # Errors
     /// [`ListenRefused`] for an address that others can reach while nothing encrypts the way.
     pub fn check(&self, address: SocketAddr) -> Result<(), ListenRefused> {
-        let is_private = address.ip().to_canonical().is_loopback() || !self.trusted_proxies.is_empty();
+        let is_private = address.ip().to_canonical().is_loopback() || self.tls.is_some() || !self.trusted_proxies.is_empty();
         is_private.then_some(()).ok_or(ListenRefused { address })
     }
 
@@ -64,16 +69,16 @@ impl Settings {
         self.trusted_proxies.iter().any(|network| network.contains(&peer))
     }
 
-    /// Whether this peer may connect at all: on an open address only the proxies may.
+    /// Whether this peer may connect at all: on an open address without TLS only the proxies may.
     pub(super) fn hears(&self, peer: IpAddr) -> bool {
-        peer.to_canonical().is_loopback() || self.trusts(peer)
+        self.tls.is_some() || peer.to_canonical().is_loopback() || self.trusts(peer)
     }
 }
 
-/// An address that is not loopback, and no proxy that ends TLS was declared.
+/// An address that is not loopback, without TLS of our own or a declared proxy that ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{address} can be reached from outside and nothing encrypts the way: listen on 127.0.0.1, or declare the TLS-terminating proxy in `trusted_proxy`"
+    "{address} can be reached from outside and nothing encrypts the way: listen on 127.0.0.1, set `tls`, or declare the TLS-terminating proxy in `trusted_proxy`"
 )]
 pub struct ListenRefused {
     /// Where it was to listen.
@@ -117,6 +122,10 @@ impl Eras {
 pub struct Limits {
     /// Most connections at once; further ones wait to be accepted.
     pub connections_max: usize,
+    /// For the TLS handshake.
+    pub handshake_wait: Duration,
+    /// An HTTP/2 connection this old takes no further stream and ends with those it has.
+    pub connection_age: Duration,
     /// Longest request header block.
     pub header_bytes_max: usize,
     /// From the first byte of a request, or from connecting, to the end of its header block.
@@ -156,6 +165,8 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections_max: 10_000,
+            handshake_wait: Duration::from_secs(5),
+            connection_age: Duration::from_secs(3600),
             header_bytes_max: 32 * 1024,
             header_wait: Duration::from_secs(10),
             json: JsonLimits::REQUEST,

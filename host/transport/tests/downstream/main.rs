@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod drain;
+mod http2;
 mod legacy;
 mod modern;
 mod names;
@@ -11,3 +12,5 @@ mod pace;
 mod principals;
 mod stdio;
 mod support;
+mod tls;
+mod unix;

@@ -1,12 +1,13 @@
 //! What one key cannot know alone.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 
-use super::Settings;
-use crate::config::problem::quoted;
+use sluice_transport::tls::ServerTls;
+
+use super::{Listen, Settings};
+use crate::config::problem::{Whose, quoted};
 use crate::config::reader::Reader;
 use crate::config::tree::{Node, Position, Value};
 
@@ -17,10 +18,12 @@ pub(in crate::config) fn check(settings: &Settings, node: &Node, reader: &mut Re
     if let Some(at) = at(&["listen"]) {
         // A trusted proxy that is there and wrong has been reported already.
         let proxied = node.find(&["trusted_proxy"]).is_some();
-        if let Some((what, suggestion)) = exposed(settings.listen, proxied) {
+        let encrypted = node.find(&["tls"]).is_some();
+        if let Some((what, suggestion)) = exposed(&settings.listen, proxied, encrypted) {
             reader.wrong(at, format!("{}.listen: {what}", reader.path()), Some(suggestion));
         }
     }
+    tls(settings, at(&["tls"]), reader);
     if let Some(at) = at(&["auth", "allow_anonymous"]).filter(|_| is_open_to_strangers(settings)) {
         let what = format!("{}.auth.allow_anonymous lets anybody who reaches the proxy in", reader.path());
         reader.warn(at, what, None);
@@ -33,17 +36,40 @@ pub(in crate::config) fn check(settings: &Settings, node: &Node, reader: &mut Re
 }
 
 /// Why this listener may not be opened.
-pub(in crate::config) fn exposed(listen: SocketAddr, proxied: bool) -> Option<(String, String)> {
-    if listen.ip().to_canonical().is_loopback() || proxied {
+pub(in crate::config) fn exposed(listen: &Listen, proxied: bool, encrypted: bool) -> Option<(String, String)> {
+    let address = listen.tcp()?;
+    if address.ip().to_canonical().is_loopback() || proxied || encrypted {
         return None;
     }
-    let what = format!("{listen} is not loopback, and Sluice does not speak TLS yet");
-    let suggestion = format!("listen on 127.0.0.1:{}, or declare the TLS-terminating proxy in front as trusted_proxy", listen.port());
+    let what = format!("{address} is not loopback, and nothing encrypts the way");
+    let suggestion =
+        format!("listen on 127.0.0.1:{}, set tls, or declare the TLS-terminating proxy in front as trusted_proxy", address.port());
     Some((what, suggestion))
 }
 
+/// The files are judged as the listener will judge them.
+fn tls(settings: &Settings, at: Option<Position>, reader: &mut Reader) {
+    let (Some(tls), Some(at)) = (&settings.tls, at) else { return };
+    let path = reader.path();
+    if matches!(settings.listen, Listen::Unix(_)) {
+        let suggestion = "take one of the two away: what passes through the socket never leaves this machine".to_owned();
+        reader.wrong(at, format!("{path}.tls has no place on a unix socket"), Some(suggestion));
+        return;
+    }
+    match ServerTls::open(tls.files()) {
+        Ok(tls) => tls.concerns().into_iter().for_each(|concern| reader.warn(at, format!("{path}.tls: {concern}"), None)),
+        Err(error) => reader.wrong_of(Whose::Disk, at, format!("{path}.tls: {error}"), None),
+    }
+    let is_reached = settings.listen.tcp().is_some_and(|address| !address.ip().to_canonical().is_loopback());
+    if is_reached && settings.allowed_hosts.is_empty() && settings.trusted_proxy.is_none() {
+        let what = format!("{path}.allowed_hosts is empty: only requests for localhost are answered");
+        reader.warn(at, what, Some("add the name that clients connect to".to_owned()));
+    }
+}
+
 fn is_open_to_strangers(settings: &Settings) -> bool {
-    settings.auth.allow_anonymous && settings.trusted_proxy.is_some()
+    let is_reached = settings.listen.tcp().is_some_and(|address| !address.ip().to_canonical().is_loopback());
+    settings.auth.allow_anonymous && (settings.trusted_proxy.is_some() || is_reached)
 }
 
 fn admin(settings: &Settings, at: Option<Position>, reader: &mut Reader) {
@@ -53,7 +79,7 @@ fn admin(settings: &Settings, at: Option<Position>, reader: &mut Reader) {
     if !listen.ip().to_canonical().is_loopback() {
         let what = format!("{path}.admin.listen: {listen} is not loopback; administration never leaves this machine");
         reader.wrong(at, what, Some(format!("listen on 127.0.0.1:{}", listen.port())));
-    } else if listen == settings.listen && listen.port() != 0 {
+    } else if settings.listen.tcp() == Some(listen) && listen.port() != 0 {
         let what = format!("{path}.admin.listen is the address of {path}.listen");
         reader.wrong(at, what, Some("give it a port of its own, or 0 for a free one".to_owned()));
     }

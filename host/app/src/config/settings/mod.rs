@@ -4,7 +4,9 @@ mod chain;
 mod check;
 mod endpoint;
 mod limits;
+mod listen;
 mod plugin;
+mod tls;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -15,7 +17,9 @@ pub use chain::Link;
 pub(super) use check::{check, exposed};
 pub use endpoint::{HostName, Network, Origin, PublicUrl, TrustedProxy};
 pub use limits::Limits;
+pub use listen::{Listen, UnixMode};
 pub use plugin::{Breaker, FaultAction, Grant, Mode, OnFault, PluginLimits, PluginSettings, Power, Scope, When};
+pub use tls::{ClientAuth, Tls};
 pub use upstream::{EraChoice, Sharing, UpstreamSettings};
 
 use http::HeaderName;
@@ -27,10 +31,14 @@ use super::section::section;
 section! {
     /// Everything of Sluice's own, under the one key `sluice`. Every key is optional.
     pub struct Settings {
-        /// Where clients connect. Port 0 takes a free one and prints it. An address that is not
-        /// loopback needs `trusted_proxy`.
-        pub listen: SocketAddr = (Ipv4Addr::LOCALHOST, 7411).into();
-        /// A proxy in front that terminates TLS. Only then may `listen` leave loopback.
+        /// Where clients connect: an address and a port, or `unix:` and the path of a socket. Port 0 takes
+        /// a free one and prints it. An address that is not loopback needs `tls` or `trusted_proxy`.
+        pub listen: Listen = Listen::Tcp((Ipv4Addr::LOCALHOST, 7411).into());
+        /// Who may connect to the socket of `listen`, if it is one.
+        pub unix_mode: UnixMode = UnixMode::Owner;
+        /// TLS of our own.
+        pub tls: Option<Tls> = None;
+        /// A proxy in front that terminates TLS.
         pub trusted_proxy: Option<TrustedProxy> = None;
         /// `Host` names that are accepted besides loopback and the host of `trusted_proxy.public_url`.
         pub allowed_hosts: Vec<HostName> = Vec::new();

@@ -25,7 +25,8 @@ fn one_server_problem(server: &str, expected: &str) {
 fn a_listener_off_loopback_needs_a_trusted_proxy() {
     one_sluice_problem(r#"{"listen": "[::]:80"}"#, "[::]:80 is not loopback");
     let proxy = r#""trusted_proxy": {"addresses": ["10.0.0.1"], "public_url": "https://mcp.example.com"}"#;
-    assert_eq!(settings(&format!(r#"{{"listen": "0.0.0.0:80", {proxy}}}"#)).listen.port(), 80);
+    let listen = settings(&format!(r#"{{"listen": "0.0.0.0:80", {proxy}}}"#)).listen;
+    assert_eq!(listen.to_string(), "0.0.0.0:80");
     one_sluice_problem(
         r#"{"trusted_proxy": {"addresses": ["10.0.0.1"]}}"#,
         "sluice.trusted_proxy needs public_url; add \"public_url\": \"https://mcp.example.com\"",
@@ -266,7 +267,7 @@ fn flags_go_before_the_file() {
     std::fs::create_dir_all(&dir).unwrap();
     let source = Source { listen: Some("127.0.0.1:0".into()), plugins_dir: Some(dir.clone()), ..room.source(&[]) };
     let config = Config::load(&source).unwrap_or_else(|report| panic!("{report}")).config;
-    assert_eq!((config.settings.listen.port(), config.places.plugins_dir), (0, dir));
+    assert_eq!((config.settings.listen.tcp().unwrap().port(), config.places.plugins_dir), (0, dir));
 
     let source = Source { listen: Some("0.0.0.0:1".into()), plugins_dir: Some("gone".into()), ..room.source(&[]) };
     let Err(report) = Config::load(&source) else { panic!() };

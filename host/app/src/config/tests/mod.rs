@@ -6,6 +6,7 @@ mod page;
 mod pasted;
 mod secrets;
 mod ten_mistakes;
+mod tls;
 
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,16 @@ impl Room {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
         path
+    }
+
+    /// `tls/NAME.pem` and `tls/NAME.key`.
+    fn certificate(&self, name: &str, change: impl FnOnce(&mut rcgen::CertificateParams)) {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        change(&mut params);
+        let key = rcgen::KeyPair::generate().unwrap();
+        self.put(&format!("tls/{name}.pem"), &params.self_signed(&key).unwrap().pem());
+        let key = self.put(&format!("tls/{name}.key"), &key.serialize_pem());
+        std::fs::set_permissions(key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
 
     fn source(&self, variables: &[(&str, &str)]) -> Source {

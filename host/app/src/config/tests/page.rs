@@ -48,6 +48,8 @@ fn the_examples_on_the_page_work() {
     let page = std::fs::read_to_string(docs("config.md")).unwrap();
     let room = super::Room::new();
     room.put("plugins/x.wasm", "");
+    room.certificate("server", |_| {});
+    room.certificate("clients", |_| {});
     let variables = [("GITHUB_TOKEN", "a"), ("SLUICE_ADMIN_TOKEN", "b")];
     let mut examples = 0;
     for block in page.split("```").skip(1).step_by(2) {

@@ -139,6 +139,8 @@ fn claude_code() {
 fn every_key_in_toml_and_in_yaml() {
     let room = Room::new();
     room.put("plugins/x.wasm", "");
+    room.certificate("server", |_| {});
+    room.certificate("clients", |_| {});
     let variables = [("GITHUB_TOKEN", "gt"), ("ADMIN_TOKEN", "at")];
     let toml = room.read("f.toml", include_str!("../samples/everything.toml"), &variables);
     let yaml = room.read("f.yaml", include_str!("../samples/everything.yaml"), &variables);

@@ -70,7 +70,7 @@ const MISTAKES: [&str; 10] = [
     "server \"GitHub\" has the name of \"github\"",
     "mcpServers.old.type: the older SSE transport is not carried yet",
     "mcpServers.nothing has no command or url",
-    "sluice.listen: 0.0.0.0:7411 is not loopback, and Sluice does not speak TLS yet; listen on 127.0.0.1:7411, or",
+    "sluice.listen: 0.0.0.0:7411 is not loopback, and nothing encrypts the way; listen on 127.0.0.1:7411, set tls, or",
     "unknown key \"allowed_hsots\" under sluice; did you mean \"allowed_hosts\"?",
     "sluice.admin.token holds an inline secret; write \"env:SLUICE_ADMIN_TOKEN\"",
     "sluice.limits.call_timeout_ms must be a whole number, not \"30s\"; write 30000",

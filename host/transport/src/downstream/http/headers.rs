@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use super::listener::Peer;
 use crate::downstream::{client::Facts, refusal::Refusal, settings::Settings};
 
 pub(super) static SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
@@ -53,8 +54,8 @@ pub(super) struct HeaderFacts(Mutex<Option<Facts>>);
 
 impl HeaderFacts {
     /// `base` holds what is known of the connection itself.
-    pub fn of(&self, headers: &HeaderMap, settings: &Settings, peer: IpAddr, base: &Facts) -> Facts {
-        let is_behind_proxy = settings.trusts(peer);
+    pub fn of(&self, headers: &HeaderMap, settings: &Settings, peer: Peer, base: &Facts) -> Facts {
+        let is_behind_proxy = peer.ip().is_some_and(|ip| settings.trusts(ip));
         if !is_behind_proxy && settings.fact_headers.is_empty() {
             return base.clone();
         }
@@ -81,6 +82,7 @@ fn push_forwarded(facts: &mut Vec<(Box<str>, Box<str>)>, headers: &HeaderMap, se
         facts.retain(|(key, _)| **key != *"transport.peer");
         facts.push(("transport.peer".into(), client.to_canonical().to_string().into()));
     }
+    facts.retain(|(key, _)| **key != *"transport.proto");
     let proto = only(headers, &FORWARDED_PROTO).ok().flatten().and_then(|proto| proto.to_str().ok());
     if let Some(proto) = proto.filter(|proto| matches!(*proto, "http" | "https")) {
         facts.push(("transport.proto".into(), proto.into()));
@@ -133,7 +135,7 @@ mod tests {
         let base: Facts = Arc::new(vec![("transport.peer".into(), "x".into())]);
         let sent = headers(&[("x-forwarded-for", "6.6.6.6, 1.2.3.4"), ("x-forwarded-for", "10.0.0.9"), ("x-forwarded-proto", "https")]);
         let facts = HeaderFacts::default();
-        let of = |peer: &str| facts.of(&sent, &settings, peer.parse().expect("an address"), &base);
+        let of = |peer: &str| facts.of(&sent, &settings, Peer::Ip(peer.parse().expect("an address")), &base);
         assert!(Arc::ptr_eq(&of("127.0.0.1"), &base));
         let told = of("10.0.0.1");
         assert_eq!(*told, [("transport.peer".into(), "1.2.3.4".into()), ("transport.proto".into(), "https".into())]);
@@ -144,8 +146,7 @@ mod tests {
     fn only_listed_headers_become_facts() {
         let mut settings = Settings::new("s", "1");
         settings.fact_headers = vec![HeaderName::from_static("x-team")];
-        let facts =
-            HeaderFacts::default().of(&headers(&[("x-team", "a"), ("cookie", "c")]), &settings, [127, 0, 0, 1].into(), &Facts::default());
+        let facts = HeaderFacts::default().of(&headers(&[("x-team", "a"), ("cookie", "c")]), &settings, Peer::User(0), &Facts::default());
         assert_eq!(*facts, [("http.header.x-team".into(), "a".into())]);
     }
 }

@@ -1,9 +1,9 @@
 //! The request body, once and whole, within its bounds.
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body;
-use http_body_util::BodyExt;
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
+use std::{future::poll_fn, pin::Pin, task::Poll};
 
 use super::pace::{Pace, Phase};
 use crate::downstream::refusal::Refusal;
@@ -11,7 +11,7 @@ use crate::downstream::refusal::Refusal;
 /// Room made in advance for a body in several pieces, whatever length it claims.
 const FIRST_BYTES_MAX: usize = 256 * 1024;
 
-/// Reads a body of at most `bytes_max` bytes. The socket sees to it that it comes in time.
+/// Reads a body of at most `bytes_max` bytes. The socket, or the stream of HTTP/2, sees to it that it comes in time.
 ///
 /// # Errors
 /// 413 before anything is kept, when the announced length is over the limit, and as soon as the
@@ -26,8 +26,8 @@ pub(super) async fn collect(mut body: Incoming, pace: &Pace, bytes_max: usize) -
     }
     pace.enter(Phase::Body);
     let mut gathered = Gathered::None;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| broken(pace))?;
+    while let Some(frame) = next(&mut body, pace).await {
+        let frame = frame.map_err(|Incomplete| broken(pace))?;
         let Ok(data) = frame.into_data() else {
             // Trailers: nothing in them concerns us.
             continue;
@@ -44,6 +44,19 @@ pub(super) async fn collect(mut body: Incoming, pace: &Pace, bytes_max: usize) -
     }
     pace.enter(Phase::Ours);
     Ok(gathered.finish())
+}
+
+/// The body did not come whole or not in time.
+struct Incomplete;
+
+async fn next(body: &mut Incoming, pace: &Pace) -> Option<Result<Frame<Bytes>, Incomplete>> {
+    poll_fn(|context| {
+        if pace.is_body_late() {
+            return Poll::Ready(Some(Err(Incomplete)));
+        }
+        Pin::new(&mut *body).poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(|_| Incomplete)))
+    })
+    .await
 }
 
 fn too_large(bytes_max: usize) -> Refusal {

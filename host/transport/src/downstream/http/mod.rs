@@ -4,8 +4,8 @@
 //! credential, method, media types, size, JSON, envelope; then its era is told apart and its own
 //! rules apply. Nothing is read of a body before its sender is known.
 //!
-//! Reading order: `connection` (one client's bytes), `socket` (its pace), `endpoint` (the checks),
-//! `intake` (the body), `modern` and `legacy` (the two eras), `batch`, `answer` (what goes back),
+//! Reading order: [`Listener`], `connection` (one client's bytes), `socket`, `pace` and `patience` (how
+//! long it is waited for), `http2` (many exchanges on one connection), `endpoint` (the checks), `intake` (the body), `modern` and `legacy` (the two eras), `batch`, `answer` (what goes back),
 //! `events` (streams), `content` (bytes on their way out).
 
 mod answer;
@@ -15,22 +15,28 @@ mod content;
 mod endpoint;
 mod events;
 mod headers;
+mod http2;
 mod intake;
 mod legacy;
+mod listener;
 mod media;
 mod modern;
 mod pace;
+mod patience;
 mod socket;
 
+pub use listener::{Listener, UnixEndpoint};
+
 use sluice_chain::host::Host;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+
+use listener::{Peer, Stream};
 
 use super::{
     sessions::Sessions,
@@ -69,9 +75,11 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// [`ServeError`], before anything is accepted.
-pub async fn serve(listeners: Vec<TcpListener>, host: Arc<Host>, settings: Settings, drain: CancellationToken) -> Result<(), ServeError> {
+pub async fn serve(listeners: Vec<Listener>, host: Arc<Host>, settings: Settings, drain: CancellationToken) -> Result<(), ServeError> {
     for listener in &listeners {
-        settings.check(listener.local_addr().map_err(ServeError::Address)?)?;
+        if let Some(address) = listener.address().map_err(ServeError::Address)? {
+            settings.check(address)?;
+        }
     }
     let sessions = Arc::new(Sessions::new(&settings.limits));
     host.register_push(sessions.clone());
@@ -99,16 +107,16 @@ impl Shared {
 }
 
 /// One listener's connections, each in a task of its own that this one owns.
-async fn accept(listener: TcpListener, shared: Arc<Shared>, permits: Arc<Semaphore>) {
+async fn accept(listener: Listener, shared: Arc<Shared>, permits: Arc<Semaphore>) {
     let mut open = JoinSet::new();
     loop {
         while open.try_join_next().is_some() {}
         tokio::select! {
             biased;
             () = shared.drain.cancelled() => break,
-            (permit, tcp, peer) = next(&listener, &permits) => {
-                if shared.settings.hears(peer.ip()) {
-                    open.spawn(converse(tcp, peer, shared.clone(), permit));
+            (permit, stream, peer) = next(&listener, &permits) => {
+                if peer.ip().is_none_or(|ip| shared.settings.hears(ip)) {
+                    open.spawn(converse(stream, peer, shared.clone(), permit));
                 } else {
                     shared.host.turned_away("peer");
                 }
@@ -123,13 +131,13 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, permits: Arc<Semapho
     }
 }
 
-async fn converse(tcp: TcpStream, peer: SocketAddr, shared: Arc<Shared>, permit: OwnedSemaphorePermit) {
-    connection::run(tcp, peer, shared).await;
+async fn converse(stream: Stream, peer: Peer, shared: Arc<Shared>, permit: OwnedSemaphorePermit) {
+    connection::run(stream, peer, shared).await;
     drop(permit);
 }
 
 /// Waits for room first: connections beyond the limit stay in the kernel's queue.
-async fn next(listener: &TcpListener, permits: &Arc<Semaphore>) -> (OwnedSemaphorePermit, TcpStream, SocketAddr) {
+async fn next(listener: &Listener, permits: &Arc<Semaphore>) -> (OwnedSemaphorePermit, Stream, Peer) {
     loop {
         let Ok(permit) = permits.clone().acquire_owned().await else {
             // Never closed; waiting for ever is what a closed one would mean.
@@ -137,7 +145,7 @@ async fn next(listener: &TcpListener, permits: &Arc<Semaphore>) -> (OwnedSemapho
             continue;
         };
         match listener.accept().await {
-            Ok((tcp, peer)) => return (permit, tcp, peer),
+            Ok((stream, peer)) => return (permit, stream, peer),
             Err(error) => {
                 // Out of file descriptors, mostly: others have to close before it can work again.
                 tracing::warn!(%error, "a connection could not be accepted");

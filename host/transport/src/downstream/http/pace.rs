@@ -1,4 +1,4 @@
-//! Where one connection stands in its current request, as the socket needs to know it.
+//! Where one connection, or one stream of HTTP/2, stands in its current request.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
@@ -15,7 +15,8 @@ pub(super) enum Phase {
     Idle = 3,
 }
 
-/// Shared by socket and service of one connection; both run in one task, so nothing races.
+/// Shared by socket and service of one connection, or by a stream and who attends to it: either pair runs in one task, so
+/// nothing races. The connection of several streams changes its phase under their lock.
 #[derive(Default)]
 pub(super) struct Pace {
     /// The phase in the low two bits, above it a count of changes.

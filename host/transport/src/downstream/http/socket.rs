@@ -1,8 +1,8 @@
 //! A client's byte stream with its deadlines: slow senders and slow readers are cut.
 //!
-//! One timer a direction is armed when the stream has to wait and is left running when it need not:
-//! a timer that fires early is set anew, so a busy connection hardly ever touches the clock wheel.
+//! One timer a direction is armed when the stream has to wait and is left running when it need not.
 
+use bytes::{Buf as _, Bytes};
 use std::{
     io::{self, ErrorKind, IoSlice},
     pin::Pin,
@@ -10,13 +10,12 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use super::pace::{Pace, Phase};
+use super::{
+    pace::{Pace, Phase},
+    patience::{Deadline, Patience, Waits},
+};
 use crate::downstream::settings::Limits;
 
 /// After an answer that did not wait for the end of the body: how long and how much is read and
@@ -27,42 +26,69 @@ const LINGER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// What a client is told that never finished its header block.
 const HEAD_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// A TCP stream that gives up on a peer which keeps us waiting.
-pub(super) struct Socket {
-    tcp: TcpStream,
+/// What an HTTP/2 client says first.
+const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A stream of the client's bytes, without TLS, that gives up on a peer which keeps us waiting.
+pub(super) struct Socket<S> {
+    io: S,
     pace: Arc<Pace>,
-    header_wait: Duration,
-    body_wait: Duration,
-    idle_wait: Duration,
-    commit_after: Duration,
+    waits: Waits,
     write_stall: Duration,
-    read: Deadline,
-    /// The turn that `read` was set for.
-    read_turn: Option<u32>,
+    read: Patience,
     write: Deadline,
+    /// What was read to tell the version and is still to be read.
+    first: Bytes,
+    /// Many exchanges at once: the streams keep the pace, and bytes alone begin nothing.
+    is_http2: bool,
     is_write_stalled: bool,
     has_shut_down: bool,
     lingered_bytes: usize,
 }
 
-impl Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Wraps an accepted connection; the first header block is awaited from now on.
-    pub fn new(tcp: TcpStream, pace: Arc<Pace>, limits: &Limits) -> Socket {
+    pub fn new(io: S, pace: Arc<Pace>, limits: &Limits) -> Socket<S> {
         Socket {
-            tcp,
+            io,
             pace,
-            header_wait: limits.header_wait,
-            body_wait: limits.body_wait,
-            idle_wait: limits.idle_wait,
-            commit_after: limits.commit_after,
+            waits: Waits { head: limits.header_wait, body: limits.body_wait, ours: limits.commit_after, idle: limits.idle_wait },
             write_stall: limits.write_stall,
-            read: Deadline::default(),
-            read_turn: None,
+            read: Patience::default(),
             write: Deadline::default(),
+            first: Bytes::new(),
+            is_http2: false,
             is_write_stalled: false,
             has_shut_down: false,
             lingered_bytes: 0,
         }
+    }
+
+    /// Whether the client's first bytes are those of HTTP/2. They are read again by who serves it.
+    ///
+    /// # Errors
+    /// The connection broke, or the client kept us waiting.
+    pub async fn begins_as_http2(&mut self) -> io::Result<bool> {
+        let mut start = [0; HTTP2_PREFACE.len()];
+        let mut filled = 0;
+        let is_http2 = loop {
+            let read = self.read(&mut start[filled..]).await?;
+            filled += read;
+            if read == 0 || start[..filled] != HTTP2_PREFACE[..filled] {
+                break false;
+            }
+            if filled == start.len() {
+                break true;
+            }
+        };
+        self.first = Bytes::copy_from_slice(&start[..filled]);
+        Ok(is_http2)
+    }
+
+    /// From now on it is HTTP/2, and idle until a stream begins.
+    pub fn speak_http2(&mut self) {
+        self.is_http2 = true;
+        self.pace.enter(Phase::Idle);
     }
 
     /// Called when there is nothing to read: has the peer had its time?
@@ -70,26 +96,17 @@ impl Socket {
     /// While the move is ours, the same timer tells when we have been quiet for too long. The
     /// connection's task, which it wakes, asks the answer next.
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
-        let wait = match self.pace.phase() {
-            Phase::Ours => self.commit_after,
-            Phase::Head => self.header_wait,
-            Phase::Body => self.body_wait,
-            Phase::Idle => self.idle_wait,
-        };
-        let turn = self.pace.turn();
-        if self.read_turn != Some(turn) {
-            self.read_turn = Some(turn);
-            self.read.set(wait);
-        }
-        ready!(self.read.poll(context));
-        match self.pace.phase() {
+        match ready!(self.read.poll(context, &self.pace, &self.waits)) {
             Phase::Ours => {
                 self.pace.note_long_quiet();
                 return Poll::Pending;
             }
             Phase::Body => self.pace.note_late_body(),
             // Best effort: nothing else is on its way out, and the buffer of a fresh socket has room.
-            Phase::Head if !self.is_write_stalled => drop(self.tcp.try_write(HEAD_TIMEOUT)),
+            Phase::Head if !self.is_write_stalled => {
+                let _ = Pin::new(&mut self.io).poll_write(context, HEAD_TIMEOUT);
+                let _ = Pin::new(&mut self.io).poll_flush(context);
+            }
             Phase::Head | Phase::Idle => {}
         }
         Poll::Ready(ErrorKind::TimedOut.into())
@@ -114,24 +131,30 @@ impl Socket {
         let mut bin = [0; 16 * 1024];
         while self.lingered_bytes < LINGER_BYTES_MAX {
             let mut read = ReadBuf::new(&mut bin);
-            match Pin::new(&mut self.tcp).poll_read(context, &mut read) {
+            match Pin::new(&mut self.io).poll_read(context, &mut read) {
                 Poll::Ready(Ok(())) if !read.filled().is_empty() => self.lingered_bytes += read.filled().len(),
                 Poll::Ready(_) => break,
-                Poll::Pending => return self.read.poll(context),
+                Poll::Pending => return self.read.deadline.poll(context),
             }
         }
         Poll::Ready(())
     }
 }
 
-impl AsyncRead for Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let count = self.first.len().min(buffer.remaining());
+            buffer.put_slice(&self.first[..count]);
+            self.first.advance(count);
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
-        match Pin::new(&mut self.tcp).poll_read(context, buffer) {
+        match Pin::new(&mut self.io).poll_read(context, buffer) {
             Poll::Pending => self.poll_patience(context).map(Err),
             done => {
                 let has_bytes = buffer.filled().len() > before;
-                if has_bytes && self.pace.phase() == Phase::Idle {
+                if has_bytes && !self.is_http2 && self.pace.phase() == Phase::Idle {
                     self.pace.enter(Phase::Head);
                 }
                 done
@@ -140,65 +163,37 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write(context, bytes);
+        let written = Pin::new(&mut self.io).poll_write(context, bytes);
         self.watch_write(context, written)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write_vectored(context, bytes);
+        let written = Pin::new(&mut self.io).poll_write_vectored(context, bytes);
         self.watch_write(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.io.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(context)
+        // With TLS, what was taken may still have to be sent.
+        let flushed = Pin::new(&mut self.io).poll_flush(context);
+        self.watch_write(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.has_shut_down {
-            ready!(Pin::new(&mut self.tcp).poll_shutdown(context))?;
+            let shut = Pin::new(&mut self.io).poll_shutdown(context);
+            ready!(self.watch_write(context, shut))?;
             self.has_shut_down = true;
-            self.read.set(LINGER);
+            self.read.deadline.set(LINGER);
         }
         if self.pace.has_unread_body() {
             ready!(self.poll_linger(context));
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-/// A point in time that may move without the timer being told.
-#[derive(Default)]
-struct Deadline {
-    at: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Deadline {
-    fn set(&mut self, wait: Duration) {
-        self.at = Some(Instant::now() + wait);
-    }
-
-    /// Ready once the time set last has come.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = self.at else {
-            return Poll::Pending;
-        };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        if timer.deadline() > at {
-            timer.as_mut().reset(at);
-        }
-        loop {
-            ready!(timer.as_mut().poll(context));
-            if Instant::now() >= at {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(at);
-        }
     }
 }

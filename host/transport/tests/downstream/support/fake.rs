@@ -25,6 +25,8 @@ pub struct Fake {
     pub requests: Mutex<Vec<String>>,
     /// `Mcp-Param-*` that no tool's annotation knows.
     pub unknown_params: Mutex<Vec<(String, String)>>,
+    /// Who called a tool.
+    clients: Mutex<Vec<Arc<Client>>>,
     pub cancelled: Mutex<Vec<String>>,
     pub forgotten: Mutex<Vec<String>>,
     pub release: Notify,
@@ -38,6 +40,7 @@ impl Fake {
             calls: Mutex::default(),
             requests: Mutex::default(),
             unknown_params: Mutex::default(),
+            clients: Mutex::default(),
             cancelled: Mutex::default(),
             forgotten: Mutex::default(),
             release: Notify::new(),
@@ -47,6 +50,11 @@ impl Fake {
     /// Calls that went past the lists.
     pub fn called(&self) -> Vec<String> {
         self.calls.lock().unwrap().iter().filter(|call| !call.contains("/list")).cloned().collect()
+    }
+
+    /// The callers of tools, as the chain knows them.
+    pub fn clients(&self) -> Vec<Arc<Client>> {
+        self.clients.lock().unwrap().clone()
     }
 
     fn speaks(&self, client: Era) -> Revision {
@@ -166,6 +174,9 @@ impl Upstream for Fake {
             self.calls.lock().unwrap().push(format!("{} {target}", outbound.message.method()));
             self.requests.lock().unwrap().push(String::from_utf8_lossy(outbound.message.bytes()).into_owned());
             self.unknown_params.lock().unwrap().extend(outbound.unknown_params.iter().cloned());
+            if outbound.message.method() == "tools/call" {
+                self.clients.lock().unwrap().push(outbound.client.clone());
+            }
             let spoken = self.speaks(outbound.spoken.era());
             let answer = self.answer(&outbound, spoken).await?;
             let text = format!(r#"{{ "id" : 77,"jsonrpc":"2.0",{answer}}}"#);

@@ -1,9 +1,12 @@
 //! An endpoint over a fake upstream, and a client that writes exactly the bytes it is told.
 
+mod certificates;
 mod fake;
 mod guard;
 mod raw;
+pub mod tls;
 
+pub use certificates::{Authority, Certificates};
 pub use fake::{Fake, decode};
 pub use guard::guard;
 pub use raw::{Connection, Reply, request};
@@ -98,7 +101,7 @@ impl Rig {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let drain = CancellationToken::new();
-        let serving = serve(vec![listener], host.clone(), self.settings, drain.clone());
+        let serving = serve(vec![listener.into()], host.clone(), self.settings, drain.clone());
         let serving = tokio::spawn(async move { serving.await.expect("a safe address") });
         Endpoint { address, fake, host, seen, drain, serving }
     }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
@@ -71,8 +71,8 @@ impl Reply {
 }
 
 /// A connection that says what it is told.
-pub struct Connection {
-    pub tcp: TcpStream,
+pub struct Connection<S = TcpStream> {
+    pub tcp: S,
     buffer: Vec<u8>,
 }
 
@@ -80,7 +80,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Connection {
-        Connection { tcp: TcpStream::connect(address).await.expect("a connection"), buffer: Vec::new() }
+        Connection::over(TcpStream::connect(address).await.expect("a connection"))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub fn over(tcp: S) -> Connection<S> {
+        Connection { tcp, buffer: Vec::new() }
     }
 
     pub async fn send(&mut self, bytes: &[u8]) {
