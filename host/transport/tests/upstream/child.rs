@@ -56,6 +56,9 @@ impl Server {
     }
 
     fn begin(&self) {
+        if self.is("starts-slowly") {
+            std::thread::sleep(Duration::from_millis(400));
+        }
         if self.is("dies-at-once") {
             eprintln!("cannot find my configuration");
             exit(7);

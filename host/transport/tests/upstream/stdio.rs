@@ -149,6 +149,23 @@ async fn s013_a_child_that_ignores_the_probe_is_legacy_after_a_while() {
 }
 
 #[tokio::test]
+async fn a_modern_child_that_is_slow_to_start_is_modern_all_the_same() {
+    for era in [EraChoice::Auto, EraChoice::Modern] {
+        let rig = Rig::new("modern starts-slowly").with(|settings| {
+            settings.probe = Duration::from_millis(100);
+            settings.era = era;
+        });
+        let upstream = rig.start();
+        let child = pid(&upstream, &Asker::modern()).await;
+        // Its successor is known to be modern, and has the time that it needs.
+        kill(child);
+        eventually("its death", || upstream.counters().read().child_deaths == 1).await;
+        tool(&Asker::modern(), "echo").answer(&upstream).await;
+        assert_eq!(rig.count("initialize"), usize::from(era == EraChoice::Auto), "only when it had to be found out");
+    }
+}
+
+#[tokio::test]
 async fn a_child_of_each_era_for_a_server_of_both() {
     let rig = Rig::new("dual");
     let upstream = rig.start();

@@ -17,7 +17,7 @@ use sluice_wire::{
     message::Message,
     revision::{Era, Revision},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// A child that is ready for calls.
 pub(super) struct Open {
@@ -69,7 +69,7 @@ impl Stdio {
         }
         let is_settled = self.eras.choice() == EraChoice::Legacy;
         let opened = match &known {
-            Some(Spoken::Modern(_)) => self.modern_again(principal).await,
+            Some(Spoken::Modern(_)) => self.modern_again(principal, self.settings.call.silent_max).await,
             Some(Spoken::Legacy) if is_settled || asking == Era::Modern => self.open_legacy(principal, declared).await,
             _ => self.find_out(asking, principal, declared).await,
         };
@@ -101,7 +101,7 @@ impl Stdio {
         match initialize(fresh.channel(), declared).await {
             Ok(facts) => Ok((Open { channel: fresh.keep(), facts }, Spoken::Legacy)),
             Err(NotOpen::Failed(error)) => Err(not_reached(error)),
-            Err(NotOpen::Refused(refusal)) => match discover(fresh.channel()).await {
+            Err(NotOpen::Refused(refusal)) => match discover(fresh.channel(), fresh.channel().settings.probe).await {
                 Ok(probe::Reading::Modern(said)) => Ok(modern(fresh, Introduced::new(said))),
                 _ => Err(refusal),
             },
@@ -109,19 +109,22 @@ impl Stdio {
     }
 
     /// For modern clients: a child to ask `server/discover`. Older servers exit on it or never
-    /// answer, so unless the answer is modern this child is thrown away.
+    /// answer, so unless the answer is modern this child is thrown away. One that was only slow to
+    /// start says so when it is asked the other way.
     async fn modern_first(&self, principal: &Arc<Principal>, declared: &Bytes) -> Result<(Open, Spoken), UpstreamError> {
-        match self.modern_again(principal).await {
-            Ok(opened) => Ok(opened),
-            Err(UpstreamError::BadReply { .. }) if self.eras.choice() == EraChoice::Auto => self.open_legacy(principal, declared).await,
-            Err(error) => Err(error),
+        if self.eras.choice() == EraChoice::Modern {
+            return self.modern_again(principal, self.settings.call.silent_max).await;
+        }
+        match self.modern_again(principal, self.settings.probe).await {
+            Err(UpstreamError::BadReply { .. }) => self.legacy_first(principal, declared).await,
+            opened => opened,
         }
     }
 
-    /// A child that is to answer `server/discover`. Anything else it may do is a bad reply.
-    async fn modern_again(&self, principal: &Arc<Principal>) -> Result<(Open, Spoken), UpstreamError> {
+    /// A child that is to answer `server/discover` within `limit`. Anything else it may do is a bad reply.
+    async fn modern_again(&self, principal: &Arc<Principal>, limit: Duration) -> Result<(Open, Spoken), UpstreamError> {
         let fresh = self.start(principal).await?;
-        match discover(fresh.channel()).await {
+        match discover(fresh.channel(), limit).await {
             Ok(probe::Reading::Modern(said)) => Ok(modern(fresh, Introduced::new(said))),
             Err(error) if self.eras.choice() == EraChoice::Modern => Err(not_reached(error)),
             _ => Err(UpstreamError::BadReply { reason: "it does not answer server/discover in a modern revision".to_owned() }),
@@ -153,9 +156,9 @@ async fn initialize(channel: &Channel, declared: &Bytes) -> Result<Arc<ServerFac
     Ok(facts_of(said))
 }
 
-async fn discover(channel: &Channel) -> Result<probe::Reading, UpstreamError> {
+async fn discover(channel: &Channel, limit: Duration) -> Result<probe::Reading, UpstreamError> {
     let body = |id| handshake::discover(id, Revision::MODERN[0], OWN_INFO.as_bytes());
-    let answer = channel.ask(body, channel.settings.probe).await?;
+    let answer = channel.ask(body, limit).await?;
     Ok(probe::read(None, Some(&deep(answer))))
 }
 
