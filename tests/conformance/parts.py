@@ -52,6 +52,17 @@ def cargo_bins(package, *names):
     return [TARGET / "debug" / name for name in names]
 
 
+def attempt(name, check):
+    """One line per conversation; a failure says what was wrong and does not stop the others."""
+    try:
+        said = check()
+    except Exception as error:  # a client that times out or prints nonsense is a failed check, not a broken run
+        print(f"  FAILED  {name}: {error}", flush=True)
+        return False
+    print(f"  ok      {name}: {said}", flush=True)
+    return True
+
+
 def once(into, inputs, install):
     """Runs `install` on an empty folder unless it was done for these very inputs."""
     stamp = into / "installed"

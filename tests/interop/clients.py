@@ -9,6 +9,7 @@ from pathlib import Path
 import parts
 
 HERE = Path(__file__).resolve().parent
+WORK = parts.ROOT / "target" / "interop"
 LEGACY, MODERN = "2025-11-25", "2026-07-28"
 CLIENT_SECONDS = 90
 
@@ -50,7 +51,7 @@ def rmcp_arguments(mode, job):
     return arguments + ([job["url"]] if "url" in job else ["--stdio", "--", *job["command"]])
 
 
-def install(work, rmcp):
+def install(rmcp, work=WORK):
     """Every client in every mode it has."""
     node_home = parts.npm(HERE / "npm", work / "npm").parent
     modern_python = parts.venv(HERE / "python-modern" / "requirements.txt", work / "python-modern")

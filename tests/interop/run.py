@@ -24,7 +24,7 @@ import clients
 import parts
 from servers import Servers
 
-WORK = parts.ROOT / "target" / "interop"
+WORK = clients.WORK
 KEY = "interop-key-that-opens-nothing-else"
 ADDRESS = "alice@example.com"
 ECHO = {"message": f"write to {ADDRESS}, please"}
@@ -33,7 +33,7 @@ CALLS = {"everything_echo": ECHO, "remote_echo": ECHO, "time_get_current_time": 
 
 def main():
     wanted = arguments()
-    fronts = clients.install(WORK, wanted.rmcp_client)
+    fronts = clients.install(wanted.rmcp_client)
     servers = Servers(WORK, WORK / "python-modern" / "bin" / "python")
     print("behind:", *servers.versions(), sep="\n  ")
     with contextlib.ExitStack() as running:
@@ -64,10 +64,10 @@ def through(wanted, fronts, servers, remote, running):
         "stdio": {"command": [str(sluice), "stdio", "--config", str(config)]},
     }
     print("in front, through auth-api-key, redact, rate-limit and namespace:")
-    results = [attempt("a stranger, http", lambda: stranger(endpoint.url))]
+    results = [parts.attempt("a stranger, http", lambda: stranger(endpoint.url))]
     for road, reach in roads.items():
         for front in fronts:
-            results.append(attempt(f"{front.name} {front.mode}, {road}", lambda: merged(front, reach)))
+            results.append(parts.attempt(f"{front.name} {front.mode}, {road}", lambda: merged(front, reach)))
     return results
 
 
@@ -78,7 +78,7 @@ def control(fronts, servers, remote):
     results = []
     for road, reach in roads.items():
         for front in (front for front in fronts if front.mode != "modern"):
-            results.append(attempt(f"{front.name} {front.mode}, {road}", lambda: straight(front, reach)))
+            results.append(parts.attempt(f"{front.name} {front.mode}, {road}", lambda: straight(front, reach)))
     return results
 
 
@@ -103,17 +103,6 @@ def write_config(upstreams):
     config = home / "sluice.json"
     config.write_text(json.dumps({"mcpServers": upstreams, "sluice": own}, indent=2))
     return config
-
-
-def attempt(name, check):
-    """One line per conversation; a failure says what was wrong and does not stop the others."""
-    try:
-        said = check()
-    except Exception as error:  # a client that times out or prints nonsense is a failed check, not a broken run
-        print(f"  FAILED  {name}: {error}", flush=True)
-        return False
-    print(f"  ok      {name}: {said}", flush=True)
-    return True
 
 
 def merged(front, reach):

@@ -24,6 +24,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
         script("tests/interop/run.py", &sluice).arg("--rmcp-client").arg(built.join("conformance-rmcp-client")),
     )?;
     step(
+        "real servers that ask real clients",
+        script("tests/interop/asking.py", &sluice).arg("--rmcp-client").arg(built.join("conformance-rmcp-client")),
+    )?;
+    step(
         "what the suite's comparison counts as a difference",
         Command::new("python3").current_dir(root()).args(["-m", "unittest", "discover", "tests/conformance"]),
     )?;

@@ -1,11 +1,13 @@
 // npm @modelcontextprotocol/sdk: one JSON argument says what to do, one JSON line says what happened.
 // Runs in the folder that the package is installed in.
 import { createRequire } from 'node:module';
+import { callAll, capabilities, say } from './answers.mjs';
 
 const require = createRequire(process.cwd() + '/');
 const { Client } = require('@modelcontextprotocol/sdk/client/index.js');
 const { StdioClientTransport } = require('@modelcontextprotocol/sdk/client/stdio.js');
 const { StreamableHTTPClientTransport } = require('@modelcontextprotocol/sdk/client/streamableHttp.js');
+const types = require('@modelcontextprotocol/sdk/types.js');
 const sdk = '@modelcontextprotocol/sdk';
 
 const wanted = JSON.parse(process.argv[2]);
@@ -23,7 +25,13 @@ transport.setProtocolVersion = (version) => {
   told?.(version);
 };
 
-const client = new Client({ name: 'interop', version: '0.1.0' });
+const client = new Client({ name: 'interop', version: '0.1.0' }, { capabilities: capabilities(wanted.answers) });
+if (wanted.answers) {
+  const { elicitation, sampling, roots } = say(wanted.answers);
+  client.setRequestHandler(types.ElicitRequestSchema, elicitation);
+  client.setRequestHandler(types.CreateMessageRequestSchema, sampling);
+  client.setRequestHandler(types.ListRootsRequestSchema, roots);
+}
 await client.connect(transport);
 const tools = [];
 let cursor;
@@ -32,10 +40,7 @@ do {
   tools.push(...page.tools.map((tool) => tool.name));
   cursor = page.nextCursor;
 } while (cursor);
-const results = {};
-for (const [name, given] of Object.entries(wanted.calls)) {
-  results[name] = await client.callTool({ name, arguments: given });
-}
+const results = await callAll(wanted, (params, options) => client.callTool(params, undefined, options));
 await client.close();
 
 const manifest = require(process.cwd() + `/node_modules/${sdk}/package.json`);

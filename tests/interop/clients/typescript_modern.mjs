@@ -1,6 +1,7 @@
 // npm @modelcontextprotocol/client: one JSON argument says what to do, one JSON line says what happened.
 // Runs in the folder that the package is installed in.
 import { createRequire } from 'node:module';
+import { callAll, capabilities, say } from './answers.mjs';
 
 const require = createRequire(process.cwd() + '/');
 const { Client, StreamableHTTPClientTransport } = require('@modelcontextprotocol/client');
@@ -15,13 +16,19 @@ const transport = wanted.command
     });
 
 const mode = { auto: 'auto', legacy: 'legacy', modern: { pin: '2026-07-28' } }[wanted.mode];
-const client = new Client({ name: 'interop', version: '0.1.0' }, { versionNegotiation: { mode } });
+const client = new Client(
+  { name: 'interop', version: '0.1.0' },
+  { versionNegotiation: { mode }, capabilities: capabilities(wanted.answers) },
+);
+if (wanted.answers) {
+  const { elicitation, sampling, roots } = say(wanted.answers);
+  client.setRequestHandler('elicitation/create', elicitation);
+  client.setRequestHandler('sampling/createMessage', sampling);
+  client.setRequestHandler('roots/list', roots);
+}
 await client.connect(transport);
 const { tools } = await client.listTools();
-const results = {};
-for (const [name, given] of Object.entries(wanted.calls)) {
-  results[name] = await client.callTool({ name, arguments: given });
-}
+const results = await callAll(wanted, (params, options) => client.callTool(params, options));
 const protocolVersion = client.getNegotiatedProtocolVersion();
 await client.close();
 
