@@ -33,8 +33,10 @@ pub enum Kind {
 /// The cheap facts of one message.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// Host-wide id of the exchange.
+    /// Host-wide id of the exchange, the same in all its rounds.
     pub exchange: u64,
+    /// How often the client has come back with answers.
+    pub round: u32,
     /// Which way it goes.
     pub direction: Direction,
     /// What it is.

@@ -1,8 +1,14 @@
 //! What the chain asks of a filter. The plugin crate implements this for wasm components.
 
 use crate::{
-    attributes::Attributes, calls::Calls, catalogue::Offer, exchange::Head, fault::Fault, principal::Principal, record::Ended,
-    verdict::Rejection,
+    attributes::Attributes,
+    calls::Calls,
+    catalogue::Offer,
+    exchange::Head,
+    fault::Fault,
+    principal::Principal,
+    record::Ended,
+    verdict::{Rejection, Suspension},
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -97,6 +103,8 @@ pub struct Pass<'e> {
     pub message: &'e Arc<Message>,
     /// For `on-response` and `on-notification`: the request as this filter left it.
     pub asked: Option<Arc<Message>>,
+    /// This filter had this request in an earlier round: what it counts was counted then.
+    pub again: bool,
     /// When the call began.
     pub began: Instant,
 }
@@ -110,6 +118,8 @@ pub enum Verdict {
     Reply(Bytes),
     /// Policy said no.
     Reject(Rejection),
+    /// Of a request: ask a person first, then run the whole chain again.
+    Suspend(Suspension),
 }
 
 /// A filter's word on a notification.

@@ -262,6 +262,7 @@ impl Host {
         let generation = self.generation();
         let head = Head {
             exchange: self.next_exchange_id(),
+            round: 0,
             direction: Direction::ToClient,
             kind: Kind::Notification,
             method: n.delivery.message.method().into(),

@@ -9,10 +9,11 @@ use crate::{
     queue::Receiver,
     record::{Ended, Observer},
     seal::SealKey,
-    ticket::{Bound, Leads, LostRound, Spent, Ticket},
+    ticket::{Bound, Leads, LostRound, ServerRound, Spent, Ticket, Trail},
     upstream::{Inbound, Latest, UpstreamError},
 };
 use bytes::Bytes;
+use sluice_wire::message::Message;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -84,23 +85,64 @@ impl Owner {
     }
 }
 
-/// A call that waits for its next round.
+/// What a person said to a filter that suspended the exchange.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    /// The filter's name, and the sha256 of its file: nobody else's answer.
+    pub(crate) plugin: Arc<str>,
+    pub(crate) digest: Arc<str>,
+    /// `accept`, `decline` or `cancel`.
+    pub(crate) action: &'static str,
+    /// What an accepted form holds, JSON text of an object.
+    pub(crate) content: Option<String>,
+}
+
+/// An exchange between two of its rounds.
+pub(crate) struct Between {
+    pub(crate) trail: Trail,
+    /// What persons have said to filters so far.
+    pub(crate) said: Vec<Said>,
+    pub(crate) waits: Waits,
+}
+
+/// Who waits for the client's next round.
+pub(crate) enum Waits {
+    /// A legacy server, in the middle of a call.
+    Call(Call, Vec<Open>),
+    /// A modern server.
+    Server(ServerRound),
+    /// A filter that suspended the exchange.
+    Filter(Pending),
+}
+
+/// A filter's question to a person.
+pub(crate) struct Pending {
+    /// Under which the client finds it.
+    pub(crate) key: String,
+    pub(crate) plugin: Arc<str>,
+    pub(crate) digest: Arc<str>,
+    /// `elicitation/create` in modern form.
+    pub(crate) question: Arc<Message>,
+    pub(crate) ttl: Option<Duration>,
+    /// What the round was about before the filter spoke, if it was not the first.
+    pub(crate) then: Option<Box<Resumed>>,
+}
+
+/// What a round goes on with, once the filters have let it pass.
+pub(crate) struct Resumed {
+    /// Never a filter: it has its answer by then.
+    pub(crate) waits: Waits,
+    /// What the client answered, by key: JSON text.
+    pub(crate) inputs: Vec<(String, Bytes)>,
+}
+
+/// An exchange that waits here for its next round.
 pub(crate) struct Parked {
     pub(crate) owner: Owner,
     pub(crate) bound: Bound,
-    pub(crate) round: u32,
-    pub(crate) call: Call,
-    pub(crate) questions: Vec<Open>,
+    pub(crate) between: Between,
     /// What is written down if nobody comes back.
     pub(crate) abandoned: Box<Ended>,
-}
-
-/// Where a state has led.
-pub(crate) enum Claimed {
-    /// To a call that waited here.
-    Parked(Box<Parked>),
-    /// To a server that keeps nothing, and to its own state if it gave one.
-    Server(Option<Bytes>),
 }
 
 /// All parked calls, and the states that were given out.
@@ -127,15 +169,17 @@ impl Parks {
         has_room(&self.lock(), &self.limits, owner, upstream)
     }
 
-    /// Keeps a call. The state for the client; none, and the call is cancelled, when there is no room.
-    pub(crate) fn park(self: &Arc<Self>, parked: Parked) -> Option<String> {
-        let ticket = Ticket::new(parked.bound, parked.round, self.limits.ttl, Leads::Parked)?;
+    /// Keeps an exchange, no longer than `ttl` if that is given. The state for the client; none, and what waits is dropped, when
+    /// there is no room.
+    pub(crate) fn park(self: &Arc<Self>, parked: Parked, ttl: Option<Duration>) -> Option<String> {
+        let ttl = ttl.unwrap_or(self.limits.ttl).min(self.limits.ttl);
+        let ticket = Ticket::new(parked.bound, parked.between.trail, ttl, Leads::Parked)?;
         let state = ticket.seal(&self.key, parked.owner.bound())?;
         let mut places = self.lock();
         if !has_room(&places, &self.limits, &parked.owner, parked.bound.upstream) {
             return None;
         }
-        let (parks, ttl, id) = (Arc::downgrade(self), self.limits.ttl, ticket.id);
+        let (parks, id) = (Arc::downgrade(self), ticket.id);
         let expiry = spawn(async move {
             tokio::time::sleep(ttl).await;
             let Some(parks) = parks.upgrade() else { return };
@@ -147,20 +191,21 @@ impl Parks {
     }
 
     /// A state for the client of a server that keeps nothing itself, around the server's own.
-    pub(crate) fn pass(&self, owner: &Owner, bound: Bound, own: Option<Bytes>) -> Option<String> {
-        Ticket::new(bound, 0, self.limits.ttl, Leads::Server(own))?.seal(&self.key, owner.bound())
+    pub(crate) fn pass(&self, owner: &Owner, bound: Bound, trail: Trail, asks: ServerRound) -> Option<String> {
+        Ticket::new(bound, trail, self.limits.ttl, Leads::Server(asks))?.seal(&self.key, owner.bound())
     }
 
     /// Follows a state: once.
-    pub(crate) fn claim(&self, state: &str, owner: &Owner, bound: &Bound) -> Result<Claimed, LostRound> {
+    pub(crate) fn claim(&self, state: &str, owner: &Owner, bound: &Bound) -> Result<Between, LostRound> {
         let ticket = Ticket::open(&self.key, owner.bound(), state, bound)?;
-        if let Leads::Server(own) = &ticket.leads {
+        if let Leads::Server(asks) = &ticket.leads {
             let is_first = self.spent.lock().unwrap_or_else(PoisonError::into_inner).spend(&ticket);
-            return if is_first { Ok(Claimed::Server(own.clone())) } else { Err(LostRound::Used) };
+            let waits = Waits::Server(asks.clone());
+            return is_first.then_some(Between { trail: ticket.trail, said: Vec::new(), waits }).ok_or(LostRound::Used);
         }
         let place = self.lock().remove(&ticket.id).ok_or(LostRound::Used)?;
         place.expiry.abort();
-        Ok(Claimed::Parked(Box::new(place.parked)))
+        Ok(place.parked.between)
     }
 
     /// How many wait.
@@ -219,7 +264,8 @@ mod tests {
         let call = Call { arriving: queue(1).1, done: oneshot::channel().1, stop: stop.clone(), latest: Arc::default() };
         let bound = Bound { upstream: 0, digest: [digest; 32] };
         let abandoned = Box::new(nothing_ended());
-        (Parked { owner: owner(subject), bound, round: 0, call, questions: Vec::new(), abandoned }, stop)
+        let between = Between { trail: Trail::default(), said: Vec::new(), waits: Waits::Call(call, Vec::new()) };
+        (Parked { owner: owner(subject), bound, between, abandoned }, stop)
     }
 
     fn owner(subject: &str) -> Owner {
@@ -230,7 +276,7 @@ mod tests {
     async fn a_call_is_taken_back_once_by_its_own_principal_with_its_own_request() {
         let (parks, _) = parks();
         let (call, stop) = parked("a", 1);
-        let state = parks.park(call).unwrap();
+        let state = parks.park(call, None).unwrap();
         let claim = |state: &str, who, upstream, digest| parks.claim(state, &owner(who), &Bound { upstream, digest: [digest; 32] }).err();
         assert_eq!(claim("theirs", "a", 0, 1), Some(LostRound::Unknown));
         assert_eq!(claim(&state, "b", 0, 1), Some(LostRound::Unknown), "another principal");
@@ -242,7 +288,7 @@ mod tests {
         assert_eq!(claim(&state, "a", 0, 1), Some(LostRound::Used));
 
         let unnamed = |unique| Owner::of(&Principal::anonymous(unique));
-        let state = parks.park(Parked { owner: unnamed("1"), ..parked("a", 1).0 }).unwrap();
+        let state = parks.park(Parked { owner: unnamed("1"), ..parked("a", 1).0 }, None).unwrap();
         assert_eq!(claim(&state, "a", 0, 1), Some(LostRound::Unknown));
         let bound = Bound { upstream: 0, digest: [1; 32] };
         assert!(parks.claim(&state, &unnamed("2"), &bound).is_ok(), "whoever has no name has the state");
@@ -253,11 +299,14 @@ mod tests {
         let (parks, _) = parks();
         let bound = Bound { upstream: 0, digest: [1; 32] };
         let own = Bytes::from_static(br#""s\u0041""#);
-        let state = parks.pass(&owner("a"), bound, Some(own.clone())).unwrap();
+        let trail = Trail { exchange: 7, round: 3, ..Trail::default() };
+        let asks = ServerRound { own: Some(own), inputs: Vec::new() };
+        let state = parks.pass(&owner("a"), bound, trail, asks.clone()).unwrap();
         let other = Bound { upstream: 1, ..bound };
         assert_eq!(parks.claim(&state, &owner("a"), &other).err(), Some(LostRound::Other));
         let claimed = parks.claim(&state, &owner("a"), &bound);
-        assert!(matches!(claimed, Ok(Claimed::Server(Some(back))) if back == own));
+        let is_back = |between: Between| matches!(between.waits, Waits::Server(back) if back == asks) && between.trail == trail;
+        assert!(claimed.is_ok_and(is_back));
         assert_eq!(parks.claim(&state, &owner("a"), &bound).err(), Some(LostRound::Used));
     }
 
@@ -265,7 +314,7 @@ mod tests {
     async fn a_client_that_never_returns_leaves_nothing_behind_but_a_record() {
         let (parks, seen) = parks();
         let (call, stop) = parked("a", 1);
-        let state = parks.park(call).unwrap();
+        let state = parks.park(call, None).unwrap();
         tokio::time::sleep(LIMITS.ttl + Duration::from_secs(1)).await;
         assert!(stop.is_cancelled() && parks.len() == 0 && seen.0.load(Relaxed) == 1);
         assert!(parks.claim(&state, &owner("a"), &Bound { upstream: 0, digest: [1; 32] }).is_err());
@@ -275,14 +324,14 @@ mod tests {
     async fn nobody_parks_without_bound() {
         let (parks, _) = parks();
         for _ in 0..LIMITS.own_max {
-            assert!(parks.park(parked("a", 1).0).is_some());
+            assert!(parks.park(parked("a", 1).0, None).is_some());
         }
         let (refused, stop) = parked("a", 1);
-        assert!(parks.park(refused).is_none() && stop.is_cancelled());
+        assert!(parks.park(refused, None).is_none() && stop.is_cancelled());
         for other in ["b", "c", "d"] {
-            assert!(parks.park(parked(other, 1).0).is_some(), "another principal has room");
+            assert!(parks.park(parked(other, 1).0, None).is_some(), "another principal has room");
         }
-        assert!(parks.park(parked("e", 1).0).is_none(), "until all places are taken");
+        assert!(parks.park(parked("e", 1).0, None).is_none(), "until all places are taken");
         parks.clear();
         assert_eq!(parks.len(), 0);
     }

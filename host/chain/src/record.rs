@@ -14,6 +14,8 @@ use std::{sync::Arc, time::Duration};
 pub enum Outcome {
     /// A result, or an error that the upstream itself gave.
     Answered,
+    /// A round of it: the client is asked something, and the exchange goes on when it comes back.
+    Asked,
     /// A filter, the catalogue or the gate said no.
     Refused,
     /// A guest or the world broke.
@@ -27,6 +29,7 @@ impl Outcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
+            Self::Asked => "asked",
             Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -41,7 +44,7 @@ pub struct Passed {
     pub filter: Arc<Identity>,
     /// Which hook.
     pub hook: Hook,
-    /// `next`, `edited`, `reply`, `reject`, `drop`, or `fault:<kind>`; behind `audit:` when it was recorded, not applied,
+    /// `next`, `edited`, `reply`, `reject`, `suspend`, `drop`, or `fault:<kind>`; behind `audit:` when it was recorded, not applied,
     /// and `bypassed:` when a fault was skipped.
     pub verdict: &'static str,
     /// How long the host waited for it.
@@ -96,6 +99,7 @@ pub(crate) fn nothing_ended() -> Ended {
     use crate::exchange::{Direction, Kind};
     let head = Head {
         exchange: 1,
+        round: 0,
         direction: Direction::ToServer,
         kind: Kind::Request,
         method: "tools/call".into(),

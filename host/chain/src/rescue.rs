@@ -10,7 +10,6 @@ use sluice_wire::{
     code,
     json::{Document, IndexDepth, Kind, Limits, quote},
     patch::Patch,
-    revision::Era,
 };
 
 /// Everything that can end an exchange other than an answer or a policy's no.
@@ -78,6 +77,19 @@ pub enum Error {
     /// A round of a call that cannot go on.
     #[error("the call cannot go on: this requestState {}; nothing is run again by itself, since it may have had effects", .0.what())]
     LostRound(LostRound),
+    /// A filter wants a person's word, and this client or this request has no way to it.
+    #[error("plugin {plugin} wants a person's approval, and {why}")]
+    NobodyToAsk {
+        /// Who asks.
+        plugin: String,
+        /// What is missing.
+        why: &'static str,
+        /// What the client would have to declare, a capabilities object, JSON text; none where that would not help.
+        required: Option<&'static str>,
+    },
+    /// A filter of this gateway kept back what the server wanted to know, and the protocol has no words for that.
+    #[error("the client refused what was asked for: the client did not answer")]
+    KeptBack,
     /// A server asks, and too many calls wait for answers.
     #[error("too many calls of this client wait for answers to a server's questions; answer those first")]
     NoRoomToPark,
@@ -102,23 +114,27 @@ impl Error {
             Self::HeaderMismatch(_) => "header_mismatch",
             Self::NoSuchMethod(_) => "no_such_method",
             Self::LostRound(lost) => lost.reason(),
+            Self::NobodyToAsk { .. } => "approval_unavailable",
+            Self::KeptBack => "refused",
             Self::NoRoomToPark => "too_many_rounds",
             Self::BadCursor => "bad_cursor",
         }
     }
 
-    /// The JSON-RPC code, by the era of the client that will read it.
-    pub fn code(&self, era: Era) -> i64 {
+    /// The JSON-RPC code as the modern era has it, which is what filters see. The downstream puts it in a legacy client's words.
+    pub fn code(&self) -> i64 {
         match self {
-            Self::Upstream { source: UpstreamError::NeedsCapability { .. }, .. } => match era {
-                Era::Modern => code::MISSING_CAPABILITY,
-                Era::Legacy => code::INVALID_PARAMS,
-            },
-            Self::Plugin { .. } | Self::Upstream { .. } | Self::MaybeMissing { .. } | Self::Unanswered { .. } | Self::NoRoomToPark => {
-                code::INTERNAL_ERROR
+            Self::Upstream { source: UpstreamError::NeedsCapability { .. }, .. } | Self::NobodyToAsk { required: Some(_), .. } => {
+                code::MISSING_CAPABILITY
             }
+            Self::Plugin { .. }
+            | Self::Upstream { .. }
+            | Self::MaybeMissing { .. }
+            | Self::Unanswered { .. }
+            | Self::NobodyToAsk { required: None, .. }
+            | Self::KeptBack
+            | Self::NoRoomToPark => code::INTERNAL_ERROR,
             Self::Rejected { rejection, .. } => rejection.code,
-            Self::Unknown { what: "resource", .. } if era == Era::Legacy => code::RESOURCE_NOT_FOUND_LEGACY,
             Self::Unknown { .. } | Self::BadParams(_) | Self::BadCursor | Self::LostRound(_) => code::INVALID_PARAMS,
             Self::HeaderMismatch(_) => code::HEADER_MISMATCH,
             Self::NoSuchMethod(_) => code::METHOD_NOT_FOUND,
@@ -137,6 +153,8 @@ impl Error {
             | Self::HeaderMismatch(_)
             | Self::NoSuchMethod(_)
             | Self::LostRound(_)
+            | Self::NobodyToAsk { .. }
+            | Self::KeptBack
             | Self::NoRoomToPark
             | Self::BadCursor => Outcome::Refused,
         }
@@ -158,7 +176,7 @@ impl Error {
     }
 
     /// The error as an answer.
-    pub fn body(&self, era: Era, exchange: u64) -> AnswerBody {
+    pub fn body(&self, exchange: u64) -> AnswerBody {
         let mut data = format!(r#"{{"reason":"{}","requestId":"{}""#, self.reason(), request_id(exchange));
         match self {
             Self::Upstream { upstream, source } => {
@@ -167,6 +185,7 @@ impl Error {
                     data.push_str(&format!(r#","requiredCapabilities":{required}"#));
                 }
             }
+            Self::NobodyToAsk { required: Some(required), .. } => data.push_str(&format!(r#","requiredCapabilities":{required}"#)),
             Self::Unknown { what: "resource", name } => data.push_str(&format!(r#","uri":{}"#, quote(name))),
             Self::Plugin { .. }
             | Self::Rejected { .. }
@@ -177,11 +196,13 @@ impl Error {
             | Self::HeaderMismatch(_)
             | Self::NoSuchMethod(_)
             | Self::LostRound(_)
+            | Self::NobodyToAsk { required: None, .. }
+            | Self::KeptBack
             | Self::NoRoomToPark
             | Self::BadCursor => {}
         }
         data.push('}');
-        AnswerBody::Error { code: self.code(era), message: self.public_message(), data: Some(data) }
+        AnswerBody::Error { code: self.code(), message: self.public_message(), data: Some(data) }
     }
 }
 

@@ -1,4 +1,7 @@
-//! A policy's no, as it travels to the wire.
+//! A policy's no, as it travels to the wire, and its question to a person.
+
+use bytes::Bytes;
+use std::time::Duration;
 
 /// Why a filter refused and how the client is to see it.
 #[derive(Clone, Debug, Default)]
@@ -15,4 +18,24 @@ pub struct Rejection {
     pub http_headers: Vec<(String, String)>,
     /// For `tools/call`: an `isError` result instead of a JSON-RPC error.
     pub as_tool_result: bool,
+}
+
+/// What a filter asks of the person behind the client before it decides.
+#[derive(Clone, Debug)]
+pub struct Suspension {
+    /// For the person.
+    pub message: String,
+    /// In which form.
+    pub ask: Ask,
+    /// How long the answer may take, if less than otherwise.
+    pub ttl: Option<Duration>,
+}
+
+/// The two forms of an elicitation.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// A schema of an object, JSON text.
+    Form(Bytes),
+    /// A link to open.
+    Url(String),
 }

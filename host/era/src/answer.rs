@@ -159,8 +159,22 @@ fn lower_made(result: &Bytes, method: &str) -> Option<Bytes> {
     patch.apply().ok()
 }
 
-/// An error made here, for the client.
-pub fn refused(code: i64, text: &str, data: Option<&str>, asked: &Asked) -> Addressed {
+/// An error made here in modern form, for the client.
+pub fn made_error(code: i64, text: &str, data: Option<&str>, asked: &Asked) -> Addressed {
+    let names_uri = || {
+        let data = data.map(|data| Bytes::copy_from_slice(data.as_bytes()));
+        let data = data.and_then(|data| Document::parse_value(data, &Limits::RESPONSE, IndexDepth::Levels(1)).ok());
+        data.is_some_and(|data| data.root().get("uri").is_some())
+    };
+    let code = match asked.revision.era() {
+        Era::Modern => code,
+        Era::Legacy => lowered_code(code, asked.method, names_uri),
+    };
+    refused(code, text, data, asked)
+}
+
+/// An error made here, for the client, as it is.
+fn refused(code: i64, text: &str, data: Option<&str>, asked: &Asked) -> Addressed {
     Addressed::whole(message::error(Some(&asked.id), code, text, data)).with_code(Some(code))
 }
 
@@ -239,15 +253,20 @@ fn is_cacheable(method: &str) -> bool {
 /// The code in the words of the client's era.
 fn translated_code(sent: i64, message: &Message, asked: &Asked) -> i64 {
     let names_uri = || message.error().and_then(|error| error.get("data")?.get("uri")).is_some();
-    match (asked.revision.era(), sent) {
-        (Era::Legacy, code::INVALID_PARAMS) if asked.method == method::RESOURCES_READ && names_uri() => code::RESOURCE_NOT_FOUND_LEGACY,
-        (Era::Legacy, code::MISSING_CAPABILITY) => code::INVALID_PARAMS,
+    match asked.revision.era() {
+        Era::Legacy => lowered_code(sent, asked.method, names_uri),
+        Era::Modern => code::raised(sent, asked.method),
+    }
+}
+
+fn lowered_code(sent: i64, method: &str, names_uri: impl Fn() -> bool) -> i64 {
+    let is_of_resource = matches!(method, method::RESOURCES_READ | method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE);
+    match sent {
+        code::INVALID_PARAMS if is_of_resource && names_uri() => code::RESOURCE_NOT_FOUND_LEGACY,
+        code::MISSING_CAPABILITY => code::INVALID_PARAMS,
         // About the hop between us and the server, so nothing this client could mend.
-        (Era::Legacy, code::HEADER_MISMATCH | code::UNSUPPORTED_VERSION) => code::INTERNAL_ERROR,
-        (Era::Modern, code::RESOURCE_NOT_FOUND_LEGACY) => code::INVALID_PARAMS,
-        // Modern clients may give these a meaning they never had, or take 404 for the endpoint's.
-        (Era::Modern, code) if is_meaningless(code, asked.method) => code::INTERNAL_ERROR,
-        (_, code) => code,
+        code::HEADER_MISMATCH | code::UNSUPPORTED_VERSION => code::INTERNAL_ERROR,
+        code => code,
     }
 }
 
@@ -264,11 +283,6 @@ fn reshape_error(patch: &mut Patch<'_>, message: &Message, asked: &Asked) {
         }
         _ => {}
     }
-}
-
-/// Codes a legacy server may use freely and a modern client must never see.
-fn is_meaningless(code: i64, method: &str) -> bool {
-    (-32099..=-32020).contains(&code) || (code == code::METHOD_NOT_FOUND && method == method::TOOLS_CALL)
 }
 
 /// Adds a member to `error.data` unless it is there, or `data` is something other than an object.

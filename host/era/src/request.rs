@@ -77,8 +77,14 @@ pub fn rewrite(message: &Message, from: Revision, to: Revision, hop: &Hop<'_>) -
         rename(&mut patch, message, name);
     }
     match (from.era(), to.era()) {
-        (Era::Modern, Era::Modern) => restamp(&mut patch, message, to),
-        (Era::Legacy, Era::Modern) => stamp(&mut patch, message, to, hop),
+        (Era::Modern, Era::Modern) => {
+            restamp(&mut patch, message, to);
+            own_progress(&mut patch, message, hop);
+        }
+        (Era::Legacy, Era::Modern) => {
+            stamp(&mut patch, message, to, hop);
+            own_progress(&mut patch, message, hop);
+        }
         (Era::Modern, Era::Legacy) => unstamp(&mut patch, message, hop),
         (Era::Legacy, Era::Legacy) => own_progress(&mut patch, message, hop),
     }

@@ -53,6 +53,12 @@ fn within_an_era_only_what_the_hop_owns_changes() {
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/clientCapabilities":{"tasks":{},"x":1e3}}}}"#,
             r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/clientCapabilities":{"x":1e3}}}}"#,
         ),
+        (
+            NEW,
+            NEW,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"progressToken":"t" }}}"#,
+            r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"_meta":{"progressToken":7 }}}"#,
+        ),
     ] {
         assert_eq!(rewritten(sent, from, to, |_| {}).unwrap(), expected);
     }

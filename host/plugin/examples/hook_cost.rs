@@ -81,6 +81,7 @@ async fn cost(filter: &WasmFilter, text: &str) -> f64 {
                     attributes: &mut attributes,
                     message: &message,
                     asked: None,
+                    again: false,
                     began: Instant::now(),
                 };
                 filter.on_request(&mut pass).await.expect("a good filter");
@@ -95,6 +96,7 @@ async fn cost(filter: &WasmFilter, text: &str) -> f64 {
 fn head() -> Head {
     Head {
         exchange: 1,
+        round: 0,
         direction: Direction::ToServer,
         kind: Kind::Request,
         method: "tools/call".into(),

@@ -141,6 +141,7 @@ impl WasmFilter {
             types::Verdict::Next => Ok(Verdict::Next(self.edited(pass, staged)?)),
             types::Verdict::Reply(json) => Ok(Verdict::Reply(convert::reply(json, limits)?)),
             types::Verdict::Reject(no) => Ok(Verdict::Reject(convert::rejection(no, limits)?)),
+            types::Verdict::Suspend(asks) => Ok(Verdict::Suspend(convert::suspension(asks, pass.head.kind)?)),
             types::Verdict::Other((what, _)) => Err(convert::unknown(&what)),
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct Lent {
     pub(crate) before: Option<Attributes>,
     pub(crate) message: Option<Arc<Message>>,
     pub(crate) asked: Option<Arc<Message>>,
+    /// What it counts was counted in an earlier round.
+    pub(crate) again: bool,
     pub(crate) upstream: Option<Arc<str>>,
     /// Empty where none is known yet.
     pub(crate) protocol: &'static str,
@@ -115,6 +117,7 @@ impl Guest {
         self.begin(Phase::Hook(hook), now);
         self.lent.place(pass.head);
         self.lent.attributes = std::mem::take(pass.attributes);
+        self.lent.again = pass.again;
         // Most filters cannot read it, and need no more time for a longer one.
         if self.plugin.reads_payload {
             let (cpu, wall) = self.plugin.allowance(pass.message.bytes().len());

@@ -1,5 +1,7 @@
 //! JSON-RPC error codes (mcp-protocol §1.5).
 
+use crate::method;
+
 /// The text is not JSON, or not the strict JSON this host accepts.
 pub const PARSE_ERROR: i64 = -32700;
 /// JSON, but not a JSON-RPC 2.0 message.
@@ -26,6 +28,17 @@ pub const SAMPLING_REFUSED: i64 = -1;
 /// Whether JSON-RPC or MCP reserve the code: -32768 to -32000. Own codes stay outside.
 pub fn is_reserved(code: i64) -> bool {
     (-32768..=-32000).contains(&code)
+}
+
+/// A legacy server's code in the words of the modern era: filters see it so, and modern clients.
+pub fn raised(code: i64, method: &str) -> i64 {
+    match code {
+        RESOURCE_NOT_FOUND_LEGACY => INVALID_PARAMS,
+        // Modern clients may give these a meaning they never had, or take 404 for the endpoint's.
+        METHOD_NOT_FOUND if method == method::TOOLS_CALL => INTERNAL_ERROR,
+        -32099..=-32020 => INTERNAL_ERROR,
+        code => code,
+    }
 }
 
 #[cfg(test)]

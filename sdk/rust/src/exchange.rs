@@ -15,6 +15,17 @@ pub use crate::bindings::base::sluice::filter::types::Exchange;
 #[cfg(not(target_family = "wasm"))]
 pub use crate::testing::FakeExchange as Exchange;
 
+/// What a person said to a [`Suspension`](crate::verdict::Suspension).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Elicited {
+    /// Yes, with the form filled in: JSON text of an object.
+    Accept(Json),
+    /// No.
+    Decline,
+    /// Neither: the question was closed, or nobody answered in time.
+    Cancel,
+}
+
 /// Where the message goes, and attributes: the caller, the client, allowed headers, and what filters said. Imports nothing.
 pub trait Facts {
     /// The operator's name of the server this goes to or comes from, once known.
@@ -27,6 +38,16 @@ pub trait Facts {
     fn attrs(&self, prefix: &str) -> Vec<(String, String)>;
     /// Sets `<this plugin>.<key>`. At most 64 of 4 KiB.
     fn set_attr(&self, key: &str, value: &str) -> Result<(), AccessError>;
+
+    /// What the person behind the client said to the plugin of this name, if it has asked.
+    fn elicited(&self, plugin: &str) -> Option<Elicited> {
+        let attr = |key: &str| self.attr(&alloc::format!("{plugin}.answer.{key}"));
+        Some(match attr("action")?.as_str() {
+            "accept" => Elicited::Accept(attr("content").unwrap_or_else(|| "{}".to_string())),
+            "decline" => Elicited::Decline,
+            _ => Elicited::Cancel,
+        })
+    }
 }
 
 /// The message itself. Imports `sluice:filter/payload`.

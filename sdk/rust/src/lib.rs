@@ -92,12 +92,12 @@ pub mod verdict;
 /// What nearly every plugin names.
 pub mod prelude {
     pub use crate::catalog::{Answer, Change, Entry, ListKind, Viewer, Views};
-    pub use crate::exchange::{AccessError, Direction, Edit, Exchange, Facts, Head, Hit, Kind, Payload, Scan};
+    pub use crate::exchange::{AccessError, Direction, Edit, Elicited, Exchange, Facts, Head, Hit, Kind, Payload, Scan};
     pub use crate::identity::{Credential, Outcome, Principal};
     pub use crate::manifest::{Hook, Manifest};
     pub use crate::method::Method;
     pub use crate::plugin::{Authenticate, NoConfig, OnCatalog, OnDone, OnNotification, OnRequest, OnResponse, Plugin};
-    pub use crate::verdict::{NotificationVerdict, Rejection, Verdict};
+    pub use crate::verdict::{NotificationVerdict, Rejection, Suspension, Verdict};
 }
 
 #[cfg(doctest)]

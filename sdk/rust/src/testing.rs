@@ -26,7 +26,7 @@ pub fn plugin<P: Plugin>(config: &str) -> Result<P, String> {
 
 /// The head of a request with this method, from a modern client.
 pub fn head(method: &str) -> Head {
-    Head { exchange: 1, direction: Direction::ToServer, kind: Kind::Request, method: method.into(), name: None, body_bytes: 0 }
+    Head { exchange: 1, round: 0, direction: Direction::ToServer, kind: Kind::Request, method: method.into(), name: None, body_bytes: 0 }
 }
 
 /// Only in tests: in a component the host makes heads.
@@ -34,6 +34,12 @@ impl Head {
     /// With the name of a tool or prompt, or a URI.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_string());
+        self
+    }
+
+    /// Of a later round.
+    pub fn round(mut self, round: u32) -> Self {
+        self.round = round;
         self
     }
 

@@ -3,7 +3,9 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-pub use crate::bindings::base::sluice::filter::types::{Rejection, Verdict};
+use crate::json::Json;
+
+pub use crate::bindings::base::sluice::filter::types::{Ask, Rejection, Suspension, Verdict};
 pub use crate::bindings::on_notification::exports::sluice::filter::on_notification::NotificationVerdict;
 
 impl Rejection {
@@ -35,6 +37,37 @@ impl Rejection {
     pub fn tool_result(mut self) -> Self {
         self.as_tool_result = true;
         self
+    }
+}
+
+impl Suspension {
+    /// A yes or no. `message` says what is about to happen, and what a yes means.
+    pub fn confirm(message: &str) -> Self {
+        Self::form(message, r#"{"type":"object","properties":{}}"#.to_string())
+    }
+
+    /// A form, given as the JSON Schema of an object with members of primitive types.
+    pub fn form(message: &str, schema: Json) -> Self {
+        Suspension { message: message.to_string(), ask: Ask::Form(schema), ttl_ms: 0 }
+    }
+
+    /// Something to be opened in a browser. Accepting says that it was opened, not that anything was done there.
+    pub fn url(message: &str, url: &str) -> Self {
+        Suspension { message: message.to_string(), ask: Ask::Url(url.to_string()), ttl_ms: 0 }
+    }
+
+    /// How long the answer may take. Without, and at most: what the operator allows.
+    pub fn within_ms(mut self, ms: u32) -> Self {
+        self.ttl_ms = ms;
+        self
+    }
+}
+
+impl Verdict {
+    /// Asks the person behind the client. With the answer the whole request chain runs again, and finds it by
+    /// [`Facts::elicited`](crate::exchange::Facts::elicited).
+    pub fn suspend(question: Suspension) -> Self {
+        Verdict::Suspend(question)
     }
 }
 

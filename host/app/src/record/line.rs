@@ -17,7 +17,7 @@ use std::{
 pub fn json(out: &mut Vec<u8>, ended: &Ended, common: &[u8], now: SystemTime) {
     let level = match ended.outcome {
         Outcome::Failed => "WARN",
-        Outcome::Answered | Outcome::Refused | Outcome::Cancelled => "INFO",
+        Outcome::Answered | Outcome::Asked | Outcome::Refused | Outcome::Cancelled => "INFO",
     };
     put(out, &["{\"timestamp\":\""]);
     timestamp(out, now);

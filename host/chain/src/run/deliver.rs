@@ -1,6 +1,6 @@
 //! Notifications, and questions with their answers: through the filters of their exchange, out as they arrive.
 
-use super::{Exchange, enter::SaidOfNotification};
+use super::{Exchange, canonical, enter::SaidOfNotification};
 use crate::{
     attributes::Attributes,
     exchange::{Client, Delivery, Direction, Head, Interim, Kind, Question},
@@ -12,6 +12,7 @@ use crate::{
     upstream::Unsolicited,
 };
 use bytes::Bytes;
+use sluice_wire::revision::Era;
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -21,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A question that the client has, and what waits for its answer.
 pub(super) struct Asked {
+    /// In which round it was put.
+    round: u32,
     method: Arc<str>,
     reply: oneshot::Sender<Delivery>,
     answer: oneshot::Receiver<Delivery>,
@@ -28,20 +31,21 @@ pub(super) struct Asked {
 
 /// What came of it: no answer when there is nobody left who could give one.
 pub(super) struct Answered {
+    pub(super) round: u32,
     method: Arc<str>,
     reply: oneshot::Sender<Delivery>,
-    answer: Option<Delivery>,
+    pub(super) answer: Option<Delivery>,
 }
 
 impl Asked {
     pub(super) async fn answered(self) -> Answered {
-        let Self { method, mut reply, answer } = self;
+        let Self { round, method, mut reply, answer } = self;
         let answer = tokio::select! {
             answer = answer => answer.ok(),
             // The server has taken it back.
             () = reply.closed() => None,
         };
-        Answered { method, reply, answer }
+        Answered { round, method, reply, answer }
     }
 }
 
@@ -60,15 +64,32 @@ impl Exchange {
     /// that nobody will answer.
     pub(super) async fn ask(&mut self, question: Question) -> Result<Option<Asked>, Error> {
         let method: Arc<str> = question.delivery.message.method().into();
-        let Some(delivery) = self.filtered(Kind::InputRequest, method.clone(), question.delivery).await? else { return Ok(None) };
+        let Some(delivery) = self.asked_of_client(question.delivery).await? else { return Ok(None) };
         let (reply, answer) = oneshot::channel();
         let is_heard = self.sender.send(Interim::Question(Question { delivery, reply })).await.is_ok();
-        Ok(is_heard.then_some(Asked { method, reply: question.reply, answer }))
+        Ok(is_heard.then_some(Asked { round: self.head.round, method, reply: question.reply, answer }))
+    }
+
+    /// A question through its filters, which see it in modern form whatever the server speaks.
+    pub(super) async fn asked_of_client(&mut self, question: Delivery) -> Result<Option<Delivery>, Error> {
+        if !self.generation.links.iter().any(|link| link.exports(Hook::OnNotification)) {
+            return Ok(Some(question));
+        }
+        let shown = Delivery { message: canonical::question(&question), spoken: question.spoken };
+        let method: Arc<str> = question.message.method().into();
+        let Some(passed) = self.filtered(Kind::InputRequest, method, shown.clone()).await? else { return Ok(None) };
+        if Arc::ptr_eq(&passed.message, &shown.message) {
+            return Ok(Some(question));
+        }
+        Ok(Some(match self.era() {
+            Era::Legacy => Delivery { message: canonical::restored(passed.message, &question.message), spoken: passed.spoken },
+            Era::Modern => passed,
+        }))
     }
 
     /// The client's answer to a question, on its way to the server.
     pub(super) async fn hand_back(&mut self, answered: Answered) -> Result<(), Error> {
-        let Answered { method, reply, answer } = answered;
+        let Answered { method, reply, answer, .. } = answered;
         if let Some(answer) = answer
             && let Some(answer) = self.filtered(Kind::InputResponse, method, answer).await?
         {
@@ -151,6 +172,9 @@ pub(crate) async fn unsolicited(host: &Arc<Host>, generation: &Arc<Generation>, 
         mark: None,
         cause: None,
         parked: None,
+        said: Vec::new(),
+        entered: 0,
+        again: false,
     };
     let method = n.delivery.message.method().into();
     match exchange.filtered(Kind::Notification, method, n.delivery.clone()).await {

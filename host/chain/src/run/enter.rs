@@ -7,7 +7,7 @@ use crate::{
     generation::{Link, Mode, OnFault, Place},
     record::{Ended, Passed},
     rescue::Error,
-    verdict::Rejection,
+    verdict::{Rejection, Suspension},
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -22,6 +22,8 @@ pub(super) enum Said {
     Reply(Bytes),
     /// Policy said no.
     Reject(Rejection),
+    /// A person is to be asked first.
+    Suspend(Suspension),
     /// The filter broke and the operator's word is `refuse`.
     Broke(Error),
 }
@@ -50,13 +52,15 @@ impl Exchange {
             )
     }
 
-    pub(super) async fn enter_request(&mut self, link: &Link) -> Said {
+    pub(super) async fn enter_request(&mut self, depth: usize, link: &Link) -> Said {
         let message = self.request.clone();
+        self.again = depth < self.entered;
         self.enter(link, Hook::OnRequest, message, None, |f, p| f.on_request(p)).await
     }
 
     pub(super) async fn enter_response(&mut self, depth: usize, link: &Link, message: Arc<Message>) -> Said {
         let asked = link.filter.interest().reads_payload.then(|| self.asked(depth));
+        self.again = false;
         self.enter(link, Hook::OnResponse, message, asked, |f, p| f.on_response(p)).await
     }
 
@@ -78,6 +82,8 @@ impl Exchange {
             Ok(Verdict::Reply(result)) => ("reply", Said::Reply(result)),
             Ok(Verdict::Reject(_)) if audit => ("audit:reject", Said::Next(None)),
             Ok(Verdict::Reject(rejection)) => ("reject", Said::Reject(rejection)),
+            Ok(Verdict::Suspend(_)) if audit => ("audit:suspend", Said::Next(None)),
+            Ok(Verdict::Suspend(asks)) => ("suspend", Said::Suspend(asks)),
             Err(fault) => match self.broke(link, hook, fault) {
                 (label, Some(error)) => (label, Said::Broke(error)),
                 (label, None) => (label, Said::Next(None)),
@@ -142,7 +148,7 @@ impl Exchange {
     }
 
     fn pass<'e>(&'e mut self, message: &'e Arc<Message>, asked: Option<Arc<Message>>, began: Instant) -> Pass<'e> {
-        Pass { head: &self.head, principal: &self.principal, attributes: &mut self.attributes, message, asked, began }
+        Pass { head: &self.head, principal: &self.principal, attributes: &mut self.attributes, message, asked, again: self.again, began }
     }
 
     /// What the policy makes of a fault: the label, and the error if the exchange is to end.

@@ -1,11 +1,14 @@
 //! The run of one exchange: catalogue, filters in, upstream, filters out. One task owns it from the first
 //! line to the last; a client that leaves sets a flag and nothing is dropped in the middle.
 
+mod canonical;
 mod deliver;
 mod enter;
+mod inputs;
 mod resolve;
 mod rounds;
 mod route;
+mod suspend;
 
 pub(crate) use deliver::unsolicited;
 
@@ -16,27 +19,33 @@ use crate::{
     filter::Hook,
     generation::Generation,
     host::{Counted, Host},
+    parked::{Resumed, Said as SaidByPerson},
     principal::Principal,
     queue::Sender,
     record::{Ended, Outcome, Passed},
     rescue::Error,
 };
+use bytes::Bytes;
 use enter::Said;
 use resolve::Route;
 use sluice_wire::{
     id::RequestId,
     json::{Document, Limits},
     message::{self, Message},
+    method,
     revision::{Era, Revision},
 };
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use suspend::{Suspended, TakenUp};
 use tokio_util::sync::CancellationToken;
 
 /// How many questions of one exchange may wait for their answers.
 const QUESTIONS_MAX: usize = 32;
+/// What a tool's caller reads when filters kept back what the tool cannot go on without.
+const KEPT_BACK: &[u8] = br#"{"content":[{"type":"text","text":"the client refused what the tool asked for: the client did not answer"}],"isError":true,"resultType":"complete"}"#;
 
 /// One running exchange.
 pub(crate) struct Exchange {
@@ -60,14 +69,35 @@ pub(crate) struct Exchange {
     /// When the last filter of the way that is being gone ended, so that the clock is read once a filter.
     mark: Option<Instant>,
     cause: Option<String>,
-    /// With which upstream, and under which state, this exchange has left its call waiting.
+    /// With which upstream, and under which state, this exchange waits for its next round.
     parked: Option<(usize, String)>,
+    /// What persons said to filters, in this round and those before.
+    said: Vec<SaidByPerson>,
+    /// How many filters of this chain the request has been to, in this round or one before.
+    entered: usize,
+    /// The filter that is entered now had the request in an earlier round.
+    again: bool,
+}
+
+/// What ends the way of a request before its answer.
+enum Stop {
+    /// A filter at this depth answered, refused, or asks a person.
+    Turned(usize, Box<Answer>),
+    /// Something broke.
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl Exchange {
     pub(crate) fn new(host: Arc<Host>, id: u64, arrival: Arrival, sender: Sender<Interim>, cancel: CancellationToken) -> Self {
         let head = Head {
             exchange: id,
+            round: 0,
             direction: Direction::ToServer,
             kind: Kind::Request,
             method: arrival.message.method().into(),
@@ -94,6 +124,9 @@ impl Exchange {
             mark: None,
             cause: None,
             parked: None,
+            said: Vec::new(),
+            entered: 0,
+            again: false,
         }
     }
 
@@ -101,7 +134,9 @@ impl Exchange {
     pub(crate) async fn run(mut self, counted: Counted) -> Option<Answer> {
         let request_bytes = self.request.bytes().len();
         let answer = self.answer().await;
-        self.unpark_unless_told(&answer, self.cancel.is_cancelled());
+        if self.cancel.is_cancelled() {
+            self.unpark();
+        }
         let mut ended = self.ended(&answer, request_bytes);
         let answer = if self.cancel.is_cancelled() {
             ended.outcome = Outcome::Cancelled;
@@ -110,7 +145,8 @@ impl Exchange {
             Some(answer)
         };
         self.host.observer.ended(&ended);
-        if self.generation.links.iter().any(|link| self.enters(link, Hook::OnDone)) {
+        // A round is not the end.
+        if ended.outcome != Outcome::Asked && self.generation.links.iter().any(|link| self.enters(link, Hook::OnDone)) {
             // The answer does not wait for those who want to know how it ended.
             tokio::spawn(async move {
                 self.tell_done(&ended).await;
@@ -125,42 +161,92 @@ impl Exchange {
             Ok(route) => route,
             Err(error) => return self.fail(error),
         };
-        let (depth, turned) = self.way_in().await;
-        let answer = match turned {
-            Some(answer) => answer,
-            None => match self.travel(&route).await {
-                Ok(answer) => answer,
-                Err(error) => self.fail(error),
-            },
+        let (depth, answer) = match self.go(&route).await {
+            Ok(answer) => (self.generation.links.len(), answer),
+            Err(Stop::Turned(depth, answer)) => (depth, *answer),
+            Err(Stop::Failed(error)) => (self.generation.links.len(), self.fail(error)),
         };
-        // Lists are shaped by `on-catalog`; everything else passes the filters on its way out.
-        if matches!(route, Route::List(_)) { answer } else { self.way_out(depth, answer).await }
+        // Lists are shaped by `on-catalog`, and a round is not the answer; everything else passes the filters on its way out.
+        if matches!(route, Route::List(_)) || answer.outcome == Outcome::Asked { answer } else { self.way_out(depth, answer).await }
     }
 
-    /// Filters in config order. How many let it pass, and the answer if one turned it.
-    async fn way_in(&mut self) -> (usize, Option<Answer>) {
+    async fn go(&mut self, route: &Route) -> Result<Answer, Stop> {
+        let mut resumed = match self.take_up(route)? {
+            TakenUp::AsksAgain(answer) => return Ok(*answer),
+            TakenUp::With(resumed) => resumed.map(|resumed| *resumed),
+        };
+        self.admit(route.upstream(), &mut resumed).await?;
+        self.travel(route, resumed).await
+    }
+
+    /// The whole request chain, and again for each filter that asks a person first.
+    async fn admit(&mut self, upstream: usize, then: &mut Option<Resumed>) -> Result<(), Stop> {
+        loop {
+            let Some(suspended) = self.way_in().await? else { return Ok(()) };
+            let depth = suspended.depth;
+            // In a box, so that calls nobody is asked about do not carry its room along.
+            match Box::pin(self.suspend(upstream, suspended, then)).await {
+                Ok(None) => {}
+                Ok(Some(answer)) => return Err(Stop::Turned(depth, Box::new(answer))),
+                Err(error) => return Err(Stop::Turned(depth, Box::new(self.fail(error)))),
+            }
+        }
+    }
+
+    /// Filters in config order. What is left to do if one wants to ask a person.
+    async fn way_in(&mut self) -> Result<Option<Suspended>, Stop> {
+        self.begin_round();
         let generation = self.generation.clone();
         self.passed.reserve(generation.links.len());
         for (depth, link) in generation.links.iter().enumerate() {
             if !self.enters(link, Hook::OnRequest) {
                 continue;
             }
-            match self.enter_request(link).await {
-                Said::Next(None) => {}
-                Said::Next(Some(edited)) => {
-                    if let Err(error) = self.accept_edit(depth, link, edited) {
-                        return (depth, Some(self.fail(error)));
-                    }
-                }
-                Said::Reply(result) => return (depth, Some(Answer::result(result))),
+            let said = self.enter_request(depth, link).await;
+            self.entered = self.entered.max(depth + 1);
+            let answer = match said {
+                Said::Next(None) => continue,
+                Said::Next(Some(edited)) => match self.accept_edit(depth, link, edited) {
+                    Ok(()) => continue,
+                    Err(error) => self.fail(error),
+                },
+                Said::Reply(result) => Answer::result(result),
                 Said::Reject(rejection) => {
                     self.cause = Some(format!("{} refused: {}", link.filter.identity().name, rejection.message));
-                    return (depth, Some(Answer::refused(rejection, &self.head)));
+                    Answer::refused(rejection, &self.head)
                 }
-                Said::Broke(error) => return (depth, Some(self.fail(error))),
+                Said::Suspend(asks) => return Ok(Some(Suspended { depth, by: link.filter.identity().clone(), asks })),
+                Said::Broke(error) => self.fail(error),
+            };
+            return Err(Stop::Turned(depth, Box::new(answer)));
+        }
+        Ok(None)
+    }
+
+    /// Each round begins as the first did: with the request as the client sent it, and no labels but what persons have said.
+    fn begin_round(&mut self) {
+        if self.head.round == 0 {
+            return;
+        }
+        self.mark = None;
+        self.attributes = Attributes::new(self.client.facts.clone());
+        if let Some((_, first)) = std::mem::take(&mut self.versions).into_iter().next() {
+            self.request = first;
+        }
+        for said in &self.said {
+            // A filter of the same name that is not the same file did not ask.
+            if self
+                .generation
+                .links
+                .iter()
+                .any(|link| link.filter.identity().name == said.plugin && link.filter.identity().digest == said.digest)
+            {
+                self.attributes.set_label(&said.plugin, "answer.action", said.action);
+                if let Some(content) = &said.content {
+                    self.attributes.set_label(&said.plugin, "answer.content", content);
+                }
             }
         }
-        (generation.links.len(), None)
     }
 
     fn accept_edit(&mut self, depth: usize, link: &crate::generation::Link, edited: Arc<Message>) -> Result<(), Error> {
@@ -201,19 +287,33 @@ impl Exchange {
                 Ok(delivery) => delivery,
                 Err(error) => return self.fail(error),
             };
+            let shown = self.shown(&delivery);
             answer.body = AnswerBody::Relayed(delivery.clone());
-            match self.enter_response(at, link, delivery.message).await {
+            match self.enter_response(at, link, shown.message).await {
                 Said::Next(None) => {}
-                Said::Next(Some(edited)) => answer.body = AnswerBody::Relayed(Delivery { message: edited, spoken: delivery.spoken }),
+                Said::Next(Some(edited)) => {
+                    let edited = Delivery { message: edited, spoken: shown.spoken };
+                    answer.body = AnswerBody::Relayed(canonical::lowered(edited, &delivery, &self.head.method, self.revision));
+                }
                 Said::Reply(result) => answer.body = AnswerBody::Result(result),
                 Said::Reject(rejection) => {
                     self.cause = Some(format!("{} refused the response: {}", link.filter.identity().name, rejection.message));
                     answer = Answer::refused(rejection, &self.head);
                 }
+                // The plugin host has made a fault of it.
+                Said::Suspend(_) => {}
                 Said::Broke(error) => answer = self.fail(error),
             }
         }
         answer
+    }
+
+    /// An answer as filters see it.
+    fn shown(&self, delivery: &Delivery) -> Delivery {
+        match canonical::error(delivery, &self.head.method, self.head.name.as_deref()) {
+            Some(message) => Delivery { message, spoken: Revision::V2026_07_28 },
+            None => delivery.clone(),
+        }
     }
 
     /// What filters see of an answer: always a message. One made here is built in canonical form.
@@ -245,7 +345,12 @@ impl Exchange {
     fn fail(&mut self, error: Error) -> Answer {
         self.cause = Some(error.to_string());
         let outcome = error.outcome();
-        Answer { outcome, body: error.body(self.era(), self.head.exchange), http_status: None, http_headers: Vec::new() }
+        let body = match error {
+            // As legacy clients have it, for whom the upstream plays the rounds.
+            Error::KeptBack if *self.head.method == *method::TOOLS_CALL => AnswerBody::Result(Bytes::from_static(KEPT_BACK)),
+            error => error.body(self.head.exchange),
+        };
+        Answer { outcome, body, http_status: None, http_headers: Vec::new() }
     }
 
     fn ended(&mut self, answer: &Answer, request_bytes: usize) -> Ended {
@@ -277,7 +382,7 @@ impl Answer {
         Self { outcome: Outcome::Answered, body: AnswerBody::Relayed(response), http_status: None, http_headers: Vec::new() }
     }
 
-    fn result(result: bytes::Bytes) -> Self {
+    fn result(result: Bytes) -> Self {
         Self { outcome: Outcome::Answered, body: AnswerBody::Result(result), http_status: None, http_headers: Vec::new() }
     }
 }

@@ -35,6 +35,19 @@ pub(super) enum Route {
     },
 }
 
+/// Stands for none in what is sealed.
+const NO_UPSTREAM: usize = u32::MAX as usize;
+
+impl Route {
+    /// Index into the host's upstreams of the one it leads to.
+    pub(super) fn upstream(&self) -> usize {
+        match self {
+            Self::Forward { upstream, .. } => *upstream,
+            Self::List(_) | Self::SetLevel | Self::Plugin { .. } => NO_UPSTREAM,
+        }
+    }
+}
+
 impl Exchange {
     /// Decide the route and fill in the head's name and upstream.
     pub(super) async fn resolve(&mut self) -> Result<Route, Error> {

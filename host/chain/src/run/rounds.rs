@@ -1,13 +1,13 @@
-//! A modern client before a legacy server that asks: each round is an exchange of its own, and the call waits between them.
+//! Rounds of modern clients: what they come back with, and the call of a legacy server that waits for it.
 
-use super::{Exchange, QUESTIONS_MAX};
+use super::{Exchange, QUESTIONS_MAX, Stop, canonical, resolve::Route, suspend::TakenUp};
 use crate::{
-    exchange::{Answer, AnswerBody, Delivery, Interim, Kind, Question},
-    parked::{Call, Claimed, Open, Owner, Parked},
+    exchange::{Answer, Delivery, Interim, Kind, Question},
+    parked::{Between, Call, Open, Owner, Parked, Resumed, Waits},
     queue::Receiver,
     record::{Ended, Outcome},
     rescue::Error,
-    ticket::Bound,
+    ticket::{Bound, Trail},
     upstream::{Inbound, Latest, Outbound, UpstreamError},
 };
 use bytes::Bytes;
@@ -31,22 +31,21 @@ use tokio_util::sync::CancellationToken;
 /// After the first question a server may have others; they go into the same round.
 const GATHER: Duration = Duration::from_millis(20);
 /// The SDKs' own clients give up after about as many.
-const ROUNDS_MAX: u32 = 10;
+pub(super) const ROUNDS_MAX: u32 = 10;
 
-/// How a request goes on.
-pub(super) enum Next {
-    /// With the call that waited for it, up to its answer or next questions.
-    Answered(Answer),
-    /// To the upstream, like this.
-    Send(Arc<Message>),
-}
+/// What a client answered, by key: JSON text.
+type Inputs = Vec<(String, Bytes)>;
 
 impl Exchange {
+    /// Whether this request can have rounds at all.
+    pub(super) fn has_rounds(&self) -> bool {
+        matches!(&*self.head.method, method::TOOLS_CALL | method::PROMPTS_GET | method::RESOURCES_READ)
+    }
+
     /// Whether a legacy server may ask this client something.
     pub(super) fn may_be_asked(&self) -> bool {
         let declared = &self.client.capabilities;
-        let may_ask = matches!(&*self.head.method, method::TOOLS_CALL | method::PROMPTS_GET | method::RESOURCES_READ);
-        if !may_ask || self.era() == Era::Legacy || declared.as_ref() == b"{}" {
+        if !self.has_rounds() || self.era() == Era::Legacy || declared.as_ref() == b"{}" {
             return false;
         }
         let document = Document::parse_value(declared.clone(), &Limits::REQUEST, IndexDepth::Levels(1));
@@ -54,7 +53,7 @@ impl Exchange {
     }
 
     /// Begins a call that may have several rounds.
-    pub(super) async fn first_round(&mut self, index: usize, outbound: Outbound, arriving: Receiver<Interim>) -> Result<Answer, Error> {
+    pub(super) async fn first_round(&mut self, index: usize, outbound: Outbound, arriving: Receiver<Interim>) -> Result<Answer, Stop> {
         let upstream = self.host.upstreams[index].clone();
         let (stop, latest) = (CancellationToken::new(), Arc::<Latest>::default());
         let (tell, done) = oneshot::channel();
@@ -63,95 +62,77 @@ impl Exchange {
             // Nobody waits any more: the call was cancelled.
             let _ = tell.send(upstream.send(outbound).await);
         });
-        self.round(index, Call { arriving, done, stop, latest }, Vec::new(), 0).await
+        self.round(index, Call { arriving, done, stop, latest }, Vec::new()).await
     }
 
-    /// What this request goes on with, if it says that it does. A state that leads nowhere is an error, whatever the server
-    /// is: nothing is begun anew, since the tool may have had effects.
-    pub(super) async fn next_round(&mut self, index: usize) -> Result<Next, Error> {
-        let state = self.request.param("requestState").filter(|_| self.era() == Era::Modern);
-        let Some(state) = state else { return Ok(Next::Send(self.request.clone())) };
-        let state = state.as_str().ok_or_else(|| Error::BadParams("params.requestState must be a string".into()))?.into_owned();
-        let bound = self.bound(index);
-        match self.host.parks.claim(&state, &Owner::of(&self.principal), &bound).map_err(Error::LostRound)? {
-            Claimed::Parked(parked) => self.resume(*parked).await.map(Next::Answered),
-            Claimed::Server(own) => self.with_state(own).map(Next::Send),
+    /// What a modern client has come back with: taken out of its request, so that filters see the request as it was the first
+    /// time. A state that leads nowhere is an error, whatever the server is: nothing is begun anew, since the tool may have had
+    /// effects. Answers without a state are to no question of ours.
+    pub(super) fn take_up(&mut self, route: &Route) -> Result<TakenUp, Error> {
+        let is_round = |request: &Message| ["requestState", "inputResponses"].iter().any(|key| request.param(key).is_some());
+        if self.era() == Era::Legacy || !self.has_rounds() || !is_round(&self.request) {
+            return Ok(TakenUp::With(None));
         }
-    }
-
-    /// The request as its server wants it back: with the state the server gave, to the byte, or with none.
-    fn with_state(&self, own: Option<Bytes>) -> Result<Arc<Message>, Error> {
-        let broken = || Error::BadParams("params.requestState cannot be put in place".into());
         let whole = self.request.as_ref().clone().deepen();
-        let mut patch = Patch::new(whole.document());
-        let state = whole.param("requestState").ok_or_else(broken)?;
-        match own {
-            Some(own) => patch.replace(state, own),
-            None => patch.remove(state),
+        let state = whole.param("requestState");
+        let claimed = match state {
+            None => None,
+            Some(state) => {
+                let state = state.as_str().ok_or_else(|| Error::BadParams("params.requestState must be a string".into()))?;
+                let claimed = self.host.parks.claim(&state, &Owner::of(&self.principal), &self.bound(route.upstream()));
+                Some(claimed.map_err(Error::LostRound)?)
+            }
+        };
+        let responses = whole.param("inputResponses").into_iter().flat_map(|responses| responses.members());
+        let inputs = responses.map(|given| (given.key.decoded().into_owned(), given.value.to_bytes())).collect();
+        self.request = Arc::new(without_round(&whole)?);
+        let Some(Between { trail, said, waits }) = claimed else { return Ok(TakenUp::With(None)) };
+        (self.head.exchange, self.head.round, self.said) = (trail.exchange, trail.round + 1, said);
+        self.entered = if trail.generation == self.generation.number { trail.entered as usize } else { 0 };
+        match waits {
+            Waits::Filter(pending) => self.hear(route.upstream(), pending, inputs),
+            waits => Ok(TakenUp::With(Some(Box::new(Resumed { waits, inputs })))),
         }
-        let document = patch.apply_document(&Limits::RESPONSE, IndexDepth::Full).map_err(|_| broken())?;
-        Ok(Arc::new(Message::decode(document).map_err(|_| broken())?))
     }
 
-    /// A server's questions with a state of ours around its own, so that it comes back with this request and nobody else's.
-    fn bind(&self, index: usize, response: Delivery) -> Result<Delivery, Error> {
-        let is_round = |response: &Delivery| {
-            let kind = response.message.result().and_then(|result| result.get("resultType"));
-            kind.is_some_and(|kind| kind.is_str("input_required"))
-        };
-        if self.era() == Era::Legacy || response.spoken.era() == Era::Legacy || !is_round(&response) {
-            return Ok(response);
+    /// How far this exchange has come.
+    pub(super) fn trail(&self) -> Trail {
+        Trail {
+            exchange: self.head.exchange,
+            round: self.head.round,
+            generation: self.generation.number,
+            entered: u32::try_from(self.entered).unwrap_or(u32::MAX),
         }
-        let broken = || self.upstream_error(index, UpstreamError::BadReply { reason: "its questions cannot be read".into() });
-        let whole = response.message.as_ref().clone().deepen();
-        let result = whole.result().ok_or_else(broken)?;
-        let own = result.get("requestState").map(|own| own.to_bytes());
-        let state = self.host.parks.pass(&Owner::of(&self.principal), self.bound(index), own).ok_or(Error::NoRoomToPark)?;
-        let mut patch = Patch::new(whole.document());
-        patch.set(result, "requestState", quote(&state));
-        let document = patch.apply_document(&Limits::RESPONSE, IndexDepth::Full).map_err(|_| broken())?;
-        let message = Arc::new(Message::decode(document).map_err(|_| broken())?);
-        Ok(Delivery { message, spoken: response.spoken })
     }
 
-    /// The answer that left does not hold the state any more, so nobody can come back with it.
-    pub(super) fn unpark_unless_told(&mut self, answer: &Answer, is_cancelled: bool) {
-        let Some((upstream, state)) = self.parked.take() else { return };
-        let told = match &answer.body {
-            AnswerBody::Result(result) => Some(result),
-            AnswerBody::Relayed(delivery) => Some(delivery.message.bytes()),
-            AnswerBody::Error { .. } => None,
-        };
-        let is_told = told.is_some_and(|told| told.windows(state.len()).any(|part| part == state.as_bytes()));
-        if is_cancelled || !is_told {
+    /// The client has left without the state, so nobody can come back with it.
+    pub(super) fn unpark(&mut self) {
+        if let Some((upstream, state)) = self.parked.take() {
             drop(self.host.parks.claim(&state, &Owner::of(&self.principal), &self.bound(upstream)));
         }
     }
 
-    async fn resume(&mut self, parked: Parked) -> Result<Answer, Error> {
-        let Parked { bound, call, questions, round, .. } = parked;
+    /// Goes on with the call of a legacy server: its questions are answered, or asked again.
+    pub(super) async fn resume(&mut self, index: usize, call: Call, questions: Vec<Open>, inputs: Inputs) -> Result<Answer, Stop> {
         call.latest.set(self.request.clone(), self.client.clone());
-        let whole = self.request.as_ref().clone().deepen();
-        let responses = whole.param("inputResponses");
         let mut unanswered = Vec::new();
         // What the server has taken back is not asked again.
         for open in questions.into_iter().filter(|open| !open.reply.is_closed()) {
-            let given = responses.and_then(|responses| responses.get(&open.key)).filter(|given| is_answer_to(&open, *given));
-            let Some(given) = given else {
+            let given = inputs.iter().find(|(key, _)| *key == open.key).and_then(|(_, given)| response(given));
+            let Some(answer) = given.filter(|answer| is_answer_to(&open.question.message, &answer.message)) else {
                 unanswered.push(open);
                 continue;
             };
-            let answer = response(given).ok_or_else(|| Error::BadParams("params.inputResponses cannot be read".into()))?;
             if let Some(answer) = self.filtered(Kind::InputResponse, open.method.clone(), answer).await? {
                 // A server that no longer waits has been answered otherwise.
                 let _ = open.reply.send(answer);
             }
         }
-        self.round(bound.upstream, call, unanswered, round + 1).await
+        self.round(index, call, unanswered).await
     }
 
     /// Up to the call's answer, or to the next questions.
-    async fn round(&mut self, index: usize, mut call: Call, mut open: Vec<Open>, round: u32) -> Result<Answer, Error> {
+    async fn round(&mut self, index: usize, mut call: Call, mut open: Vec<Open>) -> Result<Answer, Stop> {
         let started = Instant::now();
         let mut until = (!open.is_empty()).then(tokio::time::Instant::now);
         let cancel = self.cancel.clone();
@@ -163,7 +144,8 @@ impl Exchange {
                     open.retain(|open| !open.reply.is_closed());
                     if !open.is_empty() && self.host.parks.has_room(&Owner::of(&self.principal), index) {
                         self.upstream_took += started.elapsed();
-                        return self.park(index, call, open, round);
+                        let requests: Vec<String> = open.iter().map(|open| embedded(&open.key, &open.question.message)).collect();
+                        return Ok(self.park(index, Waits::Call(call, open), &requests, None)?);
                     }
                     // The server has taken its questions back, or hears that nobody answers, and its call goes on.
                     (open, until) = (Vec::new(), None);
@@ -173,7 +155,7 @@ impl Exchange {
                     // Dropped, it counts as unanswered.
                     Interim::Question(_) if open.len() >= QUESTIONS_MAX => {}
                     Interim::Question(question) => {
-                        open.extend(self.open(question, round, open.len()).await?);
+                        open.extend(self.open(question, open.len()).await?);
                         until.get_or_insert_with(|| tokio::time::Instant::now() + GATHER);
                     }
                 },
@@ -186,30 +168,34 @@ impl Exchange {
                 self.deliver(delivery).await?;
             }
         }
-        self.answered(index, sent)
+        Ok(self.answered(index, sent)?)
     }
 
     /// A question, past the filters; none when one of them dropped it.
-    async fn open(&mut self, question: Question, round: u32, at: usize) -> Result<Option<Open>, Error> {
+    async fn open(&mut self, question: Question, at: usize) -> Result<Option<Open>, Error> {
         let Question { delivery, reply } = question;
         let method: Arc<str> = delivery.message.method().into();
-        let delivery = self.filtered(Kind::InputRequest, method.clone(), delivery).await?;
-        Ok(delivery.map(|question| Open { key: format!("{}-{}", round + 1, at + 1), method, question, reply }))
+        let delivery = self.asked_of_client(delivery).await?;
+        Ok(delivery.map(|question| Open { key: format!("{}-{}", self.head.round + 1, at + 1), method, question, reply }))
     }
 
-    fn park(&mut self, index: usize, call: Call, questions: Vec<Open>, round: u32) -> Result<Answer, Error> {
-        if round >= ROUNDS_MAX {
-            let source = UpstreamError::BadReply { reason: "it asks for input again and again".into() };
-            return Err(Error::Upstream { upstream: self.host.upstreams[index].name().to_string(), source });
+    /// Leaves what waits for the client's answers here, and tells the client to come back with them.
+    pub(super) fn park(&mut self, index: usize, waits: Waits, requests: &[String], ttl: Option<Duration>) -> Result<Answer, Error> {
+        if self.head.round >= ROUNDS_MAX {
+            return Err(self.endless(index));
         }
-        let requests: Vec<String> = questions.iter().map(embedded).collect();
         let abandoned = Box::new(self.abandoned());
-        let parked = Parked { owner: Owner::of(&self.principal), bound: self.bound(index), round, call, questions, abandoned };
-        let state = self.host.parks.park(parked).ok_or(Error::NoRoomToPark)?;
+        let between = Between { trail: self.trail(), said: std::mem::take(&mut self.said), waits };
+        let parked = Parked { owner: Owner::of(&self.principal), bound: self.bound(index), between, abandoned };
+        let state = self.host.parks.park(parked, ttl).ok_or(Error::NoRoomToPark)?;
         self.parked = Some((index, state.clone()));
         let result =
             format!(r#"{{"resultType":"input_required","inputRequests":{{{}}},"requestState":{}}}"#, requests.join(","), quote(&state));
-        Ok(Answer::result(result.into()))
+        Ok(Answer { outcome: Outcome::Asked, ..Answer::result(result.into()) })
+    }
+
+    pub(super) fn endless(&self, index: usize) -> Error {
+        self.upstream_error(index, UpstreamError::BadReply { reason: "it asks for input again and again".into() })
     }
 
     /// What is written down if nobody comes back.
@@ -231,7 +217,7 @@ impl Exchange {
         }
     }
 
-    fn bound(&self, upstream: usize) -> Bound {
+    pub(super) fn bound(&self, upstream: usize) -> Bound {
         Bound { upstream, digest: self.digest() }
     }
 
@@ -251,40 +237,44 @@ impl Exchange {
     }
 }
 
-/// A legacy request as an entry of `inputRequests`, without what only the legacy form has (mcp-protocol §3.2).
-fn embedded(open: &Open) -> String {
-    let mut out = format!(r#"{}:{{"method":{}"#, quote(&open.key), quote(&open.method));
-    let whole = open.question.message.as_ref().clone().deepen();
-    if let Some(params) = whole.params() {
-        let lean = Document::parse_value(params.to_bytes(), &Limits::RESPONSE, IndexDepth::Full).ok().and_then(|document| {
-            let mut patch = Patch::new(&document);
-            for gone in ["task", "elicitationId", "_meta"] {
-                document.root().get(gone).into_iter().for_each(|value| patch.remove(value));
-            }
-            patch.apply().ok()
-        });
-        let lean = lean.unwrap_or_else(|| params.to_bytes());
+/// The request of a round as it was the first time.
+fn without_round(request: &Message) -> Result<Message, Error> {
+    let broken = || Error::BadParams("params.requestState and inputResponses cannot be read".into());
+    let mut patch = Patch::new(request.document());
+    ["inputResponses", "requestState"].iter().filter_map(|key| request.param(key)).for_each(|value| patch.remove(value));
+    let document = patch.apply_document(&Limits::REQUEST, IndexDepth::Full).map_err(|_| broken())?;
+    Message::decode(document).map_err(|_| broken())
+}
+
+/// A question as an entry of `inputRequests`.
+pub(super) fn embedded(key: &str, question: &Arc<Message>) -> String {
+    let asked = Delivery { message: question.clone(), spoken: Revision::V2026_07_28 };
+    let lean = canonical::question(&asked);
+    let mut out = format!(r#"{}:{{"method":{}"#, quote(key), quote(lean.method()));
+    if let Some(params) = lean.params() {
         out.push_str(r#","params":"#);
-        out.push_str(&String::from_utf8_lossy(&lean));
+        out.push_str(params.raw());
     }
     out.push('}');
     out
 }
 
-/// An entry of `inputResponses` as the response a legacy server waits for.
-fn response(given: Value<'_>) -> Option<Delivery> {
-    let text: Bytes = message::result(&RequestId::from_u64(0), given.raw_bytes());
-    let document = Document::parse(text, &Limits::REQUEST, IndexDepth::Full).ok()?;
-    Some(Delivery { message: Arc::new(Message::decode(document).ok()?), spoken: Revision::V2026_07_28 })
+/// An entry of `inputResponses` as a response of its own. None when it is no object.
+pub(super) fn response(given: &[u8]) -> Option<Delivery> {
+    let text: Bytes = message::result(&RequestId::from_u64(0), given);
+    let message = Message::decode(Document::parse(text, &Limits::REQUEST, IndexDepth::Full).ok()?).ok()?;
+    let is_object = message.result().is_some_and(|result| result.kind() == JsonKind::Object);
+    is_object.then(|| Delivery { message: Arc::new(message), spoken: Revision::V2026_07_28 })
 }
 
-/// Whether it has the form of an answer to this question, and of a form filled in what the server's schema wants.
-fn is_answer_to(open: &Open, given: Value<'_>) -> bool {
+/// Whether it has the form of an answer to this question, and of a form filled in what the asker's schema wants.
+pub(super) fn is_answer_to(question: &Message, answer: &Message) -> bool {
+    let Some(given) = answer.result() else { return false };
     let has = |key: &str, kind| given.get(key).is_some_and(|value| value.kind() == kind);
-    match &*open.method {
+    match question.method() {
         method::ELICITATION_CREATE => {
             let says = |action| given.get("action").is_some_and(|said| said.is_str(action));
-            says("decline") || says("cancel") || (says("accept") && fits_form(open, given))
+            says("decline") || says("cancel") || (says("accept") && fits_form(question, given))
         }
         method::SAMPLING_CREATE_MESSAGE => {
             has("role", JsonKind::String) && (has("content", JsonKind::Object) || has("content", JsonKind::Array))
@@ -294,8 +284,8 @@ fn is_answer_to(open: &Open, given: Value<'_>) -> bool {
     }
 }
 
-fn fits_form(open: &Open, given: Value<'_>) -> bool {
-    let whole = open.question.message.as_ref().clone().deepen();
+fn fits_form(question: &Message, given: Value<'_>) -> bool {
+    let whole = question.clone().deepen();
     whole.param("requestedSchema").is_none_or(|schema| form::fits(schema, given.get("content")))
 }
 
@@ -306,6 +296,6 @@ impl Exchange {
         if &*self.head.method == method::TOOLS_CALL {
             self.host.links.note(&self.principal.key, index, response.message.document());
         }
-        Ok(Answer::relayed(self.bind(index, response)?))
+        Ok(Answer::relayed(response))
     }
 }

@@ -1,10 +1,17 @@
 //! From the last filter to the upstream and back.
 
-use super::{Exchange, QUESTIONS_MAX, deliver::Asked, resolve::Route, rounds::Next};
+use super::{
+    Exchange, QUESTIONS_MAX, Stop,
+    deliver::{Answered, Asked},
+    inputs::Inputs,
+    resolve::Route,
+};
 use crate::{
     catalogue::{Currency, ListKind, page},
     exchange::{Answer, Interim},
     filter::Hook,
+    generation::Link,
+    parked::{Resumed, Waits},
     queue::{Receiver, Sender, queue},
     rescue::Error,
     upstream::{Outbound, UpstreamError},
@@ -30,27 +37,52 @@ const INTERIM_QUEUE: usize = 32;
 const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
 impl Exchange {
-    pub(super) async fn travel(&mut self, route: &Route) -> Result<Answer, Error> {
+    pub(super) async fn travel(&mut self, route: &Route, resumed: Option<Resumed>) -> Result<Answer, Stop> {
         match route {
-            Route::List(kind) => self.list(*kind).await,
-            Route::SetLevel => self.set_level().await,
+            Route::List(kind) => Ok(self.list(*kind).await?),
+            Route::SetLevel => Ok(self.set_level().await?),
             Route::Plugin { owner } => {
                 let name = self.head.name.as_deref().unwrap_or_default().to_owned();
-                Err(Error::Unanswered { plugin: owner.to_string(), name })
+                Err(Error::Unanswered { plugin: owner.to_string(), name }.into())
             }
             Route::Forward { upstream, original, mirrored } => {
-                let message = match self.next_round(*upstream).await? {
-                    Next::Answered(answer) => return Ok(answer),
-                    Next::Send(message) => message,
+                let mut message = match resumed {
+                    None => self.request.clone(),
+                    Some(Resumed { waits: Waits::Call(call, questions), inputs }) => {
+                        return Box::pin(self.resume(*upstream, call, questions, inputs)).await;
+                    }
+                    Some(Resumed { waits: Waits::Server(asks), inputs }) => self.with_inputs(asks, inputs).await?,
+                    // It has spoken by now.
+                    Some(Resumed { waits: Waits::Filter(_), .. }) => self.request.clone(),
                 };
-                let (interim, arriving) = queue(INTERIM_QUEUE);
-                let outbound = self.outbound(*upstream, message, original.clone(), mirrored.clone(), interim)?;
-                if self.may_be_asked() {
-                    return self.first_round(*upstream, outbound, arriving).await;
+                loop {
+                    let answer = self.send(*upstream, message, original.clone(), mirrored.clone()).await?;
+                    if !self.is_server_round(&answer) {
+                        return Ok(answer);
+                    }
+                    // In a box, so that calls answered at once do not carry its room along.
+                    match Box::pin(self.ask_inputs(*upstream, answer)).await? {
+                        Inputs::Asked(answer) => return Ok(answer),
+                        Inputs::KeptBack(next) => message = next,
+                    }
                 }
-                self.forward(*upstream, outbound, arriving).await
             }
         }
+    }
+
+    async fn send(
+        &mut self,
+        upstream: usize,
+        message: Arc<Message>,
+        original: Option<Arc<str>>,
+        mirrored: Arc<[sluice_wire::header::Annotation]>,
+    ) -> Result<Answer, Stop> {
+        let (interim, arriving) = queue(INTERIM_QUEUE);
+        let outbound = self.outbound(upstream, message, original, mirrored, interim)?;
+        if self.may_be_asked() {
+            return self.first_round(upstream, outbound, arriving).await;
+        }
+        self.forward(upstream, outbound, arriving).await
     }
 
     async fn list(&mut self, kind: ListKind) -> Result<Answer, Error> {
@@ -137,9 +169,11 @@ impl Exchange {
     }
 
     /// Wait for the answer while notifications and questions pass through their filters, in order and before it.
-    async fn forward(&mut self, index: usize, outbound: Outbound, mut arriving: Receiver<Interim>) -> Result<Answer, Error> {
+    async fn forward(&mut self, index: usize, outbound: Outbound, mut arriving: Receiver<Interim>) -> Result<Answer, Stop> {
         let upstream = self.host.upstreams[index].clone();
-        let may_hold_back = self.generation.links.iter().any(|link| link.exports(Hook::OnNotification));
+        let may_be_asked = self.client.capabilities.as_ref() != b"{}";
+        let may_stop = |link: &Link| link.exports(Hook::OnNotification) || may_be_asked && link.exports(Hook::OnRequest);
+        let may_hold_back = self.generation.links.iter().any(may_stop);
         let stop = if may_hold_back { self.cancel.child_token() } else { self.cancel.clone() };
         let started = Instant::now();
         let mut sending = upstream.send(Outbound { cancel: stop.clone(), ..outbound });
@@ -150,14 +184,14 @@ impl Exchange {
             let passed = tokio::select! {
                 biased;
                 interim = arriving.next(), if held_back.is_ok() => match interim {
-                    Interim::Notification(delivery) => self.deliver(delivery).await,
+                    Interim::Notification(delivery) => self.deliver(delivery).await.map_err(Stop::from),
                     // Dropped, it counts as unanswered.
                     Interim::Question(_) if asked.as_ref().is_some_and(|asked| asked.len() >= QUESTIONS_MAX) => Ok(()),
                     Interim::Question(question) => {
-                        self.ask(question).await.map(|asking| asked.get_or_insert_default().extend(asking.map(Asked::answered)))
+                        self.ask(question).await.map_err(Stop::from).map(|asking| asked.get_or_insert_default().extend(asking.map(Asked::answered)))
                     }
                 },
-                Some(answered) = async { asked.as_mut()?.next().await }, if asked.is_some() => self.hand_back(answered).await,
+                Some(answered) = async { asked.as_mut()?.next().await }, if asked.is_some() && held_back.is_ok() => Box::pin(self.go_on(index, answered)).await,
                 sent = &mut sending => break sent,
             };
             if passed.is_err() {
@@ -174,7 +208,17 @@ impl Exchange {
                 self.deliver(delivery).await?;
             }
         }
-        self.answered(index, sent)
+        Ok(self.answered(index, sent)?)
+    }
+
+    /// A legacy client has answered a question. The first answer begins a new round, which is the whole request chain's to let
+    /// pass; then it goes on its way.
+    async fn go_on(&mut self, index: usize, answered: Answered) -> Result<(), Stop> {
+        if answered.answer.is_some() && answered.round == self.head.round {
+            self.head.round += 1;
+            self.admit(index, &mut None).await?;
+        }
+        Ok(self.hand_back(answered).await?)
     }
 
     pub(super) fn upstream_error(&self, index: usize, source: UpstreamError) -> Error {

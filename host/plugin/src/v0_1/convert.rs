@@ -13,20 +13,26 @@ use sluice_chain::{
     filter::{Authentication, Identity},
     principal::Principal,
     record::{Ended, Outcome},
-    verdict::Rejection,
+    verdict::{Ask, Rejection, Suspension},
 };
-use sluice_wire::json::{Document, IndexDepth, Kind as JsonKind, validate};
+use sluice_wire::json::{Document, IndexDepth, Kind as JsonKind, Limits as JsonLimits, validate};
 use std::time::Duration;
 
 /// An answer of `authenticate` may be reused no longer than this.
 const TTL_MS_MAX: u32 = 60_000;
 const HEADERS_MAX: usize = 32;
+/// Of what a person is asked: the text or link, and a form.
+const QUESTION_BYTES_MAX: usize = 4 << 10;
+const FORM_BYTES_MAX: usize = 16 << 10;
+/// A form is flat; its schema is not deep.
+const FORM_LIMITS: JsonLimits = JsonLimits { depth_max: 8, ..JsonLimits::REQUEST };
 /// Of a rejection's message, and of all a principal is said to be.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
 pub(crate) fn head(head: &Head, body_bytes: usize) -> types::Head<'_> {
     types::Head {
         exchange: head.exchange,
+        round: head.round,
         direction: match head.direction {
             Direction::ToServer => types::Direction::ToServer,
             Direction::ToClient => types::Direction::ToClient,
@@ -121,6 +127,40 @@ pub(crate) fn rejection(no: types::Rejection, limits: &Limits) -> Result<Rejecti
     })
 }
 
+/// What a guest wants to ask of a person.
+pub(crate) fn suspension(asks: types::Suspension, at: Kind) -> Result<Suspension, Fault> {
+    if at != Kind::Request {
+        return Err(bad("it suspends an exchange that is past its request"));
+    }
+    if asks.message.is_empty() || asks.message.len() > QUESTION_BYTES_MAX {
+        return Err(bad(format!("it asks a person with nothing, or with more than {QUESTION_BYTES_MAX} bytes")));
+    }
+    let ask = match asks.ask {
+        types::Ask::Form(schema) => Ask::Form(form(schema)?),
+        types::Ask::Url(url) => {
+            let is_link = url.starts_with("https://") || url.starts_with("http://");
+            if !is_link || url.len() > QUESTION_BYTES_MAX || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(bad("it sends a person to what is no http link"));
+            }
+            Ask::Url(url)
+        }
+    };
+    let ttl = (asks.ttl_ms > 0).then(|| Duration::from_millis(u64::from(asks.ttl_ms)));
+    Ok(Suspension { message: asks.message, ask, ttl })
+}
+
+fn form(schema: String) -> Result<Bytes, Fault> {
+    if schema.len() > FORM_BYTES_MAX {
+        return Err(bad(format!("its form has more than {FORM_BYTES_MAX} bytes")));
+    }
+    let document = Document::parse_value(Bytes::from(schema), &FORM_LIMITS, IndexDepth::Levels(2));
+    let document = document.map_err(|why| bad(format!("its form is refused: {why}")))?;
+    let root = document.root();
+    let is_form = root.get("type").is_some_and(|kind| kind.is_str("object"))
+        && root.get("properties").is_some_and(|members| members.kind() == JsonKind::Object);
+    if is_form { Ok(document.into_bytes()) } else { Err(bad("its form is no schema of an object with properties")) }
+}
+
 fn is_header(name: &str, value: &str) -> bool {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !name.is_empty()
@@ -194,7 +234,8 @@ pub(crate) fn done<'a>(ended: &'a Ended, passed: &'a [on_done::Passed<'a>]) -> o
     let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
     on_done::Done {
         outcome: match ended.outcome {
-            Outcome::Answered => on_done::Outcome::Answered,
+            // A round is not the end, so nobody is told of it.
+            Outcome::Answered | Outcome::Asked => on_done::Outcome::Answered,
             Outcome::Refused => on_done::Outcome::Refused,
             Outcome::Failed => on_done::Outcome::Failed,
             Outcome::Cancelled => on_done::Outcome::Cancelled,

@@ -77,11 +77,13 @@ impl HostBucket for Guest {
 
     async fn incr(&mut self, handle: Resource<OpenBucket>, key: String, by: i64, ttl_ms: u32) -> Answer<i64> {
         self.entered(key.len())?;
+        let by = if self.lent.again { 0 } else { by };
         Ok(operate!(self, handle, key, |bucket, key| bucket.incr(key, by, ms(ttl_ms))))
     }
 
     async fn take(&mut self, handle: Resource<OpenBucket>, key: String, cost: u32, burst: u32, per_second: f64) -> Answer<u32> {
         self.entered(key.len())?;
+        let cost = if self.lent.again { 0 } else { cost };
         Ok(operate!(self, handle, key, |bucket, key| bucket.take(key, cost, burst, per_second)))
     }
 

@@ -7,6 +7,7 @@ use sluice_chain::{
     fault::Fault,
     filter::{Authentication, Credential, Filter, Hook, NotificationVerdict, Verdict},
     record::{Ended, Outcome, Passed},
+    verdict::Ask,
 };
 use sluice_plugin::{Limits, Settings, WasmFilter};
 use sluice_wire::revision::Revision;
@@ -51,6 +52,62 @@ async fn a_rejection_arrives_whole() {
     assert_eq!((no.code, &*no.message, no.data.as_deref()), (4030, "no", Some(r#"{"a":1}"#)));
     assert_eq!((no.http_status, no.as_tool_result), (Some(403), true));
     assert_eq!(no.http_headers, [("retry-after".to_owned(), "1".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_question_to_a_person_arrives_whole_and_a_bad_one_is_a_fault() {
+    let form = r#"{"type":"object","properties":{"why":{"type":"string"}}}"#;
+    let filter = decides("request", json!({"suspend": {"message": "sure?", "form": form}})).await;
+    let Ok(Verdict::Suspend(asks)) = call("ls", json!({})).request(&filter).await else { panic!("nobody is asked") };
+    assert!(asks.message == "sure?" && asks.ttl.is_none() && matches!(&asks.ask, Ask::Form(schema) if schema == form), "{asks:?}");
+    let filter = decides("request", json!({"suspend": {"message": "open", "url": "https://example.com/a"}})).await;
+    let Ok(Verdict::Suspend(asks)) = call("ls", json!({})).request(&filter).await else { panic!("nobody is asked") };
+    assert!(matches!(&asks.ask, Ask::Url(url) if url == "https://example.com/a"), "{asks:?}");
+    for (asks, says) in [
+        (json!({"message": ""}), "nothing"),
+        (json!({"message": "x".repeat(5000)}), "4096 bytes"),
+        (json!({"message": "m", "url": "javascript:x"}), "no http link"),
+        (json!({"message": "m", "url": "https://a b"}), "no http link"),
+        (json!({"message": "m", "form": "{"}), "form is refused"),
+        (json!({"message": "m", "form": r#"{"type":"object"}"#}), "no schema of an object"),
+        (json!({"message": "m", "form": r#"{"type":"array","properties":{}}"#}), "no schema of an object"),
+    ] {
+        let filter = decides("request", json!({ "suspend": asks })).await;
+        let verdict = call("ls", json!({})).request(&filter).await;
+        assert!(matches!(&verdict, Err(Fault::BadReply(why)) if why.contains(says)), "{verdict:?}");
+    }
+    let late = decides("response", json!({"suspend": {"message": "sure?"}})).await;
+    let verdict = call("ls", json!({})).answered(json!({})).response(&late).await;
+    assert!(matches!(&verdict, Err(Fault::BadReply(why)) if why.contains("past its request")), "{verdict:?}");
+}
+
+#[tokio::test]
+async fn an_exchange_counts_once_however_many_rounds_it_has() {
+    let filter = load(&engine(), "kv-counter", json!({})).await;
+    let mut count = |again| {
+        let filter = filter.clone();
+        async move {
+            let mut call = call("ls", json!({}));
+            call.pass.again = again;
+            call.request(&filter).await.unwrap();
+            labels(&call).into_iter().find(|label| label.starts_with("kv-counter.count=")).unwrap()
+        }
+    };
+    assert_eq!(count(false).await, "kv-counter.count=1");
+    assert_eq!(count(true).await, "kv-counter.count=1");
+    assert_eq!(count(false).await, "kv-counter.count=2");
+}
+
+#[tokio::test]
+async fn what_the_recorder_saw_it_tells_once() {
+    let filter = load(&engine(), "recorder", json!({})).await;
+    assert!(matches!(call("ls", json!({"a": 1.0})).request(&filter).await, Ok(Verdict::Next(None))));
+    for (turn, kept) in [(0, 1), (1, 0)] {
+        let Ok(Verdict::Reply(said)) = call("recorded", json!({})).request(&filter).await else { panic!("it answers for itself") };
+        let said: Value = serde_json::from_slice(&said).unwrap();
+        let seen = said["structuredContent"]["seen"].as_array().unwrap();
+        assert_eq!(seen.len(), kept, "{turn}: {said}");
+    }
 }
 
 #[tokio::test]

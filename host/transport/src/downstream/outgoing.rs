@@ -78,7 +78,7 @@ impl Waiting {
             AnswerBody::Result(result) => answer::made(result, &self.asked),
             AnswerBody::Error { code, message, data } => {
                 let data = traceable(data.as_deref(), self.running.id);
-                answer::refused(*code, message, Some(&data), &self.asked)
+                answer::made_error(*code, message, Some(&data), &self.asked)
             }
         }
     }

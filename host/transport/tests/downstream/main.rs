@@ -12,5 +12,6 @@ mod pace;
 mod principals;
 mod stdio;
 mod support;
+mod suspend;
 mod tls;
 mod unix;

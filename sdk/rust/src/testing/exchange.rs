@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{document, host};
-use crate::exchange::{AccessError, Edit, Facts, Hit, Payload, Scan};
+use crate::exchange::{AccessError, Edit, Elicited, Facts, Hit, Payload, Scan};
 use crate::json::Json;
 
 /// The host's own bound on what one scan may find.
@@ -36,6 +36,17 @@ impl FakeExchange {
     pub fn with_attr(self, key: &str, value: &str) -> Self {
         self.attrs.borrow_mut().insert(key.to_string(), value.to_string());
         self
+    }
+
+    /// With what a person said to the plugin of this name when it suspended the exchange.
+    pub fn with_elicited(self, plugin: &str, said: &Elicited) -> Self {
+        let (action, content) = match said {
+            Elicited::Accept(content) => ("accept", Some(content)),
+            Elicited::Decline => ("decline", None),
+            Elicited::Cancel => ("cancel", None),
+        };
+        let with = self.with_attr(&format!("{plugin}.answer.action"), action);
+        content.into_iter().fold(with, |with, content| with.with_attr(&format!("{plugin}.answer.content"), content))
     }
 
     /// With the server it goes to or comes from.

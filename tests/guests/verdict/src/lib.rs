@@ -34,6 +34,12 @@ enum Wanted {
         #[serde(default)]
         as_tool_result: bool,
     },
+    /// Asks a person, until there is an answer.
+    Suspend {
+        message: String,
+        form: Option<String>,
+        url: Option<String>,
+    },
     /// A verdict the host does not know.
     Other(String),
 }
@@ -60,6 +66,9 @@ impl Decides {
         match &self.0.verdict {
             Wanted::Next => Verdict::Next,
             Wanted::Reply(json) => Verdict::Reply(json.clone()),
+            Wanted::Suspend { message, form: _, url: Some(url) } => Verdict::suspend(Suspension::url(message, url)),
+            Wanted::Suspend { message, form: Some(form), url: None } => Verdict::suspend(Suspension::form(message, form.clone())),
+            Wanted::Suspend { message, form: None, url: None } => Verdict::suspend(Suspension::confirm(message)),
             Wanted::Other(name) => Verdict::Other((name.clone(), "{}".into())),
             Wanted::Reject { code, message, data, status, headers, as_tool_result } => Verdict::Reject(Rejection {
                 code: *code,
@@ -74,8 +83,11 @@ impl Decides {
 }
 
 impl OnRequest for Decides {
-    fn on_request(&self, head: &Head, _: &Exchange) -> Verdict {
-        self.verdict("request", head)
+    fn on_request(&self, head: &Head, x: &Exchange) -> Verdict {
+        match self.verdict("request", head) {
+            Verdict::Suspend(_) if x.elicited("verdict").is_some() => Verdict::Next,
+            verdict => verdict,
+        }
     }
 }
 
@@ -89,7 +101,7 @@ impl OnNotification for Decides {
     fn on_notification(&self, head: &Head, _: &Exchange) -> NotificationVerdict {
         match self.verdict("notification", head) {
             Verdict::Next => NotificationVerdict::Next,
-            Verdict::Reply(_) => NotificationVerdict::Drop,
+            Verdict::Reply(_) | Verdict::Suspend(_) => NotificationVerdict::Drop,
             Verdict::Reject(no) => NotificationVerdict::Reject(no),
             Verdict::Other(other) => NotificationVerdict::Other(other),
         }

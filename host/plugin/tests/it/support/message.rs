@@ -28,6 +28,8 @@ pub struct Held {
     pub attributes: Attributes,
     pub message: Arc<Message>,
     pub asked: Option<Arc<Message>>,
+    /// Was here in an earlier round.
+    pub again: bool,
 }
 
 impl Held {
@@ -38,6 +40,7 @@ impl Held {
             attributes: &mut self.attributes,
             message: &self.message,
             asked: self.asked.clone(),
+            again: self.again,
             began: Instant::now(),
         }
     }
@@ -60,6 +63,7 @@ impl Call {
     pub fn raw(tool: &str, text: &str) -> Self {
         let head = Head {
             exchange: 1,
+            round: 0,
             direction: Direction::ToServer,
             kind: Kind::Request,
             method: "tools/call".into(),
@@ -74,6 +78,7 @@ impl Call {
                 attributes: Attributes::default(),
                 message: message(text),
                 asked: None,
+                again: false,
             },
         };
         call.by("local")

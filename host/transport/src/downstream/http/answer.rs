@@ -76,7 +76,7 @@ fn whole(answer: Answer, waiting: &Waiting) -> Response<Content> {
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
     }
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-    if error_code.is_some() || answer.outcome != Outcome::Answered {
+    if error_code.is_some() || !matches!(answer.outcome, Outcome::Answered | Outcome::Asked) {
         name_request(&mut response, &waiting.request_id());
     }
     for (name, value) in &answer.http_headers {
