@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything a change is judged by, but the bench.
 
 use crate::{
-    conformance, setup,
+    conformance, parity, setup,
     step::{cargo, root, step, target},
 };
 use anyhow::Result;
@@ -23,6 +23,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         "real servers and clients",
         script("tests/interop/run.py", &sluice).arg("--rmcp-client").arg(built.join("conformance-rmcp-client")),
     )?;
+    step("a slice of the corpus over every path", parity::script(&sluice, &guests).args(["--every", "12"]))?;
     step(
         "real servers that ask real clients",
         script("tests/interop/asking.py", &sluice).arg("--rmcp-client").arg(built.join("conformance-rmcp-client")),
