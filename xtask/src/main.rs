@@ -4,6 +4,7 @@
 
 mod bench;
 mod conformance;
+mod mutations;
 mod parity;
 mod run;
 mod setup;
@@ -18,6 +19,7 @@ cargo xtask run                 build everything and start Sluice with two demo 
 cargo xtask test [--fast]       install what the tests need and run all of them (--fast: only those in Rust)
 cargo xtask plugins             build the standard plugins and the test guests to components
 cargo xtask statements          write docs/statements.md: which test shows which statement of what a proxy must do
+cargo xtask mutations           break the host in each named way, and see that the statement's test notices
 cargo xtask conformance         the official suite, direct and through Sluice, side by side
 cargo xtask parity              one corpus over every pairing of eras and transports, through the same filters
 cargo xtask bench --quick       speed and memory against the bars; more flags go to the bench itself";
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(rest),
         Some("plugins") => setup::components().map(|folder| println!("components are in {}", folder.display())),
         Some("statements") => statements::run(),
+        Some("mutations") => mutations::run(rest),
         Some("conformance") => conformance::run(rest),
         Some("parity") => parity::run(rest),
         Some("bench") => bench::run(rest),

@@ -30,6 +30,13 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
+/// Path and name of the test that shows a statement.
+pub fn test_of(number: u32) -> Result<(String, String)> {
+    let mut registry = Registry::read()?;
+    let tests = registry.tests.remove(&number).unwrap_or_default();
+    tests.into_iter().next().with_context(|| format!("statement {number} has no test"))
+}
+
 /// A line of the list.
 enum Line {
     Group(String),
@@ -159,7 +166,7 @@ fn reasons(path: &str) -> Result<BTreeMap<u32, String>> {
 }
 
 /// Every Rust source of the project, relative to its root, in order.
-pub fn sources() -> Result<Vec<String>> {
+fn sources() -> Result<Vec<String>> {
     let mut found = Vec::new();
     for folder in ["host", "plugins", "sdk", "tests", "xtask"] {
         walk(&root().join(folder), &mut found)?;
@@ -196,7 +203,7 @@ fn numbered(source: &str) -> Vec<(u32, String)> {
 }
 
 /// The statement that a test's name says it shows.
-pub fn statement(name: &str) -> Option<u32> {
+fn statement(name: &str) -> Option<u32> {
     let digits = name.strip_prefix('s')?.split_once('_')?.0;
     (digits.len() == 3).then(|| digits.parse().ok()).flatten()
 }

@@ -22,6 +22,8 @@ pub struct Hop<'a> {
     pub id: u64,
     /// The id also stands in for the client's progress token, because clients share the channel.
     pub owns_progress: bool,
+    /// Our place in a trace that the client says the request belongs to; not 0.
+    pub span: u64,
     /// What the upstream calls the target, when the client calls it otherwise.
     pub original_name: Option<&'a str>,
     /// Who the client is, a JSON object; told to a modern upstream for a legacy client.
@@ -88,6 +90,7 @@ pub fn rewrite(message: &Message, from: Revision, to: Revision, hop: &Hop<'_>) -
         (Era::Modern, Era::Legacy) => unstamp(&mut patch, message, hop),
         (Era::Legacy, Era::Legacy) => own_progress(&mut patch, message, hop),
     }
+    continue_trace(&mut patch, message, hop);
     let id = RequestId::from_u64(hop.id);
     if patch.is_empty() {
         return Ok(with_id(message, &id));
@@ -135,6 +138,20 @@ fn rename(patch: &mut Patch<'_>, message: &Message, name: &str) {
     };
     if let Some(place) = place.filter(|place| !place.is_str(name)) {
         patch.replace(place, quote(name));
+    }
+}
+
+/// The same trace goes on under a span of ours, if this is a trace at all (W3C Trace Context, version 00).
+fn continue_trace(patch: &mut Patch<'_>, message: &Message, hop: &Hop<'_>) {
+    let Some(parent) = message.meta().and_then(|meta| meta.get(meta::TRACEPARENT)) else { return };
+    let Some(text) = parent.as_str() else { return };
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if let ["00", trace, span, flags] = *parts
+        && (trace.len(), span.len(), flags.len()) == (32, 16, 2)
+        && [trace, span, flags].into_iter().all(is_hex)
+    {
+        patch.replace(parent, quote(&format!("00-{trace}-{:016x}-{flags}", hop.span)));
     }
 }
 

@@ -56,6 +56,17 @@ fn an_ambiguous_join_is_told_apart() {
 }
 
 #[test]
+fn s101_names_of_128_characters_are_shortened_the_same_way_each_time_and_stay_apart() {
+    let long: Vec<String> = (0..50).map(|at| format!("{}{at:02}", "n".repeat(126))).collect();
+    let entries: Vec<(&str, &str)> = long.iter().map(|name| ("upstream", name.as_str())).collect();
+    let seen = names(&json!({}), 2, &entries);
+    assert_eq!(seen, names(&json!({}), 2, &entries));
+    let seen: HashSet<String> = seen.into_iter().flatten().collect();
+    assert_eq!(seen.len(), 50, "none is lost and none collides");
+    assert!(seen.iter().all(|name| name.len() <= 64 && name.starts_with("upstream_n")), "{seen:?}");
+}
+
+#[test]
 fn a_name_made_to_look_like_a_suffix_gains_nothing() {
     let entries = [("a_b", "c"), ("a", "b_c_662f0bbb"), ("a", "b_c")];
     check(json!({}), 2, &entries, &["a_b_c", "a_b_c_662f0bbb", "a_b_c_662f0bbbda83090c"]);

@@ -120,7 +120,7 @@ impl Host {
             Err(UpstreamError::Deadline { limit })
         });
         match outcome {
-            Ok((entries, ttl)) => self.lists.store(i, kind, asking.era, entries, ttl),
+            Ok((entries, ttl, told)) => self.lists.store(i, kind, asking.era, entries, ttl, told),
             Err(error) => {
                 tracing::warn!(upstream = %upstream.name(), list = kind.method(), %error, "a list could not be read; the others are served");
                 self.lists.fail(i, kind, asking.era, error);
@@ -188,7 +188,7 @@ impl Host {
     }
 }
 
-/// All pages of one upstream's list, with how long it stays fresh.
+/// All pages of one upstream's list, with how long we take it for fresh, and how long the upstream says that it is.
 async fn read_list(
     upstream: &dyn Upstream,
     index: usize,
@@ -196,12 +196,12 @@ async fn read_list(
     asking: Asking<'_>,
     cancel: &CancellationToken,
     ttl: Duration,
-) -> Result<(Vec<Entry>, Duration), UpstreamError> {
+) -> Result<(Vec<Entry>, Duration, Option<Duration>), UpstreamError> {
     let facts = upstream.facts(asking.era, asking.client, asking.principal).await?;
     if !offers(&facts.capabilities, kind) {
-        return Ok((Vec::new(), ttl));
+        return Ok((Vec::new(), ttl, None));
     }
-    let mut reading = Reading { entries: Vec::new(), ttl, seen: HashSet::new() };
+    let mut reading = Reading { entries: Vec::new(), ttl, told: ttl, seen: HashSet::new() };
     let mut cursor: Option<String> = None;
     for _ in 0..PAGES_MAX {
         let (interim, _) = queue(1);
@@ -226,12 +226,13 @@ async fn read_list(
             _ => break,
         }
     }
-    Ok((reading.entries, reading.ttl.max(TTL_FLOOR)))
+    Ok((reading.entries, reading.ttl.max(TTL_FLOOR), Some(reading.told)))
 }
 
 struct Reading {
     entries: Vec<Entry>,
     ttl: Duration,
+    told: Duration,
     seen: HashSet<String>,
 }
 
@@ -272,9 +273,9 @@ impl Reading {
                 digest: digest.into(),
             });
         }
-        if let Some(ttl) = document.pointer("/result/ttlMs").and_then(|t| t.as_u64()) {
-            self.ttl = self.ttl.min(Duration::from_millis(ttl));
-        }
+        let told = document.pointer("/result/ttlMs").and_then(|t| t.as_u64()).map(Duration::from_millis);
+        self.ttl = self.ttl.min(told.unwrap_or(self.ttl));
+        self.told = self.told.min(told.unwrap_or_default());
         let next = document.pointer("/result/nextCursor").and_then(|c| c.as_str()).map(|c| c.into_owned());
         if let Some(cursor) = &next
             && !self.seen.insert(cursor.clone())
@@ -405,8 +406,9 @@ fn expose(kind: ListKind, entries: &[Entry]) -> Vec<Exposed> {
 }
 
 fn mirrored(kind: ListKind, entry: &Entry) -> Result<Arc<[Annotation]>, sluice_wire::header::AnnotationError> {
-    let has_any = memchr::memmem::find(&entry.definition, b"x-mcp-header").is_some();
-    if kind != ListKind::Tools || !has_any {
+    // Escaped, the keyword is the same and looks otherwise.
+    let may_have = |part: &[u8]| memchr::memmem::find(&entry.definition, part).is_some();
+    if kind != ListKind::Tools || !(may_have(b"x-mcp-header") || may_have(br"\u")) {
         return Ok(Arc::default());
     }
     let Ok(document) = Document::parse_value(entry.definition.clone(), &Limits::RESPONSE, IndexDepth::Full) else {

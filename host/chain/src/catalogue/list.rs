@@ -3,12 +3,20 @@
 use super::{CursorKey, ListKind, View};
 use crate::{principal::Principal, rescue::Error};
 use bytes::Bytes;
+use std::time::Duration;
 
 /// Most entries a page.
 const PAGE_ENTRIES: usize = 500;
 
-/// The page a cursor asks for; the first without one.
-pub fn page(view: &View, kind: ListKind, cursor: Option<&str>, principal: &Principal, key: &CursorKey) -> Result<Bytes, Error> {
+/// The page a cursor asks for; the first without one. `ttl`: how long it may be taken for fresh.
+pub fn page(
+    view: &View,
+    kind: ListKind,
+    cursor: Option<&str>,
+    principal: &Principal,
+    key: &CursorKey,
+    ttl: Duration,
+) -> Result<Bytes, Error> {
     let start = match cursor {
         None => 0,
         Some(cursor) => key.open(cursor, principal.key.as_str(), kind, &view.digest).ok_or(Error::BadCursor)? as usize,
@@ -32,7 +40,7 @@ pub fn page(view: &View, kind: ListKind, cursor: Option<&str>, principal: &Princ
         let cursor = key.seal(principal.key.as_str(), kind, &view.digest, next).ok_or(Error::BadCursor)?;
         out.extend_from_slice(format!(r#","nextCursor":"{cursor}""#).as_bytes());
     }
-    // The view depends on who asks, so it is private; hints stay at 0 until change notifications are carried.
-    out.extend_from_slice(br#","resultType":"complete","ttlMs":0,"cacheScope":"private"}"#);
+    // The view depends on who asks, so it is private whatever the upstreams' lists are.
+    out.extend_from_slice(format!(r#","resultType":"complete","ttlMs":{},"cacheScope":"private"}}"#, ttl.as_millis()).as_bytes());
     Ok(out.into())
 }

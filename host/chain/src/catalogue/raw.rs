@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub entries: Arc<Vec<Entry>>,
     /// When it is to be asked again.
     pub fresh_until: Instant,
+    /// Until when the upstream itself says that it holds; `None` when it has no such list.
+    pub told_until: Option<Instant>,
     /// Why the last attempt failed, if it did; `entries` are then the last known ones.
     pub error: Option<UpstreamError>,
     /// Fetched at least once.
@@ -70,16 +72,29 @@ impl RawLists {
         self.lock().entry((upstream, kind, era)).or_insert_with(Slot::empty).flight.clone()
     }
 
-    /// A fetch succeeded.
-    pub fn store(&self, upstream: usize, kind: ListKind, era: Era, entries: Vec<Entry>, ttl: Duration) {
+    /// How long a list merged from all of them may be taken for fresh: as long as the first that is not.
+    pub fn fresh_for(&self, kind: ListKind, era: Era, upstreams: usize) -> Duration {
+        let now = Instant::now();
+        let slots = self.lock();
+        let left = |i| match slots.get(&(i, kind, era)).and_then(|slot| slot.snapshot.as_ref()) {
+            Some(Snapshot { error: None, known: true, told_until, .. }) => told_until.map(|until| until.saturating_duration_since(now)),
+            // One that is missing may be back at any moment.
+            _ => Some(Duration::ZERO),
+        };
+        (0..upstreams).filter_map(left).min().unwrap_or_default()
+    }
+
+    /// A fetch succeeded. `told`: for how long the upstream says that it holds.
+    pub fn store(&self, upstream: usize, kind: ListKind, era: Era, entries: Vec<Entry>, ttl: Duration, told: Option<Duration>) {
         let mut slots = self.lock();
         let slot = slots.entry((upstream, kind, era)).or_insert_with(Slot::empty);
         let same = slot.snapshot.as_ref().is_some_and(|s| s.known && s.error.is_none() && same_entries(&s.entries, &entries));
         let fresh_until = Instant::now() + ttl;
+        let told_until = told.map(|told| Instant::now() + told);
         match &mut slot.snapshot {
-            Some(old) if same => old.fresh_until = fresh_until,
+            Some(old) if same => (old.fresh_until, old.told_until) = (fresh_until, told_until),
             other => {
-                *other = Some(Snapshot { entries: Arc::new(entries), fresh_until, error: None, known: true });
+                *other = Some(Snapshot { entries: Arc::new(entries), fresh_until, told_until, error: None, known: true });
                 self.epoch.fetch_add(1, Relaxed);
             }
         }
@@ -93,6 +108,7 @@ impl RawLists {
         let snapshot = slot.snapshot.get_or_insert_with(|| Snapshot {
             entries: Arc::default(),
             fresh_until: Instant::now(),
+            told_until: None,
             error: None,
             known: false,
         });
@@ -112,6 +128,7 @@ impl RawLists {
                 && let Some(s) = &mut slot.snapshot
             {
                 s.fresh_until = now;
+                s.told_until = s.told_until.map(|_| now);
             }
         }
     }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     catalogue::{Currency, ListKind, page},
-    exchange::{Answer, Interim},
+    exchange::{Answer, AnswerBody, Interim},
     filter::Hook,
     generation::Link,
     parked::{Resumed, Waits},
@@ -19,6 +19,8 @@ use crate::{
 use bytes::Bytes;
 use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use sluice_wire::{
+    code,
+    header::Annotation,
     json::{Document, IndexDepth, Limits, quote},
     message::Message,
     method,
@@ -70,12 +72,34 @@ impl Exchange {
         }
     }
 
+    /// Once more with fresh headers where a modern server refuses those it gets: then nothing ran.
     async fn send(
         &mut self,
         upstream: usize,
         message: Arc<Message>,
         original: Option<Arc<str>>,
-        mirrored: Arc<[sluice_wire::header::Annotation]>,
+        mirrored: Arc<[Annotation]>,
+    ) -> Result<Answer, Stop> {
+        let answer = self.send_once(upstream, message.clone(), original.clone(), mirrored).await?;
+        if !refuses_headers(&answer) {
+            return Ok(answer);
+        }
+        // The schema that they were made from is not the server's any more.
+        let mirrored = self.relearned(upstream).await?;
+        let answer = self.send_once(upstream, message, original, mirrored).await?;
+        if refuses_headers(&answer) {
+            let reason = "refuses headers made from its own list of tools".into();
+            return Err(self.upstream_error(upstream, UpstreamError::BadReply { reason }).into());
+        }
+        Ok(answer)
+    }
+
+    async fn send_once(
+        &mut self,
+        upstream: usize,
+        message: Arc<Message>,
+        original: Option<Arc<str>>,
+        mirrored: Arc<[Annotation]>,
     ) -> Result<Answer, Stop> {
         let (interim, arriving) = queue(INTERIM_QUEUE);
         let outbound = self.outbound(upstream, message, original, mirrored, interim)?;
@@ -83,6 +107,16 @@ impl Exchange {
             return self.first_round(upstream, outbound, arriving).await;
         }
         self.forward(upstream, outbound, arriving).await
+    }
+
+    /// What the tool's headers mirror by the list as the server gives it now.
+    async fn relearned(&self, upstream: usize) -> Result<Arc<[Annotation]>, Error> {
+        let host = self.host.clone();
+        tracing::info!(upstream = %host.upstreams[upstream].name(), "the server refused the headers of a call; its tools are listed anew");
+        host.lists.invalidate(upstream, ListKind::Tools);
+        let view = host.view(ListKind::Tools, self.asking(), Currency::Fresh).await?;
+        let known = self.head.name.as_deref().and_then(|name| view.find(name));
+        Ok(known.map_or_else(Arc::default, |exposed| exposed.mirrored.clone()))
     }
 
     async fn list(&mut self, kind: ListKind) -> Result<Answer, Error> {
@@ -94,7 +128,8 @@ impl Exchange {
         let currency = if cursor.is_some() { Currency::Known } else { Currency::Fresh };
         let host = self.host.clone();
         let view = host.view(kind, self.asking(), currency).await?;
-        let result = page(&view, kind, cursor.as_deref(), &self.principal, &host.cursors)?;
+        let ttl = host.lists.fresh_for(kind, self.era(), host.upstreams.len());
+        let result = page(&view, kind, cursor.as_deref(), &self.principal, &host.cursors, ttl)?;
         Ok(Answer::result(result))
     }
 
@@ -138,7 +173,7 @@ impl Exchange {
         upstream: usize,
         message: Arc<Message>,
         original: Option<Arc<str>>,
-        mirrored: Arc<[sluice_wire::header::Annotation]>,
+        mirrored: Arc<[Annotation]>,
         interim: Sender<Interim>,
     ) -> Result<Outbound, Error> {
         let completion = &*self.head.method == method::COMPLETION_COMPLETE;
@@ -224,6 +259,12 @@ impl Exchange {
     pub(super) fn upstream_error(&self, index: usize, source: UpstreamError) -> Error {
         Error::Upstream { upstream: self.host.upstreams[index].name().to_string(), source }
     }
+}
+
+/// Whether a modern server found that the headers do not mirror the body: before it ran anything.
+fn refuses_headers(answer: &Answer) -> bool {
+    let AnswerBody::Relayed(delivery) = &answer.body else { return false };
+    delivery.spoken.era() == Era::Modern && delivery.message.error_code() == Some(code::HEADER_MISMATCH)
 }
 
 fn renamed_reference(request: &Message, name: &str) -> Result<Message, Error> {

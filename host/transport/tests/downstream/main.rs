@@ -2,8 +2,11 @@
 //!
 //! Tests that prove a numbered statement of the protocol reference carry its number: `c15_…`.
 
+mod authority;
 mod bad_input;
+mod catalogue;
 mod drain;
+mod filters;
 mod http2;
 mod legacy;
 mod modern;

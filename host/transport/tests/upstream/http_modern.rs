@@ -44,6 +44,24 @@ async fn a_modern_call_differs_only_in_its_id() {
 }
 
 #[tokio::test]
+async fn s117_vendor_meta_passes_both_ways_and_a_trace_goes_on_under_our_span() {
+    let fake = Fake::start(modern(|seen| result(seen, json!({"resultType":"complete","_meta":{"com.example/answer":[1.5,"x"]}})))).await;
+    let upstream = upstream(&fake);
+    let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let meta = json!({"traceparent": format!("00-{trace}-{parent}-01"), "tracestate": "a=b", "com.example/asked": {"n": [1]}});
+    let (answer, _) = Asker::modern().request("tools/call", json!({"name":"t","_meta":meta})).send(&upstream).await;
+    let sent = fake.last("tools/call").body["params"]["_meta"].clone();
+    assert_eq!((&sent["com.example/asked"], &sent["tracestate"]), (&json!({"n": [1]}), &json!("a=b")));
+    // The span is the exchange's own id, which logs and errors show.
+    assert_eq!(sent["traceparent"], format!("00-{trace}-{:016x}-01", 1));
+    assert_eq!(value(&answer.unwrap().response)["result"]["_meta"], json!({"com.example/answer":[1.5,"x"]}));
+    for no_trace in ["00-a-b-01", "", "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"] {
+        Asker::modern().request("tools/call", json!({"name":"t","_meta":{"traceparent": no_trace}})).answer(&upstream).await;
+        assert_eq!(fake.last("tools/call").body["params"]["_meta"]["traceparent"], no_trace);
+    }
+}
+
+#[tokio::test]
 async fn what_can_be_carried_is_declared_upstream() {
     let fake = Fake::start(modern(echo)).await;
     let capabilities = r#"{"elicitation":{"url":{}},"sampling":{},"roots":{},"tasks":{},"experimental":{"a":1}}"#;

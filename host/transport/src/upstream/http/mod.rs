@@ -219,6 +219,7 @@ fn body(outbound: &Outbound, call: &Call, owns_progress: bool) -> Result<Bytes, 
     let hop = request::Hop {
         id: call.id,
         owns_progress,
+        span: outbound.exchange.max(1),
         original_name: outbound.original_name.as_deref(),
         client_info: info.as_deref(),
         capabilities: &outbound.client.capabilities,

@@ -346,6 +346,7 @@ fn body(outbound: &Outbound, spoken: Revision, id: u64) -> Result<Bytes, Upstrea
     let hop = request::Hop {
         id,
         owns_progress: true,
+        span: outbound.exchange.max(1),
         original_name: outbound.original_name.as_deref(),
         client_info: info.as_deref(),
         capabilities: &outbound.client.capabilities,

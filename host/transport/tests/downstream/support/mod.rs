@@ -3,13 +3,19 @@
 mod certificates;
 mod fake;
 mod guard;
+mod log;
 mod raw;
+mod scripted;
+mod tailor;
 pub mod tls;
 
 pub use certificates::{Authority, Certificates};
 pub use fake::{Fake, decode};
 pub use guard::guard;
+pub use log::Log;
 pub use raw::{Connection, Reply, request};
+pub use scripted::{Scripted, tools};
+pub use tailor::Tailor;
 
 use http::HeaderName;
 use sluice_chain::{
@@ -17,6 +23,7 @@ use sluice_chain::{
     gate::Access,
     host::{Host, Settings as HostSettings},
     record::{Ended, Observer},
+    upstream::Upstream,
 };
 use sluice_transport::downstream::{Settings, serve};
 use sluice_wire::revision::Era;
@@ -56,6 +63,8 @@ pub struct Rig {
     pub settings: Settings,
     pub access: Access,
     pub era: Option<Era>,
+    /// These instead of the fake.
+    pub upstreams: Vec<Arc<dyn Upstream>>,
 }
 
 impl Default for Rig {
@@ -64,7 +73,7 @@ impl Default for Rig {
         let mut settings = Settings::new("sluice", "0.0.0");
         settings.credential_headers = vec![HeaderName::from_static("x-api-key")];
         settings.limits.drain_grace = Duration::from_secs(2);
-        Rig { settings, access: Access::Token(TOKEN.into()), era: None }
+        Rig { settings, access: Access::Token(TOKEN.into()), era: None, upstreams: Vec::new() }
     }
 }
 
@@ -84,6 +93,11 @@ impl Rig {
         Rig { era: Some(era), ..Rig::default() }
     }
 
+    /// Over these upstreams.
+    pub fn over(upstreams: Vec<Arc<dyn Upstream>>) -> Rig {
+        Rig { upstreams, ..Rig::default() }
+    }
+
     pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Rig {
         change(&mut self.settings);
         self
@@ -92,7 +106,8 @@ impl Rig {
     pub fn host(&self) -> (Arc<Host>, Arc<Fake>, Arc<Seen>) {
         let fake = Arc::new(Fake::new(self.era));
         let seen = Arc::new(Seen::default());
-        let host = Host::new(vec![fake.clone()], HostSettings::new(self.access.clone()), seen.clone()).expect("randomness");
+        let upstreams = if self.upstreams.is_empty() { vec![fake.clone() as Arc<dyn Upstream>] } else { self.upstreams.clone() };
+        let host = Host::new(upstreams, HostSettings::new(self.access.clone()), seen.clone()).expect("randomness");
         (host, fake, seen)
     }
 
@@ -128,6 +143,19 @@ impl Endpoint {
     /// A modern request with right headers.
     pub async fn modern(&self, id: &str, method: &str, params: &str) -> Reply {
         self.post(&modern_headers(method, params), &modern_body(id, method, params)).await
+    }
+
+    /// The result of a modern request.
+    pub async fn result(&self, method: &str, params: &str) -> serde_json::Value {
+        let mut json = self.modern("1", method, params).await.json();
+        assert!(json["result"].is_object(), "{json}");
+        json["result"].take()
+    }
+
+    /// Names in a list, as it is shown now.
+    pub async fn tool_names(&self) -> Vec<String> {
+        let list = self.result("tools/list", "").await;
+        list["tools"].as_array().expect("tools").iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
     }
 
     /// Proof that the endpoint still serves others.
