@@ -4,6 +4,7 @@
 
 mod bench;
 mod conformance;
+mod must_reject;
 mod mutations;
 mod parity;
 mod run;

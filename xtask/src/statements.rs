@@ -166,7 +166,7 @@ fn reasons(path: &str) -> Result<BTreeMap<u32, String>> {
 }
 
 /// Every Rust source of the project, relative to its root, in order.
-fn sources() -> Result<Vec<String>> {
+pub fn sources() -> Result<Vec<String>> {
     let mut found = Vec::new();
     for folder in ["host", "plugins", "sdk", "tests", "xtask"] {
         walk(&root().join(folder), &mut found)?;
