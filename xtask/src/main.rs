@@ -23,7 +23,9 @@ cargo xtask statements          write docs/statements.md: which test shows which
 cargo xtask mutations           break the host in each named way, and see that the statement's test notices
 cargo xtask conformance         the official suite, direct and through Sluice, side by side
 cargo xtask parity              one corpus over every pairing of eras and transports, through the same filters
-cargo xtask bench --quick       speed and memory against the bars; more flags go to the bench itself";
+cargo xtask bench --quick       speed and memory against the bars; more flags go to the bench itself
+cargo xtask bench --idle        10,000 quiet streams: memory, and latency of other traffic
+cargo xtask bench --parked      1,000 calls that wait for an answer of their client: memory";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -66,6 +66,22 @@ impl Connection {
         Ok(Answer { status: head.status, is_json: head.is_json, session: head.session, body })
     }
 
+    /// Sends a request whose reply is an event stream, waits for its head and, if any, for `first` in it, and lets go of
+    /// everything but the socket: thousands of these are held open.
+    pub async fn listen(mut self, request: &[u8], first: &str) -> Result<TcpStream> {
+        self.stream.write_all(request).await.context("send")?;
+        self.raw.clear();
+        loop {
+            self.fill().await?;
+            let Some(head) = Head::read(&self.raw)? else { continue };
+            let said = String::from_utf8_lossy(&self.raw[head.bytes..]);
+            ensure!(head.status == 200 && !head.is_json, "no stream: status {}: {said}", head.status);
+            if said.contains(first) {
+                return Ok(self.stream);
+            }
+        }
+    }
+
     async fn fill(&mut self) -> Result<()> {
         ensure!(self.raw.len() < REPLY_BYTES_MAX, "a reply above {REPLY_BYTES_MAX} bytes");
         self.raw.reserve(8 * 1024);

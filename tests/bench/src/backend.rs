@@ -1,16 +1,18 @@
-//! A static MCP server: two tools, both eras, one thread. It does the least that is still correct, header checks
+//! A static MCP server: two tools in both eras and one that asks in the legacy one, one thread. It does the least that is still correct, header checks
 //! and sessions included, so that Sluice can probe it and a wrong request fails the run.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{self, Poll};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
@@ -23,7 +25,38 @@ use crate::replies::{self, Era, Replies, Tool};
 /// The command's flags.
 pub const FLAGS: Known = &[("listen", "HOST:PORT, 127.0.0.1:0 by default; the ready line has the chosen port")];
 
-type Reply = Response<Full<Bytes>>;
+type Reply = Response<Said>;
+
+/// What a reply holds.
+enum Said {
+    /// One text, none once it is written.
+    Whole(Option<Bytes>),
+    /// A question, after which the stream stays open: nobody answers it here.
+    Question(Option<Bytes>),
+}
+
+impl Body for Said {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Said::Whole(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Said::Question(text) => text.take().map_or(Poll::Pending, |text| Poll::Ready(Some(Ok(Frame::data(text))))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Said::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Said::Whole(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
+            Said::Question(_) => SizeHint::default(),
+        }
+    }
+}
 
 /// Serves until the process is told to stop.
 pub async fn serve(flags: &Flags) -> Result<()> {
@@ -147,6 +180,7 @@ impl Server {
         match call.method {
             "ping" => result(id, "{}"),
             "tools/list" => result(id, self.replies.list(Era::Legacy)),
+            "tools/call" if call.params.name == Some(replies::ASKING) => question(),
             "tools/call" => self.call(Era::Legacy, call, id),
             _ => refusal(StatusCode::OK, id, -32601, "unknown method"),
         }
@@ -193,19 +227,27 @@ fn result(id: &str, result: &str) -> Reply {
     json(StatusCode::OK, body)
 }
 
+/// A stream that begins with an elicitation.
+fn question() -> Reply {
+    let mut reply = bare(StatusCode::OK);
+    *reply.body_mut() = Said::Question(Some(Bytes::from_static(replies::QUESTION.as_bytes())));
+    reply.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/event-stream"));
+    reply
+}
+
 fn refusal(status: StatusCode, id: &str, code: i32, message: &str) -> Reply {
     json(status, format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":"{message}"}}}}"#))
 }
 
 fn json(status: StatusCode, body: String) -> Reply {
     let mut reply = bare(status);
-    *reply.body_mut() = Full::new(Bytes::from(body));
+    *reply.body_mut() = Said::Whole(Some(Bytes::from(body)));
     reply.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     reply
 }
 
 fn bare(status: StatusCode) -> Reply {
-    let mut reply = Response::new(Full::default());
+    let mut reply = Response::new(Said::Whole(None));
     *reply.status_mut() = status;
     if status == StatusCode::METHOD_NOT_ALLOWED {
         reply.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));

@@ -44,7 +44,7 @@ impl Lane {
             callers,
             turn: 0,
             ids: request::ids(lane),
-            check: Check { expected: replies.call(plan.era, plan.tool).to_owned(), known: None, verbatim: true },
+            check: Check { expected: replies.call(plan.server, plan.tool).to_owned(), known: None, verbatim: true },
             failure: None,
         })
     }
@@ -94,7 +94,8 @@ impl Lane {
     }
 }
 
-async fn open_session(connection: &mut Connection, to: &Endpoint, caller: &mut Caller) -> Result<()> {
+/// Opens a legacy session.
+pub async fn open_session(connection: &mut Connection, to: &Endpoint, caller: &mut Caller) -> Result<()> {
     let answer = connection.exchange(&request::initialize(to, caller)).await?;
     ensure!(answer.status == 200, "initialize was answered {}: {}", answer.status, excerpt(answer.body));
     caller.session = answer.session;

@@ -42,6 +42,8 @@ pub struct Plan {
     pub to: Endpoint,
     /// Of every call.
     pub era: Era,
+    /// Which the backend is called in, and so what its results look like.
+    pub server: Era,
     /// What is called, as the backend knows it.
     pub tool: Tool,
     /// What is called, as the endpoint names it.
@@ -162,9 +164,11 @@ pub async fn command(flags: &Flags) -> Result<bool> {
         (None, "none") => Vec::new(),
         (None, start) => keys(start, flags.or("principals", 1)?),
     };
+    let era = Era::named(flags.text("era").unwrap_or("modern"))?;
     let plan = Plan {
         to: Endpoint::parse(flags.text("url").context("--url is missing")?)?,
-        era: Era::named(flags.text("era").unwrap_or("modern"))?,
+        era,
+        server: era,
         tool: Tool::named(tool).with_context(|| format!("--tool {tool}: echo200 or echo64k"))?,
         name: flags.text("name").unwrap_or(tool).to_owned(),
         connections,

@@ -5,15 +5,18 @@
 //!
 //! In reading order: [`replies`] and [`backend`] (what is called), [`proxy`] and [`nginx`] (what stands in
 //! between for comparison), [`request`], [`answer`], [`lane`] and [`load`] (who calls), [`process`] and
-//! [`sluice`] (what is watched), [`quick`] (the whole run).
+//! [`sluice`] (what is watched), [`quick`] (the whole run), [`idle`] (quiet clients, thousands of them),
+//! [`parked`] (calls that wait for an answer of their client).
 #![forbid(unsafe_code)]
 
 mod answer;
 mod backend;
 mod flags;
+mod idle;
 mod lane;
 mod load;
 mod nginx;
+mod parked;
 mod process;
 mod proxy;
 mod quick;
@@ -39,6 +42,9 @@ usage: sluice-bench COMMAND [--flag value]…   (COMMAND --help lists its flags)
   nginx     print the nginx configuration that `quick` uses
   load      call one tool of one endpoint over keep-alive connections, check every reply
   quick     measure direct, bare, nginx and Sluice in one interleaved run, and judge the bars
+  idle      hold thousands of quiet streams open, and measure memory and other traffic's latency
+  parked    leave a thousand calls waiting for their clients, and measure memory
+  train     load the bare proxy and Sluice alike, for builds that note a profile
 
 exit codes: 0 all good, 1 a bar was missed or a call failed, 64 a bad command line";
 
@@ -51,6 +57,9 @@ fn main() -> ExitCode {
         "nginx" => nginx::FLAGS,
         "load" => load::FLAGS,
         "quick" => quick::FLAGS,
+        "train" => quick::TRAIN_FLAGS,
+        "idle" => idle::FLAGS,
+        "parked" => parked::FLAGS,
         "--help" | "-h" => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -88,6 +97,9 @@ fn run(command: &str, flags: &Flags) -> Result<bool> {
         "proxy" => proxy::serve(flags).map(|()| true),
         "nginx" => nginx::print(flags).map(|()| true),
         "load" => single_thread()?.block_on(load::command(flags)),
+        "idle" => single_thread()?.block_on(idle::command(flags)),
+        "parked" => single_thread()?.block_on(parked::command(flags)),
+        "train" => single_thread()?.block_on(quick::train(flags)).map(|()| true),
         _ => single_thread()?.block_on(quick::command(flags)),
     }
 }

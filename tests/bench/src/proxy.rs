@@ -14,6 +14,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::flags::{Flags, Known};
 
@@ -33,7 +34,14 @@ type Upstream = Client<HttpConnector, Full<Bytes>>;
 pub fn serve(flags: &Flags) -> Result<()> {
     let upstream: Authority = flags.text("upstream").context("--upstream HOST:PORT is missing")?.parse()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(flags.or("workers", WORKERS)?).enable_all().build()?;
-    runtime.block_on(accept(flags.text("listen").unwrap_or("127.0.0.1:0"), upstream))
+    // Returns when it is told to stop, as Sluice does: a build that notes its profile writes it down on the way out.
+    runtime.block_on(async {
+        let mut stop = signal(SignalKind::terminate())?;
+        tokio::select! {
+            ended = accept(flags.text("listen").unwrap_or("127.0.0.1:0"), upstream) => ended,
+            _ = stop.recv() => Ok(()),
+        }
+    })
 }
 
 async fn accept(listen: &str, upstream: Authority) -> Result<()> {

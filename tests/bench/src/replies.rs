@@ -12,6 +12,15 @@ pub const LEGACY: &str = "2025-11-25";
 /// The legacy revisions that the backend can agree on.
 pub const LEGACY_REVISIONS: [&str; 4] = [LEGACY, "2025-06-18", "2025-03-26", "2024-11-05"];
 
+/// The tool that puts a question to its client before it would answer; legacy only.
+pub const ASKING: &str = "ask";
+/// That question, as the first event of the call's stream.
+pub const QUESTION: &str = concat!(
+    r#"data: {"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"message":"Open the gate?","#,
+    r#""requestedSchema":{"type":"object","properties":{"open":{"type":"boolean"}},"required":["open"]}}}"#,
+    "\n\n"
+);
+
 const SERVER_INFO: &str = r#"{"name":"sluice-bench","version":"0.1.0"}"#;
 
 /// Which half of MCP's history a call speaks.
@@ -138,13 +147,16 @@ fn server_meta() -> String {
 }
 
 fn list_result(era: Era) -> String {
-    let tools: Vec<_> = Tool::ALL.map(|tool| {
+    let mut tools: Vec<_> = Tool::ALL.map(|tool| {
         format!(
             r#"{{"name":"{}","description":"Answers with a result of {} bytes.","inputSchema":{{"type":"object","properties":{{"text":{{"type":"string"}}}}}}}}"#,
             tool.name(),
             tool.result_bytes()
         )
     }).into();
+    if era == Era::Legacy {
+        tools.push(format!(r#"{{"name":"{ASKING}","description":"Asks and waits.","inputSchema":{{"type":"object"}}}}"#));
+    }
     match era {
         Era::Legacy => format!(r#"{{"tools":[{}]}}"#, tools.join(",")),
         Era::Modern => format!(r#"{{"resultType":"complete","tools":[{}],{}}}"#, tools.join(","), cacheable()),
@@ -213,7 +225,7 @@ mod tests {
             assert_eq!(result["cacheScope"], "public");
         }
         let list: Value = serde_json::from_str(replies.list(Era::Legacy)).unwrap();
-        assert_eq!(list["tools"].as_array().unwrap().len(), 2);
+        assert_eq!(list["tools"].as_array().unwrap().len(), 3);
     }
 
     #[test]

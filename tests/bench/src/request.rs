@@ -103,6 +103,32 @@ pub fn initialized(to: &Endpoint, caller: &Caller) -> Vec<u8> {
     post(to, caller, &revision, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)
 }
 
+/// A modern call of a client that can be asked.
+pub fn asking_call(to: &Endpoint, caller: &Caller, name: &str) -> Vec<u8> {
+    let headers = format!("mcp-protocol-version: {MODERN}\r\nmcp-method: tools/call\r\nmcp-name: {name}\r\n");
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"{MODERN}","io.modelcontextprotocol/clientInfo":{CLIENT_INFO},"io.modelcontextprotocol/clientCapabilities":{{"elicitation":{{}}}}}},"name":"{name}","arguments":{ARGUMENTS}}}}}"#
+    );
+    post(to, caller, &headers, &body)
+}
+
+/// The event stream of a legacy session.
+pub fn session_stream(to: &Endpoint, caller: &Caller) -> Vec<u8> {
+    let who = credentials(caller);
+    let Endpoint { authority, path } = to;
+    format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\naccept: text/event-stream\r\nmcp-protocol-version: {LEGACY}\r\n{who}\r\n")
+        .into_bytes()
+}
+
+/// The event stream of a modern client that wants to hear of changed tools.
+pub fn subscription(to: &Endpoint, caller: &Caller) -> Vec<u8> {
+    let headers = format!("mcp-protocol-version: {MODERN}\r\nmcp-method: subscriptions/listen\r\n");
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"{MODERN}","io.modelcontextprotocol/clientInfo":{CLIENT_INFO},"io.modelcontextprotocol/clientCapabilities":{{}}}},"notifications":{{"toolsListChanged":true}}}}}}"#
+    );
+    post(to, caller, &headers, &body)
+}
+
 /// The end of a legacy session.
 pub fn end_session(to: &Endpoint, caller: &Caller) -> Vec<u8> {
     let who = credentials(caller);

@@ -12,6 +12,7 @@ use tokio::process::Command;
 use crate::answer::Connection;
 use crate::load;
 use crate::process::Process;
+use crate::replies::Era;
 use crate::request::Endpoint;
 
 /// Its files, in the folder of one start.
@@ -47,13 +48,17 @@ pub enum Chain {
     Standard,
     /// So many copies of the facts-only guest.
     Facts(usize),
+    /// The plugin that tells callers apart, with a key for each of [`PRINCIPALS`].
+    Keys,
 }
 
 /// What is called behind it.
 #[derive(Debug, Clone, Copy)]
 pub enum Behind<'a> {
-    /// The static backend, by its URL.
+    /// The static backend, by its URL, called in the caller's own era.
     Backend(&'a str),
+    /// The same, called in this era alone, whatever callers speak.
+    BackendIn(&'a str, Era),
     /// The demo servers inside the host, which cost no process and no socket to reach.
     Builtin,
 }
@@ -70,6 +75,8 @@ pub struct Sluice {
     pub binary: PathBuf,
     /// The folder with the facts-only guest.
     pub guests: PathBuf,
+    /// Limits other than the defaults that an operator gets, by their key.
+    pub limits: Value,
 }
 
 /// A running Sluice.
@@ -103,10 +110,14 @@ impl Sluice {
         let names = self.lay_out(chain, &dir.join(PLUGINS))?;
         let admin = free_address()?;
         let keys = match chain {
-            Chain::Standard => load::keys(load::KEYS, PRINCIPALS),
+            Chain::Standard | Chain::Keys => load::keys(load::KEYS, PRINCIPALS),
             Chain::Empty | Chain::Facts(_) => Vec::new(),
         };
-        let configuration = configuration(&names, behind, &admin, &keys, &scratch.join("cache"));
+        let mut configuration = configuration(&names, behind, &admin, &keys, &scratch.join("cache"));
+        configuration["sluice"]["limits"] = self.limits.clone();
+        if let Behind::BackendIn(_, era) = behind {
+            configuration["sluice"]["upstreams"] = json!({"bench": {"era": era.name()}});
+        }
         std::fs::write(dir.join(CONFIG), configuration.to_string())?;
         let log = OpenOptions::new().create(true).append(true).open(dir.join(LOG))?;
         let mut command = Command::new(std::path::absolute(&self.binary)?);
@@ -114,6 +125,9 @@ impl Sluice {
         command.current_dir(&dir).stderr(log);
         let started = Process::start_ready(command).await;
         let (process, url) = started.with_context(|| format!("{name}, which said: {}", tail(&dir.join(LOG))))?;
+        // A key that does nothing would let the run measure something else than it says.
+        let log = std::fs::read_to_string(dir.join(LOG))?;
+        ensure!(!log.contains("no effect"), "{name} does not take its configuration: {log}");
         // Without a plugin that knows callers, they show the token that the host made at its start.
         let bearers = if keys.is_empty() { vec![read_token(&dir.join(TOKEN))?] } else { keys };
         Ok(Running { process, url, bearers, admin, dir })
@@ -124,6 +138,7 @@ impl Sluice {
         let copies = match chain {
             Chain::Empty => return Ok(Vec::new()),
             Chain::Standard => return Ok(STANDARD.map(str::to_owned).into()),
+            Chain::Keys => return Ok(vec![STANDARD[0].to_owned()]),
             Chain::Facts(copies) => copies,
         };
         let built = FACTS_GUESTS.map(|guest| self.guests.join(guest)).into_iter().find(|file| file.is_file());
@@ -167,7 +182,7 @@ impl Running {
 
 fn configuration(chain: &[String], behind: Behind<'_>, admin: &str, keys: &[String], cache: &Path) -> Value {
     let upstreams: Value = match behind {
-        Behind::Backend(url) => json!({"bench": {"type": "http", "url": url}}),
+        Behind::Backend(url) | Behind::BackendIn(url, _) => json!({"bench": {"type": "http", "url": url}}),
         Behind::Builtin => {
             let servers = BUILTIN_SERVERS.map(|name| (name.to_owned(), json!({"url": format!("builtin:{name}")})));
             Value::Object(servers.into_iter().collect())
@@ -175,11 +190,11 @@ fn configuration(chain: &[String], behind: Behind<'_>, admin: &str, keys: &[Stri
     };
     let mut settings = json!({});
     if !keys.is_empty() {
-        settings = json!({
-            "auth-api-key": {"config": {"keys": hashed(keys)}},
-            // Far above what any load here reaches: the limiter is to count, not to refuse.
-            "rate-limit": {"config": {"limits": [{"name": "bench", "per_second": 1_000_000, "burst": 1_000_000}]}},
-        });
+        settings = json!({"auth-api-key": {"config": {"keys": hashed(keys)}}});
+    }
+    if chain.iter().any(|plugin| plugin.ends_with("rate-limit")) {
+        // Far above what any load here reaches: the limiter is to count, not to refuse.
+        settings["rate-limit"] = json!({"config": {"limits": [{"name": "bench", "per_second": 1_000_000, "burst": 1_000_000}]}});
     }
     json!({
         "mcpServers": upstreams,

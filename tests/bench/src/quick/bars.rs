@@ -14,6 +14,8 @@ const EMPTY_RATIO_MAX: f64 = 1.5;
 const FOUR_RATIO_MAX: f64 = 1.5;
 /// CPU time for each hook entered.
 const HOOK_US_MAX: f64 = 2.0;
+/// A client of one era before a server of the other, in empty chains between peers of the client's.
+const BRIDGE_RATIO_MAX: f64 = 1.3;
 /// Large results: what a byte may cost above the bare proxy, as a rate in bytes a microsecond (400 MB/s)…
 const LARGE_BYTES_PER_US: f64 = 400.0;
 /// … and what an exchange may cost besides.
@@ -88,6 +90,9 @@ pub fn judge(figures: &Figures) -> Vec<Bar> {
         let four = figures.ratio(at(Target::Four, small), Target::Empty);
         bar(format!("CPU, four plugins against the empty chain, {era}"), four, FOUR_RATIO_MAX, "×");
         bar(format!("CPU for each hook entered, {era}"), figures.slope_per_hook(small), HOOK_US_MAX, "µs");
+        let server = if era == Era::Legacy { Era::Modern } else { Era::Legacy };
+        let bridge = figures.ratio(at(Target::Bridge(server), small), Target::Empty);
+        bar(format!("CPU, {era} client before a {server} server, against the empty chain"), bridge, BRIDGE_RATIO_MAX, "×");
         let added = figures.against(at(Target::Empty, large), Target::Bare, |empty, bare| empty - bare);
         let limit = large.tool.result_bytes() as f64 / LARGE_BYTES_PER_US + LARGE_FIXED_US;
         bar(format!("CPU added to a 64 KiB result by the empty chain, {era}"), added, limit, "µs");
@@ -106,7 +111,7 @@ mod tests {
     #[test]
     fn a_bar_without_a_figure_does_not_pass() {
         let bars = judge(&Figures::default());
-        assert_eq!(bars.len(), 2 * 4 + 3);
+        assert_eq!(bars.len(), 2 * 5 + 3);
         assert!(bars.iter().all(|bar| bar.verdict() == Verdict::Unmeasured));
     }
 

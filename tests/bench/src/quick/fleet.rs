@@ -113,7 +113,11 @@ impl Fleet {
         if let Some(chain) = target.chain() {
             let sluice = sluice.context("--sluice PATH is missing")?;
             let name = target.to_string();
-            let running = sluice.start(chain, Behind::Backend(&self.backend_url), self.scratch(), &name).await?;
+            let behind = match target {
+                Target::Bridge(server) => Behind::BackendIn(&self.backend_url, server),
+                _ => Behind::Backend(&self.backend_url),
+            };
+            let running = sluice.start(chain, behind, self.scratch(), &name).await?;
             return Ok(Member { to: running.endpoint()?, bearers: running.bearers.clone(), kind: Kind::Sluice(Box::new(running)) });
         }
         let (to, kind) = match target {
@@ -156,13 +160,19 @@ pub fn own_cpu() -> Result<Duration> {
 
 /// A private folder, gone when dropped.
 #[derive(Debug)]
-struct Scratch(std::path::PathBuf);
+pub struct Scratch(std::path::PathBuf);
 
 impl Scratch {
-    fn new() -> Result<Self> {
+    /// Makes it.
+    pub fn new() -> Result<Self> {
         let dir = std::env::temp_dir().join(format!("sluice-bench-{}", std::process::id()));
         std::fs::create_dir(&dir).with_context(|| format!("create {}", dir.display()))?;
         Ok(Self(dir))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 }
 

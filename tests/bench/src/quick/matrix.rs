@@ -23,20 +23,47 @@ pub enum Target {
     Four,
     /// Sluice with so many facts-only filters.
     Facts(u8),
+    /// Sluice with an empty chain before a server of this era, called by clients of the other one.
+    Bridge(Era),
 }
 
 impl Target {
     /// In the order of the table.
-    pub const ALL: [Self; 8] =
-        [Self::Direct, Self::Bare, Self::Nginx, Self::Empty, Self::Four, Self::Facts(1), Self::Facts(5), Self::Facts(10)];
+    pub const ALL: [Self; 10] = [
+        Self::Direct,
+        Self::Bare,
+        Self::Nginx,
+        Self::Empty,
+        Self::Four,
+        Self::Facts(1),
+        Self::Facts(5),
+        Self::Facts(10),
+        Self::Bridge(Era::Legacy),
+        Self::Bridge(Era::Modern),
+    ];
 
     /// Sluice's chain, when the target is Sluice.
     pub fn chain(self) -> Option<Chain> {
         match self {
             Self::Direct | Self::Bare | Self::Nginx => None,
-            Self::Empty => Some(Chain::Empty),
+            Self::Empty | Self::Bridge(_) => Some(Chain::Empty),
             Self::Four => Some(Chain::Standard),
             Self::Facts(filters) => Some(Chain::Facts(filters.into())),
+        }
+    }
+
+    /// The era in which the backend is called for a client of this one.
+    pub fn server(self, client: Era) -> Era {
+        if let Self::Bridge(server) = self { server } else { client }
+    }
+
+    /// Whether a load is one that the target is there for.
+    fn takes(self, shape: Shape) -> bool {
+        match self {
+            // Many principals only where there is a plugin that tells them apart.
+            Self::Four => true,
+            Self::Bridge(server) => shape.era != server && shape.connections == 16 && shape.principals == 1,
+            _ => shape.principals == 1,
         }
     }
 }
@@ -50,6 +77,7 @@ impl fmt::Display for Target {
             Self::Empty => f.pad("empty"),
             Self::Four => f.pad("four"),
             Self::Facts(filters) => f.pad(&format!("f{filters}")),
+            Self::Bridge(server) => f.pad(&format!("to-{server}")),
         }
     }
 }
@@ -115,7 +143,7 @@ impl Serialize for Cell {
     }
 }
 
-/// The whole matrix: many principals only where there is a plugin that tells them apart.
+/// The whole matrix.
 fn all() -> Vec<Cell> {
     let mut cells = Vec::new();
     for principals in [1, PRINCIPALS] {
@@ -123,8 +151,8 @@ fn all() -> Vec<Cell> {
             for connections in [1, 16, 64] {
                 for era in Era::ALL {
                     let shape = Shape { era, tool, connections, principals };
-                    let fits = |target: &Target| principals == 1 || *target == Target::Four;
-                    cells.extend(Target::ALL.into_iter().filter(fits).map(|target| Cell { shape, target }));
+                    let fits = Target::ALL.into_iter().filter(|target| target.takes(shape));
+                    cells.extend(fits.map(|target| Cell { shape, target }));
                 }
             }
         }
@@ -165,8 +193,9 @@ mod tests {
     #[test]
     fn the_matrix_is_the_issues() {
         let cells = all();
-        assert_eq!(cells.len(), 8 * 12 + 12);
+        assert_eq!(cells.len(), 8 * 12 + 12 + 4);
         assert!(cells.iter().all(|cell| cell.shape.principals == 1 || cell.target == Target::Four));
+        assert!(cells.iter().all(|cell| cell.target != Target::Bridge(cell.shape.era)), "a bridge has two ends");
         assert_eq!(cells[0].to_string(), "direct/legacy/200B/c1/p1");
     }
 

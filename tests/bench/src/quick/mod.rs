@@ -1,6 +1,7 @@
 //! The whole comparison in one run: every target up at once, rounds interleaved, medians, ratios, bars.
 //!
-//! In reading order: [`matrix`], [`fleet`], [`sample`], [`start`], [`figures`], [`bars`], [`report`].
+//! In reading order: [`matrix`], [`fleet`], [`sample`], [`start`], [`figures`], [`bars`], [`report`]; and [`train`], which only
+//! makes work for all of them.
 
 mod bars;
 mod figures;
@@ -9,6 +10,13 @@ mod matrix;
 mod report;
 mod sample;
 mod start;
+mod train;
+
+pub use bars::{Bar, Verdict};
+pub use figures::median;
+pub use fleet::Scratch;
+pub use report::machine;
+pub use train::{FLAGS as TRAIN_FLAGS, command as train};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,7 +28,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::flags::{Flags, Known};
 use crate::replies::Replies;
 use crate::sluice::Sluice;
-use bars::Verdict;
 use figures::Figures;
 use fleet::Fleet;
 use matrix::{Cell, Shape, Target};
@@ -33,6 +40,7 @@ pub const FLAGS: Known = &[
     ("seconds", "length of one measurement that a bar is read from, 1.5 by default; the others take 0.4 of it"),
     ("only", "words of labels, such as bare,empty,c16,200B: measure nothing else, and let bars without a figure pass"),
     ("seed", "of the order of targets within a round; the clock's by default"),
+    ("built", "how host, bench and bare proxy were built: printed, and in the JSON"),
     ("out", "where the JSON goes, target/bench/quick.json by default"),
 ];
 
@@ -44,6 +52,7 @@ pub struct Settings {
     others: Duration,
     seed: u64,
     only: String,
+    built: String,
     sluice: Option<PathBuf>,
 }
 
@@ -55,7 +64,7 @@ pub async fn command(flags: &Flags) -> Result<bool> {
     let judged: f64 = flags.or("seconds", 1.5)?;
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     let sluice = match (flags.path("sluice"), flags.path("guests")) {
-        (Some(binary), Some(guests)) => Some(Sluice { binary, guests }),
+        (Some(binary), Some(guests)) => Some(Sluice { binary, guests, limits: serde_json::json!({}) }),
         (None, None) => None,
         _ => bail!("--sluice and --guests go together"),
     };
@@ -65,6 +74,7 @@ pub async fn command(flags: &Flags) -> Result<bool> {
         others: Duration::from_secs_f64(judged * 0.4),
         seed: flags.or("seed", clock)?,
         only: flags.text("only").unwrap_or_default().to_owned(),
+        built: flags.text("built").unwrap_or("not said").to_owned(),
         sluice: flags.path("sluice"),
     };
     ensure!(settings.rounds > 0 && judged > 0.0, "--rounds and --seconds are above zero");
@@ -80,6 +90,7 @@ pub async fn command(flags: &Flags) -> Result<bool> {
     report::print_table(&figures);
     report::write_json(&out, &settings, &figures, &bars)?;
     println!("JSON in {}", out.display());
+    println!("rounds {}, seed {}; built: {}", settings.rounds, settings.seed, settings.built);
     bars.iter().for_each(|bar| println!("{bar}"));
     let fails = |bar: &&bars::Bar| match bar.verdict() {
         Verdict::Pass => false,
@@ -159,7 +170,7 @@ async fn rounds(settings: &Settings, fleet: &Fleet, cells: Vec<Cell>, figures: &
 }
 
 /// SplitMix64: an order that the seed brings back.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     fn below(&mut self, bound: usize) -> usize {
@@ -170,7 +181,8 @@ impl Random {
         ((mixed ^ (mixed >> 31)) % bound as u64) as usize
     }
 
-    fn shuffle<T>(&mut self, items: &mut [T]) {
+    /// Puts the items into another order.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }

@@ -89,6 +89,7 @@ pub fn write_json(file: &Path, settings: &Settings, figures: &Figures, bars: &[B
         "uncommitted_changes": said("git", &["status", "--porcelain"]).map(|changes| !changes.is_empty()),
         "machine": machine(),
         "sluice": settings.sluice.as_deref().and_then(|binary| said(binary, &["--version"])),
+        "built": settings.built,
         "rounds": settings.rounds,
         "seconds": {"judged": settings.judged.as_secs_f64(), "others": settings.others.as_secs_f64()},
         "seed": settings.seed,
@@ -108,7 +109,8 @@ pub fn write_json(file: &Path, settings: &Settings, figures: &Figures, bars: &[B
     std::fs::write(file, text).with_context(|| format!("write {}", file.display()))
 }
 
-fn machine() -> Value {
+/// What the figures were measured on.
+pub fn machine() -> Value {
     let read = |file| std::fs::read_to_string(file).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));

@@ -51,6 +51,7 @@ pub async fn sample(fleet: &Fleet, replies: &Replies, cell: Cell, round: usize, 
     let plan = Plan {
         to: member.to.clone(),
         era: shape.era,
+        server: cell.target.server(shape.era),
         tool: shape.tool,
         name: shape.tool.name().to_owned(),
         connections: shape.connections,
