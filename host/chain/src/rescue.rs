@@ -180,6 +180,9 @@ impl Error {
         let mut data = format!(r#"{{"reason":"{}","requestId":"{}""#, self.reason(), request_id(exchange));
         match self {
             Self::Upstream { upstream, source } => {
+                if let Some(cause) = unknown_cause(source) {
+                    data.push_str(&format!(r#","cause":"{cause}""#));
+                }
                 data.push_str(&format!(r#","upstream":{}"#, quote(upstream)));
                 if let UpstreamError::NeedsCapability { required } = source {
                     data.push_str(&format!(r#","requiredCapabilities":{required}"#));
@@ -209,8 +212,7 @@ impl Error {
 fn upstream_reason(error: &UpstreamError) -> &'static str {
     match error {
         UpstreamError::Unreachable { .. } | UpstreamError::Resting { .. } => "upstream_unavailable",
-        UpstreamError::Deadline { .. } => "upstream_deadline",
-        UpstreamError::ClosedEarly { .. } => "upstream_closed",
+        UpstreamError::Deadline { .. } | UpstreamError::ClosedEarly { .. } => "outcome_unknown",
         UpstreamError::BadReply { .. } => "upstream_bad_reply",
         UpstreamError::TooLarge { .. } => "upstream_too_large",
         UpstreamError::Unauthorized { .. } => "upstream_unauthorized",
@@ -218,6 +220,23 @@ fn upstream_reason(error: &UpstreamError) -> &'static str {
         UpstreamError::CannotCross { .. } => "cannot_cross_eras",
         UpstreamError::NeedsCapability { .. } => "capability_missing",
         UpstreamError::Cancelled => "cancelled",
+    }
+}
+
+/// Why nobody can know whether the call ran. It was sent, and is not sent again.
+fn unknown_cause(error: &UpstreamError) -> Option<&'static str> {
+    match error {
+        UpstreamError::Deadline { .. } => Some("upstream_deadline"),
+        UpstreamError::ClosedEarly { .. } => Some("upstream_closed"),
+        UpstreamError::Unreachable { .. }
+        | UpstreamError::Resting { .. }
+        | UpstreamError::BadReply { .. }
+        | UpstreamError::TooLarge { .. }
+        | UpstreamError::Unauthorized { .. }
+        | UpstreamError::Busy { .. }
+        | UpstreamError::NeedsCapability { .. }
+        | UpstreamError::CannotCross { .. }
+        | UpstreamError::Cancelled => None,
     }
 }
 
@@ -256,6 +275,20 @@ pub fn tool_error_result(message: &str, exchange: u64) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_that_may_have_run_says_so_and_why() {
+        let data = |source: UpstreamError| match (Error::Upstream { upstream: "u".into(), source }).body(Era::Modern, 7) {
+            AnswerBody::Error { data, .. } => data.unwrap_or_default(),
+            other => panic!("{other:?}"),
+        };
+        let closed = data(UpstreamError::ClosedEarly { reason: "reset".into() });
+        assert_eq!(closed, r#"{"reason":"outcome_unknown","requestId":"0000000000000007","cause":"upstream_closed","upstream":"u"}"#);
+        let late = data(UpstreamError::Deadline { limit: std::time::Duration::from_secs(1) });
+        assert_eq!(late, r#"{"reason":"outcome_unknown","requestId":"0000000000000007","cause":"upstream_deadline","upstream":"u"}"#);
+        let never = data(UpstreamError::Unreachable { reason: "refused".into() });
+        assert_eq!(never, r#"{"reason":"upstream_unavailable","requestId":"0000000000000007","upstream":"u"}"#);
+    }
 
     #[test]
     fn a_filters_data_stays_and_the_id_is_ours() {

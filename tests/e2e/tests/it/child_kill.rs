@@ -87,7 +87,7 @@ fn is_meaningful(failure: &str) -> Result<String, String> {
     let id = data["requestId"].as_str().unwrap_or_default();
     let good = error["code"] == -32603 && data["upstream"] == "victim" && id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit());
     let reason = data["reason"].as_str().unwrap_or_default();
-    if good && reason == "upstream_closed" && error["message"].as_str().is_some_and(|text| text.contains("victim")) {
+    if good && reason == "outcome_unknown" && error["message"].as_str().is_some_and(|text| text.contains("victim")) {
         Ok(reason.to_owned())
     } else {
         Err(failure.to_owned())
