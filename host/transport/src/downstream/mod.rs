@@ -5,7 +5,7 @@
 //! decides nothing about a call itself.
 //!
 //! Reading order: [`settings`], [`names`] (who may knock), [`http`], [`stdio`], `client` (what a
-//! client says of itself), `sessions` (the legacy era's state), `status` (codes to HTTP).
+//! client says of itself), `sessions` and `streams` (the legacy era's state), `status` (codes to HTTP).
 
 pub mod http;
 pub mod names;
@@ -14,12 +14,12 @@ pub mod stdio;
 
 mod client;
 mod methods;
-mod outbox;
 mod outgoing;
 mod questions;
 mod refusal;
 mod sessions;
 mod status;
+mod streams;
 
 pub use http::{Listener, UnixEndpoint, serve};
 pub use names::{BadName, Names};

@@ -49,6 +49,14 @@ impl Waiting {
         self.running.run_on();
     }
 
+    /// The session that outlives the connection.
+    pub fn session(&self) -> Option<Arc<Session>> {
+        match &self.left {
+            Left::GoOn(session) => Some(session.clone()),
+            Left::Stop => None,
+        }
+    }
+
     /// Whether the client took its request back.
     pub fn is_cancelled(&self) -> bool {
         self.running.cancel.is_cancelled()

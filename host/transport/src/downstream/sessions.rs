@@ -25,9 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     client::{Caller, is_same},
-    outbox::Outbox,
     questions::Questions,
     settings::Limits,
+    streams::Streams,
 };
 
 /// One legacy session.
@@ -36,8 +36,8 @@ pub(super) struct Session {
     pub name: Arc<str>,
     /// What was agreed on.
     pub revision: Revision,
-    /// Notifications that no request asked for.
-    pub outbox: Outbox,
+    /// What is on its way to the client.
+    pub streams: Streams,
     /// What servers asked the client.
     pub questions: Questions,
     key: u128,
@@ -103,11 +103,11 @@ impl Session {
     }
 
     fn is_busy(&self) -> bool {
-        self.outbox.is_read() || !lock(&self.in_flight).is_empty()
+        self.streams.is_read() || !lock(&self.in_flight).is_empty()
     }
 
     fn end(&self) {
-        let lost = self.outbox.close();
+        let lost = self.streams.close();
         self.questions.close();
         if lost > 0 {
             tracing::debug!(lost, "a session ended whose client did not read its notifications");
@@ -121,6 +121,8 @@ pub(super) struct Sessions {
     shards: [Mutex<HashMap<u128, Arc<Session>>>; SHARDS],
     by_owner: Mutex<HashMap<PrincipalKey, Vec<Arc<Session>>>>,
     count: AtomicUsize,
+    /// Bytes of events that all sessions keep.
+    kept_bytes: Arc<AtomicUsize>,
     start: Instant,
     limits: Limits,
 }
@@ -159,6 +161,7 @@ impl Sessions {
             shards: Default::default(),
             by_owner: Mutex::default(),
             count: AtomicUsize::new(0),
+            kept_bytes: Arc::default(),
             start: Instant::now(),
             limits: limits.clone(),
         }
@@ -189,7 +192,7 @@ impl Sessions {
         let session = Session {
             name,
             revision,
-            outbox: Outbox::new(self.limits.outbox_messages_max),
+            streams: Streams::new(&self.limits, self.kept_bytes.clone()),
             questions: Questions::default(),
             key,
             owner: caller.principal.key.clone(),
@@ -261,11 +264,13 @@ impl Sessions {
         true
     }
 
-    /// Ends those that nobody has used for too long; gives them back.
+    /// Ends those that nobody has used for too long; gives them back. Of the others, what they keep too long is forgotten.
     pub fn sweep(&self) -> Vec<Arc<Session>> {
         let mut stale: Vec<Arc<Session>> = Vec::new();
         for shard in &self.shards {
-            stale.extend(lock(shard).values().filter(|session| self.is_stale(session)).cloned());
+            let shard = lock(shard);
+            shard.values().for_each(|session| session.streams.forget_old(self.limits.replay_age));
+            stale.extend(shard.values().filter(|session| self.is_stale(session)).cloned());
         }
         stale.retain(|session| self.remove(session));
         stale
@@ -298,7 +303,7 @@ impl Push for Sessions {
                 None => answer::notification(&delivery.message, delivery.spoken, session.revision),
             };
             if let Some(text) = shaped.clone() {
-                session.outbox.push(text);
+                session.streams.push(text);
             }
             cut = Some((session.revision, shaped));
         };
@@ -393,7 +398,7 @@ mod tests {
         let sessions = Sessions::new(&Limits::default());
         let idle = open(&sessions, "a").expect("room");
         let read = open(&sessions, "b").expect("room");
-        read.outbox.open().expect("open");
+        read.streams.open(crate::downstream::streams::Kind::Own).expect("open");
         tokio::time::advance(Duration::from_secs(3601)).await;
         let ended: Vec<_> = sessions.sweep().iter().map(|session| session.name.clone()).collect();
         assert_eq!(ended, std::slice::from_ref(&idle.name));

@@ -153,6 +153,16 @@ pub struct Limits {
     pub session_idle: Duration,
     /// Most notifications that wait for a session's event stream.
     pub outbox_messages_max: usize,
+    /// Of one session: most events kept for a client that loses a stream and comes back with `Last-Event-ID`.
+    pub replay_events_max: usize,
+    /// The same in bytes; the newest event is kept whatever its size.
+    pub replay_bytes_max: usize,
+    /// Of all sessions together: most bytes so kept; beyond it events are sent and not kept.
+    pub replay_total_bytes_max: usize,
+    /// For so long, at least.
+    pub replay_age: Duration,
+    /// How long a client is asked to wait before it comes back (2025-11-25).
+    pub retry_after: Duration,
     /// Most messages in one batch (2025-03-26).
     pub batch_messages_max: usize,
     /// Most requests in flight on one stdio connection.
@@ -180,6 +190,11 @@ impl Default for Limits {
             sessions_per_principal_max: 256,
             session_idle: Duration::from_secs(3600),
             outbox_messages_max: 64,
+            replay_events_max: 256,
+            replay_bytes_max: 1024 * 1024,
+            replay_total_bytes_max: 64 * 1024 * 1024,
+            replay_age: Duration::from_secs(300),
+            retry_after: Duration::from_secs(1),
             batch_messages_max: 50,
             stdio_in_flight_max: 256,
             stdio_linger: Duration::from_secs(1),

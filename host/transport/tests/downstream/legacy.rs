@@ -131,10 +131,10 @@ async fn a_question_comes_on_the_stream_of_its_call_and_its_answer_goes_back() {
     connection.send(&request("POST", "/mcp", &headers, call("7", "ask").as_bytes())).await;
     let (status, _) = connection.head().await.expect("a head");
     assert_eq!(status, 200);
+    assert!(is_primer(&text(connection.chunk().await)));
     let mut event = async || -> serde_json::Value {
-        let chunk = connection.chunk().await.expect("an event");
-        let text = String::from_utf8(chunk).expect("UTF-8");
-        serde_json::from_str(text.trim().strip_prefix("data: ").expect("data")).expect("JSON")
+        let event = text(connection.chunk().await);
+        serde_json::from_str(event.split_once("data: ").expect("data").1).expect("JSON")
     };
     let mut ids = Vec::new();
     for (method, answer) in
@@ -202,7 +202,7 @@ async fn progress_reaches_the_client_before_the_answer() {
 }
 
 #[tokio::test]
-async fn c82_leaving_is_not_cancelling() {
+async fn leaving_before_a_stream_has_begun_is_not_cancelling() {
     let endpoint = start().await;
     let session = endpoint.initialize("2025-11-25").await;
     let mut connection = endpoint.connect().await;
@@ -218,6 +218,82 @@ async fn c82_leaving_is_not_cancelling() {
     // … and is free afterwards.
     eventually("the answer is thrown away", || endpoint.seen.ended.lock().unwrap().len() == 1).await;
     assert_eq!(endpoint.legacy(&session, &call("5", "echo")).await.status, 200);
+}
+
+/// A call that is quiet becomes a stream soon.
+async fn soon_a_stream() -> Endpoint {
+    Rig::default().settings(|settings| settings.limits.commit_after = std::time::Duration::from_millis(20)).start().await
+}
+
+/// Begins a call and reads the first event of its stream.
+async fn begin(endpoint: &Endpoint, session: &str, id: &str, tool: &str) -> (crate::support::Connection, String) {
+    let mut connection = endpoint.connect().await;
+    connection.send(&request("POST", "/mcp", &[("mcp-session-id", session)], call(id, tool).as_bytes())).await;
+    assert_eq!(connection.head().await.map(|(status, _)| status), Some(200));
+    let first = text(connection.chunk().await);
+    (connection, first)
+}
+
+async fn resume(endpoint: &Endpoint, session: &str, last: &str) -> crate::support::Reply {
+    let headers = [("mcp-session-id", session), ("accept", "text/event-stream"), ("last-event-id", last)];
+    endpoint.connect().await.ask(&request("GET", "/mcp", &headers, b"")).await
+}
+
+#[tokio::test]
+async fn s082_a_call_outlives_its_stream_and_its_answer_is_replayed() {
+    let endpoint = soon_a_stream().await;
+    let session = endpoint.initialize("2025-11-25").await;
+    let (connection, first) = begin(&endpoint, &session, "5", "held").await;
+    let (other, _) = begin(&endpoint, &session, "6", "slow").await;
+    drop(connection);
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert_eq!(*endpoint.fake.cancelled.lock().unwrap(), Vec::<String>::new());
+    // Once before the answer, and once after it.
+    let place = id_of(&first);
+    let early = resume(&endpoint, &session, &place);
+    let answer = async {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        endpoint.fake.release.notify_one();
+    };
+    let (early, ()) = tokio::join!(early, answer);
+    let late = resume(&endpoint, &session, &place).await;
+    for reply in [&early, &late] {
+        let answers: Vec<_> = reply.events().iter().map(|event| event["id"].clone()).collect();
+        assert_eq!((reply.status, answers), (200, vec![5.into()]), "{}", reply.text());
+    }
+    assert_eq!(early.text(), late.text(), "the same event, under the same id");
+    drop(other);
+}
+
+#[tokio::test]
+async fn s095_only_the_newest_legacy_revision_is_primed() {
+    let endpoint = soon_a_stream().await;
+    for (version, primed) in [("2025-11-25", true), ("2025-06-18", false), ("2025-03-26", false)] {
+        let session = endpoint.initialize(version).await;
+        let (mut connection, first) = begin(&endpoint, &session, "5", "held").await;
+        assert_eq!((is_primer(&first), first == ":\n\n"), (primed, !primed), "{version}: {first}");
+        endpoint.fake.release.notify_one();
+        let answer = text(connection.chunk().await);
+        assert!(answer.starts_with("id: c") && answer.contains(r#""id":5"#) || answer.contains(r#""id" : 5"#), "{answer}");
+        let mut own = listen(&endpoint, &session).await;
+        push(&endpoint, &session, "one");
+        let first = text(own.chunk().await);
+        assert_eq!((is_primer(&first), first.contains("\"one\"")), (primed, !primed), "{version}: {first}");
+    }
+}
+
+#[tokio::test]
+async fn a_place_that_means_nothing_here_is_refused_and_the_session_lives() {
+    let endpoint = soon_a_stream().await;
+    let session = endpoint.initialize("2025-11-25").await;
+    let other = endpoint.initialize("2025-11-25").await;
+    let (_connection, first) = begin(&endpoint, &session, "5", "held").await;
+    let place = id_of(&first);
+    for (session, last) in [(&session, "c9-0"), (&session, "nonsense"), (&session, ""), (&other, &*place)] {
+        resume(&endpoint, session, last).await.is_error(400, -32600);
+    }
+    endpoint.fake.release.notify_one();
+    assert_eq!(endpoint.legacy(&session, LIST).await.status, 200);
 }
 
 #[tokio::test]
@@ -257,6 +333,20 @@ async fn another_session_cannot_cancel_it() {
     assert_eq!(connection.reply().await.map(|reply| reply.json()["id"].clone()), Some(5.into()));
 }
 
+fn text(chunk: Option<Vec<u8>>) -> String {
+    String::from_utf8(chunk.expect("an event")).expect("UTF-8")
+}
+
+/// An id, a wish when to come back, and no data.
+fn is_primer(event: &str) -> bool {
+    let lines: Vec<_> = event.lines().collect();
+    matches!(lines[..], [id, "retry: 1000", "data: ", ""] if id.starts_with("id: "))
+}
+
+fn id_of(event: &str) -> String {
+    event.lines().find_map(|line| line.strip_prefix("id: ")).expect("an id").to_owned()
+}
+
 async fn listen(endpoint: &Endpoint, session: &str) -> crate::support::Connection {
     let mut stream = endpoint.connect().await;
     stream.send(&request("GET", "/mcp", &[("mcp-session-id", session), ("accept", "text/event-stream")], b"")).await;
@@ -281,10 +371,10 @@ fn push(endpoint: &Endpoint, session: &str, text: &str) {
 }
 
 #[tokio::test]
-async fn c93_a_stream_gets_what_was_said_before_it_and_hands_over_to_the_next() {
+async fn a_stream_gets_what_was_said_before_it_and_hands_over_to_the_next() {
     let endpoint = start().await;
-    let session = endpoint.initialize("2025-11-25").await;
-    let other = endpoint.initialize("2025-11-25").await;
+    let session = endpoint.initialize("2025-06-18").await;
+    let other = endpoint.initialize("2025-06-18").await;
     push(&endpoint, &session, "one");
     let mut first = listen(&endpoint, &session).await;
     let mut elsewhere = listen(&endpoint, &other).await;
@@ -304,7 +394,7 @@ async fn c93_a_stream_gets_what_was_said_before_it_and_hands_over_to_the_next() 
 #[tokio::test]
 async fn a_quiet_stream_is_kept_alive() {
     let endpoint = Rig::default().settings(|settings| settings.limits.comment_after = std::time::Duration::from_millis(50)).start().await;
-    let session = endpoint.initialize("2025-11-25").await;
+    let session = endpoint.initialize("2025-06-18").await;
     let mut stream = listen(&endpoint, &session).await;
     for _ in 0..2 {
         assert_eq!(stream.chunk().await.as_deref(), Some(&b":\n\n"[..]));

@@ -323,7 +323,7 @@ async fn c44_a_client_that_leaves_cancels() {
 }
 
 #[tokio::test]
-async fn c45_c65_an_answer_becomes_a_stream_at_its_first_notification() {
+async fn s045_an_answer_becomes_a_stream_at_its_first_notification() {
     for era in [Era::Modern, Era::Legacy] {
         let endpoint = Rig::era(era).start().await;
         let params = r#""name":"progress""#;

@@ -92,7 +92,7 @@ async fn a_client_that_does_not_read_is_cut() {
 }
 
 #[tokio::test]
-async fn c35_a_quiet_exchange_becomes_a_stream_with_comments() {
+async fn s035_a_quiet_exchange_becomes_a_stream_with_comments() {
     let rig = Rig::default().settings(|settings| {
         settings.limits.commit_after = Duration::from_millis(100);
         settings.limits.comment_after = Duration::from_millis(100);

@@ -262,7 +262,7 @@ async fn what_an_upstream_says_unasked_reaches_a_session() {
 }
 
 #[tokio::test]
-async fn c97_the_end_of_input_lets_quick_answers_out_and_cancels_the_rest() {
+async fn the_end_of_input_lets_quick_answers_out_and_cancels_the_rest() {
     let mut client = open(Rig::default().settings(|settings| settings.limits.stdio_linger = Duration::from_millis(300)));
     client.ask(&initialize("2025-11-25")).await;
     client.say(&call("1", "slow")).await;

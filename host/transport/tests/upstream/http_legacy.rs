@@ -190,7 +190,7 @@ async fn c64_a_modern_clients_log_level_reaches_the_session_and_only_its_own_str
 }
 
 #[tokio::test]
-async fn c70_a_hang_up_after_a_priming_event_is_resumed_no_sooner_than_the_server_wants() {
+async fn s070_a_hang_up_after_a_priming_event_is_resumed_no_sooner_than_the_server_wants() {
     let asked_id = Arc::new(Mutex::new(Value::Null));
     let fake = Fake::start(legacy(tools(), move |seen| match (seen.verb.as_str(), seen.header("last-event-id")) {
         ("POST", _) => {

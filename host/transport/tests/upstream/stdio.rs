@@ -314,7 +314,7 @@ async fn a_bare_name_is_looked_up_in_the_childs_own_path() {
 }
 
 #[tokio::test]
-async fn c97_closing_ends_the_whole_group_even_one_that_will_not_leave() {
+async fn closing_ends_the_whole_group_even_one_that_will_not_leave() {
     let rig = Rig::new("legacy stays");
     let upstream = rig.start();
     let asker = Asker::legacy("c1");
@@ -472,7 +472,7 @@ async fn c44_a_cancelled_call_is_told_so_under_our_id() {
 // Faults.
 
 #[tokio::test]
-async fn c98_noise_on_stdout_is_skipped_and_stderr_is_no_failure() {
+async fn s098_noise_on_stdout_is_skipped_and_stderr_is_no_failure() {
     let upstream = Rig::new("legacy junk floods-stderr").start();
     tool(&Asker::legacy("c1"), "echo").answer(&upstream).await;
     assert_eq!((upstream.counters().read().junk, upstream.health()), (3, Health::Up));

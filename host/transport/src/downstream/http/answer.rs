@@ -15,34 +15,38 @@ use std::{future::poll_fn, task::Poll};
 use super::{
     connection::Connection,
     content::{Content, Piece},
-    events::ExchangeEvents,
+    events::{ExchangeEvents, SessionEvents},
     pace::Pace,
 };
-use crate::downstream::{outgoing::Waiting, status};
+use crate::downstream::{outgoing::Waiting, settings::Limits, status, streams::Kind as StreamKind};
 
 /// Waits for the first thing an exchange says and answers with it. The status line stays open until
 /// then, so that an error can still have its own.
 pub(super) async fn deliver(mut waiting: Waiting, connection: &Connection) -> Response<Content> {
-    let comment_after = connection.shared.settings.limits.comment_after;
-    let events = |waiting, first| stream(Content::Exchange(Box::new(ExchangeEvents::new(waiting, first, comment_after))));
+    let limits = &connection.shared.settings.limits;
     loop {
-        match first(&mut waiting, &connection.pace).await {
+        let text = match first(&mut waiting, &connection.pace).await {
             First::Said(Outgoing::Final(answer)) => return whole(answer, &waiting),
-            First::Said(Outgoing::Notification(delivery)) => {
-                if let Some(text) = waiting.shape(&delivery) {
-                    return events(waiting, Piece::event(Addressed::whole(text)));
-                }
-            }
-            First::Said(Outgoing::Question(question)) => {
-                if let Some(text) = waiting.ask(question) {
-                    return events(waiting, Piece::event(Addressed::whole(text)));
-                }
-            }
-            First::Quiet => return events(waiting, Piece::comment()),
+            First::Said(Outgoing::Notification(delivery)) => waiting.shape(&delivery),
+            First::Said(Outgoing::Question(question)) => waiting.ask(question),
+            First::Quiet => return stream(events(waiting, None, limits)),
             First::Ended if waiting.is_cancelled() => return stream(Content::Empty),
             First::Ended => return whole(waiting.lost(), &waiting),
+        };
+        if text.is_some() {
+            return stream(events(waiting, text.map(Addressed::whole), limits));
         }
     }
+}
+
+/// The answer as a stream, which in a session can be gone on with after it broke.
+fn events(waiting: Waiting, first: Option<Addressed>, limits: &Limits) -> Content {
+    let opened = waiting.session().and_then(|session| Some((session.streams.open(StreamKind::Call)?, session)));
+    if let Some((reader, session)) = opened {
+        return Content::Session(Box::new(SessionEvents::of_call(session, reader, waiting, first, limits)));
+    }
+    let first = first.map_or_else(Piece::comment, Piece::event);
+    Content::Exchange(Box::new(ExchangeEvents::new(waiting, first, limits.comment_after)))
 }
 
 /// What decides the form of an answer.

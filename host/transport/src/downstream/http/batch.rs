@@ -110,12 +110,12 @@ async fn finish(mut waiting: Waiting, session: &Session) -> Option<Bytes> {
         match waiting.next().await {
             Some(Outgoing::Notification(delivery)) => {
                 if let Some(text) = waiting.shape(&delivery) {
-                    session.outbox.push(text);
+                    session.streams.push(text);
                 }
             }
             Some(Outgoing::Question(question)) => {
                 if let Some(text) = waiting.ask(question) {
-                    session.outbox.push(text);
+                    session.streams.push(text);
                 }
             }
             Some(Outgoing::Final(answer)) => return Some(waiting.address(&answer).into_bytes()),

@@ -10,6 +10,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use super::{
@@ -17,10 +18,11 @@ use super::{
     events::{ExchangeEvents, SessionEvents},
     pace::Phase,
 };
+use crate::downstream::streams::EventId;
 
 /// A message with what its framing puts around it, in pieces.
 pub(super) struct Piece {
-    before: &'static [u8],
+    before: Bytes,
     head: Bytes,
     id: Option<RequestId>,
     tail: Bytes,
@@ -36,7 +38,7 @@ const EVENT: &[u8] = b"data: ";
 const EVENT_END: &[u8] = b"\n\n";
 
 impl Piece {
-    fn new(before: &'static [u8], text: Addressed, after: &'static [u8]) -> Piece {
+    fn new(before: Bytes, text: Addressed, after: &'static [u8]) -> Piece {
         let remaining = before.len() + text.len() + after.len();
         let (head, id, tail) = text.into_parts();
         Piece { before, head, id, tail, after, part: 0, offset: 0, remaining }
@@ -44,16 +46,33 @@ impl Piece {
 
     /// The text as it is.
     pub fn text(text: Addressed) -> Piece {
-        Piece::new(b"", text, b"")
+        Piece::new(Bytes::new(), text, b"")
     }
 
-    /// The text as one event. A raw line end in it would end the event: then it is copied without.
+    /// The text as one event.
     pub fn event(text: Addressed) -> Piece {
+        Piece::framed(None, text)
+    }
+
+    /// The text as one event that the stream can be gone on with from.
+    pub fn numbered(id: EventId, text: Addressed) -> Piece {
+        Piece::framed(Some(id.to_string()), text)
+    }
+
+    /// A raw line end in the text would end the event: then it is copied without.
+    fn framed(id: Option<String>, text: Addressed) -> Piece {
         let has_line_end = text.parts().iter().any(|part| memchr::memchr2(b'\n', b'\r', part).is_some());
         if has_line_end {
-            return Piece::text(Addressed::whole(sluice_wire::sse::encode(&text.into_bytes(), None, None)));
+            return Piece::text(Addressed::whole(sluice_wire::sse::encode(&text.into_bytes(), id.as_deref(), None)));
         }
-        Piece::new(EVENT, text, EVENT_END)
+        let before = id.map_or(Bytes::from_static(EVENT), |id| format!("id: {id}\ndata: ").into());
+        Piece::new(before, text, EVENT_END)
+    }
+
+    /// An event that says only where it is, and when to come back after an end.
+    pub fn primer(id: EventId, retry_after: Duration) -> Piece {
+        let retry_ms = retry_after.as_millis();
+        Piece::text(Addressed::whole(format!("id: {id}\nretry: {retry_ms}\ndata: \n\n").into()))
     }
 
     /// A comment, which keeps a quiet connection open.
@@ -63,7 +82,7 @@ impl Piece {
 
     fn part(&self, at: usize) -> &[u8] {
         match at {
-            0 => self.before,
+            0 => &self.before,
             1 => &self.head,
             2 => self.id.as_ref().map_or(&[], RequestId::token_bytes),
             3 => &self.tail,
@@ -129,9 +148,9 @@ pub(super) enum Content {
     Empty,
     /// One text.
     Whole(Piece),
-    /// The events of one exchange.
+    /// The events of one modern exchange.
     Exchange(Box<ExchangeEvents>),
-    /// The events of a legacy session.
+    /// One stream of a legacy session.
     Session(Box<SessionEvents>),
 }
 

@@ -1,7 +1,8 @@
-//! Event streams: of one exchange, and of a legacy session.
+//! Event streams: of one modern exchange, and of a legacy session.
 
 use sluice_chain::exchange::Outgoing;
 use sluice_era::answer::Addressed;
+use sluice_wire::revision::Revision;
 use std::{
     future::Future,
     pin::Pin,
@@ -9,11 +10,19 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, Sleep, sleep},
+};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::content::Piece;
-use crate::downstream::{outgoing::Waiting, sessions::Session};
+use crate::downstream::{
+    outgoing::Waiting,
+    sessions::Session,
+    settings::Limits,
+    streams::{EventId, Kind as StreamKind, NotHere, Reader},
+};
 
 /// Ready whenever nothing was sent for a while.
 struct Quiet {
@@ -46,7 +55,7 @@ impl Quiet {
     }
 }
 
-/// The events of one exchange: its notifications, then its answer.
+/// The events of one modern exchange: its notifications, then its answer.
 pub(super) struct ExchangeEvents {
     waiting: Option<Waiting>,
     first: Option<Piece>,
@@ -89,32 +98,82 @@ impl ExchangeEvents {
     }
 }
 
-/// The events of a legacy session that belong to no request of it.
+/// One stream of a legacy session. What it says is kept for a client that loses it and comes back.
 pub(super) struct SessionEvents {
     session: Arc<Session>,
-    reader: u64,
+    reader: Reader,
+    /// The call whose answer ends it; none when it belongs to no request, or goes on elsewhere.
+    waiting: Option<Waiting>,
+    primer: Option<Piece>,
     quiet: Quiet,
-    drain: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Streams that nothing else ends are ended by a drain.
+    drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl SessionEvents {
-    /// Takes the place of the session's stream before; `None` when the session has ended.
-    pub fn open(session: Arc<Session>, comment_after: Duration, drain: CancellationToken) -> Option<SessionEvents> {
-        let reader = session.outbox.open()?;
-        Some(SessionEvents { session, reader, quiet: Quiet::new(comment_after), drain: Box::pin(drain.cancelled_owned()) })
+    /// The session's own stream, in the place of the one before; `None` when the session has ended.
+    pub fn open(session: Arc<Session>, limits: &Limits, drain: CancellationToken) -> Option<SessionEvents> {
+        let reader = session.streams.open(StreamKind::Own)?;
+        let primer = primer(&session, &reader, limits);
+        Some(SessionEvents::over(session, reader, limits, Some(drain)).starting_with(primer))
     }
 
-    /// The next event, or a comment when it has been quiet; ends with the session or a drain.
+    /// A stream that broke off, from where the client says.
+    ///
+    /// # Errors
+    /// [`NotHere`].
+    pub fn resume(session: Arc<Session>, place: EventId, limits: &Limits, drain: CancellationToken) -> Result<SessionEvents, NotHere> {
+        let reader = session.streams.resume(place)?;
+        // The answer of a call is let out first.
+        let drain = (place.kind == StreamKind::Own).then_some(drain);
+        Ok(SessionEvents::over(session, reader, limits, drain))
+    }
+
+    /// The stream of a call. `first` is what made it a stream; else it was quiet.
+    pub fn of_call(session: Arc<Session>, reader: Reader, waiting: Waiting, first: Option<Addressed>, limits: &Limits) -> SessionEvents {
+        let primer = primer(&session, &reader, limits).or_else(|| first.is_none().then(Piece::comment));
+        first.into_iter().for_each(|first| session.streams.put(reader.place(), first));
+        let mut events = SessionEvents::over(session, reader, limits, None).starting_with(primer);
+        events.waiting = Some(waiting);
+        events
+    }
+
+    fn over(session: Arc<Session>, reader: Reader, limits: &Limits, drain: Option<CancellationToken>) -> SessionEvents {
+        let quiet = Quiet::new(limits.comment_after);
+        let drain = drain.map(|drain| Box::pin(drain.cancelled_owned()));
+        SessionEvents { session, reader, waiting: None, primer: None, quiet, drain }
+    }
+
+    fn starting_with(mut self, primer: Option<Piece>) -> SessionEvents {
+        self.primer = primer;
+        self
+    }
+
+    /// The next event, or a comment when it has been quiet.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Piece>> {
-        if self.drain.as_mut().poll(context).is_ready() {
+        if self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(context).is_ready()) {
             return Poll::Ready(None);
         }
-        match self.session.outbox.poll_next(self.reader, context) {
-            Poll::Pending => self.quiet.poll(context).map(|()| Some(Piece::comment())),
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Ready(Some(text)) => {
-                self.quiet.note_sent();
-                Poll::Ready(Some(Piece::event(Addressed::whole(text))))
+        if let Some(primer) = self.primer.take() {
+            return Poll::Ready(Some(primer));
+        }
+        loop {
+            match self.session.streams.poll_next(&mut self.reader, context) {
+                Poll::Ready(Some((id, text))) => {
+                    self.quiet.note_sent();
+                    return Poll::Ready(Some(Piece::numbered(id, text)));
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => {}
+            }
+            let said = self.waiting.as_mut().map(|waiting| waiting.poll_next(context));
+            match (said, &mut self.waiting) {
+                (Some(Poll::Ready(said)), Some(waiting)) => {
+                    if record(&self.session, self.reader.place(), waiting, said) {
+                        self.waiting = None;
+                    }
+                }
+                _ => return self.quiet.poll(context).map(|()| Some(Piece::comment())),
             }
         }
     }
@@ -122,6 +181,42 @@ impl SessionEvents {
 
 impl Drop for SessionEvents {
     fn drop(&mut self) {
-        self.session.outbox.leave(self.reader);
+        self.session.streams.leave(&self.reader);
+        let Some(mut waiting) = self.waiting.take() else { return };
+        // Leaving is not cancelling: the call goes on, and what it says is kept for a client that comes back.
+        if let Ok(runtime) = Handle::try_current() {
+            let (session, place) = (self.session.clone(), self.reader.place());
+            waiting.run_on();
+            runtime.spawn(async move {
+                loop {
+                    let said = waiting.next().await;
+                    if record(&session, place, &waiting, said) {
+                        return;
+                    }
+                }
+            });
+        }
     }
+}
+
+/// Puts what a call said on its stream. Whether that was the last of it.
+fn record(session: &Session, place: EventId, waiting: &Waiting, said: Option<Outgoing>) -> bool {
+    let text = match said {
+        Some(Outgoing::Notification(delivery)) => waiting.shape(&delivery).map(Addressed::whole),
+        Some(Outgoing::Question(question)) => waiting.ask(question).map(Addressed::whole),
+        Some(Outgoing::Final(answer)) => Some(waiting.address(&answer)),
+        None if waiting.is_cancelled() => None,
+        None => Some(waiting.address(&waiting.lost())),
+    };
+    text.into_iter().for_each(|text| session.streams.put(place, text));
+    if waiting.has_ended() {
+        session.streams.end(place);
+    }
+    waiting.has_ended()
+}
+
+/// An event without data, so that even a stream that breaks before it said anything can be gone on with; older clients would
+/// take it for a message (2025-11-25 basic/transports, Sending Messages to the Server).
+fn primer(session: &Session, reader: &Reader, limits: &Limits) -> Option<Piece> {
+    (session.revision >= Revision::V2025_11_25).then(|| Piece::primer(reader.place(), limits.retry_after))
 }

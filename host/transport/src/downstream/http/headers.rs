@@ -15,6 +15,7 @@ pub(super) static SESSION_ID: HeaderName = HeaderName::from_static(header::SESSI
 pub(super) static PROTOCOL_VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
 pub(super) static METHOD: HeaderName = HeaderName::from_static(header::METHOD);
 pub(super) static NAME: HeaderName = HeaderName::from_static(header::NAME);
+pub(super) static LAST_EVENT_ID: HeaderName = HeaderName::from_static(header::LAST_EVENT_ID);
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 

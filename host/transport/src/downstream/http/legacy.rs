@@ -1,6 +1,6 @@
 //! 2025-03-26 to 2025-11-25: sessions under an id, agreed on once.
 
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use sluice_chain::exchange::Arrival;
 use sluice_era::{
     answer::{Asked, made},
@@ -27,6 +27,7 @@ use crate::downstream::{
     outgoing::{Left, Waiting},
     refusal::{Refusal, own_code},
     sessions::{IdInUse, Session},
+    streams::{EventId, NotHere},
 };
 
 /// Opens a session.
@@ -69,9 +70,13 @@ pub(super) fn session(call: &Call<'_>) -> Result<Arc<Session>, Refusal> {
     // The same words for an unknown, an ended and somebody else's session.
     let session = sessions
         .find(name.as_bytes(), &call.caller.principal)
-        .ok_or_else(|| Refusal::new(404, own_code(404), "session", "no such session; initialize again without Mcp-Session-Id"))?;
+        .ok_or_else(no_such_session)?;
     check_version(call)?;
     Ok(session)
+}
+
+fn no_such_session() -> Refusal {
+    Refusal::new(404, own_code(404), "session", "no such session; initialize again without Mcp-Session-Id")
 }
 
 /// Absent is fine, as before 2025-06-18. What the session speaks was agreed on when it was opened.
@@ -171,18 +176,38 @@ pub(super) fn note(session: &Session, message: &Message) {
     }
 }
 
-/// Opens the session's event stream; an older one of the same session ends.
+/// Opens the session's own event stream, in the place of an older one; or goes on with the stream of `Last-Event-ID`.
 pub(super) fn listen(call: &Call<'_>) -> Result<Response<Content>, Refusal> {
     if !call.connection.shared.settings.eras.legacy {
         return Err(method_not_allowed(call.connection));
     }
     media::check_accepts_stream(call.headers)?;
     let session = session(call)?;
+    let place = last_event(call.headers)?;
     let shared = &call.connection.shared;
-    let events = SessionEvents::open(session, shared.settings.limits.comment_after, shared.drain.clone());
-    let events =
-        events.ok_or_else(|| Refusal::new(404, own_code(404), "session", "no such session; initialize again without Mcp-Session-Id"))?;
+    let (limits, drain) = (&shared.settings.limits, shared.drain.clone());
+    let events = match place {
+        None => SessionEvents::open(session, limits, drain).ok_or(NotHere::Closed),
+        Some(place) => SessionEvents::resume(session, place, limits, drain),
+    };
+    let events = events.map_err(|reason| match reason {
+        NotHere::Closed => no_such_session(),
+        NotHere::Unknown => no_such_event(),
+    })?;
     Ok(answer::stream(Content::Session(Box::new(events))))
+}
+
+fn last_event(headers: &HeaderMap) -> Result<Option<EventId>, Refusal> {
+    let named = headers::only(headers, &headers::LAST_EVENT_ID).map_err(|_| no_such_event())?;
+    let read = |named: &HeaderValue| named.to_str().ok().and_then(EventId::parse).ok_or_else(no_such_event);
+    named.map(read).transpose()
+}
+
+/// Not 404, which would end the session.
+fn no_such_event() -> Refusal {
+    let text = "Last-Event-ID is of no stream that this session still keeps; open one without it, and take a call that was to be \
+                answered there for lost: it may have run";
+    Refusal::new(400, code::INVALID_REQUEST, "event_id", text)
 }
 
 /// Ends a session, at both ends.

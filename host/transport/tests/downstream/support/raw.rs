@@ -52,10 +52,10 @@ impl Reply {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The JSON of every event, comments left out.
+    /// The JSON of every event, comments and events without data left out.
     pub fn events(&self) -> Vec<serde_json::Value> {
         let text = self.text();
-        let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let data = text.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| !data.is_empty());
         data.map(|data| serde_json::from_str(data).expect("an event holds JSON")).collect()
     }
 
