@@ -202,6 +202,7 @@ pub fn listener_settings(config: &Config) -> Result<downstream::Settings> {
         listener.tls = Some(Arc::new(ServerTls::open(tls.files())?));
     }
     listener.credential_headers = settings.auth.credential_headers.clone();
+    listener.http_sse = settings.http_sse;
     listener.fact_headers = settings.fact_headers.clone();
     let limits = &settings.limits;
     let own = &mut listener.limits;

@@ -5,14 +5,17 @@
 //! decides nothing about a call itself.
 //!
 //! Reading order: [`settings`], [`names`] (who may knock), [`http`], [`stdio`], `client` (what a
-//! client says of itself), `sessions` and `streams` (the legacy era's state), `status` (codes to HTTP).
+//! client says of itself), `sessions`, `streams` and `channels` (the legacy era's state), `front` (one
+//! connection that carries both ways), `status` (codes to HTTP).
 
 pub mod http;
 pub mod names;
 pub mod settings;
 pub mod stdio;
 
+mod channels;
 mod client;
+mod front;
 mod methods;
 mod outgoing;
 mod questions;

@@ -138,14 +138,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// 128 random bits, as 32 hex digits.
-fn random_key() -> Result<u128, getrandom::Error> {
+pub(super) fn random_key() -> Result<u128, getrandom::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
     Ok(u128::from_le_bytes(bytes))
 }
 
 /// Only the one spelling we gave out.
-fn parse_key(name: &[u8]) -> Option<u128> {
+pub(super) fn parse_key(name: &[u8]) -> Option<u128> {
     let is_ours = name.len() == 32 && name.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     is_ours.then(|| name.iter().fold(0, |key, &digit| key << 4 | u128::from(hex_value(digit))))
 }

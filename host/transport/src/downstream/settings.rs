@@ -31,6 +31,8 @@ pub struct Settings {
     pub fact_headers: Vec<HeaderName>,
     /// Which eras are served.
     pub eras: Eras,
+    /// Whether HTTP+SSE (2024-11-05) is served too, at `/sse` and `/messages`.
+    pub http_sse: bool,
     /// Name and version of this host, JSON text of an object, where no single server stands behind it.
     pub info: Bytes,
     /// The bounds.
@@ -49,6 +51,7 @@ impl Settings {
             credential_headers: vec![HeaderName::from_static("x-api-key")],
             fact_headers: Vec::new(),
             eras: Eras::default(),
+            http_sse: true,
             info: format!(r#"{{"name":{},"version":{}}}"#, quote(name), quote(version)).into(),
             limits: Limits::default(),
         }
@@ -106,7 +109,7 @@ impl Eras {
         if self.legacy { &Revision::LEGACY[..3] } else { &[] }
     }
 
-    /// Legacy revisions served over stdio, newest first.
+    /// Legacy revisions served over stdio and HTTP+SSE, newest first.
     pub(super) fn legacy_over_stdio(self) -> &'static [Revision] {
         if self.legacy { &Revision::LEGACY } else { &[] }
     }
@@ -165,7 +168,7 @@ pub struct Limits {
     pub retry_after: Duration,
     /// Most messages in one batch (2025-03-26).
     pub batch_messages_max: usize,
-    /// Most requests in flight on one stdio connection.
+    /// Most requests in flight on one stdio or HTTP+SSE connection.
     pub stdio_in_flight_max: usize,
     /// For what is in flight when a stdio client closes its side; then it is cancelled.
     pub stdio_linger: Duration,

@@ -197,7 +197,8 @@ impl Streams {
         if state.is_closed || !state.stream(reader.stream).is_some_and(|stream| stream.reader == reader.reader) {
             return Poll::Ready(None);
         }
-        if is_own && !state.has_after(reader)
+        if is_own
+            && !state.has_after(reader)
             && let Some(message) = state.waiting.pop_front()
         {
             state.waiting_bytes -= message.len();

@@ -19,6 +19,7 @@ async fn what_is_in_flight_ends_and_idle_connections_close() {
     let mut stream = endpoint.connect().await;
     stream.send(&request("GET", "/mcp", &[("mcp-session-id", &session), ("accept", "text/event-stream")], b"")).await;
     assert_eq!(stream.head().await.map(|(status, _)| status), Some(200));
+    assert!(stream.chunk().await.is_some_and(|primer| primer.starts_with(b"id: ")));
     let mut busy = endpoint.connect().await;
     let params = r#""name":"held""#;
     busy.send(&request("POST", "/mcp", &modern_headers("tools/call", params), modern_body("9", "tools/call", params).as_bytes())).await;

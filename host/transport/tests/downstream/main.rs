@@ -1,6 +1,6 @@
 //! The downstream half against clients that behave and clients that do not, over real sockets.
 //!
-//! Tests that prove a numbered statement of the protocol reference carry its number: `c15_…`.
+//! Tests that prove a numbered statement of the protocol reference carry its number: `s096_…`.
 
 mod authority;
 mod bad_input;
@@ -13,6 +13,7 @@ mod modern;
 mod names;
 mod pace;
 mod principals;
+mod sse;
 mod stdio;
 mod support;
 mod suspend;

@@ -229,3 +229,42 @@ fn a_child_gets_the_allowlist_and_its_own() {
         assert_eq!(pipes.close().await.code(), Some(0));
     });
 }
+
+/// A server that has to be killed: it writes down the end of its input and SIGTERM, and stays.
+const STUBBORN: &str = r#"
+trap 'echo term >> "$0"' TERM
+while read -r line; do
+    id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
+    case "$line" in
+    *'"initialize"'*)
+        printf '{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"stubborn","version":"1"}}}\n' "$id"
+        ;;
+    *'"tools/list"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"tools":[{"name":"t","inputSchema":{"type":"object"}}]}}\n' "$id" ;;
+    esac
+done
+echo eof >> "$0"
+while :; do sleep 60; done
+"#;
+
+#[test]
+fn s097_the_end_of_input_closes_stdin_then_terminates_then_kills_and_the_proxy_exits() {
+    beside("stdio_end", 120, async {
+        let folder = Folder::new();
+        let notes = folder.path("notes");
+        let stubborn = json!({"command": "sh", "args": ["-c", STUBBORN, notes]});
+        let mut pipes = Pipes::start(&folder, &json!({"mcpServers": {"stubborn": stubborn}}));
+        pipes.ask(&initialize(LEGACY)).await;
+        let list = pipes.ask(&request(Era::Legacy, "1", "tools/list", "")).await;
+        assert_eq!(list["result"]["tools"][0]["name"], "t", "{list}");
+        let children = descendants(pipes.child.id().expect("it runs").cast_signed());
+        assert!(!children.is_empty());
+        let status = pipes.close().await;
+        assert_eq!(status.code(), Some(0), "{status}");
+        assert_eq!(std::fs::read_to_string(&notes).expect("its notes"), "eof\nterm\n");
+        eventually(Duration::from_secs(5), || async {
+            let left: Vec<_> = children.iter().filter(|(pid, line)| command_line(**pid) == **line && !line.is_empty()).collect();
+            if left.is_empty() { Ok(()) } else { Err(format!("still running: {left:?}")) }
+        })
+        .await;
+    });
+}

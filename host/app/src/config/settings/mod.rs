@@ -44,6 +44,8 @@ section! {
         pub allowed_hosts: Vec<HostName> = Vec::new();
         /// `Origin`s that are accepted besides loopback. A browser page anywhere else is refused.
         pub allowed_origins: Vec<Origin> = Vec::new();
+        /// Whether HTTP+SSE, the transport of 2024-11-05, is served too: at `/sse` and `/messages`.
+        pub http_sse: bool = true;
         /// Request headers that filters may see, as `http.header.<name>`. Headers that carry a
         /// credential cannot be among them.
         pub fact_headers: Vec<HeaderName> = Vec::new();

@@ -17,6 +17,7 @@ use super::{
     connection::Connection,
     events::{ExchangeEvents, SessionEvents},
     pace::Phase,
+    sse::ChannelEvents,
 };
 use crate::downstream::streams::EventId;
 
@@ -67,6 +68,11 @@ impl Piece {
         }
         let before = id.map_or(Bytes::from_static(EVENT), |id| format!("id: {id}\ndata: ").into());
         Piece::new(before, text, EVENT_END)
+    }
+
+    /// A text that ends its line, behind the fields of its event.
+    pub fn line(before: &'static [u8], line: Bytes) -> Piece {
+        Piece::new(Bytes::from_static(before), Addressed::whole(line), b"\n")
     }
 
     /// An event that says only where it is, and when to come back after an end.
@@ -152,6 +158,8 @@ pub(super) enum Content {
     Exchange(Box<ExchangeEvents>),
     /// One stream of a legacy session.
     Session(Box<SessionEvents>),
+    /// The stream that is a session (HTTP+SSE).
+    Channel(Box<ChannelEvents>),
 }
 
 impl Content {
@@ -189,6 +197,7 @@ impl Body for Reply {
             Content::Empty => Poll::Ready(None),
             Content::Exchange(events) => events.poll_next(context),
             Content::Session(events) => events.poll_next(context),
+            Content::Channel(events) => events.poll_next(context),
             Content::Whole(_) => match std::mem::replace(&mut self.content, Content::Empty) {
                 Content::Whole(piece) => Poll::Ready(Some(piece)),
                 _ => Poll::Ready(None),
@@ -205,7 +214,7 @@ impl Body for Reply {
         match &self.content {
             Content::Empty => SizeHint::with_exact(0),
             Content::Whole(piece) => SizeHint::with_exact(piece.remaining as u64),
-            Content::Exchange(_) | Content::Session(_) => SizeHint::default(),
+            Content::Exchange(_) | Content::Session(_) | Content::Channel(_) => SizeHint::default(),
         }
     }
 }

@@ -26,8 +26,9 @@ use super::{
     content::{Content, Reply},
     headers, intake, legacy, media, modern,
     pace::Phase,
+    sse,
 };
-use crate::downstream::{client::Caller, refusal::Refusal};
+use crate::downstream::{client::Caller, refusal::Refusal, settings::Settings};
 
 /// A request of which everything but the body has been checked.
 pub(super) struct Call<'a> {
@@ -88,11 +89,37 @@ async fn respond(connection: &Arc<Connection>, request: Request<Incoming>) -> Re
             return Err(refusal);
         }
     };
-    match head.method {
-        Method::POST => post(call, body).await,
-        Method::GET => legacy::listen(&call),
-        Method::DELETE => legacy::end(&call),
+    match (Route::of(&connection.shared.settings, head.uri.path()), &head.method) {
+        (Some(Route::Stream), &Method::GET) => sse::open(call),
+        (Some(Route::Stream), _) => Err(sse::method_not_allowed("GET")),
+        (Some(Route::Messages), &Method::POST) => sse::post(call, &head.uri, body).await,
+        (Some(Route::Messages), _) => Err(sse::method_not_allowed("POST")),
+        (_, &Method::POST) => post(call, body).await,
+        (_, &Method::GET) => legacy::listen(&call),
+        (_, &Method::DELETE) => legacy::end(&call),
         _ => Err(method_not_allowed(connection)),
+    }
+}
+
+/// What a path is for.
+enum Route {
+    /// Streamable HTTP.
+    Endpoint,
+    /// HTTP+SSE: the stream.
+    Stream,
+    /// HTTP+SSE: what the client says.
+    Messages,
+}
+
+impl Route {
+    fn of(settings: &Settings, path: &str) -> Option<Route> {
+        let has_sse = settings.http_sse && settings.eras.legacy;
+        match path {
+            path if path == settings.path => Some(Route::Endpoint),
+            sse::STREAM_PATH if has_sse => Some(Route::Stream),
+            sse::MESSAGES_PATH if has_sse => Some(Route::Messages),
+            _ => None,
+        }
     }
 }
 
@@ -100,7 +127,7 @@ async fn respond(connection: &Arc<Connection>, request: Request<Incoming>) -> Re
 async fn admit<'a>(connection: &'a Arc<Connection>, head: &'a Parts) -> Result<Call<'a>, Refusal> {
     let shared = &connection.shared;
     shared.settings.names.check(&head.uri, &head.headers).map_err(|stranger| Refusal::http(403, stranger.reason(), stranger.message()))?;
-    if head.uri.path() != shared.settings.path {
+    if Route::of(&shared.settings, head.uri.path()).is_none() {
         return Err(Refusal::http(404, "route", format!("there is nothing here; MCP is served at {}", shared.settings.path)));
     }
     let credential = headers::credential(&head.headers, &shared.settings)?;

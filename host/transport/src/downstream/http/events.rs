@@ -25,22 +25,22 @@ use crate::downstream::{
 };
 
 /// Ready whenever nothing was sent for a while.
-struct Quiet {
+pub(super) struct Quiet {
     after: Duration,
     last: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Quiet {
-    fn new(after: Duration) -> Quiet {
+    pub fn new(after: Duration) -> Quiet {
         Quiet { after, last: Instant::now(), timer: Box::pin(sleep(after)) }
     }
 
-    fn note_sent(&mut self) {
+    pub fn note_sent(&mut self) {
         self.last = Instant::now();
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             std::task::ready!(self.timer.as_mut().poll(context));
             let now = Instant::now();

@@ -68,9 +68,7 @@ pub(super) fn session(call: &Call<'_>) -> Result<Arc<Session>, Refusal> {
     })?;
     let sessions = &call.connection.shared.sessions;
     // The same words for an unknown, an ended and somebody else's session.
-    let session = sessions
-        .find(name.as_bytes(), &call.caller.principal)
-        .ok_or_else(no_such_session)?;
+    let session = sessions.find(name.as_bytes(), &call.caller.principal).ok_or_else(no_such_session)?;
     check_version(call)?;
     Ok(session)
 }

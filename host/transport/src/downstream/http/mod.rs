@@ -5,7 +5,8 @@
 //! rules apply. Nothing is read of a body before its sender is known.
 //!
 //! Reading order: [`Listener`], `connection` (one client's bytes), `socket`, `pace` and `patience` (how
-//! long it is waited for), `http2` (many exchanges on one connection), `endpoint` (the checks), `intake` (the body), `modern` and `legacy` (the two eras), `batch`, `answer` (what goes back),
+//! long it is waited for), `http2` (many exchanges on one connection), `endpoint` (the checks), `intake` (the body), `modern` and `legacy` (the two eras), `sse` (the transport
+//! before), `batch`, `answer` (what goes back),
 //! `events` (streams), `content` (bytes on their way out).
 
 mod answer;
@@ -24,11 +25,19 @@ mod modern;
 mod pace;
 mod patience;
 mod socket;
+mod sse;
 
 pub use listener::{Listener, UnixEndpoint};
 
-use sluice_chain::host::Host;
-use std::{sync::Arc, time::Duration};
+use sluice_chain::{
+    exchange::Delivery,
+    host::{Host, Push},
+    principal::PrincipalKey,
+};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
@@ -39,8 +48,9 @@ use tokio_util::sync::CancellationToken;
 use listener::{Peer, Stream};
 
 use super::{
+    channels::Channels,
     sessions::Sessions,
-    settings::{ListenRefused, Settings},
+    settings::{Eras, ListenRefused, Settings},
 };
 
 /// What all connections of an endpoint share.
@@ -48,6 +58,9 @@ pub(super) struct Shared {
     pub(super) host: Arc<Host>,
     pub(super) settings: Settings,
     pub(super) sessions: Arc<Sessions>,
+    /// Open streams of HTTP+SSE, and what counts on them: they carry the legacy era only.
+    pub(super) channels: Channels,
+    pub(super) sse_settings: Arc<Settings>,
     pub(super) drain: CancellationToken,
 }
 
@@ -82,9 +95,11 @@ pub async fn serve(listeners: Vec<Listener>, host: Arc<Host>, settings: Settings
         }
     }
     let sessions = Arc::new(Sessions::new(&settings.limits));
-    host.register_push(sessions.clone());
+    let channels = Channels::new(&settings.limits);
+    let sse_settings = Arc::new(Settings { eras: Eras { modern: false, ..settings.eras }, ..settings.clone() });
     let permits = Arc::new(Semaphore::new(settings.limits.connections_max));
-    let shared = Arc::new(Shared { host, settings, sessions, drain });
+    let shared = Arc::new(Shared { host, settings, sessions, channels, sse_settings, drain });
+    shared.host.register_push(Arc::new(Unasked(Arc::downgrade(&shared))));
     let mut accepting = JoinSet::new();
     for listener in listeners {
         accepting.spawn(accept(listener, shared.clone(), permits.clone()));
@@ -95,6 +110,17 @@ pub async fn serve(listeners: Vec<Listener>, host: Arc<Host>, settings: Settings
             ended = accepting.join_next() => if ended.is_none() { return Ok(()) },
             _ = sweep.tick() => shared.sweep(),
         }
+    }
+}
+
+/// What no request asked for, on its way to the sessions of both transports.
+struct Unasked(Weak<Shared>);
+
+impl Push for Unasked {
+    fn push(&self, principal: &PrincipalKey, session: Option<&str>, delivery: Delivery) {
+        let Some(shared) = self.0.upgrade() else { return };
+        shared.channels.push(principal, session, &delivery);
+        shared.sessions.push(principal, session, delivery);
     }
 }
 

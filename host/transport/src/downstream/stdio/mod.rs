@@ -4,8 +4,6 @@
 //! `initialize` opened. Answers leave whole, in the order in which they are ready. When the client
 //! closes its side, whatever is not done very soon is cancelled, and the caller closes the upstreams.
 
-mod front;
-
 use bytes::Bytes;
 use sluice_chain::{host::Host, principal::Principal};
 use sluice_wire::line::LineDecoder;
@@ -13,13 +11,16 @@ use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::mpsc,
-    task::JoinSet,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{refusal::Refusal, settings::Settings};
-use front::Front;
+use super::{
+    client::Caller,
+    front::{Exchanges, Front, Pipe},
+    refusal::Refusal,
+    settings::Settings,
+};
 
 /// Lines that wait for the client to read; exchanges wait when there are more.
 const LINES_QUEUE: usize = 256;
@@ -53,14 +54,16 @@ where
     let (lines, queue) = mpsc::channel(LINES_QUEUE);
     let has_left = CancellationToken::new();
     let writing = tokio::spawn(write(writer, queue, has_left.clone()));
-    let front = Arc::new(Front::new(host.clone(), principal, settings, lines));
-    host.register_push(Arc::new(front::Pipe(Arc::downgrade(&front))));
-    let mut exchanges = JoinSet::new();
+    let caller = Caller { transport: Arc::new(vec![("transport.kind".into(), "stdio".into())]), principal };
+    let front = Arc::new(Front::new(host.clone(), caller, Arc::new(settings), lines));
+    host.register_push(Arc::new(Pipe(Arc::downgrade(&front))));
+    let exchanges = Exchanges::default();
     let (read, patience) = tokio::select! {
-        read = read(reader, &front, &mut exchanges) => (read, limits.stdio_linger),
+        read = read(reader, &front, &exchanges) => (read, limits.stdio_linger),
         () = has_left.cancelled() => (Ok(()), Duration::ZERO),
         () = drain.cancelled() => (Ok(()), limits.drain_grace),
     };
+    let mut exchanges = exchanges.into_tasks();
     let all_ended = async { while exchanges.join_next().await.is_some() {} };
     if timeout(patience, all_ended).await.is_err() {
         // Each one cancels its exchange as it goes.
@@ -73,7 +76,7 @@ where
 }
 
 /// Hands every line to the front; returns at the end of the stream.
-async fn read<R: AsyncRead + Unpin>(mut reader: R, front: &Arc<Front>, exchanges: &mut JoinSet<()>) -> io::Result<()> {
+async fn read<R: AsyncRead + Unpin>(mut reader: R, front: &Arc<Front>, exchanges: &Exchanges) -> io::Result<()> {
     let limit = front.settings().limits.json.bytes_max;
     let mut decoder = LineDecoder::new(limit);
     let mut chunk = vec![0; READ_BYTES];
@@ -85,16 +88,22 @@ async fn read<R: AsyncRead + Unpin>(mut reader: R, front: &Arc<Front>, exchanges
         decoder.push(&chunk[..count]);
         while let Some(line) = decoder.next() {
             match line {
-                Ok(line) => front.take(line, exchanges).await,
+                Ok(line) => take(line, front, exchanges).await,
                 Err(_) => front.refuse(Refusal::http(413, "too_large", format!("the message is longer than {limit} bytes"))).await,
             }
         }
-        while exchanges.try_join_next().is_some() {}
     }
     if let Some(line) = decoder.finish() {
-        front.take(line, exchanges).await;
+        take(line, front, exchanges).await;
     }
     Ok(())
+}
+
+async fn take(line: Bytes, front: &Arc<Front>, exchanges: &Exchanges) {
+    match front.parse(line) {
+        Ok(document) => front.take(document, exchanges).await,
+        Err(refusal) => front.refuse(refusal).await,
+    }
 }
 
 /// The only writer, so that lines never mix. Several that are ready leave together.

@@ -1,11 +1,11 @@
-//! What one stdio client says, and to whom it goes.
+//! What one client says on a connection that carries both ways, and to whom it goes: stdio, and HTTP+SSE.
 
 use bytes::Bytes;
 use sluice_chain::{
     exchange::{Arrival, Client, Delivery, Outgoing},
     gate::anonymous_name,
     host::{Host, Push},
-    principal::{Principal, PrincipalKey},
+    principal::PrincipalKey,
 };
 use sluice_era::{
     answer::{self, Addressed, Asked, made},
@@ -21,13 +21,15 @@ use sluice_wire::{
 };
 use std::{
     collections::{HashMap, hash_map::Entry},
+    future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll, ready},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::downstream::{
-    client::{Caller, LastSeen},
+use super::{
+    client::{Caller, LastSeen, is_same},
     methods::is_carried,
     outgoing::{Left, Waiting, join},
     questions::Questions,
@@ -38,8 +40,8 @@ use crate::downstream::{
 /// The state of one connection.
 pub(super) struct Front {
     host: Arc<Host>,
-    settings: Settings,
-    caller: Caller,
+    settings: Arc<Settings>,
+    caller: Mutex<Caller>,
     lines: mpsc::Sender<Bytes>,
     session: Mutex<Option<Session>>,
     in_flight: Mutex<HashMap<RequestId, CancellationToken>>,
@@ -72,11 +74,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Front {
-    pub fn new(host: Arc<Host>, principal: Arc<Principal>, settings: Settings, lines: mpsc::Sender<Bytes>) -> Front {
+    /// A connection on which nothing was said yet. What is said to the client goes to `lines`, a message each with a line end.
+    pub fn new(host: Arc<Host>, caller: Caller, settings: Arc<Settings>, lines: mpsc::Sender<Bytes>) -> Front {
         Front {
             host,
             settings,
-            caller: Caller { transport: Arc::new(vec![("transport.kind".into(), "stdio".into())]), principal },
+            caller: Mutex::new(caller),
             lines,
             session: Mutex::default(),
             in_flight: Mutex::default(),
@@ -89,13 +92,34 @@ impl Front {
         &self.settings
     }
 
-    /// One line. Nothing in it may take long: what does goes into a task of its own.
-    pub async fn take(self: &Arc<Self>, line: Bytes, exchanges: &mut JoinSet<()>) {
-        let parsed = Document::parse(line, &self.settings.limits.json, self.host.generation().index_depth());
-        let document = match parsed {
-            Ok(document) => document,
-            Err(error) => return self.refuse(Refusal::new(400, error.code(), "json", error.to_string())).await,
-        };
+    /// Who speaks, as the chain sees it.
+    fn caller(&self) -> Caller {
+        lock(&self.caller).clone()
+    }
+
+    /// What is said from now on is said by this caller: the same principal, whose claims may have changed.
+    pub fn vouch_again(&self, caller: Caller) {
+        let mut known = lock(&self.caller);
+        if is_same(&known.principal, &caller.principal) && known.transport == caller.transport {
+            return;
+        }
+        if let Some(session) = lock(&self.session).as_mut() {
+            session.client = caller.vouch_again(&session.client);
+        }
+        *known = caller;
+    }
+
+    /// Reads one text.
+    ///
+    /// # Errors
+    /// What is wrong with it; the sender is to be told.
+    pub fn parse(&self, text: Bytes) -> Result<Document, Refusal> {
+        Document::parse(text, &self.settings.limits.json, self.host.generation().index_depth())
+            .map_err(|error| Refusal::new(400, error.code(), "json", error.to_string()))
+    }
+
+    /// One message, or a batch. Nothing in it may take long: what does goes into a task of its own.
+    pub async fn take(self: &Arc<Self>, document: Document, exchanges: &Exchanges) {
         if document.root().kind() == JsonKind::Array {
             return self.take_batch(&document, exchanges).await;
         }
@@ -106,7 +130,7 @@ impl Front {
         }
     }
 
-    async fn start(self: &Arc<Self>, begun: Begun, exchanges: &mut JoinSet<()>) {
+    async fn start(self: &Arc<Self>, begun: Begun, exchanges: &Exchanges) {
         let front = self.clone();
         match begun {
             Begun::Answered(text) => self.send(Addressed::whole(text)).await,
@@ -218,7 +242,7 @@ impl Front {
         let revision = served.iter().copied().find(|revision| revision.as_str() == declared.version);
         let revision = revision.ok_or_else(|| not_served(&self.settings).with("requested", &quote(&declared.version)))?;
         let info = declared.info.as_ref().map(Value::raw_bytes);
-        let client = self.last_seen.client(&self.caller, info, declared.capabilities.raw_bytes());
+        let client = self.last_seen.client(&self.caller(), info, declared.capabilities.raw_bytes());
         let asked = asked(&message, revision)?;
         if asked.method == method::DISCOVER {
             return Ok(Begun::Greeting(Greeting { asked, client }));
@@ -232,7 +256,7 @@ impl Front {
             handshake_down::opening(message, self.settings.eras.legacy_over_stdio()).map_err(malformed)?;
         let asked = Asked::of(message, revision).ok_or_else(no_such_method)?;
         let name: Arc<str> = anonymous_name().into();
-        let client = self.caller.introduce(info.as_deref(), &capabilities, Some(name));
+        let client = self.caller().introduce(info.as_deref(), &capabilities, Some(name));
         // In force at once: a client may send on before it has our answer.
         let before = lock(&self.session).replace(Session { revision, client: client.clone() });
         self.forget(before);
@@ -265,7 +289,7 @@ impl Front {
             message: Arc::new(message),
             revision: asked.revision,
             client,
-            principal: self.caller.principal.clone(),
+            principal: self.caller().principal,
             generation: self.host.generation(),
             param_headers: None,
         });
@@ -276,7 +300,7 @@ impl Front {
     /// What all upstreams together can, in the words of the client's era.
     async fn greet(&self, Greeting { asked, client }: Greeting) -> Addressed {
         let era = asked.revision.era();
-        let facts = self.host.facts(era, &client, &self.caller.principal).await;
+        let facts = self.host.facts(era, &client, &self.caller().principal).await;
         let introduction = Introduction {
             capabilities: &facts.capabilities,
             info: facts.info.as_ref().unwrap_or(&self.settings.info),
@@ -290,7 +314,7 @@ impl Front {
     }
 
     /// Batches, which 2025-03-26 alone has. All messages are checked before the first is started.
-    async fn take_batch(self: &Arc<Self>, document: &Document, exchanges: &mut JoinSet<()>) {
+    async fn take_batch(self: &Arc<Self>, document: &Document, exchanges: &Exchanges) {
         match self.begin_batch(document) {
             Err(refusal) => self.refuse(refusal).await,
             Ok(begun) if begun.is_empty() => {}
@@ -338,6 +362,30 @@ impl Front {
         self.questions.close();
         let session = lock(&self.session).take();
         self.forget(session);
+    }
+}
+
+/// The exchanges of one connection, each in a task. Dropping it ends them all.
+#[derive(Default)]
+pub(super) struct Exchanges(Mutex<JoinSet<()>>);
+
+impl Exchanges {
+    fn spawn(&self, exchange: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = lock(&self.0);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(exchange);
+    }
+
+    /// Ready when none is left.
+    pub fn poll_ended(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut tasks = lock(&self.0);
+        while ready!(tasks.poll_join_next(context)).is_some() {}
+        Poll::Ready(())
+    }
+
+    /// Those that have not ended.
+    pub fn into_tasks(self) -> JoinSet<()> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -390,18 +438,31 @@ fn line(text: &Addressed) -> Bytes {
     line.into()
 }
 
-/// Notifications that no request asked for, on their way to stdout.
+impl Front {
+    /// A notification that no request asked for, if it is meant for this client.
+    pub fn push(&self, principal: &PrincipalKey, session: Option<&str>, delivery: &Delivery) {
+        let Some(own) = lock(&self.session).clone() else { return };
+        let is_meant = self.is_of(principal) && session.is_none_or(|name| own.client.session.as_deref() == Some(name));
+        let text = is_meant.then(|| answer::notification(&delivery.message, delivery.spoken, own.revision)).flatten();
+        if let Some(text) = text {
+            // A client that does not read loses these first.
+            let _ = self.lines.try_send(line(&Addressed::whole(text)));
+        }
+    }
+
+    /// Whether it is this principal's.
+    pub fn is_of(&self, principal: &PrincipalKey) -> bool {
+        lock(&self.caller).principal.key == *principal
+    }
+}
+
+/// Notifications that no request asked for, on their way to the only client.
 pub(super) struct Pipe(pub Weak<Front>);
 
 impl Push for Pipe {
     fn push(&self, principal: &PrincipalKey, session: Option<&str>, delivery: Delivery) {
-        let Some(front) = self.0.upgrade() else { return };
-        let Some(own) = lock(&front.session).clone() else { return };
-        let is_meant = front.caller.principal.key == *principal && session.is_none_or(|name| own.client.session.as_deref() == Some(name));
-        let text = is_meant.then(|| answer::notification(&delivery.message, delivery.spoken, own.revision)).flatten();
-        if let Some(text) = text {
-            // A client that does not read loses these first.
-            let _ = front.lines.try_send(line(&Addressed::whole(text)));
+        if let Some(front) = self.0.upgrade() {
+            front.push(principal, session, &delivery);
         }
     }
 }
