@@ -146,6 +146,7 @@ fn http_settings(config: &Config, u: &config::Upstream, http: &config::Http) -> 
     });
     upstream::http::HttpSettings {
         headers: headers.collect(),
+        sse: http.sse,
         era: era(u.settings.era),
         sharing: sharing(u.settings.sharing),
         call: call_limits(config, u),

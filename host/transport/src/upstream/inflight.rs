@@ -146,9 +146,30 @@ struct State {
 /// The receiving end of one call. Dropping it takes the call out.
 pub(crate) struct Seat {
     pub(crate) call: Arc<Call>,
-    pub(crate) notifications: Receiver<Arc<Message>>,
+    notifications: Receiver<Arc<Message>>,
     pub(crate) answer: oneshot::Receiver<Result<Message, UpstreamError>>,
     inflight: Arc<Inflight>,
+}
+
+impl Seat {
+    /// Passes on the call's notifications as they come, in order, then gives its answer; none when the channel ended before.
+    pub(crate) async fn answered(&mut self, interim: &Sender<Interim>) -> Option<Result<Message, UpstreamError>> {
+        let spoken = self.call.spoken;
+        let answer = loop {
+            tokio::select! {
+                biased;
+                message = self.notifications.next() => {
+                    // A client that is gone does not stop the call; cancelling does.
+                    let _ = interim.send(Interim::Notification(Delivery { message, spoken })).await;
+                }
+                answer = &mut self.answer => break answer,
+            }
+        };
+        while let Some(message) = self.notifications.try_recv() {
+            let _ = interim.send(Interim::Notification(Delivery { message, spoken })).await;
+        }
+        answer.ok()
+    }
 }
 
 /// A call that gets its answer another way. Dropping it takes the call out.

@@ -7,5 +7,6 @@ mod http_faults;
 mod http_legacy;
 mod http_modern;
 mod questions;
+mod sse;
 mod stdio;
 mod support;

@@ -10,13 +10,15 @@ use crate::config::reader::Reader;
 use crate::config::secret::{Secret, Text, looks_secret};
 use crate::config::tree::{Entry, Node, Table, Value};
 
-/// A Streamable HTTP server.
+/// A server behind a URL.
 #[derive(Clone, Debug)]
 pub struct Http {
     /// Where it is.
     pub url: UpstreamUrl,
     /// What every request to it carries besides the protocol's own headers.
     pub headers: Vec<(HeaderName, Secret)>,
+    /// The file says that it speaks HTTP+SSE; else that is found out.
+    pub sse: bool,
 }
 
 /// A URL whose path and query are not shown: some services put the key there.
@@ -70,7 +72,7 @@ pub(super) fn read(key: &str, node: &Node, table: &Table, inline: &mut Inline, r
     (reader.report.problems.len() == found).then_some(())?;
     let url = url?;
     warn_of_plain_text(&url, &headers, node, reader);
-    Some(Http { url, headers })
+    Some(Http { url, headers, sse: false })
 }
 
 fn url(node: &Node, inline: &mut Inline, reader: &mut Reader) -> Option<UpstreamUrl> {
@@ -93,10 +95,6 @@ fn url(node: &Node, inline: &mut Inline, reader: &mut Reader) -> Option<Upstream
         let what = format!("{} has a user or password in it, which is not sent", reader.path());
         reader.wrong(node.at, what, Some("put an Authorization header under headers".to_owned()));
         return None;
-    }
-    if uri.path().trim_end_matches('/').ends_with("/sse") {
-        let what = format!("{} looks like the older SSE transport, which is not carried yet", reader.path());
-        reader.warn(node.at, what, Some("most such servers also speak Streamable HTTP, often at /mcp".to_owned()));
     }
     Some(UpstreamUrl(uri))
 }

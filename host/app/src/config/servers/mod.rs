@@ -35,7 +35,7 @@ pub struct Upstream {
 pub enum Reach {
     /// A child process that speaks on its standard streams.
     Stdio(Stdio),
-    /// Streamable HTTP.
+    /// Streamable HTTP, or the transport before it.
     Http(Http),
     /// A demo server inside this binary: `{"url": "builtin:<name>"}`.
     Builtin(String),
@@ -157,6 +157,8 @@ fn warn_of_keys(table: &Table, reader: &mut Reader) {
 enum Spoken {
     Stdio,
     Http,
+    /// HTTP+SSE, the transport of 2024-11-05.
+    Sse,
 }
 
 fn reach(entry: &Entry, table: &Table, inline: &mut Inline, reader: &mut Reader) -> Option<Reach> {
@@ -170,13 +172,16 @@ fn reach(entry: &Entry, table: &Table, inline: &mut Inline, reader: &mut Reader)
             None
         }
         (Some(command), _, None | Some(Spoken::Stdio)) => stdio::read(command, table, inline, reader).map(Reach::Stdio),
-        (_, Some((key, node)), None | Some(Spoken::Http)) => reader
-            .below(key, |reader| http::builtin(node, reader))?
-            .map_or_else(|| http::read(key, node, table, inline, reader).map(Reach::Http), |name| Some(Reach::Builtin(name))),
+        (_, Some((key, node)), None | Some(Spoken::Http | Spoken::Sse)) => {
+            reader.below(key, |reader| http::builtin(node, reader))?.map_or_else(
+                || http::read(key, node, table, inline, reader).map(|http| Reach::Http(Http { sse: spoken == Some(Spoken::Sse), ..http })),
+                |name| Some(Reach::Builtin(name)),
+            )
+        }
         (_, _, spoken) => {
             let missing = match spoken {
                 Some(Spoken::Stdio) => "command",
-                Some(Spoken::Http) => "url",
+                Some(Spoken::Http | Spoken::Sse) => "url",
                 None => "command or url",
             };
             let meant = table.iter().find_map(|e| {
@@ -199,15 +204,10 @@ fn spoken(table: &Table, reader: &mut Reader) -> Option<Option<Spoken>> {
         match word.as_str() {
             "stdio" | "local" => Some(Some(Spoken::Stdio)),
             "http" | "streamablehttp" => Some(Some(Spoken::Http)),
-            "sse" => {
-                let what = format!("{}: the older SSE transport is not carried yet", reader.path());
-                let suggestion = "most such servers also speak Streamable HTTP: \"type\": \"http\" and their URL for it";
-                reader.wrong(node.at, what, Some(suggestion.to_owned()));
-                None
-            }
+            "sse" => Some(Some(Spoken::Sse)),
             _ => {
-                let meant = nearest(&word, ["stdio", "http"]).map(|word| format!("did you mean {}?", quoted(word)));
-                reader.mismatch(node, "\"stdio\" or \"http\"", meant);
+                let meant = nearest(&word, ["stdio", "http", "sse"]).map(|word| format!("did you mean {}?", quoted(word)));
+                reader.mismatch(node, "\"stdio\", \"http\" or \"sse\"", meant);
                 None
             }
         }

@@ -122,7 +122,7 @@ fn a_server_is_reached_in_one_way() {
     one_server_problem(r#"{"comand": "npx"}"#, "has no command or url; did you mean \"command\" by \"comand\"?");
     one_server_problem(r#"{"type": "http", "command": "npx"}"#, "has no url");
     one_server_problem(r#"{"type": "stdio", "url": "http://h"}"#, "has no command");
-    one_server_problem(r#"{"type": "websocket", "url": "ws://h"}"#, "must be \"stdio\" or \"http\", not \"websocket\"");
+    one_server_problem(r#"{"type": "websocket", "url": "ws://h"}"#, "must be \"stdio\", \"http\" or \"sse\", not \"websocket\"");
     one_server_problem(r#"{"url": "builtin:note"}"#, "did you mean \"builtin:notes\"?");
     one_server_problem("[]", "mcpServers.s must be an object, not a list");
     let text = r#"{"mcpServers": {"n": {"url": "builtin:notes"}, "h": {"type": "streamableHttp", "serverUrl": "http://localhost/x"}}}"#;
@@ -174,8 +174,8 @@ fn a_url_is_one_that_can_be_reached() {
     one_server_problem(r#"{"url": "http://h", "headers": {"X-A": "1", "x-a": "2"}}"#, "stands here a second time");
     let warned =
         warnings(r#"{"mcpServers": {"s": {"url": "http://far.example.com/sse", "headers": {"Mcp-Session-Id": "1", "X": "${A:-b}"}}}}"#);
-    assert_eq!(warned.len(), 3, "{warned:#?}");
-    for expected in ["the older SSE transport", "is Sluice's to write", "travel without encryption"] {
+    assert_eq!(warned.len(), 2, "{warned:#?}");
+    for expected in ["is Sluice's to write", "travel without encryption"] {
         assert!(warned.iter().any(|warning| warning.contains(expected)), "{warned:#?}");
     }
 }

@@ -7,7 +7,7 @@ const JSON: &str = r#"{
   "mcpServers": {
     "github": { "command": "npx -y @acme/server-github" },
     "GitHub": { "url": "https://example.com/mcp" },
-    "old": { "type": "sse", "url": "https://example.com/sse" },
+    "old": { "type": "websocket", "url": "https://example.com/sse" },
     "nothing": { "args": ["x"] }
   },
   "sluice": {
@@ -26,7 +26,7 @@ command = "npx -y @acme/server-github"
 [mcpServers.GitHub]
 url = "https://example.com/mcp"
 [mcpServers.old]
-type = "sse"
+type = "websocket"
 url = "https://example.com/sse"
 [mcpServers.nothing]
 args = ["x"]
@@ -48,7 +48,7 @@ mcpServers:
   GitHub:
     url: https://example.com/mcp
   old:
-    type: sse
+    type: websocket
     url: https://example.com/sse
   nothing:
     args: [x]
@@ -68,7 +68,7 @@ sluice:
 const MISTAKES: [&str; 10] = [
     "there is no program \"npx -y @acme/server-github\"; write \"command\": \"npx\", \"args\": [\"-y\", \"@acme/server-github\"]",
     "server \"GitHub\" has the name of \"github\"",
-    "mcpServers.old.type: the older SSE transport is not carried yet",
+    "mcpServers.old.type must be \"stdio\", \"http\" or \"sse\", not \"websocket\"",
     "mcpServers.nothing has no command or url",
     "sluice.listen: 0.0.0.0:7411 is not loopback, and nothing encrypts the way; listen on 127.0.0.1:7411, set tls, or",
     "unknown key \"allowed_hsots\" under sluice; did you mean \"allowed_hosts\"?",

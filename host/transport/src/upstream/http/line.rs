@@ -6,11 +6,12 @@ use super::{
     reply::{self, Reply, bad, message, status_error},
     session::Session,
     settings::HttpSettings,
+    sse::{self, Posted},
     stream::{EventStream, Next},
 };
 use crate::upstream::{Counters, call::Call, inflight::Asked, questions, shown::shown};
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::Method;
 use sluice_chain::{
     exchange::Delivery,
     upstream::{Listener, Unsolicited, UpstreamError},
@@ -23,7 +24,7 @@ use sluice_wire::{
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -38,6 +39,8 @@ pub(super) struct Line {
     /// Everything that runs on its own ends with this.
     pub(super) closed: CancellationToken,
     next_id: AtomicU64,
+    /// The server refused a POST and opened a stream to a GET: HTTP+SSE, until it is contradicted.
+    speaks_sse: AtomicBool,
 }
 
 /// What a question of a server is about.
@@ -53,16 +56,34 @@ const TELL_MAX: Duration = Duration::from_secs(5);
 
 impl Line {
     pub(super) fn new(settings: HttpSettings, pool: Pool, counters: Arc<Counters>, listener: Arc<dyn Listener>) -> Self {
-        Self { settings, pool, counters, listener, closed: CancellationToken::new(), next_id: AtomicU64::new(1) }
+        let speaks_sse = AtomicBool::new(settings.sse);
+        Self { settings, pool, counters, listener, closed: CancellationToken::new(), next_id: AtomicU64::new(1), speaks_sse }
     }
 
     pub(super) fn take_id(&self) -> u64 {
         self.next_id.fetch_add(1, Relaxed)
     }
 
-    /// Sends a message that has no answer.
-    pub(super) async fn tell(&self, headers: &HeaderMap, body: Bytes) -> Result<(), UpstreamError> {
-        let exchange = self.pool.send(Method::POST, headers.clone(), body, true).await?;
+    /// Whether sessions are opened by HTTP+SSE.
+    pub(super) fn speaks_sse(&self) -> bool {
+        self.speaks_sse.load(Relaxed)
+    }
+
+    /// What was found out about that. The operator's word stays.
+    pub(super) fn note_sse(&self, speaks_sse: bool) {
+        self.speaks_sse.store(speaks_sse || self.settings.sse, Relaxed);
+    }
+
+    /// Sends a message whose answer nobody waits for.
+    pub(super) async fn tell(&self, session: &Session, body: Bytes) -> Result<(), UpstreamError> {
+        let headers = session.headers.clone();
+        if let Some(target) = &session.target {
+            return match sse::post(self, target, headers, body, true).await? {
+                Posted::Accepted => Ok(()),
+                Posted::Refused(status) => Err(status_error(status)),
+            };
+        }
+        let exchange = self.pool.send(Method::POST, headers, body, true).await?;
         match reply::read(&self.pool, exchange, &self.settings.call).await? {
             Reply::Refused(status, _) => Err(status_error(status)),
             _ => Ok(()),
@@ -71,23 +92,22 @@ impl Line {
 
     /// The same on its own, by a task that does not outlive the upstream; what becomes of it
     /// nobody waits for.
-    pub(super) fn say(self: &Arc<Self>, headers: HeaderMap, body: Bytes) {
-        let line = self.clone();
+    pub(super) fn say(self: &Arc<Self>, session: &Arc<Session>, body: Bytes) {
+        let (line, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
-            let told = timeout(TELL_MAX, line.tell(&headers, body));
+            let told = timeout(TELL_MAX, line.tell(&session, body));
             let _ = line.closed.run_until_cancelled(told).await;
         });
     }
 
     /// Reads a stream up to the answer with this id, for requests of our own.
-    pub(super) async fn first_answer(&self, mut stream: EventStream, id: u64) -> Result<Message, UpstreamError> {
+    pub(super) async fn first_answer(&self, stream: &mut EventStream, id: u64) -> Result<Message, UpstreamError> {
         loop {
             match stream.next().await {
                 Next::Event(event) if event.data.is_empty() => {}
                 Next::Event(event) => {
                     let said = self.read_event(event.data);
                     if let Some(answer) = said.filter(|said| is_answer_to(said, id)) {
-                        stream.finish(&self.pool);
                         return Ok(answer);
                     }
                 }
@@ -114,7 +134,7 @@ impl Line {
     pub(super) fn asked(self: &Arc<Self>, session: &Arc<Session>, message: Message, about: About) {
         let Some(id) = message.id() else { return };
         if message.method() == method::PING {
-            return self.say(session.headers.clone(), build::result(id, b"{}"));
+            return self.say(session, build::result(id, b"{}"));
         }
         if let Err((code, text)) = session.askable.permits(&message) {
             return self.refuse(session, &message, code, text);
@@ -132,12 +152,12 @@ impl Line {
                 match of {
                     Some((calls, interim)) => {
                         if let Some(answer) = questions::ask(&calls, interim, message, session.revision, &open).await {
-                            line.say(session.headers.clone(), answer);
+                            line.say(&session, answer);
                         }
                     }
                     None => {
                         line.counters.count(|c| &c.refused_requests);
-                        questions::nobodys(&message).into_iter().for_each(|answer| line.say(session.headers.clone(), answer));
+                        questions::nobodys(&message).into_iter().for_each(|answer| line.say(&session, answer));
                     }
                 }
             };
@@ -145,11 +165,11 @@ impl Line {
         });
     }
 
-    fn refuse(self: &Arc<Self>, session: &Session, message: &Message, code: i64, text: &str) {
+    fn refuse(self: &Arc<Self>, session: &Arc<Session>, message: &Message, code: i64, text: &str) {
         let Some(id) = message.id() else { return };
         self.counters.count(|c| &c.refused_requests);
         tracing::debug!(upstream = %self.settings.name, method = %shown(message.method().as_bytes()), "refused a request from the server");
-        self.say(session.headers.clone(), build::error(Some(id), code, text, None));
+        self.say(session, build::error(Some(id), code, text, None));
     }
 
     /// Hands the chain what belongs to a session and to no call.

@@ -1,11 +1,11 @@
-//! Servers behind a URL, by Streamable HTTP, in both eras.
+//! Servers behind a URL: by Streamable HTTP in both eras, and by HTTP+SSE, the transport before.
 //!
 //! A modern call is a POST of its own: leaving it is cancelling it. A legacy call goes over a
 //! session that belongs to one client or one principal; sessions that the server forgets are opened
 //! anew and the refused call is sent once more, since it did not run.
 //!
 //! In reading order: [`HttpSettings`], [`connection`], [`pool`], [`reply`], [`stream`], [`line`](mod@line),
-//! [`session`], [`sessions`], [`listen`], [`route`], [`attempt`].
+//! [`session`], [`sessions`], [`listen`], [`sse`], [`route`], [`attempt`].
 
 mod attempt;
 mod connection;
@@ -18,12 +18,13 @@ mod route;
 mod session;
 mod sessions;
 mod settings;
+mod sse;
 mod stream;
 
 pub use settings::{HttpSettings, UrlError};
 
 use super::{
-    Carrier, Counters, Watched,
+    Carrier, Counters, EraChoice, Watched,
     call::{Call, level_to_ask, severity, wanted_level},
     eras::Eras,
     speaker::client_info,
@@ -77,7 +78,7 @@ impl Http {
         let endpoint = Endpoint::new(&settings)?;
         let counters: Arc<Counters> = Arc::default();
         let pool = Pool::new(&settings, endpoint, counters.clone());
-        let eras = Eras::new(settings.era);
+        let eras = Eras::new(if settings.sse { EraChoice::Legacy } else { settings.era });
         let line = Arc::new(Line::new(settings, pool, counters, listener));
         Ok(Self { line, sessions: Arc::default(), eras, sweeping: Once::new() })
     }
@@ -152,6 +153,26 @@ impl Http {
         if let Some(wanted) = may_log.then(|| wanted_level(outbound)).flatten() {
             self.tell_level(session, wanted).await?;
         }
+        let (outcome, id) = match &session.target {
+            Some(target) => match Box::pin(self.attempt_sse(session, target, outbound)).await {
+                Ok((step, id)) => (Ok(step), id),
+                Err((error, id)) => (Err(error), id),
+            },
+            None => self.attempt_post(session, outbound).await?,
+        };
+        match &outcome {
+            // A legacy server takes a closed stream for an accident.
+            Err(UpstreamError::Cancelled | UpstreamError::Deadline { .. }) => {
+                self.line.say(session, handshake::cancelled(id));
+            }
+            Ok(Step::Done(inbound)) => note_level(session, outbound, inbound).await,
+            _ => {}
+        }
+        outcome
+    }
+
+    /// One call whose answer comes back the way it went. How it ended, and its id.
+    async fn attempt_post(&self, session: &Arc<Session>, outbound: &Outbound) -> Result<(Result<Step, UpstreamError>, u64), UpstreamError> {
         let call = Arc::new(Call::new(self.line.take_id(), outbound, session.revision, true));
         let body = body(outbound, &call, true)?;
         if session.askable.is_any() {
@@ -159,16 +180,7 @@ impl Http {
         }
         let _guest = session.speaks_unasked().then(|| session.inflight.guest(&call, outbound));
         let attempt = Attempt { line: &self.line, outbound, call: &call, session: Some(session) };
-        let outcome = self.bounded(&attempt, session.headers.clone(), body).await;
-        match &outcome {
-            // A legacy server takes a closed stream for an accident.
-            Err(UpstreamError::Cancelled | UpstreamError::Deadline { .. }) => {
-                self.line.say(session.headers.clone(), handshake::cancelled(call.id));
-            }
-            Ok(Step::Done(inbound)) => note_level(session, outbound, inbound).await,
-            _ => {}
-        }
-        outcome
+        Ok((self.bounded(&attempt, session.headers.clone(), body).await, call.id))
     }
 
     async fn bounded(&self, attempt: &Attempt<'_>, headers: HeaderMap, body: Bytes) -> Result<Step, UpstreamError> {
@@ -185,7 +197,7 @@ impl Http {
     async fn tell_level(&self, session: &Session, wanted: u8) -> Result<(), UpstreamError> {
         let mut told = session.level.lock().await;
         if let Some(level) = level_to_ask(*told, wanted) {
-            Box::pin(self.line.tell(&session.headers, handshake::set_level(self.line.take_id(), level))).await?;
+            Box::pin(self.line.tell(session, handshake::set_level(self.line.take_id(), level))).await?;
             *told = Some(wanted);
         }
         Ok(())

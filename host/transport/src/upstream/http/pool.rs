@@ -8,7 +8,7 @@ use super::{
 use crate::upstream::Counters;
 use bytes::Bytes;
 use http::{
-    HeaderMap, Method, Request, Response, Version,
+    HeaderMap, Method, Request, Response, Uri, Version,
     header::{CONNECTION, HeaderName},
 };
 use http_body_util::Full;
@@ -61,8 +61,20 @@ impl Pool {
     /// Sends a request. It is sent again only if no byte of it left, or, when it `may_repeat`,
     /// if an idle connection turned out to be dead before any byte of a response.
     pub(super) async fn send(&self, method: Method, headers: HeaderMap, body: Bytes, may_repeat: bool) -> Result<Exchange, UpstreamError> {
+        self.send_to(&self.endpoint.target, method, headers, body, may_repeat).await
+    }
+
+    /// The same to another path of the server.
+    pub(super) async fn send_to(
+        &self,
+        target: &Uri,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+        may_repeat: bool,
+    ) -> Result<Exchange, UpstreamError> {
         let keep = may_repeat.then(|| (method.clone(), headers.clone(), body.clone()));
-        let mut request = self.request(method, headers, body);
+        let mut request = request_to(target, method, headers, body);
         loop {
             let mut connection = match self.take() {
                 Some(connection) => connection,
@@ -78,7 +90,7 @@ impl Pool {
                 Err(SendError::NotSent(_)) => "it closes new connections at once".to_owned(),
                 Err(SendError::MaybeSent(error)) => match &keep {
                     Some((method, headers, body)) if connection.is_used => {
-                        request = self.request(method.clone(), headers.clone(), body.clone());
+                        request = request_to(target, method.clone(), headers.clone(), body.clone());
                         continue;
                     }
                     _ => error.to_string(),
@@ -86,14 +98,6 @@ impl Pool {
             };
             return Err(UpstreamError::ClosedEarly { reason: error });
         }
-    }
-
-    fn request(&self, method: Method, headers: HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = self.endpoint.target.clone();
-        *request.headers_mut() = headers;
-        request
     }
 
     fn checked(&self, mut connection: Box<Connection>, response: Response<Incoming>) -> Result<Exchange, UpstreamError> {
@@ -172,6 +176,14 @@ impl Pool {
         }
         connected
     }
+}
+
+fn request_to(target: &Uri, method: Method, headers: HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = target.clone();
+    *request.headers_mut() = headers;
+    request
 }
 
 /// How long the server keeps an idle connection, less a second so as not to meet its closing.

@@ -56,9 +56,11 @@ impl Http {
         if matches!(self.eras.known(asking), Some(Spoken::Legacy)) {
             match self.legacy(asking, client, principal).await {
                 Ok(route) => return Ok(route),
-                Err(NotOpen::Refused(_)) if self.eras.choice() == EraChoice::Auto => {
+                Err(NotOpen::Refused(_) | NotOpen::NoPost(_)) if self.eras.choice() == EraChoice::Auto => {
+                    self.line.note_sse(false);
                     self.eras.contradicted(asking, &Spoken::Legacy);
                 }
+                Err(NotOpen::NoPost(error)) => return self.older(asking, client, principal, error).await,
                 Err(NotOpen::Refused(error) | NotOpen::Failed(error)) => return Err(error),
             }
         }
@@ -79,18 +81,40 @@ impl Http {
         let refusal = match self.legacy(Era::Legacy, client, principal).await {
             Ok(route) => return Ok(route),
             Err(NotOpen::Failed(error)) => return Err(error),
-            Err(NotOpen::Refused(refusal)) => refusal,
+            Err(refusal) => refusal,
         };
-        match self.discover().await {
-            Ok(Reading::Modern(said)) => Ok(Route::Modern(Introduced::new(said))),
-            _ => Err(refusal),
+        match (self.discover().await, refusal) {
+            (Ok(Reading::Modern(said)), _) => Ok(Route::Modern(Introduced::new(said))),
+            (_, NotOpen::NoPost(refusal)) => self.older(Era::Legacy, client, principal, refusal).await,
+            (_, refusal) => Err(either(refusal)),
         }
+    }
+
+    /// The transport before, for a server that takes no POST. If it is not that either, the first refusal counts.
+    async fn older(
+        &self,
+        asking: Era,
+        client: &Client,
+        principal: &Arc<Principal>,
+        refusal: UpstreamError,
+    ) -> Result<Route, UpstreamError> {
+        self.line.note_sse(true);
+        let error = match self.legacy(asking, client, principal).await {
+            Ok(route) => return Ok(route),
+            Err(NotOpen::Failed(error)) => error,
+            Err(NotOpen::Refused(_) | NotOpen::NoPost(_)) => refusal,
+        };
+        self.line.note_sse(false);
+        Err(error)
     }
 
     async fn modern_first(&self, asking: Era, client: &Client, principal: &Arc<Principal>) -> Result<Route, UpstreamError> {
         match self.discover().await? {
             Reading::Modern(said) => Ok(Route::Modern(Introduced::new(said))),
-            Reading::TryLegacy if self.eras.choice() == EraChoice::Auto => self.legacy(asking, client, principal).await.map_err(either),
+            Reading::TryLegacy if self.eras.choice() == EraChoice::Auto => match self.legacy(asking, client, principal).await {
+                Err(NotOpen::NoPost(refusal)) => self.older(asking, client, principal, refusal).await,
+                route => route.map_err(either),
+            },
             Reading::TryLegacy | Reading::Inconclusive => Err(bad("it does not answer server/discover in a modern revision")),
         }
     }
@@ -132,8 +156,10 @@ impl Http {
         let (status, answer) = match reply::read(&line.pool, exchange, &line.settings.call).await {
             Ok(Reply::Message(answer, _)) => (200, Some(answer)),
             Ok(Reply::Stream(exchange)) => {
-                let stream = EventStream::new(exchange, line.settings.call.response.bytes_max);
-                (200, Some(line.first_answer(stream, id).await?))
+                let mut stream = EventStream::new(exchange, line.settings.call.response.bytes_max);
+                let answer = line.first_answer(&mut stream, id).await?;
+                stream.finish(&line.pool);
+                (200, Some(answer))
             }
             Ok(Reply::Accepted) => (200, None),
             Ok(Reply::Refused(status, said)) => (status, said.map(|said| *said)),
@@ -151,6 +177,6 @@ impl Http {
 
 fn either(error: NotOpen) -> UpstreamError {
     match error {
-        NotOpen::Refused(error) | NotOpen::Failed(error) => error,
+        NotOpen::Refused(error) | NotOpen::NoPost(error) | NotOpen::Failed(error) => error,
     }
 }

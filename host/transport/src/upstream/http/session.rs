@@ -4,6 +4,7 @@ use super::{
     endpoint::{PROTOCOL_VERSION, SESSION_ID},
     line::Line,
     reply::{self, Reply, bad, status_error},
+    sse::{self, Posted},
     stream::EventStream,
 };
 use crate::upstream::{
@@ -13,7 +14,7 @@ use crate::upstream::{
     speaker::Speaker,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use sluice_chain::{
     principal::{Principal, PrincipalKey},
     upstream::{ServerFacts, UpstreamError},
@@ -50,6 +51,8 @@ pub(super) struct Session {
     /// For every POST of it.
     pub(super) headers: HeaderMap,
     pub(super) has_id: bool,
+    /// Where its messages go, if not where it was opened: then all answers come on its stream (HTTP+SSE).
+    pub(super) target: Option<Uri>,
     pub(super) capabilities: Capabilities,
     /// What the server may ask.
     pub(super) askable: Askable,
@@ -79,6 +82,8 @@ impl Drop for Busy<'_> {
 pub(super) enum NotOpen {
     /// The server answered, and said no to `initialize`: it may speak the other era.
     Refused(UpstreamError),
+    /// It did not take the POST at all: it may speak the other era, or be of the transport before.
+    NoPost(UpstreamError),
     /// It did not get as far.
     Failed(UpstreamError),
 }
@@ -91,17 +96,33 @@ impl From<UpstreamError> for NotOpen {
 
 impl Session {
     /// `initialize`, `notifications/initialized`.
-    pub(super) async fn open(line: &Line, owner: Owner, principal: &Arc<Principal>, speaker: &Speaker) -> Result<Self, NotOpen> {
+    pub(super) async fn open(
+        line: &Line,
+        owner: Owner,
+        principal: &Arc<Principal>,
+        speaker: &Speaker,
+    ) -> Result<(Self, Option<EventStream>), NotOpen> {
         let limit = line.settings.opening;
         let opening = Self::handshake(line, owner, principal, speaker);
         timeout(limit, opening).await.unwrap_or(Err(NotOpen::Failed(UpstreamError::Deadline { limit })))
     }
 
-    async fn handshake(line: &Line, owner: Owner, principal: &Arc<Principal>, speaker: &Speaker) -> Result<Self, NotOpen> {
+    async fn handshake(
+        line: &Line,
+        owner: Owner,
+        principal: &Arc<Principal>,
+        speaker: &Speaker,
+    ) -> Result<(Self, Option<EventStream>), NotOpen> {
         let info = speaker.info.as_deref().unwrap_or(crate::upstream::OWN_INFO.as_bytes());
         let id = line.take_id();
         let body = handshake::initialize(id, speaker.offered, &speaker.capabilities, info);
-        let (answer, head) = initialize(line, id, body).await?;
+        let (answer, head, target, stream) = if line.speaks_sse() {
+            let (answer, target, stream) = initialize_sse(line, id, body).await?;
+            (answer, HeaderMap::new(), Some(target), Some(stream))
+        } else {
+            let (answer, head) = initialize(line, id, body).await?;
+            (answer, head, None, None)
+        };
         let said = handshake::read_initialize(&answer).ok_or_else(|| NotOpen::Refused(refusal(&answer)))?;
         let mut headers = line.pool.endpoint.headers.clone();
         let session_id = head.get(SESSION_ID).filter(|id| is_visible(id)).cloned();
@@ -124,6 +145,7 @@ impl Session {
             facts: facts_of(said),
             headers,
             has_id,
+            target,
             inflight: Arc::default(),
             level: tokio::sync::Mutex::default(),
             closed: line.closed.child_token(),
@@ -131,9 +153,9 @@ impl Session {
             last_used: AtomicU64::new(0),
             calls: AtomicUsize::new(0),
         };
-        line.tell(&session.headers, handshake::initialized()).await?;
+        line.tell(&session, handshake::initialized()).await?;
         line.counters.count(|c| &c.sessions);
-        Ok(session)
+        Ok((session, stream))
     }
 
     /// Whether it needs a stream of its own: for what belongs to no call, and for questions, which some servers put there.
@@ -186,14 +208,28 @@ async fn initialize(line: &Line, id: u64, body: Bytes) -> Result<(Message, Heade
     match reply::read(&line.pool, exchange, &line.settings.call).await? {
         Reply::Message(message, head) => Ok((message.deepen(), head)),
         Reply::Stream(exchange) => {
-            let stream = EventStream::new(exchange, line.settings.call.response.bytes_max);
-            Ok((line.first_answer(stream, id).await?.deepen(), status_and_head))
+            let mut stream = EventStream::new(exchange, line.settings.call.response.bytes_max);
+            let answer = line.first_answer(&mut stream, id).await?;
+            stream.finish(&line.pool);
+            Ok((answer.deepen(), status_and_head))
+        }
+        Reply::Refused(status @ (400 | 404 | 405), said) if !said.as_ref().is_some_and(|said| probe::is_modern_error(said)) => {
+            Err(NotOpen::NoPost(said.map_or_else(|| status_error(status), |said| refusal(&said))))
         }
         Reply::Refused(status, said) if probe::is_refusal(status) => {
             Err(NotOpen::Refused(said.map_or_else(|| status_error(status), |said| refusal(&said))))
         }
         Reply::Refused(status, _) => Err(NotOpen::Failed(status_error(status))),
         Reply::Accepted => Err(NotOpen::Failed(bad("initialize was accepted without an answer"))),
+    }
+}
+
+/// The same by HTTP+SSE: where messages go, and the stream that everything comes on.
+async fn initialize_sse(line: &Line, id: u64, body: Bytes) -> Result<(Message, Uri, EventStream), NotOpen> {
+    let (mut stream, target) = sse::open(line).await?;
+    match sse::post(line, &target, line.pool.endpoint.headers.clone(), body, true).await? {
+        Posted::Accepted => Ok((line.first_answer(&mut stream, id).await?.deepen(), target, stream)),
+        Posted::Refused(status) => Err(NotOpen::Refused(status_error(status))),
     }
 }
 

@@ -4,6 +4,7 @@ use super::{
     line::Line,
     listen,
     session::{NotOpen, Owner, Session},
+    sse,
 };
 use crate::upstream::{Sharing, speaker::Speaker};
 use sluice_chain::{exchange::Client, principal::Principal};
@@ -67,9 +68,12 @@ impl Sessions {
             // Several clients speak over it, so it is nobody's in particular.
             speaker.info = None;
         }
-        let session = Arc::new(Session::open(line, owner, principal, &speaker).await?);
-        if session.speaks_unasked() {
-            listen::start(line, &session).await;
+        let (session, stream) = Session::open(line, owner, principal, &speaker).await?;
+        let session = Arc::new(session);
+        match stream {
+            Some(stream) => sse::start(line, &session, stream),
+            None if session.speaks_unasked() => listen::start(line, &session).await,
+            None => {}
         }
         *slot.lock() = Some(session.clone());
         Ok(session)

@@ -4,7 +4,7 @@ use crate::upstream::{CallLimits, EraChoice, Sharing};
 use http::{HeaderName, HeaderValue, Uri};
 use std::{fmt, sync::Arc, time::Duration};
 
-/// One Streamable HTTP server.
+/// One server behind a URL.
 #[derive(Clone)]
 pub struct HttpSettings {
     /// The operator's name for it.
@@ -13,6 +13,8 @@ pub struct HttpSettings {
     pub url: Uri,
     /// What every request carries besides the protocol's own headers. Values may be secret.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// It speaks HTTP+SSE (2024-11-05), says the operator; else that is tried when it takes no POST.
+    pub sse: bool,
     /// Which era to speak.
     pub era: EraChoice,
     /// Who shares a legacy session.
@@ -44,6 +46,7 @@ impl HttpSettings {
             name: name.into(),
             url,
             headers: Vec::new(),
+            sse: false,
             era: EraChoice::default(),
             sharing: Sharing::default(),
             call: CallLimits::default(),

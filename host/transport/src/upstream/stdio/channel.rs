@@ -11,7 +11,7 @@ use crate::upstream::{
 };
 use bytes::Bytes;
 use sluice_chain::{
-    exchange::{Delivery, Interim},
+    exchange::Delivery,
     principal::Principal,
     upstream::{Inbound, Listener, Outbound, UpstreamError},
 };
@@ -153,20 +153,8 @@ impl Channel {
         }
         is_sent.store(true, Relaxed);
         let spoken = seat.call.spoken;
-        let answer = loop {
-            tokio::select! {
-                biased;
-                message = seat.notifications.next() => {
-                    // A client that is gone does not stop the call; cancelling does.
-                    let _ = outbound.interim.send(Interim::Notification(Delivery { message, spoken })).await;
-                }
-                answer = &mut seat.answer => break answer,
-            }
-        };
-        while let Some(message) = seat.notifications.try_recv() {
-            let _ = outbound.interim.send(Interim::Notification(Delivery { message, spoken })).await;
-        }
-        let message = answer.map_err(|_| CallError::Ended(self.ended()))?.map_err(CallError::Ended)?;
+        let answer = seat.answered(&outbound.interim).await;
+        let message = answer.ok_or_else(|| CallError::Ended(self.ended()))?.map_err(CallError::Ended)?;
         self.note_level(outbound, &message).await;
         self.has_answered.store(true, Relaxed);
         Ok(Inbound { response: Delivery { message: Arc::new(message), spoken } })

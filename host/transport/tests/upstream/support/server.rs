@@ -12,6 +12,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::mpsc::UnboundedReceiver,
     time::Instant,
 };
 
@@ -19,6 +20,7 @@ use tokio::{
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub verb: String,
+    pub target: String,
     pub headers: HashMap<String, String>,
     pub text: String,
     pub body: Value,
@@ -53,6 +55,8 @@ pub enum Act {
     Pause(Duration),
     /// Until the client closes.
     Hold,
+    /// Chunks as they come, until no more can come or the client closes.
+    Relay(UnboundedReceiver<String>),
     Close,
 }
 
@@ -172,6 +176,21 @@ async fn serve(mut stream: TcpStream, handler: Arc<Handler>, seen: Arc<Mutex<Vec
                     }
                     return;
                 }
+                Act::Relay(mut texts) => {
+                    let mut one = [0];
+                    loop {
+                        tokio::select! {
+                            text = texts.recv() => match text {
+                                Some(text) if stream.write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes()).await.is_ok() => {}
+                                _ => return,
+                            },
+                            _ = stream.read(&mut one) => {
+                                left.fetch_add(1, SeqCst);
+                                return;
+                            }
+                        }
+                    }
+                }
                 Act::Close => return,
             }
         }
@@ -189,7 +208,8 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Se
     };
     let head = String::from_utf8(buffer[..head_end].to_vec()).unwrap();
     let mut lines = head.lines();
-    let verb = lines.next()?.split(' ').next()?.to_owned();
+    let mut words = lines.next()?.split(' ').map(str::to_owned);
+    let (verb, target) = (words.next()?, words.next()?);
     let headers: HashMap<String, String> =
         lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
     let length: usize = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
@@ -201,7 +221,7 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Se
     let text = String::from_utf8(buffer[head_end..head_end + length].to_vec()).unwrap();
     buffer.drain(..head_end + length);
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-    Some(Seen { verb, headers, text, body, at: Instant::now() })
+    Some(Seen { verb, target, headers, text, body, at: Instant::now() })
 }
 
 /// A modern server: discovers, and answers the rest as told.
