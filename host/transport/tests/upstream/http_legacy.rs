@@ -14,7 +14,7 @@ use sluice_wire::revision::{Era, Revision};
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -140,6 +140,30 @@ async fn c62_a_server_that_forgets_every_session_is_not_asked_for_ever() {
     let error = Asker::legacy("c1").tool("echo", json!({})).fail(&upstream(&fake)).await;
     assert!(matches!(error, UpstreamError::BadReply { .. }), "{error}");
     assert_eq!(fake.trace().iter().filter(|method| *method == "tools/call").count(), 2);
+}
+
+#[tokio::test]
+async fn a_restart_between_calls_is_not_noticed() {
+    let fresh = || {
+        let (known, server) = (AtomicBool::new(false), legacy(tools(), echo));
+        move |seen: &Seen| match seen.method() {
+            "initialize" => {
+                known.store(true, SeqCst);
+                server(seen)
+            }
+            _ if known.load(SeqCst) => server(seen),
+            _ => respond(404, "", ""),
+        }
+    };
+    let mut fake = Fake::start(fresh()).await;
+    let (upstream, asker) = (upstream(&fake), Asker::legacy("c1"));
+    asker.tool("echo", json!({})).answer(&upstream).await;
+    for _ in 0..3 {
+        fake = fake.restart(fresh()).await;
+        let answer = asker.tool("echo", json!({})).answer(&upstream).await;
+        assert!(answer["result"].is_object(), "{answer}");
+        assert_eq!(fake.trace(), ["tools/call", "initialize", "notifications/initialized", "tools/call"], "refused, then run once");
+    }
 }
 
 #[tokio::test]

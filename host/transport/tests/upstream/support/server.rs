@@ -13,6 +13,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::mpsc::UnboundedReceiver,
+    task::JoinSet,
     time::Instant,
 };
 
@@ -126,7 +127,23 @@ impl Drop for Fake {
 
 impl Fake {
     pub async fn start(handler: impl Fn(&Seen) -> Acts + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::listen(TcpListener::bind("127.0.0.1:0").await.unwrap(), handler)
+    }
+
+    /// Another server where this one was; its connections break.
+    pub async fn restart(self, handler: impl Fn(&Seen) -> Acts + Send + Sync + 'static) -> Self {
+        let address = self.url.authority().unwrap().to_string();
+        drop(self);
+        loop {
+            // The old listener goes with its task.
+            match TcpListener::bind(&address).await {
+                Ok(listener) => return Self::listen(listener, handler),
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    }
+
+    fn listen(listener: TcpListener, handler: impl Fn(&Seen) -> Acts + Send + Sync + 'static) -> Self {
         let url = format!("http://{}/mcp", listener.local_addr().unwrap()).parse().unwrap();
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let (connections, left) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
@@ -134,9 +151,10 @@ impl Fake {
         let task = tokio::spawn({
             let (seen, connections, left) = (seen.clone(), connections.clone(), left.clone());
             async move {
+                let mut open = JoinSet::new();
                 while let Ok((stream, _)) = listener.accept().await {
                     connections.fetch_add(1, SeqCst);
-                    tokio::spawn(serve(stream, handler.clone(), seen.clone(), left.clone()));
+                    open.spawn(serve(stream, handler.clone(), seen.clone(), left.clone()));
                 }
             }
         });
