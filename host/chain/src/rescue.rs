@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_call_that_may_have_run_says_so_and_why() {
-        let data = |source: UpstreamError| match (Error::Upstream { upstream: "u".into(), source }).body(Era::Modern, 7) {
+        let data = |source: UpstreamError| match (Error::Upstream { upstream: "u".into(), source }).body(7) {
             AnswerBody::Error { data, .. } => data.unwrap_or_default(),
             other => panic!("{other:?}"),
         };
