@@ -13,7 +13,11 @@ use sluice_chain::{
     host::{Ear, Host, Parking, Settings},
     upstream::{Listener, Upstream},
 };
-use sluice_transport::{downstream, tls::ServerTls, upstream};
+use sluice_transport::{
+    downstream,
+    tls::{ClientTls, ServerTls},
+    upstream,
+};
 use sluice_wire::json::{IndexDepth, Limits};
 use std::{sync::Arc, time::Duration};
 
@@ -112,7 +116,7 @@ fn upstreams(config: &Config, listener: &Arc<dyn Listener>) -> Result<Vec<Arc<dy
                 Arc::new(upstream::stdio::Stdio::upstream(stdio_settings(config, u, stdio), children.clone(), listener.clone()))
             }
             Reach::Http(http) => {
-                let made = upstream::http::Http::upstream(http_settings(config, u, http), listener.clone());
+                let made = http_settings(config, u, http).and_then(|s| Ok(upstream::http::Http::upstream(s, listener.clone())?));
                 Arc::new(made.with_context(|| format!("upstream {}", u.name))?)
             }
             Reach::Builtin(name) => upstream::builtin::upstream(&u.name, name),
@@ -137,14 +141,17 @@ fn stdio_settings(config: &Config, u: &config::Upstream, stdio: &config::Stdio) 
     }
 }
 
-fn http_settings(config: &Config, u: &config::Upstream, http: &config::Http) -> upstream::http::HttpSettings {
+fn http_settings(config: &Config, u: &config::Upstream, http: &config::Http) -> Result<upstream::http::HttpSettings> {
     let limits = &config.settings.limits;
     let headers = http.headers.iter().filter_map(|(name, value)| {
         let mut value = HeaderValue::from_str(value.reveal()).ok()?;
         value.set_sensitive(true);
         Some((name.clone(), value))
     });
-    upstream::http::HttpSettings {
+    let tls = http.url.is_encrypted().then(|| client_tls(u.settings.tls.as_ref())).transpose()?;
+    Ok(upstream::http::HttpSettings {
+        socket: http.url.socket().map(Into::into),
+        tls,
         headers: headers.collect(),
         sse: http.sse,
         era: era(u.settings.era),
@@ -155,7 +162,13 @@ fn http_settings(config: &Config, u: &config::Upstream, http: &config::Http) -> 
         header_bytes_max: count(limits.header_bytes_max),
         headers_max: count(limits.headers_max),
         ..upstream::http::HttpSettings::new(u.name.as_str(), http.url.uri().clone())
-    }
+    })
+}
+
+fn client_tls(tls: Option<&config::UpstreamTls>) -> Result<ClientTls> {
+    let file = |named: fn(&config::UpstreamTls) -> &Option<std::path::PathBuf>| tls.and_then(|tls| named(tls).as_deref());
+    let identity = file(|tls| &tls.cert).zip(file(|tls| &tls.key));
+    Ok(ClientTls::new(file(|tls| &tls.ca), identity)?)
 }
 
 fn call_limits(config: &Config, u: &config::Upstream) -> upstream::CallLimits {

@@ -2,7 +2,7 @@
 
 use super::Exit;
 use crate::config::{Config, Source, Surroundings};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use clap::Args;
 use http::{HeaderName, HeaderValue, Uri};
@@ -13,7 +13,10 @@ use sluice_chain::{
     queue::queue,
     upstream::{Outbound, Upstream, UpstreamError},
 };
-use sluice_transport::upstream::http::{Http, HttpSettings};
+use sluice_transport::{
+    tls::ClientTls,
+    upstream::http::{Http, HttpSettings},
+};
 use sluice_wire::{
     header::{Annotation, annotations},
     id::RequestId,
@@ -45,6 +48,9 @@ pub struct Call {
     /// API key or token [default: the loopback token of this user].
     #[arg(long, env = "SLUICE_KEY", hide_env_values = true)]
     key: Option<String>,
+    /// CAs to trust for an https:// URL, PEM [default: those that this machine trusts].
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Configuration whose `auth.token_file` holds the token.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -99,8 +105,8 @@ impl Call {
             value.set_sensitive(true);
             settings.headers.push((HeaderName::from_static("authorization"), value));
         }
-        if self.url.scheme_str() != Some("http") {
-            bail!("{} is not an http:// URL; TLS comes with a later version", self.url);
+        if self.url.scheme_str() == Some("https") {
+            settings.tls = Some(ClientTls::new(self.ca.as_deref(), None)?);
         }
         Ok(Arc::new(Http::upstream(settings, Arc::new(Ear::default()))?))
     }

@@ -83,5 +83,4 @@ fn print_upstreams(assembly: &Assembly) {
         say!("  {}  {}  {health}", upstream.name(), upstream.transport());
     }
     assembly.config.disabled.iter().for_each(|name| say!("  {name}  disabled in the file"));
-    assembly.config.left_out.iter().for_each(|name| say!("  {name}  left out: it needs TLS, which comes with a later version"));
 }

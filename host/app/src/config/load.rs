@@ -89,8 +89,8 @@ pub(super) fn read(text: &str, file: Option<&Path>, source: &Source) -> Result<L
     }
     flags(source, &mut settings, &mut reader);
     plugins_dir(source, &settings, &root, &mut reader);
-    let Servers { enabled: mut upstreams, disabled, left_out, broken } = servers;
-    let known_besides: Vec<_> = disabled.iter().chain(&left_out).chain(&broken).map(String::as_str).collect();
+    let Servers { enabled: mut upstreams, disabled, broken } = servers;
+    let known_besides: Vec<_> = disabled.iter().chain(&broken).map(String::as_str).collect();
     about_upstreams(&mut upstreams, &known_besides, &settings, &root, &mut reader);
 
     let places = Places::of(&settings, &reader.base, &source.surroundings);
@@ -99,7 +99,7 @@ pub(super) fn read(text: &str, file: Option<&Path>, source: &Source) -> Result<L
         return Err(report);
     }
     let file = file.map(|file| directory.join(file));
-    let config = Config { file, upstreams, disabled, left_out, settings, places };
+    let config = Config { file, upstreams, disabled, settings, places };
     Ok(Loaded { config, warnings: report.warnings })
 }
 
@@ -168,7 +168,7 @@ fn top_level(root: &Table, is_file: bool, servers: &Servers, reader: &mut Reader
         let keys = if others.len() == 1 { "key" } else { "keys" };
         reader.warn(first.key_at, format!("{keys} without effect here: {}{more}", names.join(", ")), None);
     }
-    let any = !servers.enabled.is_empty() || !servers.left_out.is_empty() || !servers.broken.is_empty();
+    let any = !servers.enabled.is_empty() || !servers.broken.is_empty();
     if is_file && !any && reader.report.problems.is_empty() {
         let suggestion = "list servers under \"mcpServers\", as in your client's file".to_owned();
         reader.warn(Position { line: 1, column: 1 }, "there is no server to offer", Some(suggestion));

@@ -40,7 +40,7 @@ pub use servers::{Http, Reach, Stdio, Upstream, UpstreamUrl};
 pub use settings::{
     Admin, Audit, AuditMode, Auth, Breaker, ClientAuth, EraChoice, FaultAction, Grant, HostName, Limits, Link, Listen, Log, LogFormat,
     LogLevel, Mode, Network, OnFault, Origin, PluginLimits, PluginSettings, Plugins, Power, PublicUrl, Scope, Settings, Sharing, Tls,
-    TrustedProxy, UnixMode, UpstreamSettings, When,
+    TrustedProxy, UnixMode, UpstreamSettings, UpstreamTls, When,
 };
 pub use sidecar::Sidecar;
 pub use surroundings::{Builtin, Surroundings};
@@ -70,8 +70,6 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Keys of servers that are switched off.
     pub disabled: Vec<String>,
-    /// Keys of servers that are right but cannot be reached by this version, each with a warning.
-    pub left_out: Vec<String>,
     /// Everything under `sluice`, with defaults.
     pub settings: Settings,
     /// Paths in force.

@@ -4,6 +4,7 @@
 
 mod authority;
 mod bad_input;
+mod card;
 mod catalogue;
 mod drain;
 mod filters;

@@ -10,3 +10,4 @@ mod questions;
 mod sse;
 mod stdio;
 mod support;
+mod ways;

@@ -1,6 +1,7 @@
 //! A server behind a URL.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
@@ -23,19 +24,35 @@ pub struct Http {
 
 /// A URL whose path and query are not shown: some services put the key there.
 #[derive(Clone, PartialEq, Eq)]
-pub struct UpstreamUrl(http::Uri);
+pub struct UpstreamUrl {
+    uri: http::Uri,
+    socket: Option<PathBuf>,
+}
 
 impl UpstreamUrl {
-    /// The whole URL, to connect to.
+    /// The whole URL, to connect to. Behind a socket its host is `localhost`.
     pub fn uri(&self) -> &http::Uri {
-        &self.0
+        &self.uri
+    }
+
+    /// The socket in the file system that it is reached by, if it is.
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
+    }
+
+    /// Whether it is `https`.
+    pub fn is_encrypted(&self) -> bool {
+        self.uri.scheme_str() == Some("https")
     }
 }
 
 impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let authority = self.0.authority().map_or("", |a| a.as_str());
-        write!(f, "{}://{authority}/…", self.0.scheme_str().unwrap_or("http"))
+        if let Some(socket) = &self.socket {
+            return write!(f, "unix:{}:/…", socket.display());
+        }
+        let authority = self.uri.authority().map_or("", |a| a.as_str());
+        write!(f, "{}://{authority}/…", self.uri.scheme_str().unwrap_or("http"))
     }
 }
 
@@ -82,11 +99,14 @@ fn url(node: &Node, inline: &mut Inline, reader: &mut Reader) -> Option<Upstream
         inline.note(node.at, "url", reader);
     }
     let text = reader.text(node)?;
+    if let Some(rest) = text.value().strip_prefix("unix:") {
+        return unix(rest, node, reader);
+    }
     let uri = match text.value().parse::<http::Uri>() {
         Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|h| !h.is_empty()) => uri,
         _ => {
             let suggestion = looks_like_host(&text).then(|| format!("write {}", quoted(&format!("https://{text}"))));
-            let what = format!("{} must be a URL that begins with http:// or https://", reader.path());
+            let what = format!("{} must be a URL that begins with http://, https:// or unix:", reader.path());
             reader.wrong(node.at, what, suggestion);
             return None;
         }
@@ -96,7 +116,20 @@ fn url(node: &Node, inline: &mut Inline, reader: &mut Reader) -> Option<Upstream
         reader.wrong(node.at, what, Some("put an Authorization header under headers".to_owned()));
         return None;
     }
-    Some(UpstreamUrl(uri))
+    Some(UpstreamUrl { uri, socket: None })
+}
+
+/// `unix:/run/server.sock:/mcp`, as nginx writes it. Without a target it is `/mcp`.
+fn unix(rest: &str, node: &Node, reader: &mut Reader) -> Option<UpstreamUrl> {
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (path, target) = rest.rsplit_once(":/").unwrap_or((rest, "mcp"));
+    let uri = format!("http://localhost/{target}").parse().ok();
+    if uri.is_none() || path.is_empty() || path.contains('\0') {
+        let what = format!("{} must be unix:, the path of a socket, a colon and a path at the server", reader.path());
+        reader.wrong(node.at, what, Some("write \"unix:/run/server.sock:/mcp\"".to_owned()));
+        return None;
+    }
+    Some(UpstreamUrl { uri: uri?, socket: Some(reader.base.join(path)) })
 }
 
 fn looks_like_host(text: &Text) -> bool {
@@ -169,9 +202,9 @@ fn bearer(entry: &Entry, inline: &mut Inline, reader: &mut Reader) -> Option<Sec
 }
 
 fn warn_of_plain_text(url: &UpstreamUrl, headers: &[(HeaderName, Secret)], node: &Node, reader: &mut Reader) {
-    let host = url.0.host().unwrap_or_default().trim_matches(['[', ']']);
+    let host = url.uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let is_near = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if url.0.scheme_str() == Some("http") && !headers.is_empty() && !is_near {
+    if url.uri.scheme_str() == Some("http") && !headers.is_empty() && !is_near {
         let what = format!("{}: its headers travel without encryption", reader.path());
         reader.warn(node.at, what, Some("use https://".to_owned()));
     }

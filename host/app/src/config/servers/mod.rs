@@ -48,8 +48,6 @@ pub(super) struct Servers {
     pub(super) enabled: Vec<Upstream>,
     /// Keys of those that are switched off.
     pub(super) disabled: Vec<String>,
-    /// Keys of those that are right but cannot be reached by this version.
-    pub(super) left_out: Vec<String>,
     /// Those that are wrong, so that nothing else is said about them.
     pub(super) broken: Vec<String>,
 }
@@ -112,11 +110,6 @@ fn one(entry: &Entry, servers: &mut Servers, folded: &mut HashMap<String, String
     let name = name::take(entry, folded, reader);
     let reach = reach(entry, table, inline, reader);
     match (name, reach) {
-        (Some(_), Some(Reach::Http(http))) if http.url.uri().scheme_str() == Some("https") => {
-            let what = format!("{} is left out: https servers come with a later version", reader.path());
-            reader.warn(entry.key_at, what, None);
-            servers.left_out.push(entry.key.clone());
-        }
         (Some(name), Some(reach)) => {
             servers.enabled.push(Upstream { name, written_name: entry.key.clone(), reach, settings: UpstreamSettings::default() })
         }

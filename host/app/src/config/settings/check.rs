@@ -32,6 +32,7 @@ pub(in crate::config) fn check(settings: &Settings, node: &Node, reader: &mut Re
     facts(settings, node, reader);
     limits(settings, node, reader);
     idempotent(node, reader);
+    upstream_tls(settings, node, reader);
     chain(settings, node, reader);
 }
 
@@ -104,6 +105,18 @@ fn idempotent(node: &Node, reader: &mut Reader) {
         for tool in tools.iter().filter(|tool| matches!(&tool.value, Value::Text(name) if name.contains('*'))) {
             let what = format!("{}.upstreams: idempotent_tools takes no patterns", reader.path());
             reader.wrong(tool.at, what, Some("name each tool".to_owned()));
+        }
+    }
+}
+
+/// A certificate is of no use without its key. The files themselves are judged where the upstream is made.
+fn upstream_tls(settings: &Settings, node: &Node, reader: &mut Reader) {
+    for (name, upstream) in &settings.upstreams {
+        let Some(tls) = &upstream.tls else { continue };
+        let Some(written) = node.find(&["upstreams", name, "tls"]) else { continue };
+        if tls.cert.is_some() != tls.key.is_some() {
+            let what = format!("{}.upstreams.{name}.tls needs both cert and key, or neither", reader.path());
+            reader.wrong(written.at, what, None);
         }
     }
 }

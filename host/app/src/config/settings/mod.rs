@@ -20,7 +20,7 @@ pub use limits::Limits;
 pub use listen::{Listen, UnixMode};
 pub use plugin::{Breaker, FaultAction, Grant, Mode, OnFault, PluginLimits, PluginSettings, Power, Scope, When};
 pub use tls::{ClientAuth, Tls};
-pub use upstream::{EraChoice, Sharing, UpstreamSettings};
+pub use upstream::{EraChoice, Sharing, UpstreamSettings, UpstreamTls};
 
 use http::HeaderName;
 

@@ -1,5 +1,7 @@
 //! What an operator can say about an upstream beyond what a client says.
 
+use std::path::PathBuf;
+
 use crate::config::choice::choice;
 use crate::config::section::section;
 
@@ -23,6 +25,20 @@ section! {
         pub sharing: Sharing = Sharing::Principal;
         /// Whether Sluice is ready without it.
         pub optional: bool = false;
+        /// TLS toward it, where its URL is `https`. Without it the CAs that the machine trusts are trusted.
+        pub tls: Option<UpstreamTls> = None;
+    }
+}
+
+section! {
+    /// TLS toward one upstream.
+    pub struct UpstreamTls {
+        /// The CAs to trust instead of those that the machine trusts, in PEM.
+        pub ca: Option<PathBuf> = None;
+        /// The certificate that we show when we are asked for one, in PEM.
+        pub cert: Option<PathBuf> = None;
+        /// Its private key, in PEM.
+        pub key: Option<PathBuf> = None;
     }
 }
 

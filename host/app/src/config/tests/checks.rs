@@ -168,7 +168,8 @@ fn a_program_with_a_space_in_its_name_is_found_and_arguments_stay_whole() {
 fn a_url_is_one_that_can_be_reached() {
     one_server_problem(r#"{"url": "mcp.example.com/mcp"}"#, "write \"https://mcp.example.com/mcp\"");
     one_server_problem(r#"{"url": "https://ada:pw@h/mcp"}"#, "put an Authorization header under headers");
-    one_server_problem(r#"{"url": "unix:///x"}"#, "must be a URL that begins with http:// or https://");
+    one_server_problem(r#"{"url": "ftp://x"}"#, "must be a URL that begins with http://, https:// or unix:");
+    one_server_problem(r#"{"url": "unix:"}"#, "write \"unix:/run/server.sock:/mcp\"");
     one_server_problem(r#"{"url": "http://h", "headers": {"A B": "x"}}"#, "is no name of a header");
     one_server_problem(r#"{"url": "http://h", "headers": {"A": "x\ny"}}"#, "holds characters that no header can");
     one_server_problem(r#"{"url": "http://h", "headers": {"X-A": "1", "x-a": "2"}}"#, "stands here a second time");

@@ -22,11 +22,6 @@ fn http(upstream: &Upstream) -> (String, Vec<(&str, &str)>) {
     (http.url.uri().to_string(), headers)
 }
 
-/// The same file as it will be read once https servers can be reached.
-fn as_if_reachable(text: &str) -> String {
-    text.replace("https://", "http://")
-}
-
 fn names(loaded: &Loaded) -> Vec<&str> {
     loaded.config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect()
 }
@@ -53,10 +48,7 @@ fn claude_desktop() {
 fn cursor() {
     let variables = [("API_KEY", "one"), ("REMOTE_TOKEN", "two")];
     let text = include_str!("../samples/cursor.json");
-    let (left, warnings) = loaded("mcp.json", text, &variables);
-    assert_eq!(names(&left), ["local", "docs"]);
-    assert_eq!(left.config.left_out, ["remote"]);
-    let (loaded, _) = loaded("mcp.json", &as_if_reachable(text), &variables);
+    let (loaded, warnings) = loaded("mcp.json", text, &variables);
     assert_eq!(names(&loaded), ["local", "docs", "remote"]);
     assert_eq!(loaded.config.disabled, ["paused"]);
     assert_eq!(stdio(&loaded.config.upstreams[0]).2, [("API_KEY", "one")]);
@@ -68,7 +60,6 @@ fn cursor() {
             "mcp.json:8:7: key \"envFile\" under mcpServers.local is not read; set these variables where Sluice starts, and \
          name them in \"env\"",
             "mcp.json:11:18: mcpServers.docs.command: the program \"${userHome}/bin/docs-server\" is not there",
-            "mcp.json:14:5: mcpServers.remote is left out: https servers come with a later version",
         ]
     );
 }
@@ -85,8 +76,8 @@ fn mcp_proxy() {
 
 #[test]
 fn fastmcp() {
-    let text = as_if_reachable(include_str!("../samples/fastmcp.json"));
-    let (loaded, warnings) = loaded("fastmcp.json", &text, &[]);
+    let text = include_str!("../samples/fastmcp.json");
+    let (loaded, warnings) = loaded("fastmcp.json", text, &[]);
     let [weather, assistant] = &loaded.config.upstreams[..] else { panic!() };
     assert_eq!(http(weather).1, [("authorization", "Bearer a-bearer-token")]);
     let (command, args, env) = stdio(assistant);
@@ -100,17 +91,10 @@ fn fastmcp() {
 fn vs_code() {
     let text = include_str!("../samples/vscode.json");
     let (loaded, warnings) = loaded("mcp.json", text, &[("SLUICE_INPUT_PERPLEXITY_KEY", "pk")]);
-    assert_eq!(names(&loaded), ["microsoft-playwright-mcp", "perplexity"]);
-    assert_eq!(loaded.config.left_out, ["github"]);
+    assert_eq!(names(&loaded), ["microsoft-playwright-mcp", "perplexity", "github"]);
     assert_eq!(loaded.config.upstreams[0].written_name, "microsoft/playwright-mcp");
     assert_eq!(stdio(&loaded.config.upstreams[1]).2, [("PERPLEXITY_API_KEY", "pk"), ("REGION", "eu")]);
-    assert_eq!(
-        warnings,
-        [
-            "mcp.json:9:5: server \"microsoft/playwright-mcp\" is called \"microsoft-playwright-mcp\" here",
-            "mcp.json:22:5: servers.github is left out: https servers come with a later version",
-        ]
-    );
+    assert_eq!(warnings, ["mcp.json:9:5: server \"microsoft/playwright-mcp\" is called \"microsoft-playwright-mcp\" here"]);
 
     let Err(report) = Room::new().read("mcp.json", text, &[]) else { panic!("nobody gave the key") };
     let problems: Vec<_> = report.problems.iter().map(ToString::to_string).collect();
@@ -124,9 +108,9 @@ fn vs_code() {
 #[test]
 fn claude_code() {
     let text = include_str!("../samples/claude-code.json");
-    let (loaded, warnings) = loaded(".mcp.json", &as_if_reachable(text), &[("API_KEY", "k")]);
+    let (loaded, warnings) = loaded(".mcp.json", text, &[("API_KEY", "k")]);
     let (url, headers) = http(&loaded.config.upstreams[0]);
-    assert_eq!((url.as_str(), headers), ("http://api.example.com/mcp", vec![("authorization", "Bearer k")]));
+    assert_eq!((url.as_str(), headers), ("https://api.example.com/mcp", vec![("authorization", "Bearer k")]));
     let (_, args, env) = stdio(&loaded.config.upstreams[1]);
     assert_eq!(args[3], "/etc/acme/db.json");
     // `file:` in a client's part is the value, not a reference.

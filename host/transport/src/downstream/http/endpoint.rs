@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use super::{
     answer::name_request,
-    batch,
+    batch, card,
     connection::Connection,
     content::{Content, Reply},
     headers, intake, legacy, media, modern,
@@ -81,6 +81,11 @@ pub(super) fn empty(status: StatusCode) -> Response<Content> {
 
 async fn respond(connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Response<Content>, Refusal> {
     let (head, body) = request.into_parts();
+    check_names(connection, &head).inspect_err(|_| intake::note_unread(&body, &connection.pace))?;
+    if let Some(card) = card::answer(connection, &head) {
+        intake::note_unread(&body, &connection.pace);
+        return Ok(card);
+    }
     let admitted = admit(connection, &head).await;
     let call = match admitted {
         Ok(call) => call,
@@ -99,6 +104,12 @@ async fn respond(connection: &Arc<Connection>, request: Request<Incoming>) -> Re
         (_, &Method::DELETE) => legacy::end(&call),
         _ => Err(method_not_allowed(connection)),
     }
+}
+
+/// Before anything else, whatever the route.
+fn check_names(connection: &Connection, head: &Parts) -> Result<(), Refusal> {
+    let names = &connection.shared.settings.names;
+    names.check(&head.uri, &head.headers).map_err(|stranger| Refusal::http(403, stranger.reason(), stranger.message()))
 }
 
 /// What a path is for.
@@ -123,10 +134,9 @@ impl Route {
     }
 }
 
-/// Names, route, credential: whoever fails here learns nothing else.
+/// Route, credential: whoever fails here learns nothing else.
 async fn admit<'a>(connection: &'a Arc<Connection>, head: &'a Parts) -> Result<Call<'a>, Refusal> {
     let shared = &connection.shared;
-    shared.settings.names.check(&head.uri, &head.headers).map_err(|stranger| Refusal::http(403, stranger.reason(), stranger.message()))?;
     if Route::of(&shared.settings, head.uri.path()).is_none() {
         return Err(Refusal::http(404, "route", format!("there is nothing here; MCP is served at {}", shared.settings.path)));
     }

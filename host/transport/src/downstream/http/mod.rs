@@ -5,12 +5,13 @@
 //! rules apply. Nothing is read of a body before its sender is known.
 //!
 //! Reading order: [`Listener`], `connection` (one client's bytes), `socket`, `pace` and `patience` (how
-//! long it is waited for), `http2` (many exchanges on one connection), `endpoint` (the checks), `intake` (the body), `modern` and `legacy` (the two eras), `sse` (the transport
-//! before), `batch`, `answer` (what goes back),
+//! long it is waited for), `http2` (many exchanges on one connection), `endpoint` (the checks), `card` (what anybody may
+//! know), `intake` (the body), `modern` and `legacy` (the two eras), `sse` (the transport before), `batch`, `answer` (what goes back),
 //! `events` (streams), `content` (bytes on their way out).
 
 mod answer;
 mod batch;
+mod card;
 mod connection;
 mod content;
 mod endpoint;

@@ -5,6 +5,7 @@
 //! is how a modern call is cancelled; an idle connection lies in the pool unpolled, and its
 //! health is looked at when it is taken out.
 
+use super::io::Io;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -20,7 +21,6 @@ use std::{
     task::{Context, Poll, Waker},
 };
 use tokio::{
-    net::TcpStream,
     sync::OwnedSemaphorePermit,
     time::{Duration, Instant},
 };
@@ -62,7 +62,7 @@ pub(super) enum SendError {
 }
 
 impl Connection {
-    pub(super) async fn over(stream: TcpStream, headers_max: usize, place: OwnedSemaphorePermit) -> hyper::Result<Box<Self>> {
+    pub(super) async fn over(stream: Io, headers_max: usize, place: OwnedSemaphorePermit) -> hyper::Result<Box<Self>> {
         let (sender, driver) =
             http1::Builder::new().max_headers(headers_max).max_buf_size(BUFFER_MAX).handshake(TokioIo::new(stream)).await?;
         let usable_until = Instant::now();
@@ -115,7 +115,7 @@ impl Connection {
     }
 }
 
-type Driver = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
+type Driver = http1::Connection<TokioIo<Io>, Full<Bytes>>;
 
 fn poll_data(driver: &mut Driver, has_ended: &mut bool, body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Bytes>>> {
     loop {

@@ -1,12 +1,18 @@
 //! Where requests go, and the headers that all of them share.
 
-use super::settings::{HttpSettings, UrlError};
+use super::{
+    io::Io,
+    settings::{HttpSettings, UrlError},
+};
+use crate::tls::ClientTls;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
     header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT},
     uri::Scheme,
 };
 use sluice_wire::header;
+use std::{io, path::PathBuf};
+use tokio::net::{TcpStream, UnixStream};
 
 pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
 pub(super) const METHOD: HeaderName = HeaderName::from_static(header::METHOD);
@@ -21,26 +27,52 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("sluice/", env!("CAR
 
 /// A server's address in the parts that requests need.
 pub(super) struct Endpoint {
-    /// For the resolver: without brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(super) way: Way,
     /// Path and query: the request target.
     pub(super) target: Uri,
     /// For a POST: content negotiation, host, the operator's headers.
     pub(super) headers: HeaderMap,
 }
 
+/// How a server is connected to.
+pub(super) enum Way {
+    /// The host as the resolver takes it, without brackets; with what TLS needs, if it is encrypted.
+    Tcp { host: String, port: u16, tls: Option<ClientTls> },
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl Way {
+    pub(super) async fn open(&self) -> io::Result<Io> {
+        let (host, port, tls) = match self {
+            Way::Unix(path) => return UnixStream::connect(path).await.map(Io::Unix),
+            Way::Tcp { host, port, tls } => (host.as_str(), *port, tls),
+        };
+        let tcp = TcpStream::connect((host, port)).await?;
+        // Answers are small and waited for; failing to say so only makes them slower.
+        let _ = tcp.set_nodelay(true);
+        match tls {
+            None => Ok(Io::Plain(tcp)),
+            Some(tls) => Ok(Io::Tls(Box::new(tls.connect(host, tcp).await?))),
+        }
+    }
+}
+
 impl Endpoint {
     pub(super) fn new(settings: &HttpSettings) -> Result<Self, UrlError> {
         let url = &settings.url;
-        match url.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => {}
-            Some(scheme) if *scheme == Scheme::HTTPS => return Err(UrlError::Https),
+        let (port, tls) = match url.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => (80, None),
+            Some(scheme) if *scheme == Scheme::HTTPS => (443, Some(settings.tls.clone().ok_or(UrlError::Untrusted)?)),
             _ => return Err(UrlError::Scheme),
-        }
+        };
         let authority = url.authority().ok_or(UrlError::Host)?;
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let named = authority.port().map_or_else(|| authority.host().to_owned(), |port| format!("{}:{port}", authority.host()));
+        let way = match &settings.socket {
+            Some(path) => Way::Unix(path.clone()),
+            None => Way::Tcp { host, port: authority.port_u16().unwrap_or(port), tls },
+        };
         let target = url.path_and_query().and_then(|path| Uri::builder().path_and_query(path.clone()).build().ok());
         let mut headers = HeaderMap::with_capacity(16);
         for (name, value) in &settings.headers {
@@ -50,7 +82,7 @@ impl Endpoint {
         headers.insert(ACCEPT, JSON_OR_EVENTS);
         headers.insert(CONTENT_TYPE, JSON);
         headers.entry(USER_AGENT).or_insert(AGENT);
-        Ok(Self { host, port: authority.port_u16().unwrap_or(80), target: target.unwrap_or_default(), headers })
+        Ok(Self { way, target: target.unwrap_or_default(), headers })
     }
 }
 
@@ -87,14 +119,14 @@ mod tests {
     #[test]
     fn takes_a_url_apart() {
         let endpoint = endpoint("http://[::1]:8080/mcp?key=1").unwrap();
-        assert_eq!((endpoint.host.as_str(), endpoint.port), ("::1", 8080));
+        assert!(matches!(endpoint.way, Way::Tcp { ref host, port: 8080, tls: None } if host == "::1"));
         assert_eq!(endpoint.target, "/mcp?key=1");
         assert_eq!(endpoint.headers[HOST], "[::1]:8080");
     }
 
     #[test]
     fn says_what_is_wrong_with_a_url() {
-        assert_eq!(endpoint("https://example.com/").err(), Some(UrlError::Https));
+        assert_eq!(endpoint("https://example.com/").err(), Some(UrlError::Untrusted));
         assert_eq!(endpoint("/mcp").err(), Some(UrlError::Scheme));
         assert_eq!(endpoint("ftp://example.com/").err(), Some(UrlError::Scheme));
     }

@@ -10,6 +10,7 @@
 mod attempt;
 mod connection;
 mod endpoint;
+mod io;
 mod line;
 mod listen;
 mod pool;

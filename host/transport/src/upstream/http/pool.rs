@@ -16,7 +16,6 @@ use hyper::body::Incoming;
 use sluice_chain::{parted::Parted, upstream::UpstreamError};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{
-    net::TcpStream,
     sync::Semaphore,
     time::{Instant, timeout},
 };
@@ -160,13 +159,8 @@ impl Pool {
             return Err(UpstreamError::Busy { setting: "limits.connections_max".to_owned() });
         };
         let unreachable = |reason: String| UpstreamError::Unreachable { reason };
-        let address = (self.endpoint.host.as_str(), self.endpoint.port);
-        let connected = match timeout(self.connect, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // Answers are small and waited for; failing to say so only makes them slower.
-                let _ = stream.set_nodelay(true);
-                Connection::over(stream, self.headers_max, place).await.map_err(|error| unreachable(error.to_string()))
-            }
+        let connected = match timeout(self.connect, self.endpoint.way.open()).await {
+            Ok(Ok(io)) => Connection::over(io, self.headers_max, place).await.map_err(|error| unreachable(error.to_string())),
             Ok(Err(error)) => Err(unreachable(error.to_string())),
             Err(_) => Err(unreachable(format!("no connection within {:?}", self.connect))),
         };

@@ -1,8 +1,11 @@
 //! What an operator decides about a server behind a URL.
 
-use crate::upstream::{CallLimits, EraChoice, Sharing};
+use crate::{
+    tls::ClientTls,
+    upstream::{CallLimits, EraChoice, Sharing},
+};
 use http::{HeaderName, HeaderValue, Uri};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 /// One server behind a URL.
 #[derive(Clone)]
@@ -11,6 +14,10 @@ pub struct HttpSettings {
     pub name: Arc<str>,
     /// Its endpoint.
     pub url: Uri,
+    /// The socket in the file system that it listens on, instead of the host of the URL.
+    pub socket: Option<PathBuf>,
+    /// Whom to trust; without it there is no `https`.
+    pub tls: Option<ClientTls>,
     /// What every request carries besides the protocol's own headers. Values may be secret.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// It speaks HTTP+SSE (2024-11-05), says the operator; else that is tried when it takes no POST.
@@ -45,6 +52,8 @@ impl HttpSettings {
         Self {
             name: name.into(),
             url,
+            socket: None,
+            tls: None,
             headers: Vec::new(),
             sse: false,
             era: EraChoice::default(),
@@ -72,11 +81,11 @@ impl fmt::Debug for HttpSettings {
 /// A URL that cannot be an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// `https`.
-    #[error("https upstreams come with a later version, with TLS; use http for now")]
-    Https,
+    /// `https`, and nobody said whom to trust.
+    #[error("an https URL needs to know whom to trust")]
+    Untrusted,
     /// Neither `http` nor `https`.
-    #[error("the URL must begin with http://")]
+    #[error("the URL must begin with http:// or https://")]
     Scheme,
     /// No host.
     #[error("the URL names no host")]

@@ -19,6 +19,12 @@ impl Authority {
         Authority { issuer: Issuer::new(params, key), pem }
     }
 
+    /// Its certificate.
+    #[allow(dead_code, reason = "only one of the two test binaries needs it")]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
     fn sign(&self, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
         params.subject_alt_names.push(SanType::IpAddress([127, 0, 0, 1].into()));
