@@ -120,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.take(length).await
         } else if find("transfer-encoding").is_some() {
             self.chunks().await
-        } else if status == 202 || status == 204 {
+        } else if matches!(status, 202 | 204 | 304) {
             Vec::new()
         } else {
             while self.more().await {}
