@@ -3,6 +3,7 @@
 //! Within one era only the id changes, and not a byte of the body is copied for it. Across eras
 //! the members that the other era does not know are spliced out or in; all else stays as sent.
 
+use crate::older;
 use bytes::Bytes;
 use sluice_wire::{
     code,
@@ -99,10 +100,16 @@ pub fn relayed(message: &Message, spoken: Revision, asked: &Asked) -> Addressed 
         let code = code.unwrap_or(code::INTERNAL_ERROR);
         return refused(code, &text.unwrap_or_default(), data.as_deref(), asked);
     };
-    if spoken.era() == asked.revision.era() {
+    let is_newer = asked.revision < spoken && asked.revision < older::LAST && older::concerns(asked.method);
+    let is_unspeakable = asked.revision.era() == Era::Modern && message.error_code().is_some_and(is_never_modern);
+    if spoken.era() == asked.revision.era() && !is_newer && !is_unspeakable {
         return Addressed::spliced(message.bytes(), id, &asked.id).with_code(message.error_code());
     }
-    let shaped = if reaches(message, levels(asked.method)) { reshape(message, asked) } else { reshape(&message.clone().deepen(), asked) };
+    let shaped = if !is_newer && reaches(message, levels(asked.method)) {
+        reshape(message, asked)
+    } else {
+        reshape(&message.clone().deepen(), asked)
+    };
     shaped.map_or_else(
         || untranslatable(asked),
         |text| Addressed::whole(text).with_code(message.error_code().map(|code| translated_code(code, message, asked))),
@@ -128,7 +135,7 @@ fn reshape(message: &Message, asked: &Asked) -> Option<Bytes> {
     let mut patch = Patch::new(message.document());
     patch.replace(message.id_value()?, Bytes::copy_from_slice(asked.id.token().as_bytes()));
     match (asked.revision.era(), message.result()) {
-        (Era::Legacy, Some(result)) => lower_result(&mut patch, result, asked.method),
+        (Era::Legacy, Some(result)) => lower_result(&mut patch, result, asked.method, asked.revision),
         (Era::Modern, Some(result)) => raise_result(&mut patch, result, asked.method),
         (_, None) => reshape_error(&mut patch, message, asked),
     }
@@ -144,18 +151,18 @@ fn untranslatable(asked: &Asked) -> Addressed {
 pub fn made(result: &Bytes, asked: &Asked) -> Addressed {
     let lowered = match asked.revision.era() {
         Era::Modern => None,
-        Era::Legacy => lower_made(result, asked.method),
+        Era::Legacy => lower_made(result, asked.method, asked.revision),
     };
     let result = lowered.as_ref().unwrap_or(result);
     Addressed::whole(message::result(&asked.id, result))
 }
 
-fn lower_made(result: &Bytes, method: &str) -> Option<Bytes> {
+fn lower_made(result: &Bytes, method: &str, to: Revision) -> Option<Bytes> {
     // The result is the root here, not a member of it.
-    let depth = IndexDepth::Levels(levels(method) - 1);
+    let depth = if to < older::LAST { IndexDepth::Full } else { IndexDepth::Levels(levels(method) - 1) };
     let document = Document::parse_value(result.clone(), &Limits::RESPONSE, depth).ok()?;
     let mut patch = Patch::new(&document);
-    lower_result(&mut patch, document.root(), method);
+    lower_result(&mut patch, document.root(), method, to);
     patch.apply().ok()
 }
 
@@ -183,19 +190,23 @@ const MODERN_MEMBERS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
 /// Prefix of `_meta` keys that the protocol itself defines.
 const PROTOCOL_META: &str = "io.modelcontextprotocol/";
 
-fn lower_result(patch: &mut Patch<'_>, result: Value<'_>, method: &str) {
+fn lower_result(patch: &mut Patch<'_>, result: Value<'_>, method: &str, to: Revision) {
+    older::lower(patch, result, method, to);
     for member in result.members() {
         let key = member.key.decoded();
         if MODERN_MEMBERS.contains(&key.as_ref()) {
             patch.remove(member.value);
         } else if key == "_meta" {
             lower_meta(patch, member.value);
-        } else if key == "structuredContent" && member.value.kind() != Kind::Object {
-            // Legacy knows objects only; the text copy in `content` says the same.
+        } else if key == "structuredContent" && (member.value.kind() != Kind::Object || to < older::LAST) {
+            // Legacy knows objects only, and knew none before; the text copy in `content` says the same.
             patch.remove(member.value);
+            if result.get("content").is_none_or(|content| content.is_empty()) {
+                patch.set(result, "content", older::text_of(member.value.raw()));
+            }
         } else if key == "tools" && method == method::TOOLS_LIST {
             for tool in member.value.items() {
-                lower_tool(patch, tool);
+                lower_tool(patch, tool, to);
             }
         }
     }
@@ -213,10 +224,10 @@ fn lower_meta(patch: &mut Patch<'_>, meta: Value<'_>) {
 }
 
 /// A schema that is not of an object goes, as its `structuredContent` does.
-fn lower_tool(patch: &mut Patch<'_>, tool: Value<'_>) {
+fn lower_tool(patch: &mut Patch<'_>, tool: Value<'_>, to: Revision) {
     let Some(schema) = tool.get("outputSchema") else { return };
     let is_object = schema.get("type").is_some_and(|kind| kind.is_str("object"));
-    if !is_object {
+    if !is_object || to < older::LAST {
         patch.remove(schema);
     }
 }
@@ -285,6 +296,11 @@ fn reshape_error(patch: &mut Patch<'_>, message: &Message, asked: &Asked) {
     }
 }
 
+/// Codes that nobody may send a modern client (2026-07-28 basic/index, Error Codes), whoever sends them.
+fn is_never_modern(code: i64) -> bool {
+    matches!(code, code::RESOURCE_NOT_FOUND_LEGACY | code::URL_ELICITATION)
+}
+
 /// Adds a member to `error.data` unless it is there, or `data` is something other than an object.
 fn add_data(patch: &mut Patch<'_>, error: Value<'_>, key: &str, raw: String) {
     match error.get("data") {
@@ -343,7 +359,7 @@ mod tests {
         let expected =
             r#"{ "result" : {"z":1.10,"content":[], "resultType":"x\u0041"},"id":"\u0041-1" ,"jsonrpc":"2.0","x":9007199254740993}"#;
         check("tools/call", MODERN, MODERN, sent, expected);
-        check("tools/call", LEGACY, Revision::V2025_03_26, sent, expected);
+        check("tools/call", LEGACY, Revision::V2025_06_18, sent, expected);
     }
 
     #[test]
@@ -372,7 +388,44 @@ mod tests {
     }
 
     #[test]
-    fn a_legacy_result_gains_what_modern_demands() {
+    fn s086_structured_content_that_legacy_does_not_know_goes_and_its_text_stays() {
+        let sent = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"[1]"}],"structuredContent":[1]}}"#;
+        let kept = r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"content":[{"type":"text","text":"[1]"}]}}"#;
+        check("tools/call", MODERN, LEGACY, sent, kept);
+        check(
+            "tools/call",
+            MODERN,
+            LEGACY,
+            r#"{"jsonrpc":"2.0","id":7,"result":{"content":[],"structuredContent":["\u00e9"]}}"#,
+            r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"content":[{"type":"text","text":"[\"\\u00e9\"]"}]}}"#,
+        );
+        let list = r#"{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"a","outputSchema":{"type":"array"}}]}}"#;
+        check("tools/list", MODERN, LEGACY, list, r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"tools":[{"name":"a"}]}}"#);
+    }
+
+    #[test]
+    fn an_older_client_gets_what_its_revision_knows() {
+        let (old, oldest) = (Revision::V2025_03_26, Revision::V2024_11_05);
+        let call = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"audio","data":"AA==","mimeType":"audio/wav"},{"type":"resource_link","name":"n","uri":"a:b"}],"structuredContent":{"x":1}}}"#;
+        let link = r#"{"type":"text","text":"n a:b"}"#;
+        let audio = r#"{"type":"audio","data":"AA==","mimeType":"audio/wav"}"#;
+        let blob = r#"{"type":"resource","resource":{"uri":"data:,audio","blob":"AA==","mimeType":"audio/wav"}}"#;
+        for spoken in [LEGACY, MODERN] {
+            for (to, audio) in [(old, audio), (oldest, blob)] {
+                let expected = format!(r#"{{"jsonrpc":"2.0","id":"\u0041-1","result":{{"content":[{audio},{link}]}}}}"#);
+                check("tools/call", spoken, to, call, &expected);
+            }
+        }
+        let list = r#"{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"a","outputSchema":{"type":"object"}}]}}"#;
+        check("tools/list", LEGACY, old, list, r#"{"jsonrpc":"2.0","id":"\u0041-1","result":{"tools":[{"name":"a"}]}}"#);
+        let prompt =
+            r#"{"jsonrpc":"2.0","id":7,"result":{"messages":[{"role":"user","content":{"type":"resource_link","name":"n","uri":"a:b"}}]}}"#;
+        let expected = format!(r#"{{"jsonrpc":"2.0","id":"\u0041-1","result":{{"messages":[{{"role":"user","content":{link}}}]}}}}"#);
+        check("prompts/get", LEGACY, old, prompt, &expected);
+    }
+
+    #[test]
+    fn s063_a_legacy_result_gains_what_modern_demands() {
         check(
             "tools/call",
             LEGACY,
@@ -404,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_cross_with_a_code_the_other_era_knows() {
+    fn s061_errors_cross_with_a_code_the_other_era_knows() {
         let error = |rest: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"error":{{{rest}}}}}"#);
         let answer = |rest: &str| format!(r#"{{"jsonrpc":"2.0","id":"\u0041-1","error":{{{rest}}}}}"#);
         for (method, spoken, to, sent, expected) in [
@@ -440,6 +493,13 @@ mod tests {
             ),
             ("resources/read", MODERN, LEGACY, r#""code":-32602,"message":"m""#, r#""code":-32602,"message":"m""#),
             ("tools/call", MODERN, LEGACY, r#""code":-32021,"message":"m""#, r#""code":-32602,"message":"m""#),
+            (
+                "tools/call",
+                MODERN,
+                MODERN,
+                r#""code":-32042,"message":"m""#,
+                r#""code":-32603,"message":"m","data":{"upstreamCode":-32042}"#,
+            ),
         ] {
             check(method, spoken, to, &error(sent), &answer(expected));
         }

@@ -2,7 +2,7 @@
 
 use crate::request::PART;
 use bytes::Bytes;
-use sluice_wire::{code, json::Document, message::Message, meta, method, patch::Patch};
+use sluice_wire::{code, json::Document, message::Message, meta, method, patch::Patch, revision::Revision};
 
 /// Where a declaration goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +109,22 @@ impl Askable {
     }
 }
 
+/// What a client can mean by its declaration in its revision: elicitation came with 2025-06-18, and links with 2025-11-25.
+/// What is not there when a server is told cannot be asked.
+pub fn known(declared: &Bytes, revision: Revision) -> Bytes {
+    let (limits, depth) = PART;
+    let Some(document) = Document::parse_value(declared.clone(), &limits, depth).ok().filter(|_| revision < Revision::V2025_11_25) else {
+        return declared.clone();
+    };
+    let mut patch = Patch::new(&document);
+    match document.root().get("elicitation") {
+        Some(elicitation) if revision < Revision::V2025_06_18 => patch.remove(elicitation),
+        Some(elicitation) => elicitation.get("url").into_iter().for_each(|url| patch.remove(url)),
+        None => return declared.clone(),
+    }
+    patch.apply().unwrap_or_else(|_| Bytes::from_static(b"{}"))
+}
+
 /// The declaration to send upstream: the client's, without features that are not carried.
 ///
 /// Shares the client's bytes when there is nothing to take out. Anything but a JSON object
@@ -202,6 +218,19 @@ mod tests {
             ("{}", "{}"),
         ] {
             assert_eq!(Askable::of(&Bytes::from_static(declared.as_bytes())).to_json(), canonical);
+        }
+    }
+
+    #[test]
+    fn s076_an_old_client_does_not_declare_what_its_revision_does_not_know() {
+        let declared = Bytes::from_static(br#"{"elicitation":{"form":{},"url":{}},"roots":{}}"#);
+        for (revision, expected) in [
+            (Revision::V2024_11_05, r#"{"roots":{}}"#),
+            (Revision::V2025_03_26, r#"{"roots":{}}"#),
+            (Revision::V2025_06_18, r#"{"elicitation":{"form":{}},"roots":{}}"#),
+            (Revision::V2025_11_25, r#"{"elicitation":{"form":{},"url":{}},"roots":{}}"#),
+        ] {
+            assert_eq!(known(&declared, revision), expected, "{revision}");
         }
     }
 

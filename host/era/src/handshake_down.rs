@@ -1,5 +1,6 @@
 //! Toward a client: its opening words read, ours written.
 
+use crate::capability;
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -50,9 +51,10 @@ pub fn opening(message: &Message, served: &[Revision]) -> Result<Opening, BadOpe
     let capabilities = message.param("capabilities").map(|value| object(value, "capabilities"));
     let info = message.param("clientInfo").map(|value| object(value, "clientInfo"));
     let newest = *served.first().unwrap_or(&Revision::LEGACY[0]);
+    let revision = served.iter().copied().find(|revision| revision.as_str() == wanted).unwrap_or(newest);
     Ok(Opening {
-        revision: served.iter().copied().find(|revision| revision.as_str() == wanted).unwrap_or(newest),
-        capabilities: capabilities.transpose()?.unwrap_or(Bytes::from_static(b"{}")),
+        revision,
+        capabilities: capability::known(&capabilities.transpose()?.unwrap_or(Bytes::from_static(b"{}")), revision),
         info: info.transpose()?,
     })
 }

@@ -20,3 +20,4 @@ pub mod rounds;
 
 pub mod answer;
 pub mod handshake_down;
+mod older;

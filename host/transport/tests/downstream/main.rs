@@ -14,6 +14,7 @@ mod modern;
 mod names;
 mod pace;
 mod principals;
+mod rounds;
 mod sse;
 mod stdio;
 mod support;

@@ -307,7 +307,7 @@ async fn one_id_may_be_in_flight_from_many_clients() {
 }
 
 #[tokio::test]
-async fn c44_a_client_that_leaves_cancels() {
+async fn s044_a_client_that_leaves_cancels() {
     let endpoint = start().await;
     for tool in ["slow", "held"] {
         let params = format!(r#""name":"{tool}""#);
@@ -342,7 +342,7 @@ async fn s045_an_answer_becomes_a_stream_at_its_first_notification() {
 }
 
 #[tokio::test]
-async fn c61_c63_a_legacy_upstream_answers_in_modern_form() {
+async fn a_legacy_upstream_answers_in_modern_form() {
     let endpoint = Rig::era(Era::Legacy).start().await;
     let result = endpoint.modern("1", "tools/call", r#""name":"echo""#).await.json();
     assert_eq!(result["result"]["resultType"], "complete");

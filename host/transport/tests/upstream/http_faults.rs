@@ -308,22 +308,37 @@ async fn s014_a_server_of_both_eras_is_spoken_to_in_the_clients_own() {
 }
 
 #[tokio::test]
-async fn c73_c74_c80_a_legacy_client_before_a_modern_server() {
+async fn s073_a_legacy_client_is_told_what_a_modern_server_discovers() {
+    let fake = Fake::start(modern(ok)).await;
+    let asker = Asker::new(Revision::V2025_06_18, Some("c1"), "{}");
+    let facts = upstream(&fake).facts(Era::Legacy, &asker.client, &asker.principal).await.unwrap();
+    assert_eq!((facts.era, facts.revision), (Era::Modern, Revision::V2026_07_28));
+    assert!(serde_json::from_slice::<Value>(&facts.capabilities).unwrap()["tools"].is_object());
+    assert_eq!(fake.trace(), ["server/discover"], "it is opened without an initialize");
+}
+
+#[tokio::test]
+async fn s074_what_a_session_knew_stands_on_every_modern_request() {
     let fake = Fake::start(modern(ok)).await;
     let upstream = upstream(&fake);
     let asker = Asker::new(Revision::V2025_06_18, Some("c1"), r#"{"elicitation":{},"experimental":{"e":{}}}"#);
-    let facts = upstream.facts(Era::Legacy, &asker.client, &asker.principal).await.unwrap();
-    assert_eq!(facts.era, Era::Modern);
     asker.request("tools/list", json!({"cursor":"x","unknown":1})).answer(&upstream).await;
     let seen = fake.last("tools/list");
     let meta = &seen.body["params"]["_meta"];
     assert_eq!(meta["io.modelcontextprotocol/protocolVersion"], "2026-07-28");
     assert_eq!(meta["io.modelcontextprotocol/clientCapabilities"], json!({"elicitation":{},"experimental":{"e":{}}}));
     assert_eq!(meta["io.modelcontextprotocol/clientInfo"]["name"], "asker");
-    assert!(meta.get("io.modelcontextprotocol/logLevel").is_none());
     assert_eq!((&seen.body["params"]["cursor"], &seen.body["params"]["unknown"]), (&json!("x"), &json!(1)));
     assert_eq!((seen.header("mcp-method"), seen.header("mcp-protocol-version")), ("tools/list", "2026-07-28"));
+}
 
+#[tokio::test]
+async fn s080_a_level_is_on_every_request_after_it_was_set_and_on_none_before() {
+    let fake = Fake::start(modern(ok)).await;
+    let upstream = upstream(&fake);
+    let asker = Asker::new(Revision::V2025_06_18, Some("c1"), "{}");
+    asker.tool("t", json!({})).answer(&upstream).await;
+    assert!(fake.last("tools/call").body["params"]["_meta"].get("io.modelcontextprotocol/logLevel").is_none());
     asker.logging("info").tool("t", json!({})).answer(&upstream).await;
     let seen = fake.last("tools/call");
     assert_eq!(seen.body["params"]["_meta"]["io.modelcontextprotocol/logLevel"], "info");

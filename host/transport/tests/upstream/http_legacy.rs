@@ -58,7 +58,7 @@ async fn the_upstream_is_offered_the_clients_own_revision_and_identity() {
 }
 
 #[tokio::test]
-async fn c46_a_modern_client_gets_a_session_once() {
+async fn s046_a_modern_client_gets_a_session_once() {
     let fake = Fake::start(legacy(tools(), echo)).await;
     let upstream = upstream(&fake);
     for _ in 0..2 {
@@ -75,7 +75,7 @@ async fn c46_a_modern_client_gets_a_session_once() {
 }
 
 #[tokio::test]
-async fn c47_two_principals_have_two_sessions() {
+async fn s047_two_principals_have_two_sessions() {
     let fake = Fake::start(legacy(tools(), echo)).await;
     let upstream = upstream(&fake);
     let mut sessions = Vec::new();
@@ -93,7 +93,7 @@ async fn c47_two_principals_have_two_sessions() {
 }
 
 #[tokio::test]
-async fn c48_two_capability_sets_have_two_sessions() {
+async fn s048_two_capability_sets_have_two_sessions() {
     let fake = Fake::start(legacy(tools(), echo)).await;
     let upstream = upstream(&fake);
     let mut sessions = Vec::new();
@@ -108,7 +108,7 @@ async fn c48_two_capability_sets_have_two_sessions() {
 }
 
 #[tokio::test]
-async fn c62_a_forgotten_session_is_opened_anew_and_the_refused_call_sent_once_more() {
+async fn s062_a_forgotten_session_is_opened_anew_and_the_refused_call_sent_once_more() {
     let calls = AtomicUsize::new(0);
     let fake = Fake::start(legacy(json!({"logging":{},"tools":{}}), move |seen| {
         let is_old = seen.header("mcp-session-id") == "s1";
@@ -135,7 +135,7 @@ async fn c62_a_forgotten_session_is_opened_anew_and_the_refused_call_sent_once_m
 }
 
 #[tokio::test]
-async fn c62_a_server_that_forgets_every_session_is_not_asked_for_ever() {
+async fn a_server_that_forgets_every_session_is_not_asked_for_ever() {
     let fake = Fake::start(legacy(tools(), |_| respond(404, "", ""))).await;
     let error = Asker::legacy("c1").tool("echo", json!({})).fail(&upstream(&fake)).await;
     assert!(matches!(error, UpstreamError::BadReply { .. }), "{error}");
@@ -175,7 +175,7 @@ async fn an_unknown_method_under_404_is_an_answer_and_not_a_lost_session() {
 }
 
 #[tokio::test]
-async fn c65_progress_tokens_on_a_shared_session_are_ours_upstream_and_the_clients_downstream() {
+async fn progress_tokens_on_a_shared_session_are_ours_upstream_and_the_clients_downstream() {
     let fake = Fake::start(legacy(tools(), |seen| {
         let progress =
             |token: Value| json!({"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":token,"progress":1,"x":1.0}});
@@ -193,7 +193,7 @@ async fn c65_progress_tokens_on_a_shared_session_are_ours_upstream_and_the_clien
 }
 
 #[tokio::test]
-async fn c64_a_modern_clients_log_level_reaches_the_session_and_only_its_own_stream() {
+async fn s064_a_modern_clients_log_level_reaches_the_session_and_only_its_own_stream() {
     let fake = Fake::start(legacy(json!({"tools":{},"logging":{}}), |seen| match seen.method() {
         "tools/call" => {
             let log = |level: &str| json!({"jsonrpc":"2.0","method":"notifications/message","params":{"level":level,"data":1}});
@@ -248,7 +248,7 @@ async fn a_stream_that_ends_without_a_place_to_resume_fails_the_call() {
 }
 
 #[tokio::test]
-async fn c44_a_cancelled_legacy_call_is_told_so_under_our_id() {
+async fn a_cancelled_legacy_call_is_told_so_under_our_id() {
     let fake = Fake::start(legacy(tools(), |seen| match seen.verb.as_str() {
         "POST" => vec![stream_head(), Act::Hold],
         _ => respond(405, "", ""),

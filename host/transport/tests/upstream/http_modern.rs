@@ -144,7 +144,7 @@ async fn calls_one_after_another_share_a_connection() {
 }
 
 #[tokio::test]
-async fn c65_notifications_come_in_order_before_the_answer_and_progress_rises() {
+async fn notifications_come_in_order_before_the_answer_and_progress_rises() {
     let fake = Fake::start(modern(|seen| {
         let progress =
             |token: Value, n: f64| json!({"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":token,"progress":n}});
@@ -177,7 +177,7 @@ async fn c65_notifications_come_in_order_before_the_answer_and_progress_rises() 
 }
 
 #[tokio::test]
-async fn c66_without_a_token_no_progress_and_c64_without_a_level_no_logs() {
+async fn s066_without_a_token_no_progress_and_without_a_level_no_logs() {
     let fake = Fake::start(modern(|seen| {
         events(&[
             json!({"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":seen.id(),"progress":1}}),
@@ -192,7 +192,7 @@ async fn c66_without_a_token_no_progress_and_c64_without_a_level_no_logs() {
 }
 
 #[tokio::test]
-async fn c44_a_cancelled_modern_call_closes_its_stream() {
+async fn a_cancelled_modern_call_closes_its_stream() {
     let fake = Fake::start(modern(|_| vec![stream_head(), event(&json!({"jsonrpc":"2.0","method":"x/y"})), Act::Hold])).await;
     let upstream = upstream(&fake);
     let asked = Asker::modern().tool("slow", json!({}));

@@ -37,7 +37,7 @@ fn two_rounds(seen: &Seen) -> crate::support::server::Acts {
 }
 
 #[tokio::test]
-async fn a_legacy_client_plays_the_rounds_of_a_modern_server_without_knowing() {
+async fn s075_a_legacy_client_plays_the_rounds_of_a_modern_server_without_knowing() {
     let fake = Fake::start(modern(two_rounds)).await;
     let asker = Asker::new(Revision::V2025_06_18, Some("c1"), r#"{"elicitation":{},"roots":{}}"#);
     let (answer, heard) = asker.tool("t", json!({"n":1})).send(&upstream(&fake)).await;
@@ -61,7 +61,7 @@ async fn a_modern_client_plays_its_rounds_itself() {
 }
 
 #[tokio::test]
-async fn a_no_that_a_round_has_no_words_for_ends_the_call() {
+async fn s077_a_no_that_a_round_has_no_words_for_ends_the_call() {
     let fake = Fake::start(modern(|seen| {
         result(
             seen,
@@ -76,18 +76,12 @@ async fn a_no_that_a_round_has_no_words_for_ends_the_call() {
 }
 
 #[tokio::test]
-async fn a_server_that_asks_for_ever_or_nonsense_is_told_from_one_that_answers() {
-    let fake = Fake::start(modern(|seen| match seen.tool() {
-        "again" => result(seen, round("s", json!({"k":elicit("more")}))),
-        _ => result(seen, json!({"resultType":"riddle"})),
-    }))
-    .await;
+async fn s079_a_server_that_asks_for_ever_is_told_from_one_that_answers() {
+    let fake = Fake::start(modern(|seen| result(seen, round("s", json!({"k":elicit("more")}))))).await;
     let upstream = upstream(&fake);
     let asker = Asker::new(Revision::V2025_11_25, Some("c1"), r#"{"elicitation":{}}"#);
-    for tool in ["again", "other"] {
-        let error = asker.tool(tool, json!({})).fail(&upstream).await;
-        assert!(matches!(error, UpstreamError::BadReply { .. }), "{tool}: {error}");
-    }
+    let error = asker.tool("again", json!({})).fail(&upstream).await;
+    assert!(matches!(error, UpstreamError::BadReply { .. }), "{error}");
     assert!(fake.seen().iter().filter(|seen| seen.tool() == "again").count() <= 11);
 }
 
@@ -161,4 +155,93 @@ async fn questions_without_end_are_refused_beyond_a_bound() {
     let answers = value(&answer.response)["result"]["answers"].as_array().unwrap().clone();
     assert!(answers.iter().all(|answer| answer["error"]["code"] == -32603), "{:?}", answers.first());
     drop(asked.heard);
+}
+
+#[tokio::test]
+async fn s040_what_a_client_has_not_declared_it_is_not_asked() {
+    let fake = Fake::start(modern(two_rounds)).await;
+    let upstream = upstream(&fake);
+    for (declared, missing) in [("{}", r#"{"elicitation":{"form":{}}}"#), (r#"{"elicitation":{}}"#, r#"{"roots":{}}"#)] {
+        let error = Asker::new(Revision::V2026_07_28, None, declared).tool("t", json!({})).fail(&upstream).await;
+        assert!(matches!(error, UpstreamError::NeedsCapability { required } if required == missing), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn s041_a_result_of_a_kind_nobody_knows_is_no_result() {
+    let fake = Fake::start(modern(|seen| result(seen, json!({"resultType":"riddle"})))).await;
+    let upstream = upstream(&fake);
+    for asker in [Asker::modern(), Asker::legacy("c1")] {
+        let error = asker.tool("t", json!({})).fail(&upstream).await;
+        assert!(matches!(error, UpstreamError::BadReply { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn s059_what_is_asked_outside_any_call_is_refused() {
+    let fake = Fake::start(legacy(json!({"tools":{}}), |seen| match seen.verb.as_str() {
+        "GET" => {
+            let mut acts = crate::support::server::events(&[json!({"jsonrpc":"2.0","id":"q1","method":"roots/list"})]);
+            acts.truncate(2);
+            acts.push(crate::support::server::Act::Hold);
+            acts
+        }
+        _ => respond(202, "", ""),
+    }))
+    .await;
+    let upstream = upstream(&fake);
+    let asker = Asker::new(Revision::V2025_11_25, Some("c1"), r#"{"roots":{}}"#);
+    upstream.facts(sluice_wire::revision::Era::Legacy, &asker.client, &asker.principal).await.unwrap();
+    let answer = || fake.seen().into_iter().find(|seen| seen.body["id"] == "q1");
+    crate::support::eventually("the answer", || answer().is_some()).await;
+    assert_eq!(answer().unwrap().body["error"]["code"], -32601);
+}
+
+#[tokio::test]
+async fn s060_links_to_be_opened_first_are_a_round_and_the_call_is_made_again() {
+    let fake = Fake::start(legacy(json!({"tools":{}}), |seen| match seen.body["params"]["arguments"]["n"].as_u64() {
+        Some(1) => crate::support::server::error(
+            seen,
+            200,
+            -32042,
+            json!({"elicitations":[{"mode":"url","elicitationId":"e","url":"https://a/b","message":"m"}]}),
+        ),
+        _ => result(seen, json!({"content":[]})),
+    }))
+    .await;
+    let upstream = upstream(&fake);
+    let asker = Asker::new(Revision::V2026_07_28, None, r#"{"elicitation":{"url":{}}}"#);
+    let asked = asker.tool("t", json!({"n":1})).answer(&upstream).await["result"].clone();
+    assert_eq!(
+        asked["inputRequests"],
+        json!({"link-1":{"method":"elicitation/create","params":{"mode":"url","url":"https://a/b","message":"m"}}})
+    );
+    let calls = || fake.seen().iter().filter(|seen| seen.method() == "tools/call").count();
+    let retry = |action: &str, n: u64| {
+        let inputs = json!({"link-1":{"action":action}});
+        let params = json!({"name":"t","arguments":{"n":n},"inputResponses":inputs,"requestState":asked["requestState"]});
+        asker.request("tools/call", params)
+    };
+    assert_eq!(retry("decline", 1).answer(&upstream).await["result"]["isError"], true);
+    assert_eq!(calls(), 1, "a no is the end of it");
+    let again = retry("accept", 2).answer(&upstream).await;
+    assert_eq!((again["result"]["content"].clone(), calls()), (json!([]), 2));
+    let sent = fake.last("tools/call").body["params"].clone();
+    assert!(sent.get("inputResponses").is_none() && sent.get("requestState").is_none(), "{sent}");
+
+    let other = Asker::new(Revision::V2026_07_28, None, r#"{"elicitation":{"form":{}}}"#);
+    let error = other.tool("t", json!({"n":1})).fail(&upstream).await;
+    assert!(matches!(error, UpstreamError::NeedsCapability { required } if required.contains("url")), "{error}");
+}
+
+#[tokio::test]
+async fn s078_a_server_that_shows_only_a_state_is_asked_again_without_the_client() {
+    let fake = Fake::start(modern(|seen| match seen.body["params"]["requestState"].as_str() {
+        None => result(seen, json!({"resultType":"input_required","requestState":"later"})),
+        Some(state) => result(seen, json!({"resultType":"complete","content":[],"state":state})),
+    }))
+    .await;
+    let (answer, heard) = Asker::legacy("c1").tool("t", json!({})).send(&upstream(&fake)).await;
+    assert_eq!((value(&answer.unwrap().response)["result"]["state"].clone(), heard), (json!("later"), Vec::<Value>::new()));
+    assert!(fake.last("tools/call").body["params"].get("inputResponses").is_none());
 }

@@ -217,7 +217,7 @@ async fn a_probe_fits_into_a_bound_of_one_child_even_if_that_one_will_not_leave(
 // Whose child.
 
 #[tokio::test]
-async fn c47_each_principal_has_its_own_child() {
+async fn each_principal_has_its_own_child() {
     let upstream = Rig::new("legacy").start();
     let asker = Asker::legacy("c1");
     let (alice, bob) = (asker.clone().named("alice"), asker.clone().named("bob"));
@@ -356,7 +356,7 @@ async fn a_dropped_upstream_leaves_no_process_behind() {
 // Notifications, ids, questions.
 
 #[tokio::test]
-async fn c65_progress_is_the_callers_own_and_none_comes_after_the_answer() {
+async fn s065_progress_is_the_callers_own_and_none_comes_after_the_answer() {
     let rig = Rig::new("legacy");
     let upstream = rig.start();
     let ask = |token: Value| {
@@ -378,7 +378,7 @@ async fn c65_progress_is_the_callers_own_and_none_comes_after_the_answer() {
 }
 
 #[tokio::test]
-async fn c64_logs_go_to_the_only_call_or_to_the_session() {
+async fn logs_go_to_the_only_call_or_to_the_session() {
     let rig = Rig::new("legacy");
     let upstream = rig.start();
     let (_, heard) = tool(&Asker::legacy("c1"), "log").send(&upstream).await;
@@ -452,7 +452,7 @@ async fn several_messages_on_one_line_are_taken_apart() {
 }
 
 #[tokio::test]
-async fn c44_a_cancelled_call_is_told_so_under_our_id() {
+async fn a_cancelled_call_is_told_so_under_our_id() {
     let rig = Rig::new("legacy");
     let upstream = rig.start();
     let asked = tool(&Asker::legacy("c1"), "slow");

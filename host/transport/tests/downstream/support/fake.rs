@@ -79,6 +79,10 @@ impl Fake {
                     tool("slow", ""),
                     tool("ask", ""),
                     tool("held", ""),
+                    tool("rounds", ""),
+                    tool("form", ""),
+                    tool("both", ""),
+                    tool("hasty", ""),
                     tool("héllo", ""),
                     tool("mirror", mirror),
                 ];
@@ -115,6 +119,21 @@ impl Fake {
                 }
                 format!(r#""result":{{"content":[],"answers":[{}]{extra}}}"#, answers.join(","))
             }
+            ("tools/call", "rounds") => match (message.param("inputResponses"), message.param("arguments").map(|a| a.raw())) {
+                (Some(_), _) => r#""result":{"resultType":"complete","content":[]}"#.into(),
+                (None, stateless) => {
+                    let state = if stateless == Some("{}") { "" } else { r#","requestState":"s\u0041""# };
+                    format!(r#""result":{{"resultType":"input_required","inputRequests":{{"k":{{"method":"roots/list"}}}}{state}}}"#)
+                }
+            },
+            ("tools/call", tool @ ("form" | "both" | "hasty")) => {
+                let answers = self.ask_all(outbound, spoken, tool).await;
+                if outbound.cancel.is_cancelled() {
+                    self.cancelled.lock().unwrap().push(name);
+                    return Err(UpstreamError::Cancelled);
+                }
+                format!(r#""result":{{"content":[],"answers":[{}]{extra}}}"#, answers.join(","))
+            }
             ("tools/call", "slow") => {
                 outbound.cancel.cancelled().await;
                 self.cancelled.lock().unwrap().push(name);
@@ -134,6 +153,33 @@ impl Fake {
                 format!(r#""result":{{"z":1.10,"content":[],"structuredContent":{{"got":{arguments}}}{extra}}}"#)
             }
         })
+    }
+
+    /// Asks all at once; what came back. The hasty tool does not wait for that.
+    async fn ask_all(&self, outbound: &Outbound, spoken: Revision, tool: &str) -> Vec<String> {
+        let schema = r#"{"type":"object","properties":{"n":{"type":"integer","minimum":1}},"required":["n"]}"#;
+        let form = format!(
+            r#"{{"jsonrpc":"2.0","id":"f","method":"elicitation/create","params":{{"message":"m","requestedSchema":{schema},"_meta":{{"a":1}},"task":{{}},"elicitationId":"e"}}}}"#
+        );
+        let roots = r#"{"jsonrpc":"2.0","id":"r","method":"roots/list"}"#.to_owned();
+        let texts = if tool == "both" { vec![form, roots] } else { vec![form] };
+        let mut waiting = Vec::new();
+        for text in texts {
+            let (reply, answer) = tokio::sync::oneshot::channel();
+            let question = Question { delivery: Delivery { message: Arc::new(decode(text)), spoken }, reply };
+            let _ = outbound.interim.send(Interim::Question(question)).await;
+            waiting.push(answer);
+        }
+        if tool == "hasty" {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            return Vec::new();
+        }
+        let mut answers = Vec::new();
+        for answer in waiting {
+            let answer = answer.await.ok();
+            answers.push(answer.map_or("null".to_owned(), |answer| String::from_utf8_lossy(answer.message.bytes()).into_owned()));
+        }
+        answers
     }
 }
 

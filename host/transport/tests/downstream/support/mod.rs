@@ -21,7 +21,7 @@ use http::HeaderName;
 use sluice_chain::{
     filter::{Hook, Identity},
     gate::Access,
-    host::{Host, Settings as HostSettings},
+    host::{Host, Parking, Settings as HostSettings},
     record::{Ended, Observer},
     upstream::Upstream,
 };
@@ -65,6 +65,7 @@ pub struct Rig {
     pub era: Option<Era>,
     /// These instead of the fake.
     pub upstreams: Vec<Arc<dyn Upstream>>,
+    pub parking: Parking,
 }
 
 impl Default for Rig {
@@ -73,7 +74,7 @@ impl Default for Rig {
         let mut settings = Settings::new("sluice", "0.0.0");
         settings.credential_headers = vec![HeaderName::from_static("x-api-key")];
         settings.limits.drain_grace = Duration::from_secs(2);
-        Rig { settings, access: Access::Token(TOKEN.into()), era: None, upstreams: Vec::new() }
+        Rig { settings, access: Access::Token(TOKEN.into()), era: None, upstreams: Vec::new(), parking: Parking::default() }
     }
 }
 
@@ -107,7 +108,8 @@ impl Rig {
         let fake = Arc::new(Fake::new(self.era));
         let seen = Arc::new(Seen::default());
         let upstreams = if self.upstreams.is_empty() { vec![fake.clone() as Arc<dyn Upstream>] } else { self.upstreams.clone() };
-        let host = Host::new(upstreams, HostSettings::new(self.access.clone()), seen.clone()).expect("randomness");
+        let settings = HostSettings { parking: self.parking, ..HostSettings::new(self.access.clone()) };
+        let host = Host::new(upstreams, settings, seen.clone()).expect("randomness");
         (host, fake, seen)
     }
 
