@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// Members of a legacy question's `params` that the modern form does not have (mcp-protocol §3.2).
 const LEGACY_ONLY: [&str; 3] = ["task", "elicitationId", "_meta"];
+/// Members of an error's `data` that only the modern form has.
+const ADDED: [&str; 2] = ["uri", "upstreamCode"];
 
 /// A question without what only a legacy server says.
 pub(super) fn question(asked: &Delivery) -> Arc<Message> {
@@ -56,16 +58,34 @@ pub(super) fn error(answer: &Delivery, method: &str, uri: Option<&str>) -> Optio
     }))
 }
 
-/// An error that filters edited, under the code its server sent: for a client of the server's era.
+/// An error that filters edited, in the words its server sent: for a client of the server's era.
 pub(super) fn lowered(edited: Delivery, sent: &Delivery, method: &str, client: Revision) -> Delivery {
     let (Some(code), Era::Legacy) = (sent.message.error_code(), client.era()) else { return edited };
     if edited.message.error_code() != Some(code::raised(code, method)) {
         return edited;
     }
+    let sent_whole = sent.message.as_ref().clone().deepen();
+    let sent_data = sent_whole.error().and_then(|error| error.get("data"));
     let message = rewritten(&edited.message, |patch, whole| {
-        whole.error().and_then(|error| error.get("code")).into_iter().for_each(|value| patch.replace(value, code.to_string()));
+        let Some(error) = whole.error() else { return };
+        error.get("code").into_iter().for_each(|value| patch.replace(value, code.to_string()));
+        if let Some(data) = error.get("data") {
+            take_added(patch, data, sent_data);
+        }
     });
     Delivery { message, spoken: sent.spoken }
+}
+
+/// Takes out of `data` what [`error`] put there.
+fn take_added(patch: &mut Patch<'_>, data: Value<'_>, sent: Option<Value<'_>>) {
+    let is_sent = |key: &str| sent.is_some_and(|sent| sent.get(key).is_some());
+    let added: Vec<Value<'_>> = ADDED.iter().filter(|key| !is_sent(key)).filter_map(|key| data.get(key)).collect();
+    match sent {
+        _ if added.is_empty() => {}
+        Some(sent) if sent.kind() == Kind::Null && data.members().count() == added.len() => patch.replace(data, "null"),
+        None if data.members().count() == added.len() => patch.remove(data),
+        _ => added.into_iter().for_each(|value| patch.remove(value)),
+    }
 }
 
 fn add_data(patch: &mut Patch<'_>, error: Value<'_>, key: &str, raw: String) {

@@ -84,7 +84,7 @@ async fn a_question_to_a_person_arrives_whole_and_a_bad_one_is_a_fault() {
 #[tokio::test]
 async fn an_exchange_counts_once_however_many_rounds_it_has() {
     let filter = load(&engine(), "kv-counter", json!({})).await;
-    let mut count = |again| {
+    let count = |again| {
         let filter = filter.clone();
         async move {
             let mut call = call("ls", json!({}));

@@ -48,7 +48,7 @@ async fn s092_a_session_runs_from_initialize_to_delete() {
     assert_eq!((reply.status, reply.body.len()), (202, 0));
     let reply = endpoint.legacy(&session, &call("\"x\"", "echo")).await;
     assert_eq!(reply.text(), r#"{ "id" : "x","jsonrpc":"2.0","result":{"z":1.10,"content":[],"structuredContent":{"got":{"n":1.0}}}}"#);
-    assert_eq!(endpoint.legacy(&session, LIST).await.json()["result"]["tools"].as_array().map(Vec::len), Some(7));
+    assert_eq!(endpoint.legacy(&session, LIST).await.json()["result"]["tools"].as_array().map(Vec::len), Some(11));
     let delete = request("DELETE", "/mcp", &[("mcp-session-id", &session)], b"");
     assert_eq!(endpoint.connect().await.ask(&delete).await.status, 204);
     eventually("upstreams forget it", || *endpoint.fake.forgotten.lock().unwrap() == [session.clone()]).await;

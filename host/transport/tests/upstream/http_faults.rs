@@ -310,11 +310,16 @@ async fn s014_a_server_of_both_eras_is_spoken_to_in_the_clients_own() {
 #[tokio::test]
 async fn s073_a_legacy_client_is_told_what_a_modern_server_discovers() {
     let fake = Fake::start(modern(ok)).await;
+    let upstream = upstream(&fake);
+    // A server that no legacy client has spoken to yet may be of both eras, so the first one tries its own.
+    Asker::legacy("c0").tool("t", json!({})).send(&upstream).await.0.unwrap();
+    let before = fake.trace();
     let asker = Asker::new(Revision::V2025_06_18, Some("c1"), "{}");
-    let facts = upstream(&fake).facts(Era::Legacy, &asker.client, &asker.principal).await.unwrap();
+    let facts = upstream.facts(Era::Legacy, &asker.client, &asker.principal).await.unwrap();
     assert_eq!((facts.era, facts.revision), (Era::Modern, Revision::V2026_07_28));
     assert!(serde_json::from_slice::<Value>(&facts.capabilities).unwrap()["tools"].is_object());
-    assert_eq!(fake.trace(), ["server/discover"], "it is opened without an initialize");
+    assert_eq!(before, ["initialize", "server/discover", "tools/call"]);
+    assert_eq!(fake.trace(), before, "what is known is told without an initialize");
 }
 
 #[tokio::test]

@@ -510,7 +510,7 @@ command = "npx -y @acme/server-github"
 [mcpServers.GitHub]
 url = "https://example.com/mcp"
 [mcpServers.old]
-type = "sse"
+type = "websocket"
 url = "https://example.com/sse"
 [mcpServers.nothing]
 args = ["x"]
