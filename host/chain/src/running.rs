@@ -66,10 +66,10 @@ impl Running {
     /// Lets it run in a task of its own, whether or not anybody waits.
     pub fn run_on(&mut self) {
         // Without a runtime the process is going down, and the exchange with it.
-        if let (Run::Here(_), Ok(runtime)) = (&self.run, Handle::try_current()) {
-            if let Run::Here(run) = std::mem::replace(&mut self.run, Run::Over(None)) {
-                self.run = Run::Away(runtime.spawn(run));
-            }
+        if let (Run::Here(_), Ok(runtime)) = (&self.run, Handle::try_current())
+            && let Run::Here(run) = std::mem::replace(&mut self.run, Run::Over(None))
+        {
+            self.run = Run::Away(runtime.spawn(run));
         }
     }
 

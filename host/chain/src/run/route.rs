@@ -160,10 +160,10 @@ impl Exchange {
             return logs;
         }
         let (nowhere, _) = queue(1);
-        if let Ok(outbound) = self.outbound(i, self.request.clone(), None, Arc::default(), nowhere) {
-            if let Err(error) = upstream.send(outbound).await {
-                tracing::warn!(upstream = %upstream.name(), %error, "could not set the log level");
-            }
+        if let Ok(outbound) = self.outbound(i, self.request.clone(), None, Arc::default(), nowhere)
+            && let Err(error) = upstream.send(outbound).await
+        {
+            tracing::warn!(upstream = %upstream.name(), %error, "could not set the log level");
         }
         true
     }

@@ -194,7 +194,7 @@ impl Streams {
     pub fn poll_next(&self, reader: &mut Reader, context: &Context<'_>) -> Poll<Option<(EventId, Addressed)>> {
         let mut state = self.state();
         let is_own = state.own == reader.stream;
-        if state.is_closed || !state.stream(reader.stream).is_some_and(|stream| stream.reader == reader.reader) {
+        if state.is_closed || state.stream(reader.stream).is_none_or(|stream| stream.reader != reader.reader) {
             return Poll::Ready(None);
         }
         if is_own
