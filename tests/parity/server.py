@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""A server that does the same in either era, over stdio or HTTP: `server.py legacy|modern stdio|http`.
+"""A server that does the same in either era, over stdio or HTTP: `server.py legacy|modern stdio|http`. The fault run has its own
+tools and faults on it (`tests/faults/upstream.py`).
 
 A tool that asks is a generator of rounds. To a legacy client each question is a request of its own; for a modern one the state
 of the round holds the answers so far, and the tool is played up to where it was."""
 
 import base64
 import json
+import os
 import queue
 import sys
 import threading
@@ -21,6 +23,14 @@ class Failed(Exception):
     def __init__(self, code, message, data=None):
         super().__init__(message)
         self.body = {"code": code, "message": message} | ({} if data is None else {"data": data})
+
+
+class Cut(Exception):
+    """The connection ends here, after these bytes."""
+
+    def __init__(self, said=b""):
+        super().__init__("cut")
+        self.said = said
 
 
 def elicit(message="Who are you? Write to ada@example.com"):
@@ -185,6 +195,14 @@ class Server:
         sealed = base64.b64encode(json.dumps(state).encode()).decode()
         return {"resultType": "input_required", "inputRequests": asked, "requestState": sealed}
 
+    def session(self):
+        """The id of a new session."""
+        return "parity"
+
+    def turned_away(self, _message, _headers):
+        """Over HTTP: the status, and maybe an answer, instead of looking at the message."""
+        return None
+
     def handle(self, message, send, ask_one):
         token = message.get("params", {}).get("_meta", {}).get("progressToken")
 
@@ -239,15 +257,23 @@ def stdio(server):
             sys.stdout.write(json.dumps(message) + "\n")
             sys.stdout.flush()
 
+    def answer(message):
+        try:
+            send(server.handle(message, send, asking.put(send)))
+        except Cut as cut:
+            with lock:
+                os.write(1, cut.said)
+                os._exit(1)
+
     for line in sys.stdin:
         message = json.loads(line)
         if "method" not in message:
             asking.take(message)
         elif "id" in message:
-            threading.Thread(target=lambda m=message: send(server.handle(m, send, asking.put(send))), daemon=True).start()
+            threading.Thread(target=answer, args=(message,), daemon=True).start()
 
 
-def http(server):
+def http(server, port=0):
     asking = Asking()
 
     class Handler(BaseHTTPRequestHandler):
@@ -270,6 +296,9 @@ def http(server):
 
         def do_POST(self):
             message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            away = server.turned_away(message, self.headers)
+            if away:
+                return self.whole(*away) if away[1] else self.empty(away[0])
             if "method" not in message:
                 asking.take(message)
                 return self.empty(202)
@@ -288,24 +317,34 @@ def http(server):
                 self.wfile.write(b"data: " + json.dumps(said).encode() + b"\n\n")
                 self.wfile.flush()
 
-            answer = server.handle(message, send, asking.put(send))
+            try:
+                answer = server.handle(message, send, asking.put(send))
+            except Cut as cut:
+                self.close_connection = True
+                if cut.said and not begun:
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n")
+                return self.wfile.write(cut.said)
             if begun:
                 return send(answer)
+            is_unknown = server.era == "modern" and answer.get("error", {}).get("code") == -32601
+            session = {"mcp-session-id": server.session()} if message["method"] == "initialize" else {}
+            self.whole(404 if is_unknown else 200, answer, session)
+
+        def whole(self, status, answer, headers=None):
             body = json.dumps(answer).encode()
-            code = answer.get("error", {}).get("code")
-            self.send_response(404 if server.era == "modern" and code == -32601 else 200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            if message["method"] == "initialize":
-                self.send_header("mcp-session-id", "parity")
+            self.send_response(status)
+            for name, value in ({"content-type": "application/json", "content-length": str(len(body))} | (headers or {})).items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 
     class Listening(ThreadingHTTPServer):
+        request_queue_size = 128
+
         def handle_error(self, *_):
             """A peer that has gone is no news."""
 
-    listening = Listening(("127.0.0.1", 0), Handler)
+    listening = Listening(("127.0.0.1", port), Handler)
     print(listening.server_port, flush=True)
     listening.serve_forever()
 

@@ -4,6 +4,7 @@
 
 mod bench;
 mod conformance;
+mod faults;
 mod must_reject;
 mod mutations;
 mod parity;
@@ -23,6 +24,7 @@ cargo xtask statements          write docs/statements.md: which test shows which
 cargo xtask mutations           break the host in each named way, and see that the statement's test notices
 cargo xtask conformance         the official suite, direct and through Sluice, side by side
 cargo xtask parity              one corpus over every pairing of eras and transports, through the same filters
+cargo xtask faults              10,000 calls with faults on both sides: none runs twice (--calls N, --seed S)
 cargo xtask bench --quick       speed and memory against the bars; more flags go to the bench itself
 cargo xtask bench --idle        10,000 quiet streams: memory, and latency of other traffic
 cargo xtask bench --parked      1,000 calls that wait for an answer of their client: memory";
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Some("mutations") => mutations::run(rest),
         Some("conformance") => conformance::run(rest),
         Some("parity") => parity::run(rest),
+        Some("faults") => faults::run(rest),
         Some("bench") => bench::run(rest),
         _ => {
             eprintln!("{HELP}");
