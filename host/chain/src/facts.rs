@@ -4,6 +4,7 @@ use crate::{host::own_revision, upstream::ServerFacts};
 use bytes::Bytes;
 use sluice_wire::{
     json::{Document, IndexDepth, Kind, Limits},
+    meta,
     revision::Era,
 };
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 const INSTRUCTIONS_MAX: usize = 16 * 1024;
 
 /// The union of what can be carried to a client of `era`. Change notifications, and subscriptions of modern clients or across
-/// eras, are not carried yet, nor are tasks, so they are not advertised.
+/// eras, are not carried yet, so they are not advertised.
 pub fn merge(era: Era, answers: &[(Arc<str>, Arc<ServerFacts>)]) -> ServerFacts {
     let mut has = Carried::default();
     for (_, facts) in answers {
@@ -21,7 +22,7 @@ pub fn merge(era: Era, answers: &[(Arc<str>, Arc<ServerFacts>)]) -> ServerFacts 
     ServerFacts {
         era,
         revision: own_revision(era),
-        capabilities: has.to_json(),
+        capabilities: has.to_json(era),
         info: match answers {
             [(_, only)] => only.info.clone(),
             _ => None,
@@ -38,29 +39,46 @@ struct Carried {
     subscribe: bool,
     completions: bool,
     logging: bool,
+    tasks: Option<Tasks>,
+}
+
+/// What can be done about tasks with every server that has them.
+#[derive(Clone, Copy)]
+struct Tasks {
+    list: bool,
+    cancel: bool,
 }
 
 impl Carried {
     fn add(&mut self, facts: &ServerFacts, same_era: bool, era: Era) {
-        let Ok(document) = Document::parse_value(facts.capabilities.clone(), &Limits::RESPONSE, IndexDepth::Levels(2)) else { return };
+        let Ok(document) = Document::parse_value(facts.capabilities.clone(), &Limits::RESPONSE, IndexDepth::Levels(5)) else { return };
         let has = |key: &str| document.root().get(key).is_some_and(|v| v.kind() == Kind::Object);
         self.tools |= has("tools");
         self.prompts |= has("prompts");
         self.resources |= has("resources");
         self.completions |= has("completions");
         self.logging |= has("logging");
+        if same_era && has_tasks(facts) {
+            let (list, cancel) = (lists_tasks(facts), era == Era::Modern || document.pointer("/tasks/cancel").is_some());
+            let before = self.tasks.unwrap_or(Tasks { list: true, cancel: true });
+            self.tasks = Some(Tasks { list: before.list && list, cancel: before.cancel && cancel });
+        }
         if same_era {
             self.subscribe |= era == Era::Legacy && document.pointer("/resources/subscribe").and_then(|v| v.as_bool()).unwrap_or(false);
         }
     }
 
-    fn to_json(&self) -> Bytes {
+    fn to_json(&self, era: Era) -> Bytes {
         let resources = if self.subscribe { r#"{"subscribe":true}"# } else { "{}" };
+        let extensions = format!(r#"{{"{}":{{}}}}"#, meta::EXTENSION_TASKS);
+        let tasks = self.tasks.filter(|_| era == Era::Legacy).map(Tasks::to_json);
         let members: Vec<String> = [
             (self.completions, "completions", "{}"),
+            (self.tasks.is_some() && era == Era::Modern, "extensions", &extensions),
             (self.logging, "logging", "{}"),
             (self.prompts, "prompts", "{}"),
             (self.resources, "resources", resources),
+            (tasks.is_some(), "tasks", tasks.as_deref().unwrap_or_default()),
             (self.tools, "tools", "{}"),
         ]
         .into_iter()
@@ -69,6 +87,33 @@ impl Carried {
         .collect();
         format!("{{{}}}", members.join(",")).into()
     }
+}
+
+impl Tasks {
+    fn to_json(self) -> String {
+        let list = if self.list { r#""list":{},"# } else { "" };
+        let cancel = if self.cancel { r#""cancel":{},"# } else { "" };
+        format!(r#"{{{list}{cancel}"requests":{{"tools":{{"call":{{}}}}}}}}"#)
+    }
+}
+
+/// Whether a server runs calls of tools as tasks, in the way of its era.
+pub(crate) fn has_tasks(facts: &ServerFacts) -> bool {
+    let path: &[&str] = match facts.era {
+        Era::Modern => &["extensions", meta::EXTENSION_TASKS],
+        Era::Legacy => &["tasks", "requests", "tools", "call"],
+    };
+    says(facts, path)
+}
+
+/// Whether a server lists its tasks, which is a legacy thing.
+pub(crate) fn lists_tasks(facts: &ServerFacts) -> bool {
+    facts.era == Era::Legacy && says(facts, &["tasks", "list"])
+}
+
+fn says(facts: &ServerFacts, path: &[&str]) -> bool {
+    let Ok(document) = Document::parse_value(facts.capabilities.clone(), &Limits::RESPONSE, IndexDepth::Levels(5)) else { return false };
+    path.iter().try_fold(document.root(), |at, key| at.get(key)).is_some()
 }
 
 fn instructions(answers: &[(Arc<str>, Arc<ServerFacts>)]) -> Option<String> {

@@ -16,6 +16,7 @@ use crate::{
     rescue::Error,
     run,
     running::Running,
+    task::Tasks,
     upstream::{Listener, ServerFacts, Unsolicited, Upstream},
 };
 use arc_swap::ArcSwap;
@@ -80,6 +81,7 @@ pub struct Host {
     pub(crate) cursors: CursorKey,
     pub(crate) links: HandedLinks,
     pub(crate) parks: Arc<Parks>,
+    pub(crate) tasks: Tasks,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) watch: Watch,
     generation: ArcSwap<Generation>,
@@ -115,6 +117,7 @@ impl Host {
             upstreams,
             gate: Gate::new(settings.access.clone())?,
             parks: Arc::new(Parks::new(settings.parking, observer.clone())?),
+            tasks: Tasks::new()?,
             settings,
             lists: RawLists::default(),
             cursors: CursorKey::random()?,

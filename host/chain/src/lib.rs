@@ -32,6 +32,7 @@ mod run;
 pub mod running;
 mod seal;
 pub mod selector;
+mod task;
 mod ticket;
 pub mod upstream;
 pub mod verdict;

@@ -80,7 +80,7 @@ impl Owner {
         Self((!principal.is_anonymous()).then(|| principal.key.clone()))
     }
 
-    fn bound(&self) -> &[u8] {
+    pub(crate) fn bound(&self) -> &[u8] {
         self.0.as_ref().map_or(b"", |key| key.as_str().as_bytes())
     }
 }

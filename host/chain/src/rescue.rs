@@ -87,6 +87,12 @@ pub enum Error {
         /// What the client would have to declare, a capabilities object, JSON text; none where that would not help.
         required: Option<&'static str>,
     },
+    /// A feature that a client has to declare with each request.
+    #[error("this needs a client that declares {required}")]
+    Undeclared {
+        /// A capabilities object, JSON text.
+        required: &'static str,
+    },
     /// A filter of this gateway kept back what the server wanted to know, and the protocol has no words for that.
     #[error("the client refused what was asked for: the client did not answer")]
     KeptBack,
@@ -115,6 +121,7 @@ impl Error {
             Self::NoSuchMethod(_) => "no_such_method",
             Self::LostRound(lost) => lost.reason(),
             Self::NobodyToAsk { .. } => "approval_unavailable",
+            Self::Undeclared { .. } => "capability_missing",
             Self::KeptBack => "refused",
             Self::NoRoomToPark => "too_many_rounds",
             Self::BadCursor => "bad_cursor",
@@ -124,7 +131,7 @@ impl Error {
     /// The JSON-RPC code as the modern era has it, which is what filters see. The downstream puts it in a legacy client's words.
     pub fn code(&self) -> i64 {
         match self {
-            Self::Upstream { source: UpstreamError::NeedsCapability { .. }, .. } | Self::NobodyToAsk { required: Some(_), .. } => {
+            Self::Upstream { source: UpstreamError::NeedsCapability { .. }, .. } | Self::NobodyToAsk { required: Some(_), .. } | Self::Undeclared { .. } => {
                 code::MISSING_CAPABILITY
             }
             Self::Plugin { .. }
@@ -154,6 +161,7 @@ impl Error {
             | Self::NoSuchMethod(_)
             | Self::LostRound(_)
             | Self::NobodyToAsk { .. }
+            | Self::Undeclared { .. }
             | Self::KeptBack
             | Self::NoRoomToPark
             | Self::BadCursor => Outcome::Refused,
@@ -188,7 +196,7 @@ impl Error {
                     data.push_str(&format!(r#","requiredCapabilities":{required}"#));
                 }
             }
-            Self::NobodyToAsk { required: Some(required), .. } => data.push_str(&format!(r#","requiredCapabilities":{required}"#)),
+            Self::NobodyToAsk { required: Some(required), .. } | Self::Undeclared { required } => data.push_str(&format!(r#","requiredCapabilities":{required}"#)),
             Self::Unknown { what: "resource", name } => data.push_str(&format!(r#","uri":{}"#, quote(name))),
             Self::Plugin { .. }
             | Self::Rejected { .. }

@@ -13,7 +13,7 @@ pub enum Peer {
     OtherEra,
 }
 
-/// What is declared once it is carried.
+/// Tasks that a legacy client would run for its server are not carried.
 const NOT_CARRIED: &str = "tasks";
 
 /// What a server was told that it may ask the client.
@@ -109,6 +109,13 @@ impl Askable {
     }
 }
 
+/// Whether a modern client takes tasks for answers.
+pub fn declares_tasks(declared: &Bytes) -> bool {
+    let (limits, depth) = PART;
+    let document = Document::parse_value(declared.clone(), &limits, depth);
+    document.is_ok_and(|document| document.root().get("extensions").and_then(|all| all.get(meta::EXTENSION_TASKS)).is_some())
+}
+
 /// What a client can mean by its declaration in its revision: elicitation came with 2025-06-18, and links with 2025-11-25.
 /// What is not there when a server is told cannot be asked.
 pub fn known(declared: &Bytes, revision: Revision) -> Bytes {
@@ -123,6 +130,18 @@ pub fn known(declared: &Bytes, revision: Revision) -> Bytes {
         None => return declared.clone(),
     }
     patch.apply().unwrap_or_else(|_| Bytes::from_static(b"{}"))
+}
+
+/// What a server can say of itself to a legacy client of `revision`: tasks came with 2025-11-25.
+pub fn offered(capabilities: &[u8], revision: Revision) -> Bytes {
+    let whole = Bytes::copy_from_slice(capabilities);
+    let (limits, depth) = PART;
+    let Some(document) = Document::parse_value(whole.clone(), &limits, depth).ok().filter(|_| revision < Revision::V2025_11_25) else {
+        return whole;
+    };
+    let mut patch = Patch::new(&document);
+    document.root().get("tasks").into_iter().for_each(|tasks| patch.remove(tasks));
+    patch.apply().unwrap_or(whole)
 }
 
 /// The declaration to send upstream: the client's, without features that are not carried.
@@ -152,8 +171,7 @@ pub fn declarable(declared: &Bytes, peer: Peer) -> Bytes {
     }
     match root.get("extensions") {
         Some(extensions) if peer != Peer::SameEra => patch.remove(extensions),
-        Some(extensions) => extensions.get(meta::EXTENSION_TASKS).into_iter().for_each(|tasks| patch.remove(tasks)),
-        None => {}
+        Some(_) | None => {}
     }
     patch.apply().unwrap_or_else(|_| empty())
 }
@@ -175,7 +193,7 @@ mod tests {
             (r#"{"elicitation":{},"tasks":{}}"#, r#"{"elicitation":{}}"#, r#"{"elicitation":{}}"#),
             (
                 r#"{"extensions":{"io.modelcontextprotocol/tasks":{},"a/b":{}},"y":[]}"#,
-                r#"{"extensions":{"a/b":{}},"y":[]}"#,
+                r#"{"extensions":{"io.modelcontextprotocol/tasks":{},"a/b":{}},"y":[]}"#,
                 r#"{"y":[]}"#,
             ),
             ("[1]", "{}", "{}"),

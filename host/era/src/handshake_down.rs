@@ -148,7 +148,7 @@ pub fn initialize_result(revision: Revision, introduction: &Introduction<'_>) ->
     out.extend_from_slice(br#"{"protocolVersion":""#);
     out.extend_from_slice(revision.as_str().as_bytes());
     out.extend_from_slice(br#"","capabilities":"#);
-    out.extend_from_slice(introduction.capabilities);
+    out.extend_from_slice(&capability::offered(introduction.capabilities, revision));
     out.extend_from_slice(br#","serverInfo":"#);
     out.extend_from_slice(introduction.info);
     introduction.push_instructions(&mut out);

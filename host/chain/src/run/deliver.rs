@@ -1,6 +1,6 @@
 //! Notifications, and questions with their answers: through the filters of their exchange, out as they arrive.
 
-use super::{Exchange, canonical, enter::SaidOfNotification};
+use super::{Exchange, canonical, enter::SaidOfNotification, tasks};
 use crate::{
     attributes::Attributes,
     exchange::{Client, Delivery, Direction, Head, Interim, Kind, Question},
@@ -12,7 +12,7 @@ use crate::{
     upstream::Unsolicited,
 };
 use bytes::Bytes;
-use sluice_wire::revision::Era;
+use sluice_wire::{method, revision::Era};
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -52,6 +52,7 @@ impl Asked {
 impl Exchange {
     /// One notification of this exchange. An error ends the exchange: a filter rejected, or broke.
     pub(super) async fn deliver(&mut self, delivery: Delivery) -> Result<(), Error> {
+        let delivery = self.related(delivery);
         let method = delivery.message.method().into();
         if let Some(delivery) = self.filtered(Kind::Notification, method, delivery).await? {
             // A client that has left hears nothing; the exchange goes on.
@@ -72,6 +73,7 @@ impl Exchange {
 
     /// A question through its filters, which see it in modern form whatever the server speaks.
     pub(super) async fn asked_of_client(&mut self, question: Delivery) -> Result<Option<Delivery>, Error> {
+        let question = self.related(question);
         if !self.generation.links.iter().any(|link| link.exports(Hook::OnNotification)) {
             return Ok(Some(question));
         }
@@ -94,7 +96,7 @@ impl Exchange {
             && let Some(answer) = self.filtered(Kind::InputResponse, method, answer).await?
         {
             // A server that no longer waits has been answered otherwise.
-            let _ = reply.send(answer);
+            let _ = reply.send(self.unrelated(answer));
         }
         Ok(())
     }
@@ -175,9 +177,17 @@ pub(crate) async fn unsolicited(host: &Arc<Host>, generation: &Arc<Generation>, 
         said: Vec::new(),
         entered: 0,
         again: false,
+        original: None,
+        about: None,
+        responses: Vec::new(),
     };
-    let method = n.delivery.message.method().into();
-    match exchange.filtered(Kind::Notification, method, n.delivery.clone()).await {
+    let method: Arc<str> = n.delivery.message.method().into();
+    let delivery = if *method == *method::NOTIFY_TASKS_STATUS {
+        tasks::status(&n.delivery, |own| host.tasks.known(&n.principal, &n.upstream, own))?
+    } else {
+        exchange.related(n.delivery.clone())
+    };
+    match exchange.filtered(Kind::Notification, method, delivery).await {
         Ok(delivery) => delivery,
         Err(error) => {
             tracing::warn!(upstream = %n.upstream, %error, "a notification was held back");

@@ -135,7 +135,7 @@ impl Exchange {
 }
 
 /// An entry of `inputRequests` as a request of its own, and how it asks.
-fn question(entry: Value<'_>) -> Option<(&'static str, Arc<Message>)> {
+pub(super) fn question(entry: Value<'_>) -> Option<(&'static str, Arc<Message>)> {
     let method = entry.get("method")?;
     let method = ASKING.into_iter().find(|asking| method.is_str(asking))?;
     let params = entry.get("params").map(|params| params.raw_bytes());

@@ -9,6 +9,8 @@ mod resolve;
 mod rounds;
 mod route;
 mod suspend;
+mod task_results;
+mod tasks;
 
 pub(crate) use deliver::unsolicited;
 
@@ -77,6 +79,12 @@ pub(crate) struct Exchange {
     entered: usize,
     /// The filter that is entered now had the request in an earlier round.
     again: bool,
+    /// What the upstream calls the tool, where that is not what the client calls it.
+    original: Option<Arc<str>>,
+    /// The task that this request is about.
+    about: Option<tasks::About>,
+    /// What the client answers to the questions of that task, by key: JSON text.
+    responses: Vec<(String, Bytes)>,
 }
 
 /// What ends the way of a request before its answer.
@@ -127,6 +135,9 @@ impl Exchange {
             said: Vec::new(),
             entered: 0,
             again: false,
+            original: None,
+            about: None,
+            responses: Vec::new(),
         }
     }
 
@@ -167,7 +178,13 @@ impl Exchange {
             Err(Stop::Failed(error)) => (self.generation.links.len(), self.fail(error)),
         };
         // Lists are shaped by `on-catalog`, and a round is not the answer; everything else passes the filters on its way out.
-        if matches!(route, Route::List(_)) || answer.outcome == Outcome::Asked { answer } else { self.way_out(depth, answer).await }
+        if matches!(route, Route::List(_)) || answer.outcome == Outcome::Asked {
+            answer
+        } else if self.about.is_some() {
+            Box::pin(self.task_way_out(depth, answer)).await
+        } else {
+            self.way_out(depth, answer).await
+        }
     }
 
     async fn go(&mut self, route: &Route) -> Result<Answer, Stop> {

@@ -19,6 +19,8 @@ pub(super) enum Route {
     List(ListKind),
     /// Answered here, told to every upstream that logs.
     SetLevel,
+    /// The tasks of several upstreams.
+    Tasks,
     /// To one upstream.
     Forward {
         /// Index into the host's upstreams.
@@ -43,7 +45,7 @@ impl Route {
     pub(super) fn upstream(&self) -> usize {
         match self {
             Self::Forward { upstream, .. } => *upstream,
-            Self::List(_) | Self::SetLevel | Self::Plugin { .. } => NO_UPSTREAM,
+            Self::List(_) | Self::SetLevel | Self::Tasks | Self::Plugin { .. } => NO_UPSTREAM,
         }
     }
 }
@@ -73,6 +75,8 @@ impl Exchange {
                 self.resolve_uri(&uri).await
             }
             method::COMPLETION_COMPLETE => self.resolve_completion(message.param("ref")).await,
+            method::TASKS_GET | method::TASKS_CANCEL | method::TASKS_RESULT | method::TASKS_UPDATE => self.resolve_task().await,
+            method::TASKS_LIST => Ok(Route::Tasks),
             other => Err(Error::NoSuchMethod(other.to_owned())),
         }
     }
@@ -150,7 +154,16 @@ impl Exchange {
         let Some(upstream) = entry.upstream else { return Route::Plugin { owner: entry.owner.clone() } };
         self.head.upstream = Some(host.upstreams[upstream].name().clone());
         let original = (entry.original != entry.name).then(|| entry.original.clone());
+        self.original.clone_from(&original);
         Route::Forward { upstream, original, mirrored: exposed.mirrored.clone() }
+    }
+
+    /// To where a task of this tool runs, under the id that it has there.
+    pub(super) fn route_to_task(&mut self, host: &Host, tool: &Exposed, own: Arc<str>) -> Route {
+        match self.route_to(host, tool) {
+            Route::Forward { upstream, .. } => Route::Forward { upstream, original: Some(own), mirrored: Arc::default() },
+            route => route,
+        }
     }
 
     /// Modern HTTP: every annotated argument must stand in its header, and agree.

@@ -1,6 +1,6 @@
 //! Rounds of modern clients: what they come back with, and the call of a legacy server that waits for it.
 
-use super::{Exchange, QUESTIONS_MAX, Stop, canonical, resolve::Route, suspend::TakenUp};
+use super::{Exchange, QUESTIONS_MAX, Stop, canonical, resolve::Route, suspend::TakenUp, task_results::outcome_document};
 use crate::{
     exchange::{Answer, Delivery, Interim, Kind, Question},
     parked::{Between, Call, Open, Owner, Parked, Resumed, Waits},
@@ -238,7 +238,7 @@ impl Exchange {
 }
 
 /// The request of a round as it was the first time.
-fn without_round(request: &Message) -> Result<Message, Error> {
+pub(super) fn without_round(request: &Message) -> Result<Message, Error> {
     let broken = || Error::BadParams("params.requestState and inputResponses cannot be read".into());
     let mut patch = Patch::new(request.document());
     ["inputResponses", "requestState"].iter().filter_map(|key| request.param(key)).for_each(|value| patch.remove(value));
@@ -295,7 +295,9 @@ impl Exchange {
         let Inbound { response } = sent.map_err(|source| self.upstream_error(index, source))?;
         if &*self.head.method == method::TOOLS_CALL {
             self.host.links.note(&self.principal.key, index, response.message.document());
+        } else if let Some(outcome) = outcome_document(&self.head.method, &response.message) {
+            self.host.links.note(&self.principal.key, index, &outcome);
         }
-        Ok(Answer::relayed(response))
+        Ok(Answer::relayed(self.with_our_ids(index, response)?))
     }
 }

@@ -43,11 +43,15 @@ impl Exchange {
         match route {
             Route::List(kind) => Ok(self.list(*kind).await?),
             Route::SetLevel => Ok(self.set_level().await?),
+            Route::Tasks => Box::pin(self.list_tasks()).await,
             Route::Plugin { owner } => {
                 let name = self.head.name.as_deref().unwrap_or_default().to_owned();
                 Err(Error::Unanswered { plugin: owner.to_string(), name }.into())
             }
             Route::Forward { upstream, original, mirrored } => {
+                if self.about.is_some() {
+                    return Box::pin(self.travel_to_task(*upstream, original.clone())).await;
+                }
                 let mut message = match resumed {
                     None => self.request.clone(),
                     Some(Resumed { waits: Waits::Call(call, questions), inputs }) => {
@@ -70,6 +74,13 @@ impl Exchange {
                 }
             }
         }
+    }
+
+    async fn travel_to_task(&mut self, upstream: usize, own: Option<Arc<str>>) -> Result<Answer, Stop> {
+        let is_update = *self.head.method == *method::TASKS_UPDATE;
+        let message = if is_update { self.with_responses().await? } else { self.request.clone() };
+        let answer = self.send_once(upstream, message, own, Arc::default()).await?;
+        if *self.head.method == *method::TASKS_GET { self.task_questions(upstream, answer).await } else { Ok(answer) }
     }
 
     /// Once more with fresh headers where a modern server refuses those it gets: then nothing ran.
@@ -168,7 +179,7 @@ impl Exchange {
         true
     }
 
-    fn outbound(
+    pub(super) fn outbound(
         &self,
         upstream: usize,
         message: Arc<Message>,
@@ -204,7 +215,7 @@ impl Exchange {
     }
 
     /// Wait for the answer while notifications and questions pass through their filters, in order and before it.
-    async fn forward(&mut self, index: usize, outbound: Outbound, mut arriving: Receiver<Interim>) -> Result<Answer, Stop> {
+    pub(super) async fn forward(&mut self, index: usize, outbound: Outbound, mut arriving: Receiver<Interim>) -> Result<Answer, Stop> {
         let upstream = self.host.upstreams[index].clone();
         let may_be_asked = self.client.capabilities.as_ref() != b"{}";
         let may_stop = |link: &Link| link.exports(Hook::OnNotification) || may_be_asked && link.exports(Hook::OnRequest);

@@ -5,25 +5,16 @@ use sluice_wire::{method, revision::Revision};
 /// Whether a request of this name is carried for a client of this revision.
 ///
 /// Handshakes and `ping` are the transport's own and not asked about. Subscriptions of the modern
-/// era and tasks are not carried yet; what is not carried is not advertised either.
+/// era are not carried yet; what is not carried is not advertised either.
 pub(super) fn is_carried(revision: Revision, name: &str) -> bool {
     let is_known = method::presence(revision, name).from_client() && !method::is_notification(name);
-    let is_later = matches!(
-        name,
-        method::SUBSCRIPTIONS_LISTEN
-            | method::TASKS_GET
-            | method::TASKS_CANCEL
-            | method::TASKS_RESULT
-            | method::TASKS_LIST
-            | method::TASKS_UPDATE
-    );
-    is_known && !is_later && name != method::INITIALIZE
+    is_known && name != method::SUBSCRIPTIONS_LISTEN && name != method::INITIALIZE
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Revision::{V2025_11_25, V2026_07_28};
+    use Revision::{V2025_06_18, V2025_11_25, V2026_07_28};
 
     #[test]
     fn what_is_carried_depends_on_the_revision() {
@@ -35,13 +26,16 @@ mod tests {
             (V2026_07_28, "resources/subscribe", false),
             (V2026_07_28, "initialize", false),
             (V2026_07_28, "subscriptions/listen", false),
-            (V2026_07_28, "tasks/get", false),
+            (V2026_07_28, "tasks/get", true),
+            (V2026_07_28, "tasks/result", false),
+            (V2025_06_18, "tasks/get", false),
             (V2026_07_28, "sampling/createMessage", false),
             (V2026_07_28, "notifications/cancelled", false),
             (V2025_11_25, "resources/subscribe", true),
             (V2025_11_25, "logging/setLevel", true),
             (V2025_11_25, "server/discover", false),
-            (V2025_11_25, "tasks/list", false),
+            (V2025_11_25, "tasks/list", true),
+            (V2025_11_25, "tasks/update", false),
             (V2025_11_25, "roots/list", false),
             (V2025_11_25, "TOOLS/CALL", false),
             (V2025_11_25, "", false),

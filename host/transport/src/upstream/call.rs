@@ -58,6 +58,8 @@ pub(crate) struct Call {
     latest: Option<Arc<Latest>>,
     /// The last progress let through; it must rise.
     progress: Mutex<f64>,
+    /// It waits for the end of a task, for as long as that takes.
+    is_patient: bool,
     began: Instant,
     /// When progress came last, in milliseconds after `began`.
     stirred: AtomicU64,
@@ -90,6 +92,7 @@ impl Call {
             owns_progress,
             logs,
             latest,
+            is_patient: outbound.message.method() == method::TASKS_RESULT,
             progress: Mutex::new(f64::NEG_INFINITY),
             began: Instant::now(),
             stirred: AtomicU64::new(0),
@@ -106,6 +109,7 @@ impl Call {
             owns_progress: true,
             logs: Logs::None,
             latest: None,
+            is_patient: false,
             progress: Mutex::new(f64::NEG_INFINITY),
             began: Instant::now(),
             stirred: AtomicU64::new(0),
@@ -122,7 +126,8 @@ impl Call {
             method::NOTIFY_TOOLS_LIST_CHANGED
             | method::NOTIFY_PROMPTS_LIST_CHANGED
             | method::NOTIFY_RESOURCES_LIST_CHANGED
-            | method::NOTIFY_RESOURCES_UPDATED => Admitted::Session(message),
+            | method::NOTIFY_RESOURCES_UPDATED
+            | method::NOTIFY_TASKS_STATUS => Admitted::Session(message),
             name if is_not_carried(name) => Admitted::Drop("a notification of a feature that was not declared"),
             _ => deliver(message),
         }
@@ -210,6 +215,9 @@ impl Call {
         if self.questions.load(Relaxed) > 0 {
             self.stir();
         }
+        if self.is_patient {
+            return self.began + limits.total_max;
+        }
         let stirred = Duration::from_millis(self.stirred.load(Relaxed));
         self.began + (stirred + limits.silent_max).min(limits.total_max)
     }
@@ -243,7 +251,6 @@ pub(crate) fn is_not_carried(name: &str) -> bool {
         name,
         method::NOTIFY_CANCELLED
             | method::NOTIFY_TASKS
-            | method::NOTIFY_TASKS_STATUS
             | method::NOTIFY_SUBSCRIPTIONS_ACKNOWLEDGED
             | method::NOTIFY_INITIALIZED
             | method::NOTIFY_ROOTS_LIST_CHANGED

@@ -22,6 +22,7 @@ mod questions;
 mod rounds;
 mod shown;
 mod speaker;
+mod tasks;
 mod watched;
 
 pub use builtin::NAMES as BUILTIN_NAMES;

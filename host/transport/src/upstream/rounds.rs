@@ -1,6 +1,6 @@
 //! A modern server's questions, put to a legacy client: round by round, until the answer is complete.
 
-use super::{Carrier, inflight::Asked};
+use super::{Carrier, inflight::Asked, tasks};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use sluice_chain::{
@@ -45,6 +45,9 @@ pub(crate) async fn play<C: Carrier>(carrier: &C, mut outbound: Outbound) -> Res
         return open_links(&outbound, inbound);
     }
     if inbound.response.spoken.era() == Era::Legacy {
+        return Ok(inbound);
+    }
+    if is_modern && tasks::is_created(&inbound.response.message, &outbound) {
         return Ok(inbound);
     }
     match read(&inbound, &outbound)? {
