@@ -10,7 +10,7 @@ use sluice_wire::{
     id::RequestId,
     json::{Document, IndexDepth, Kind, Limits, Value},
     message::{self, Message},
-    method,
+    meta, method,
     patch::Patch,
     revision::{Era, Revision},
 };
@@ -214,7 +214,8 @@ fn lower_result(patch: &mut Patch<'_>, result: Value<'_>, method: &str, to: Revi
 
 /// Takes the protocol's own keys out, and `_meta` itself when nothing else is in it.
 fn lower_meta(patch: &mut Patch<'_>, meta: Value<'_>) {
-    let is_own = |key: &str| key.starts_with(PROTOCOL_META);
+    // The one that is a legacy peer's.
+    let is_own = |key: &str| key.starts_with(PROTOCOL_META) && key != meta::RELATED_TASK;
     let all = meta.members().count();
     let own = meta.members().filter(|member| is_own(&member.key.decoded()));
     if all > 0 && own.clone().count() == all {

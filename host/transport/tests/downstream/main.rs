@@ -19,5 +19,6 @@ mod sse;
 mod stdio;
 mod support;
 mod suspend;
+mod tasks;
 mod tls;
 mod unix;

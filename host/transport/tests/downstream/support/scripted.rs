@@ -18,6 +18,7 @@ pub struct Scripted {
     name: Arc<str>,
     revision: Revision,
     script: Box<Script>,
+    capabilities: Bytes,
     /// Requests as they left, under their method and what the upstream calls their target.
     pub seen: Mutex<Vec<(String, String, String)>>,
 }
@@ -26,7 +27,15 @@ impl Scripted {
     /// The script gives `"result":…` or `"error":…`, or the world breaks.
     pub fn new(name: &str, era: Era, script: impl Fn(&Outbound) -> Result<String, UpstreamError> + Send + Sync + 'static) -> Arc<Scripted> {
         let revision = if era == Era::Modern { Revision::V2026_07_28 } else { Revision::V2025_11_25 };
-        Arc::new(Scripted { name: name.into(), revision, script: Box::new(script), seen: Mutex::default() })
+        let capabilities = Bytes::from_static(br#"{"tools":{},"resources":{},"prompts":{},"completions":{}}"#);
+        Arc::new(Scripted { name: name.into(), revision, script: Box::new(script), capabilities, seen: Mutex::default() })
+    }
+
+    /// The same with these capabilities.
+    pub fn offering(self: Arc<Self>, capabilities: &str) -> Arc<Scripted> {
+        let mut own = Arc::into_inner(self).expect("nobody else has it yet");
+        own.capabilities = Bytes::from(capabilities.to_owned());
+        Arc::new(own)
     }
 
     /// Targets of the requests with this method.
@@ -59,7 +68,7 @@ impl Upstream for Scripted {
     }
 
     fn facts<'a>(&'a self, _: Era, _: &'a Arc<Client>, _: &'a Arc<Principal>) -> BoxFuture<'a, Result<Arc<ServerFacts>, UpstreamError>> {
-        let capabilities = Bytes::from_static(br#"{"tools":{},"resources":{},"prompts":{},"completions":{}}"#);
+        let capabilities = self.capabilities.clone();
         let facts = ServerFacts { era: self.revision.era(), revision: self.revision, capabilities, info: None, instructions: None };
         Box::pin(async move { Ok(Arc::new(facts)) })
     }

@@ -1,0 +1,314 @@
+//! Tasks within one era: whose they are, where they lead, and that filters see what comes of them.
+
+use crate::support::{Endpoint, Reply, Rig, Scripted, Tailor, decode, initialize};
+use serde_json::{Value, json};
+use sluice_chain::{
+    catalogue::{Change, Entry},
+    filter::Verdict,
+    generation::Policy,
+    upstream::{Outbound, UpstreamError},
+    verdict::Rejection,
+};
+use sluice_wire::revision::Era;
+use std::sync::{Arc, Mutex};
+
+const MODERN: &str = r#"{"tools":{},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+const LEGACY: &str = r#"{"tools":{},"tasks":{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}}"#;
+const STATE: &str = r#""createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:01Z""#;
+
+/// A server with one tool whose calls are tasks with the id `7`.
+fn server(era: Era) -> Arc<Scripted> {
+    let capabilities = if era == Era::Modern { MODERN } else { LEGACY };
+    Scripted::new("one", era, move |outbound| Ok(if era == Era::Modern { modern(outbound) } else { legacy(outbound) }))
+        .offering(capabilities)
+}
+
+fn own(outbound: &Outbound) -> String {
+    outbound.original_name.as_deref().unwrap_or("none").to_owned()
+}
+
+fn modern(outbound: &Outbound) -> String {
+    let complete = |members: String| format!(r#""result":{{"resultType":"complete"{members}}}"#);
+    let state = |status: &str, more: &str| complete(format!(r#","taskId":"7","status":"{status}","ttlMs":null,{STATE}{more}"#));
+    let message = &outbound.message;
+    match (message.method(), own(outbound).as_str()) {
+        ("tools/list", _) => {
+            r#""result":{"tools":[{"name":"job","inputSchema":{"type":"object"}}],"resultType":"complete","ttlMs":0,"cacheScope":"private"}"#
+                .into()
+        }
+        ("tools/call", _) => format!(
+            r#""result":{{"resultType":"task","taskId":"{}","status":"working","ttlMs":60000,{STATE}}}"#,
+            message.param("arguments").and_then(|given| given.get("as")?.as_str()).unwrap_or("7".into())
+        ),
+        ("tasks/get", "fails") => state("failed", r#","error":{"code":-7,"message":"canary-1"}"#),
+        ("tasks/get", "asks") => {
+            state("input_required", r#","inputRequests":{"k":{"method":"elicitation/create","params":{"message":"m"}}}"#)
+        }
+        ("tasks/get", "7") => state("completed", r#","result":{"content":[{"type":"text","text":"canary-1"}]}"#),
+        ("tasks/cancel" | "tasks/update", _) => complete(String::new()),
+        _ => r#""error":{"code":-32602,"message":"no such task"}"#.into(),
+    }
+}
+
+fn legacy(outbound: &Outbound) -> String {
+    let task = |status: &str| format!(r#"{{"taskId":"7","status":"{status}","ttl":null,{STATE}}}"#);
+    match (outbound.message.method(), own(outbound).as_str()) {
+        ("tools/list", _) => {
+            r#""result":{"tools":[{"name":"job","inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"}}]}"#.into()
+        }
+        ("tools/call", _) if outbound.message.param("task").is_some() => format!(r#""result":{{"task":{}}}"#, task("working")),
+        ("tools/call", _) => r#""result":{"content":[]}"#.into(),
+        ("tasks/list", _) => {
+            let cursor = outbound.message.param("cursor").and_then(|cursor| Some(cursor.as_str()?.into_owned()));
+            match cursor.as_deref() {
+                None => format!(r#""result":{{"tasks":[{},{{"taskId":"stranger"}}],"nextCursor":"more"}}"#, task("working")),
+                Some("more") => r#""result":{"tasks":[]}"#.into(),
+                Some(_) => r#""error":{"code":-32602,"message":"no such cursor"}"#.into(),
+            }
+        }
+        ("tasks/get", "7") => format!(r#""result":{}"#, task("completed")),
+        ("tasks/cancel", "7") => format!(r#""result":{}"#, task("cancelled")),
+        ("tasks/result", "7") => {
+            r#""result":{"content":[{"type":"text","text":"canary-1"}],"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"7"}}}"#
+                .into()
+        }
+        _ => r#""error":{"code":-32602,"message":"no such task"}"#.into(),
+    }
+}
+
+/// A client that says who it is.
+struct Caller<'a> {
+    endpoint: &'a Endpoint,
+    who: &'static str,
+    session: Option<String>,
+    extensions: Value,
+}
+
+impl<'a> Caller<'a> {
+    fn modern(endpoint: &'a Endpoint, who: &'static str) -> Self {
+        let extensions = json!({"io.modelcontextprotocol/tasks":{}});
+        Self { endpoint, who, session: None, extensions }
+    }
+
+    async fn legacy(endpoint: &'a Endpoint, who: &'static str) -> Self {
+        let reply = endpoint.post(&[("authorization", ""), ("x-api-key", who)], &initialize("2025-11-25")).await;
+        let session = reply.header("mcp-session-id").map(str::to_owned);
+        Self { endpoint, who, session, extensions: Value::Null }
+    }
+
+    async fn ask(&self, method: &str, mut params: Value) -> Reply {
+        let mut headers = vec![("authorization", ""), ("x-api-key", self.who)];
+        let name = params["taskId"].as_str().or(params["name"].as_str()).unwrap_or_default().to_owned();
+        match &self.session {
+            Some(session) => headers.push(("mcp-session-id", session)),
+            None => {
+                params["_meta"] = json!({"io.modelcontextprotocol/protocolVersion":"2026-07-28",
+                    "io.modelcontextprotocol/clientCapabilities":{"elicitation":{},"extensions":self.extensions}});
+                headers.extend([("mcp-protocol-version", "2026-07-28"), ("mcp-method", method)]);
+                headers.extend((!name.is_empty()).then_some(("mcp-name", name.as_str())));
+            }
+        }
+        let body = json!({"jsonrpc":"2.0","id":9,"method":method,"params":params});
+        self.endpoint.post(&headers, &body.to_string()).await
+    }
+
+    async fn result(&self, method: &str, params: Value) -> Value {
+        let reply = self.ask(method, params).await.json();
+        assert!(reply["result"].is_object(), "{method}: {reply}");
+        reply["result"].clone()
+    }
+
+    /// Begins a task that its server calls so.
+    async fn begin(&self, own: &str) -> Value {
+        let params = json!({"name":"job","arguments":{"as":own},"task":{"ttl":1000}});
+        let created = self.result("tools/call", params).await;
+        let id = if self.session.is_some() { created["task"]["taskId"].clone() } else { created["taskId"].clone() };
+        assert!(id.as_str().is_some_and(|id| id.len() > 20), "{created}");
+        id
+    }
+}
+
+async fn over(era: Era, tailor: Tailor) -> (Endpoint, Arc<Scripted>) {
+    let server = server(era);
+    let endpoint = Rig::over(vec![server.clone()]).start().await;
+    endpoint.host.swap(tailor.chain(Policy::default()));
+    (endpoint, server)
+}
+
+async fn caller<'a>(endpoint: &'a Endpoint, era: Era, who: &'static str) -> Caller<'a> {
+    if era == Era::Modern { Caller::modern(endpoint, who) } else { Caller::legacy(endpoint, who).await }
+}
+
+const ABOUT: [(Era, &[&str]); 2] =
+    [(Era::Modern, &["tasks/get", "tasks/update", "tasks/cancel"]), (Era::Legacy, &["tasks/get", "tasks/result", "tasks/cancel"])];
+
+#[tokio::test]
+async fn t37_a_task_is_its_principals_under_an_id_that_nobody_else_can_use() {
+    for (era, methods) in ABOUT {
+        let (endpoint, server) = over(era, Tailor::default()).await;
+        let (alice, bob) = (caller(&endpoint, era, "alice").await, caller(&endpoint, era, "bob").await);
+        let id = alice.begin("7").await;
+        for method in methods {
+            for (who, id) in [(&bob, id.clone()), (&alice, json!("7")), (&alice, json!("task1.AAAA")), (&bob, json!("7"))] {
+                let reply = who.ask(method, json!({"taskId":id,"inputResponses":{}})).await;
+                assert_eq!(reply.is_error(200, -32602)["error"]["data"]["reason"], "unknown_name", "{method}");
+            }
+            assert_eq!(server.targets(method), [""; 0], "{method} reached the server");
+            let answer = alice.result(method, json!({"taskId":id,"inputResponses":{}})).await;
+            assert!(answer.get("taskId").is_none_or(|named| *named == id), "{answer}");
+            assert_eq!(server.targets(method), ["7"], "{method}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_task_names_it_as_its_client_does() {
+    let (endpoint, _) = over(Era::Legacy, Tailor::default()).await;
+    let alice = Caller::legacy(&endpoint, "alice").await;
+    let id = alice.begin("7").await;
+    assert_eq!(alice.begin("7").await, id, "one task has one id");
+    let result = alice.result("tasks/result", json!({"taskId":id})).await;
+    assert_eq!(result["_meta"]["io.modelcontextprotocol/related-task"]["taskId"], id);
+    let listed = alice.result("tasks/list", json!({})).await;
+    let ids: Vec<_> = listed["tasks"].as_array().unwrap().iter().map(|task| task["taskId"].clone()).collect();
+    assert_eq!(ids, [id], "what was not begun here is not listed");
+    let last = alice.result("tasks/list", json!({"cursor":listed["nextCursor"]})).await;
+    assert_eq!(last, json!({"tasks":[]}));
+    let bob = Caller::legacy(&endpoint, "bob").await;
+    assert_eq!(bob.result("tasks/list", json!({})).await["tasks"], json!([]));
+    bob.ask("tasks/list", json!({"cursor":listed["nextCursor"]})).await.is_error(200, -32602);
+    assert!(!listed.to_string().contains("more"), "the server's cursor is not the client's");
+}
+
+#[tokio::test]
+async fn a_redaction_is_not_got_round_by_reading_a_tools_answer_later() {
+    let redact = || Tailor {
+        response: Box::new(|pass| {
+            let text = String::from_utf8_lossy(pass.message.bytes()).into_owned();
+            let is_tools = pass.head.method == "tools/call".into() && pass.head.name.as_deref() == Some("job");
+            Ok(Verdict::Next(is_tools.then(|| Arc::new(decode(text.replace("canary-1", "***"))))))
+        }),
+        ..Tailor::default()
+    };
+    for (era, method) in [(Era::Modern, "tasks/get"), (Era::Legacy, "tasks/result")] {
+        let (endpoint, _) = over(era, redact()).await;
+        let alice = caller(&endpoint, era, "alice").await;
+        let reply = alice.ask(method, json!({"taskId":alice.begin("7").await})).await;
+        assert!(reply.text().contains("***") && !reply.text().contains("canary"), "{}", reply.text());
+        assert_eq!(endpoint.seen.ended.lock().unwrap().last().unwrap().head.method, method.into());
+    }
+    let (endpoint, _) = over(Era::Modern, redact()).await;
+    let alice = Caller::modern(&endpoint, "alice");
+    let failed = alice.result("tasks/get", json!({"taskId":alice.begin("fails").await})).await;
+    assert_eq!((&failed["status"], &failed["error"]["message"]), (&json!("failed"), &json!("***")));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_refused_is_what_the_task_came_to() {
+    let refuse = |as_tool_result| Tailor {
+        response: Box::new(move |pass| {
+            let is_outcome = pass.message.result().is_some_and(|result| result.get("content").is_some());
+            let rejection = Rejection { code: 7, message: "not that".into(), as_tool_result, ..Rejection::default() };
+            Ok(if is_outcome { Verdict::Reject(rejection) } else { Verdict::Next(None) })
+        }),
+        ..Tailor::default()
+    };
+    let (endpoint, _) = over(Era::Modern, refuse(false)).await;
+    let alice = Caller::modern(&endpoint, "alice");
+    let failed = alice.result("tasks/get", json!({"taskId":alice.begin("7").await})).await;
+    assert_eq!((&failed["status"], &failed["error"]["code"], failed.get("result")), (&json!("failed"), &json!(7), None), "{failed}");
+    let (endpoint, _) = over(Era::Modern, refuse(true)).await;
+    let alice = Caller::modern(&endpoint, "alice");
+    let done = alice.result("tasks/get", json!({"taskId":alice.begin("7").await})).await;
+    assert_eq!((&done["status"], &done["result"]["isError"]), (&json!("completed"), &json!(true)), "{done}");
+    let (endpoint, _) = over(Era::Legacy, refuse(true)).await;
+    let alice = Caller::legacy(&endpoint, "alice").await;
+    let id = alice.begin("7").await;
+    let done = alice.result("tasks/result", json!({"taskId":id})).await;
+    assert_eq!(done["_meta"], json!({"io.modelcontextprotocol/related-task":{"taskId":id}}), "{done}");
+    assert_eq!(done["isError"], true);
+}
+
+#[tokio::test]
+async fn a_policy_on_requests_about_tasks_knows_the_tool_and_the_server() {
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let note = seen.clone();
+    let tailor = Tailor {
+        request: Box::new(move |pass| {
+            let (name, upstream) = (pass.head.name.as_deref().unwrap_or("-"), pass.head.upstream.as_deref().unwrap_or("-"));
+            note.lock().unwrap().push(format!("{} {name} {upstream}", pass.head.method));
+            Ok(match &*pass.head.method {
+                "tasks/cancel" => Verdict::Reject(Rejection { code: 7, message: "it runs to its end".into(), ..Rejection::default() }),
+                _ => Verdict::Next(None),
+            })
+        }),
+        shape: Some(Box::new(|who, _: &Entry| if who == "alice" { Change::Rename("exposed".into()) } else { Change::Hide })),
+        ..Tailor::default()
+    };
+    let (endpoint, server) = over(Era::Modern, tailor).await;
+    let alice = Caller::modern(&endpoint, "alice");
+    let created = alice.result("tools/call", json!({"name":"exposed"})).await;
+    alice.result("tasks/get", json!({"taskId":created["taskId"]})).await;
+    alice.ask("tasks/cancel", json!({"taskId":created["taskId"]})).await.is_error(200, 7);
+    assert_eq!(server.targets("tasks/cancel"), [""; 0]);
+    assert_eq!(*seen.lock().unwrap(), ["tools/call exposed one", "tasks/get exposed one", "tasks/cancel exposed one"]);
+}
+
+#[tokio::test]
+async fn whoever_may_not_see_a_tool_any_more_has_no_task_of_it() {
+    let (endpoint, server) = over(Era::Modern, Tailor::default()).await;
+    let alice = Caller::modern(&endpoint, "alice");
+    let id = alice.begin("7").await;
+    endpoint.host.swap(Tailor { shape: Some(Box::new(|_, _| Change::Hide)), ..Tailor::default() }.chain(Policy::default()));
+    alice.ask("tasks/get", json!({"taskId":id})).await.is_error(200, -32602);
+    assert_eq!(server.targets("tasks/get"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_tasks_questions_and_their_answers_go_both_ways() {
+    let (endpoint, server) = over(Era::Modern, Tailor::default()).await;
+    let alice = Caller::modern(&endpoint, "alice");
+    let id = alice.begin("asks").await;
+    let state = alice.result("tasks/get", json!({"taskId":id})).await;
+    assert_eq!(state["inputRequests"]["k"]["params"], json!({"message":"m"}), "{state}");
+    let answers = json!({"k":{"action":"accept","content":{"n":1}}});
+    let done = alice.result("tasks/update", json!({"taskId":id,"inputResponses":answers})).await;
+    assert_eq!(done, json!({"resultType":"complete"}));
+    let sent: Value = serde_json::from_str(server.texts().last().unwrap()).unwrap();
+    assert_eq!(sent["params"]["inputResponses"], answers);
+    alice.ask("tasks/update", json!({"taskId":id})).await.is_error(200, -32602);
+    alice.ask("tasks/update", json!({"taskId":id,"inputResponses":{"k":7}})).await.is_error(200, -32602);
+}
+
+#[tokio::test]
+async fn an_extension_that_is_not_declared_is_not_used_and_one_that_nobody_has_is_not_there() {
+    let (endpoint, _) = over(Era::Modern, Tailor::default()).await;
+    let mut alice = Caller::modern(&endpoint, "alice");
+    let id = alice.begin("7").await;
+    let discovered = alice.result("server/discover", json!({})).await;
+    assert_eq!(discovered["capabilities"]["extensions"], json!({"io.modelcontextprotocol/tasks":{}}));
+    alice.extensions = json!({});
+    for method in ABOUT[0].1 {
+        let error = alice.ask(method, json!({"taskId":id,"inputResponses":{}})).await.is_error(400, -32021);
+        let required = &error["error"]["data"]["requiredCapabilities"];
+        assert_eq!(*required, json!({"extensions":{"io.modelcontextprotocol/tasks":{}}}), "{method}");
+    }
+    let without = Scripted::new("one", Era::Legacy, |_| Err(UpstreamError::Cancelled));
+    let endpoint = Rig::over(vec![without]).start().await;
+    endpoint.host.swap(Tailor::default().chain(Policy::default()));
+    let alice = Caller::legacy(&endpoint, "alice").await;
+    for (method, params) in [("tasks/list", json!({})), ("tasks/get", json!({"taskId":"x"}))] {
+        alice.ask(method, params).await.is_error(200, -32601);
+    }
+}
+
+#[tokio::test]
+async fn tasks_are_announced_to_those_who_know_them() {
+    let (endpoint, _) = over(Era::Legacy, Tailor::default()).await;
+    for (version, known) in [("2025-11-25", true), ("2025-06-18", false)] {
+        let reply = endpoint.post(&[("authorization", ""), ("x-api-key", "alice")], &initialize(version)).await.json();
+        let announced = &reply["result"]["capabilities"]["tasks"];
+        assert_eq!(announced.is_object(), known, "{version}: {reply}");
+        assert!(!known || *announced == json!({"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}), "{announced}");
+    }
+}
