@@ -131,9 +131,9 @@ impl Error {
     /// The JSON-RPC code as the modern era has it, which is what filters see. The downstream puts it in a legacy client's words.
     pub fn code(&self) -> i64 {
         match self {
-            Self::Upstream { source: UpstreamError::NeedsCapability { .. }, .. } | Self::NobodyToAsk { required: Some(_), .. } | Self::Undeclared { .. } => {
-                code::MISSING_CAPABILITY
-            }
+            Self::Upstream { source: UpstreamError::NeedsCapability { .. }, .. }
+            | Self::NobodyToAsk { required: Some(_), .. }
+            | Self::Undeclared { .. } => code::MISSING_CAPABILITY,
             Self::Plugin { .. }
             | Self::Upstream { .. }
             | Self::MaybeMissing { .. }
@@ -196,7 +196,9 @@ impl Error {
                     data.push_str(&format!(r#","requiredCapabilities":{required}"#));
                 }
             }
-            Self::NobodyToAsk { required: Some(required), .. } | Self::Undeclared { required } => data.push_str(&format!(r#","requiredCapabilities":{required}"#)),
+            Self::NobodyToAsk { required: Some(required), .. } | Self::Undeclared { required } => {
+                data.push_str(&format!(r#","requiredCapabilities":{required}"#))
+            }
             Self::Unknown { what: "resource", name } => data.push_str(&format!(r#","uri":{}"#, quote(name))),
             Self::Plugin { .. }
             | Self::Rejected { .. }

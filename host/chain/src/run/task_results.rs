@@ -207,7 +207,10 @@ fn split(state: &Delivery) -> Option<Split> {
     let mut patch = Patch::new(whole.document());
     patch.remove(value);
     let lean = parsed(patch.apply().ok()?)?;
-    Some(Split { lean: Delivery { message: lean, spoken: state.spoken }, outcome: Delivery { message: parsed(text)?, spoken: state.spoken } })
+    Some(Split {
+        lean: Delivery { message: lean, spoken: state.spoken },
+        outcome: Delivery { message: parsed(text)?, spoken: state.spoken },
+    })
 }
 
 /// A task's state with what came of it, after the filters. None when the state is no result any more.

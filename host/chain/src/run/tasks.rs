@@ -42,7 +42,8 @@ impl Exchange {
         let upstream = host.upstreams.iter().position(|upstream| *upstream.name() == task.upstream);
         for currency in [Currency::Known, Currency::Fresh] {
             let view = host.view(ListKind::Tools, self.asking(), currency).await?;
-            let is_its = |entry: &crate::catalogue::Entry| entry.upstream.is_some() && entry.upstream == upstream && entry.original == task.tool;
+            let is_its =
+                |entry: &crate::catalogue::Entry| entry.upstream.is_some() && entry.upstream == upstream && entry.original == task.tool;
             if let Some(exposed) = view.exposed.iter().find(|exposed| is_its(&exposed.entry)) {
                 self.head.name = Some(exposed.entry.name.clone());
                 self.about = Some(About { id: id.as_ref().into(), own: task.own.clone() });

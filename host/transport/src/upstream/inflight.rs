@@ -43,7 +43,8 @@ impl Asked {
     /// None for requests during which a server has nothing to ask (2026-07-28 basic/patterns/mrtr, Supported Requests; 2025-11-25
     /// tasks, Input Required Status).
     pub(crate) fn of(outbound: &Outbound) -> Option<Self> {
-        let may_ask = matches!(outbound.message.method(), method::TOOLS_CALL | method::PROMPTS_GET | method::RESOURCES_READ | method::TASKS_RESULT);
+        let may_ask =
+            matches!(outbound.message.method(), method::TOOLS_CALL | method::PROMPTS_GET | method::RESOURCES_READ | method::TASKS_RESULT);
         let (client, principal) = (outbound.client.clone(), outbound.principal.key.clone());
         may_ask.then(|| Self { client, principal, interim: outbound.interim.clone() })
     }
