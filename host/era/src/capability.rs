@@ -1,6 +1,6 @@
 //! What a client declares, less what this version does not carry.
 
-use crate::request::PART;
+use crate::{question::uses_tools, request::PART};
 use bytes::Bytes;
 use sluice_wire::{code, json::Document, message::Message, meta, method, patch::Patch, revision::Revision};
 
@@ -80,6 +80,7 @@ impl Askable {
     pub fn missing(self, question: &Message) -> Option<&'static str> {
         self.permits(question).err()?;
         Some(match question.method() {
+            method::SAMPLING_CREATE_MESSAGE if question.params().is_some_and(uses_tools) => r#"{"sampling":{"tools":{}}}"#,
             method::SAMPLING_CREATE_MESSAGE => r#"{"sampling":{}}"#,
             method::ROOTS_LIST => r#"{"roots":{}}"#,
             _ if question.param("mode").is_some_and(|mode| mode.is_str("url")) => r#"{"elicitation":{"url":{}}}"#,
@@ -101,7 +102,12 @@ impl Askable {
                 }
                 is_declared
             }
-            method::SAMPLING_CREATE_MESSAGE => self.sampling,
+            method::SAMPLING_CREATE_MESSAGE => {
+                if self.sampling && !self.sampling_tools && question.params().is_some_and(uses_tools) {
+                    return Err((code::INVALID_PARAMS, "the client has not declared sampling with tools"));
+                }
+                self.sampling
+            }
             method::ROOTS_LIST => self.roots,
             _ => false,
         };
@@ -230,6 +236,11 @@ mod tests {
             assert_eq!([&form, &url, &sampling, &roots].map(|asked| code(declared, asked)), codes, "{declared}");
         }
         assert_eq!(code(r#"{"sampling":{}}"#, &question("tools/list", "{}")), Some(-32601));
+        let with_tools = question("sampling/createMessage", r#"{"tools":[]}"#);
+        assert_eq!(code(r#"{"sampling":{}}"#, &with_tools), Some(-32602));
+        assert_eq!(code(r#"{"sampling":{"tools":{}}}"#, &with_tools), None);
+        let missing = Askable::of(&Bytes::from_static(br#"{"sampling":{}}"#)).missing(&with_tools);
+        assert_eq!(missing, Some(r#"{"sampling":{"tools":{}}}"#));
         for (declared, canonical) in [
             (r#"{"x":1, "roots" : {"listChanged":true}}"#, r#"{"roots":{}}"#),
             (r#"{"sampling":{"tools":{},"y":2},"elicitation":{}}"#, r#"{"elicitation":{"form":{}},"sampling":{"tools":{}}}"#),

@@ -5,7 +5,7 @@
 //! sender's bytes. It never opens a socket, reads a clock, spawns a task or keeps a session.
 //!
 //! Toward an upstream: [`handshake`], [`probe`], [`capability`], [`request`], [`mirror`], [`rounds`], [`links`].
-//! Toward a client: [`answer`], [`handshake_down`].
+//! Toward a client: [`answer`], [`question`], [`handshake_down`].
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -21,3 +21,4 @@ pub mod rounds;
 pub mod answer;
 pub mod handshake_down;
 mod older;
+pub mod question;

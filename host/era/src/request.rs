@@ -91,6 +91,10 @@ pub fn rewrite(message: &Message, from: Revision, to: Revision, hop: &Hop<'_>) -
         (Era::Legacy, Era::Legacy) => own_progress(&mut patch, message, hop),
     }
     continue_trace(&mut patch, message, hop);
+    if message.method() == method::COMPLETION_COMPLETE && to < Revision::V2025_06_18 {
+        // What else was filled in, which is said since 2025-06-18.
+        message.param("context").into_iter().for_each(|context| patch.remove(context));
+    }
     let id = RequestId::from_u64(hop.id);
     if patch.is_empty() {
         return Ok(with_id(message, &id));

@@ -87,35 +87,6 @@ fn question(embedded: Value<'_>) -> Result<Bytes, BadRound> {
     Ok(message::request(&RequestId::from_u64(0), &name, params))
 }
 
-/// A question in the form of a legacy client's revision.
-///
-/// # Errors
-/// When the splices do not fit, which would be a mistake of ours.
-pub fn shaped(question: &Message, revision: Revision) -> Result<Bytes, PatchError> {
-    let whole = question.clone().deepen();
-    let mut patch = Patch::new(whole.document());
-    if let Some(params) = whole.params()
-        && whole.method() == method::ELICITATION_CREATE
-    {
-        let mode = params.get("mode");
-        let by_url = mode.is_some_and(|mode| mode.is_str("url"));
-        if let Some(mode) = mode.filter(|_| !by_url && revision < Revision::V2025_11_25) {
-            // Before there were two of them, nobody named the one.
-            patch.remove(mode);
-        }
-        if by_url && params.get("elicitationId").is_none() {
-            patch.insert(params, "elicitationId", quote(&format!("sluice-{:016x}", fingerprint(params.raw_bytes()))));
-        }
-    }
-    patch.apply()
-}
-
-/// Tells two links apart; what it is made of the client sees anyway.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    // FNV-1a.
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
 /// What a client's answer is to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
@@ -296,16 +267,5 @@ mod tests {
         assert!(matches!(input("roots/list", None), Input::Refused { code: -32603, .. }));
         let given = answer(r#"{"roots":[ ]}"#);
         assert_eq!(input("roots/list", Some(&given)), Input::Given(Bytes::from_static(br#"{"roots":[ ]}"#)));
-    }
-
-    #[test]
-    fn a_question_takes_the_form_of_its_revision() {
-        let form = parsed(r#"{"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{"mode":"form","message":"m"}}"#);
-        let old = shaped(&form, Revision::V2025_06_18).unwrap();
-        assert_eq!(old, r#"{"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{"message":"m"}}"#);
-        assert_eq!(shaped(&form, Revision::V2025_11_25).unwrap(), form.bytes());
-        let url = parsed(r#"{"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{"mode":"url","url":"https://a"}}"#);
-        let new = shaped(&url, Revision::V2025_11_25).unwrap();
-        assert!(String::from_utf8_lossy(&new).contains(r#""elicitationId":"sluice-"#), "{new:?}");
     }
 }

@@ -65,6 +65,20 @@ fn within_an_era_only_what_the_hop_owns_changes() {
 }
 
 #[test]
+fn what_else_was_filled_in_is_not_said_to_servers_of_before() {
+    let text = |id: u32, context: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"completion/complete","params":{{"ref":{{"type":"ref/prompt","name":"p"}}{context}}}}}"#
+        )
+    };
+    let sent = text(1, r#","context":{"arguments":{"a":"b"}}"#);
+    for (to, expected) in [(Revision::V2025_03_26, text(7, "")), (Revision::V2025_06_18, text(7, r#","context":{"arguments":{"a":"b"}}"#))]
+    {
+        assert_eq!(rewritten(&sent, Revision::V2025_11_25, to, |_| {}).unwrap(), expected, "{to}");
+    }
+}
+
+#[test]
 fn a_renamed_target_keeps_everything_around_it() {
     for (method, params, expected) in [
         ("tools/call", r#"{"name":"a","arguments":{"name":"a"}}"#, r#"{"name":"ö","arguments":{"name":"a"}}"#),

@@ -45,7 +45,7 @@ pub(super) struct Front {
     lines: mpsc::Sender<Bytes>,
     session: Mutex<Option<Session>>,
     in_flight: Mutex<HashMap<RequestId, CancellationToken>>,
-    questions: Questions,
+    questions: Arc<Questions>,
     last_seen: LastSeen,
 }
 
@@ -83,7 +83,7 @@ impl Front {
             lines,
             session: Mutex::default(),
             in_flight: Mutex::default(),
-            questions: Questions::default(),
+            questions: Arc::default(),
             last_seen: LastSeen::default(),
         }
     }
@@ -161,7 +161,7 @@ impl Front {
                     }
                 }
                 Some(Outgoing::Question(question)) => {
-                    if let Some(text) = self.questions.put(question, waiting.asked.revision) {
+                    if let Some(text) = waiting.ask(question) {
                         self.send(Addressed::whole(text)).await;
                     }
                 }
@@ -294,7 +294,7 @@ impl Front {
             param_headers: None,
         });
         slot.insert(running.cancel.clone());
-        Ok(Begun::Running(Waiting::new(running, asked, Left::Stop)))
+        Ok(Begun::Running(Waiting::new(running, asked, Left::Stop).asking(self.questions.clone())))
     }
 
     /// What all upstreams together can, in the words of the client's era.

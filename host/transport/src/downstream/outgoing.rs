@@ -19,7 +19,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::sessions::Session;
+use super::{questions::Questions, sessions::Session};
 
 /// What it means that the client has left.
 pub(super) enum Left {
@@ -36,12 +36,28 @@ pub(super) struct Waiting {
     pub asked: Asked,
     left: Left,
     has_ended: bool,
+    /// Where the client's answers come in; none where it is not asked while it waits.
+    questions: Option<Arc<Questions>>,
+    /// What it was asked and has not answered yet.
+    open: Vec<u64>,
+    /// What came last, as long as there is something to say before it.
+    held: Option<Outgoing>,
 }
 
 impl Waiting {
     /// Starts to wait.
     pub fn new(running: Running, asked: Asked, left: Left) -> Waiting {
-        Waiting { running, asked, left, has_ended: false }
+        let questions = match &left {
+            Left::GoOn(session) => Some(session.questions.clone()),
+            Left::Stop => None,
+        };
+        Waiting { running, asked, left, has_ended: false, questions, open: Vec::new(), held: None }
+    }
+
+    /// The client can be asked, and answers there.
+    pub fn asking(mut self, questions: Arc<Questions>) -> Waiting {
+        self.questions = Some(questions);
+        self
     }
 
     /// Lets the exchange run beside others that are waited for in turn.
@@ -69,9 +85,35 @@ impl Waiting {
 
     /// The next thing that comes; `None` at the end, or when the exchange was cancelled.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Outgoing>> {
-        let next = self.running.poll_next(context);
+        let next = match self.held.take() {
+            Some(held) => Poll::Ready(Some(held)),
+            None => self.running.poll_next(context),
+        };
+        if let Some(withdrawn) = self.withdrawn(context) {
+            self.held = match next {
+                Poll::Ready(next) => next,
+                Poll::Pending => None,
+            };
+            return Poll::Ready(Some(withdrawn));
+        }
         self.has_ended |= matches!(next, Poll::Ready(None | Some(Outgoing::Final(_))));
         next
+    }
+
+    /// What the client is told about a question that is open no longer, without its answer.
+    fn withdrawn(&mut self, context: &mut Context<'_>) -> Option<Outgoing> {
+        let questions = self.questions.as_ref().filter(|_| !self.open.is_empty())?;
+        let mut told = None;
+        self.open.retain(|&id| {
+            if told.is_some() {
+                return true;
+            }
+            let Poll::Ready(ended) = questions.poll_withdrawn(id, context) else { return true };
+            told = ended;
+            false
+        });
+        let message = Arc::new(told?);
+        Some(Outgoing::Notification(Delivery { message, spoken: self.asked.revision }))
     }
 
     /// As [`poll_next`](Waiting::poll_next). Nothing is lost when the future is dropped.
@@ -111,11 +153,10 @@ impl Waiting {
     }
 
     /// A question for the client, if somebody has a place for its answer.
-    pub fn ask(&self, question: Question) -> Option<Bytes> {
-        match &self.left {
-            Left::GoOn(session) => session.questions.put(question, self.asked.revision),
-            Left::Stop => None,
-        }
+    pub fn ask(&mut self, question: Question) -> Option<Bytes> {
+        let (id, text) = self.questions.as_ref()?.put(question, self.asked.revision)?;
+        self.open.push(id);
+        Some(text)
     }
 
     /// A notification for this client; `None` when its revision has no such thing.

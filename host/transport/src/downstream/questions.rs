@@ -1,16 +1,18 @@
-//! What servers ask a client, under ids of ours, until it answers.
+//! What servers ask a client, under ids of ours, until it answers or they no longer want to know.
 
 use bytes::Bytes;
 use sluice_chain::exchange::{Delivery, Question};
+use sluice_era::{question, rounds};
 use sluice_wire::{
     id::RequestId,
-    message::{Message, with_id},
+    message::{Message, notification, with_id},
     method,
     revision::Revision,
 };
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
 };
 use tokio::sync::oneshot;
 
@@ -28,23 +30,36 @@ struct Open {
 const OPEN_MAX: usize = 256;
 
 impl Questions {
-    /// The question as a request of ours. None when the client's revision has no such thing or too many are open: dropped, the
-    /// question counts as unanswered.
-    pub fn put(&self, question: Question, revision: Revision) -> Option<Bytes> {
+    /// The question as a request of ours, and its id. None when the client's revision has no such thing or too many are open:
+    /// dropped, the question counts as unanswered.
+    pub fn put(&self, question: Question, revision: Revision) -> Option<(u64, Bytes)> {
         let Question { delivery, reply } = question;
         if !method::presence(revision, delivery.message.method()).from_server() {
             return None;
         }
+        let shaped = rounds::message(question::shaped(&delivery.message, revision)?)?;
         let mut open = self.lock();
-        // Those whose exchange has ended wait for nothing.
-        open.waiting.retain(|_, reply| !reply.is_closed());
+        if open.waiting.len() >= OPEN_MAX {
+            // Those whose exchange has ended unheard wait for nothing.
+            open.waiting.retain(|_, reply| !reply.is_closed());
+        }
         if open.waiting.len() >= OPEN_MAX {
             return None;
         }
         open.last += 1;
         let id = open.last;
         open.waiting.insert(id, reply);
-        Some(with_id(&delivery.message, &RequestId::from_u64(id)))
+        Some((id, with_id(&shaped, &RequestId::from_u64(id))))
+    }
+
+    /// Ready when a question is open no longer: with what the client is told if it was not its answer that ended it.
+    pub fn poll_withdrawn(&self, id: u64, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        let mut open = self.lock();
+        let Some(reply) = open.waiting.get_mut(&id) else { return Poll::Ready(None) };
+        ready!(reply.poll_closed(context));
+        open.waiting.remove(&id);
+        let params = format!(r#"{{"requestId":{id},"reason":"the server no longer waits for this"}}"#);
+        Poll::Ready(rounds::message(notification(method::NOTIFY_CANCELLED, Some(params.as_bytes()))))
     }
 
     /// Hands on an answer. False when nothing waits for it, or not any more.
@@ -86,7 +101,7 @@ mod tests {
         let questions = Questions::default();
         let (first, mut answer) = question("elicitation/create");
         let (second, _unread) = question("roots/list");
-        let text = questions.put(first, LEGACY).unwrap();
+        let (_, text) = questions.put(first, LEGACY).unwrap();
         assert_eq!(text, r#"{ "id":1, "jsonrpc":"2.0","method":"elicitation/create","params":{"n":1.0}}"#);
         assert!(questions.put(second, LEGACY).is_some());
         let said = || message(r#"{"jsonrpc":"2.0","id":1,"result":{"action":"accept"}}"#);
@@ -104,6 +119,20 @@ mod tests {
         assert!(answer.try_recv().is_err());
         assert!(questions.put(question("sampling/createMessage").0, Revision::V2025_03_26).is_some());
         assert_eq!(questions.put(question("tools/list").0, LEGACY), None);
+    }
+
+    #[test]
+    fn a_client_is_told_what_is_no_longer_asked() {
+        let questions = Questions::default();
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let (asked, answer) = question("roots/list");
+        let (id, _) = questions.put(asked, LEGACY).unwrap();
+        assert!(questions.poll_withdrawn(id, &mut context).is_pending());
+        drop(answer);
+        let Poll::Ready(Some(told)) = questions.poll_withdrawn(id, &mut context) else { panic!("it is told") };
+        let expected = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"the server no longer waits for this"}}"#;
+        assert_eq!(told.bytes(), expected);
+        assert!(matches!(questions.poll_withdrawn(id, &mut context), Poll::Ready(None)), "once");
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) struct Session {
     /// What is on its way to the client.
     pub streams: Streams,
     /// What servers asked the client.
-    pub questions: Questions,
+    pub questions: Arc<Questions>,
     key: u128,
     owner: PrincipalKey,
     speaker: Mutex<Speaker>,
@@ -193,7 +193,7 @@ impl Sessions {
             name,
             revision,
             streams: Streams::new(&self.limits, self.kept_bytes.clone()),
-            questions: Questions::default(),
+            questions: Arc::default(),
             key,
             owner: caller.principal.key.clone(),
             speaker: Mutex::new(Speaker { caller, client: client.clone() }),

@@ -210,9 +210,14 @@ impl Call {
         WaitsForClient(self.clone())
     }
 
+    /// Whether its client has a question about it that is not answered yet.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.questions.load(Relaxed) > 0
+    }
+
     /// When to give up, as things stand now.
     fn due(&self, limits: &CallLimits) -> Instant {
-        if self.questions.load(Relaxed) > 0 {
+        if self.waits_for_client() {
             self.stir();
         }
         if self.is_patient {

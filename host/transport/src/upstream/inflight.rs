@@ -8,10 +8,14 @@ use sluice_chain::{
     queue::{Receiver, Sender, queue},
     upstream::{Outbound, UpstreamError},
 };
+use sluice_era::capability::Askable;
 use sluice_wire::{id::RequestId, message::Message, method, revision::Revision};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{
@@ -79,13 +83,17 @@ pub(crate) struct Inflight {
     state: Mutex<State>,
     /// Another call was taken in.
     entered: Notify,
-    /// Another call has ended.
+    /// Another call has ended, or waits for its client's answer.
     left: Notify,
     questions: Arc<Semaphore>,
     /// Questions that wait for their answers, by the server's ids; cancelled when the server takes one back.
     open: Mutex<HashMap<RequestId, CancellationToken>>,
     /// Questions of which nobody knows yet for which call they are. Meanwhile no further call begins.
     unclear: watch::Sender<usize>,
+    /// The server asks without saying for which call, so calls that may be asked take turns.
+    asks: AtomicBool,
+    /// Who begins a call next, where they do.
+    turns: tokio::sync::Mutex<()>,
 }
 
 /// A question of a server that waits for its answer.
@@ -101,6 +109,11 @@ impl OpenQuestion {
     pub(crate) async fn withdrawn(&self) {
         self.withdrawn.cancelled().await;
     }
+
+    /// It is known whose it is, and that call waits for its client now.
+    pub(crate) fn is_put(&self) {
+        self.inflight.left.notify_waiters();
+    }
 }
 
 impl Drop for OpenQuestion {
@@ -108,6 +121,9 @@ impl Drop for OpenQuestion {
         self.inflight.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
+
+/// While it lives, no other call that may be asked begins.
+pub(crate) type Turn<'a> = tokio::sync::MutexGuard<'a, ()>;
 
 /// Counts one question of which it is not clear for which call it is.
 struct Unclear<'a>(&'a watch::Sender<usize>);
@@ -134,6 +150,8 @@ impl Default for Inflight {
             questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
             open: Mutex::default(),
             unclear: watch::Sender::new(0),
+            asks: AtomicBool::new(false),
+            turns: tokio::sync::Mutex::default(),
         }
     }
 }
@@ -200,6 +218,13 @@ enum Whose {
     Nobody,
     /// It may be several clients', or several calls' of a client that is asked by the call.
     Several,
+}
+
+/// The calls if one client's ear hears for all of them.
+fn one_clients(calls: &[(&Arc<Call>, &Asked)]) -> Option<Whose> {
+    let (_, newest) = calls.iter().max_by_key(|(call, _)| call.id)?;
+    let is_one = calls.len() == 1 || calls.iter().all(|(_, client)| client.is_same(newest));
+    is_one.then(|| Whose::Of(calls.iter().map(|(call, _)| (*call).clone()).collect(), newest.interim.clone()))
 }
 
 /// Where a notification goes.
@@ -331,16 +356,49 @@ impl Inflight {
         id.and_then(|id| open.get(&id)).inspect(|withdrawn| withdrawn.cancel()).is_some()
     }
 
-    /// Resolves as soon as it is clear of all questions for whom they are: a further call would only add to the doubt.
-    pub(crate) async fn clear(&self) {
+    /// Waits until another call adds no doubt: it is clear of all questions for whom they are, and where the server does not
+    /// say so no other client's call is at work. The call has to be taken in before the turn is dropped.
+    ///
+    /// After half a minute it may begin all the same; whoever asks then waits until it is clear.
+    ///
+    /// # Errors
+    /// When the call is cancelled meanwhile.
+    pub(crate) async fn turn(&self, outbound: &Outbound, askable: Askable) -> Result<Option<Turn<'_>>, UpstreamError> {
+        let Some(client) = Asked::of(outbound).filter(|_| askable.is_any()) else { return Ok(None) };
+        outbound.cancel.run_until_cancelled(self.clear(&client)).await.ok_or(UpstreamError::Cancelled)
+    }
+
+    async fn clear(&self, client: &Asked) -> Option<Turn<'_>> {
         // It ends with its sender, which is ours.
         let _ = self.unclear.subscribe().wait_for(|unclear| *unclear == 0).await;
+        if !self.asks.load(Relaxed) {
+            return None;
+        }
+        let alone = async {
+            let turn = self.turns.lock().await;
+            loop {
+                let left = self.left.notified();
+                if self.others_rest(client) {
+                    return turn;
+                }
+                left.await;
+            }
+        };
+        timeout(CLEAR_MAX, alone).await.ok()
+    }
+
+    /// Whether every call of another client waits for that client's answer.
+    fn others_rest(&self, client: &Asked) -> bool {
+        let state = self.lock();
+        let mut asked = state.waiting.values().filter_map(|waiting| Some((&waiting.call, waiting.client.as_ref()?)));
+        asked.all(|(call, other)| call.waits_for_client() || other.is_same(client))
     }
 
     /// Whom a question is for that names no call: the calls in flight it may be about, and the client's ear. Waits a little
     /// for a first one, since many servers ask as soon as a session is open, and a session is opened for a call. Of several
     /// it waits for all to end but one, which cannot be done as long as it is not answered.
     pub(crate) async fn questioned(&self) -> Option<(Vec<Arc<Call>>, Sender<Interim>)> {
+        self.asks.store(true, Relaxed);
         let first = async {
             loop {
                 let entered = self.entered.notified();
@@ -370,13 +428,12 @@ impl Inflight {
 
     fn asked_now(&self) -> Whose {
         let state = self.lock();
-        let asked = || state.waiting.values().filter_map(|waiting| Some((&waiting.call, waiting.client.as_ref()?)));
-        let Some((_, newest)) = asked().max_by_key(|(call, _)| call.id) else { return Whose::Nobody };
-        let is_one = asked().count() == 1 || asked().all(|(_, client)| client.is_same(newest));
-        if !is_one {
-            return Whose::Several;
-        }
-        Whose::Of(asked().map(|(call, _)| call.clone()).collect(), newest.interim.clone())
+        let all: Vec<_> = state.waiting.values().filter_map(|waiting| Some((&waiting.call, waiting.client.as_ref()?))).collect();
+        let Some((_, first)) = all.first() else { return Whose::Nobody };
+        // A call that waits for an answer is not taken to ask before it has it, as long as a mistake would stay with one principal.
+        let is_one_principal = all.iter().all(|(_, client)| client.principal == first.principal);
+        let at_work = || all.iter().filter(|(call, _)| is_one_principal && !call.waits_for_client()).copied().collect::<Vec<_>>();
+        one_clients(&all).or_else(|| one_clients(&at_work())).unwrap_or(Whose::Several)
     }
 
     fn find(&self, id: u64) -> Option<(Arc<Call>, Queue)> {

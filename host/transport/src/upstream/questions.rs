@@ -34,6 +34,7 @@ pub(crate) async fn ask(
         return Some(build::error(Some(&id), code, text, None));
     }
     let _waiting: Vec<_> = calls.iter().map(Call::wait_for_client).collect();
+    open.is_put();
     let (reply, answer) = oneshot::channel();
     let delivery = Delivery { message: Arc::new(question), spoken };
     if interim.send(Interim::Question(Question { delivery, reply })).await.is_err() {

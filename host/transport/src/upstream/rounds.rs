@@ -143,7 +143,6 @@ async fn ask(outbound: &Outbound, questions: Vec<(String, Bytes)>) -> Result<Res
 
 async fn ask_one(outbound: &Outbound, question: Bytes) -> Option<Input> {
     let question = rounds::message(question)?;
-    let question = rounds::shaped(&question, outbound.spoken).ok().and_then(rounds::message)?;
     let method = question.known_method()?;
     if Askable::of(&outbound.client.capabilities).permits(&question).is_err() {
         return Some(rounds::input(method, None));

@@ -155,6 +155,16 @@ async fn a_question_comes_on_the_stream_of_its_call_and_its_answer_goes_back() {
 }
 
 #[tokio::test]
+async fn a_client_is_told_which_question_nobody_waits_for_any_more() {
+    let endpoint = start().await;
+    let session = endpoint.initialize("2025-06-18").await;
+    let events = endpoint.legacy(&session, &call("7", "hasty")).await.events();
+    let methods: Vec<_> = events.iter().map(|event| event["method"].as_str().unwrap_or_default()).collect();
+    assert_eq!(methods, ["elicitation/create", "notifications/cancelled", ""], "{events:?}");
+    assert_eq!((&events[1]["params"]["requestId"], &events[2]["id"]), (&events[0]["id"], &7.into()));
+}
+
+#[tokio::test]
 async fn s084_ping_is_answered_here() {
     let endpoint = start().await;
     let session = endpoint.initialize("2025-11-25").await;

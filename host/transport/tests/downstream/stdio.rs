@@ -79,6 +79,16 @@ async fn a_question_is_a_line_and_so_is_its_answer() {
 }
 
 #[tokio::test]
+async fn a_client_is_told_which_question_nobody_waits_for_any_more() {
+    let mut client = open(Rig::default());
+    client.ask(&initialize("2025-11-25")).await;
+    client.say(&call("1", "hasty")).await;
+    let (question, withdrawn, answer) = (client.hear().await, client.hear().await, client.hear().await);
+    assert_eq!((&question["method"], &withdrawn["method"]), (&"elicitation/create".into(), &"notifications/cancelled".into()));
+    assert_eq!((&withdrawn["params"]["requestId"], &answer["id"]), (&question["id"], &1.into()));
+}
+
+#[tokio::test]
 async fn both_eras_interleave() {
     let mut client = open(Rig::default());
     // A modern word first does not pin the era …

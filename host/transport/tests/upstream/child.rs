@@ -167,6 +167,11 @@ impl Server {
                 held.asker = Some((id.to_owned(), Vec::new()));
                 held.wanted = 10;
             }
+            // Asks about this call alone, which the question does not say.
+            "ask-one" => {
+                let n = argument("n").expect("n");
+                say(&format!(r#"{{"jsonrpc":"2.0","id":"one-{id}","method":"elicitation/create","params":{{"message":"{n}"}}}}"#));
+            }
             "grandchild" => {
                 #[expect(clippy::zombie_processes, reason = "who ends it is what the test is about")]
                 let child = Command::new("sleep").arg("3600").stdin(Stdio::null()).spawn().expect("sleep");
@@ -179,6 +184,10 @@ impl Server {
 
 /// The client answered a question of ours.
 fn answered(message: &Message, held: &mut Held) {
+    let whose = message.id().and_then(|id| Some(id.token().strip_prefix("\"one-")?.trim_end_matches('"').to_owned()));
+    if let Some(call) = whose {
+        return result(&call, &format!(r#"{{"answer":{}}}"#, message.result().map_or("null", |result| result.raw())));
+    }
     let Some((call, answers)) = &mut held.asker else { return };
     answers.push(String::from_utf8_lossy(message.bytes()).into_owned());
     if answers.len() == held.wanted {

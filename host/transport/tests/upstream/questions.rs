@@ -10,7 +10,10 @@ use crate::{
     },
 };
 use serde_json::{Value, json};
-use sluice_chain::upstream::{Upstream, UpstreamError};
+use sluice_chain::{
+    exchange::Interim,
+    upstream::{Upstream, UpstreamError},
+};
 use sluice_wire::revision::Revision;
 use std::time::Duration;
 
@@ -41,8 +44,8 @@ async fn s075_a_legacy_client_plays_the_rounds_of_a_modern_server_without_knowin
     let fake = Fake::start(modern(two_rounds)).await;
     let asker = Asker::new(Revision::V2025_06_18, Some("c1"), r#"{"elicitation":{},"roots":{}}"#);
     let (answer, heard) = asker.tool("t", json!({"n":1})).send(&upstream(&fake)).await;
-    let asked: Vec<_> = heard.iter().map(|asked| (asked["method"].as_str().unwrap(), asked["params"]["mode"].clone())).collect();
-    assert_eq!(asked, [("elicitation/create", Value::Null), ("roots/list", Value::Null), ("elicitation/create", Value::Null)]);
+    let asked: Vec<_> = heard.iter().map(|asked| asked["method"].as_str().unwrap()).collect();
+    assert_eq!(asked, ["elicitation/create", "roots/list", "elicitation/create"]);
     let last = value(&answer.unwrap().response)["result"]["last"].clone();
     assert_eq!(last, json!({"c":{"action":"accept","asked":"elicitation/create"}}), "only this round's");
     let calls: Vec<_> = fake.seen().into_iter().filter(|seen| seen.method() == "tools/call").collect();
@@ -106,6 +109,32 @@ async fn a_question_that_nobody_answers_is_no_consent() {
 }
 
 #[tokio::test]
+async fn a_question_that_its_server_takes_back_is_closed_and_not_answered() {
+    let fake = Fake::start(legacy(json!({"tools":{}}), |seen| match (seen.verb.as_str(), seen.method()) {
+        ("POST", "tools/call") => {
+            let question = json!({"jsonrpc":"2.0","id":"q1","method":"elicitation/create","params":{"message":"m"}});
+            let back = json!({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"q1"}});
+            let mut acts = crate::support::server::events(&[question, back, json!({"jsonrpc":"2.0","id":seen.id(),"result":{}})]);
+            // The question first, the rest when somebody has it.
+            acts.insert(2, Act::Pause(Duration::from_millis(100)));
+            acts
+        }
+        ("POST", _) => respond(202, "", ""),
+        _ => respond(405, "", ""),
+    }))
+    .await;
+    let upstream = upstream(&fake);
+    let mut asked = Asker::new(Revision::V2025_11_25, Some("c1"), r#"{"elicitation":{}}"#).tool("t", json!({}));
+    let answering = async {
+        let Interim::Question(mut question) = asked.heard.next().await else { panic!("a question") };
+        question.reply.closed().await;
+    };
+    let (answer, ()) = tokio::join!(upstream.send(asked.outbound), answering);
+    assert_eq!(value(&answer.unwrap().response)["result"], json!({}));
+    assert!(!fake.seen().iter().any(|seen| seen.body["id"] == "q1"), "it hears no answer: {:?}", fake.trace());
+}
+
+#[tokio::test]
 async fn the_first_call_waits_for_the_stream_that_questions_may_come_on() {
     const SLOW: Duration = Duration::from_millis(100);
     let fake = Fake::start(legacy(json!({"tools":{}}), |seen| match seen.verb.as_str() {
@@ -143,6 +172,39 @@ async fn stdio_what_was_declared_is_asked_of_the_client() {
     for (at, id, method) in [(1, "b", "roots/list"), (2, "c", "elicitation/create")] {
         assert_eq!(answers[at], json!({"jsonrpc":"2.0","id":id,"result":{"action":"accept","asked":method}}));
     }
+}
+
+fn asking(n: u64) -> crate::support::Asked {
+    Asker::new(Revision::V2026_07_28, None, r#"{"elicitation":{}}"#).tool("ask-one", json!({"n":n}))
+}
+
+#[tokio::test]
+async fn calls_take_turns_on_a_child_that_does_not_say_about_which_it_asks() {
+    let upstream = Rig::new("legacy").start();
+    asking(0).answer(&upstream).await;
+    let began = std::time::Instant::now();
+    let all = (1..=8).map(|n| asking(n).send(&upstream));
+    for (at, (answer, heard)) in futures_util::future::join_all(all).await.into_iter().enumerate() {
+        let asked: Vec<_> = heard.iter().map(|asked| asked["params"]["message"].clone()).collect();
+        assert_eq!(asked, [json!((at + 1).to_string())], "its own question and no other");
+        assert_eq!(value(&answer.unwrap().response)["result"]["answer"]["action"], "accept");
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "nobody waited until all doubt was given up");
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_its_client_holds_up_no_other() {
+    let upstream = Rig::new("legacy").start();
+    let mut first = asking(1);
+    let second = async {
+        let Interim::Question(question) = first.heard.next().await else { panic!("a question") };
+        let (answer, heard) = asking(2).send(&upstream).await;
+        assert_eq!((heard.len(), &heard[0]["params"]["message"]), (1, &json!("2")));
+        assert_eq!(value(&answer.unwrap().response)["result"]["answer"]["action"], "accept");
+        drop(question);
+    };
+    let (answer, ()) = tokio::join!(upstream.send(first.outbound), second);
+    assert_eq!(value(&answer.unwrap().response)["result"]["answer"], json!({"action":"cancel"}));
 }
 
 #[tokio::test]

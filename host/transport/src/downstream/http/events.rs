@@ -190,7 +190,7 @@ impl Drop for SessionEvents {
             runtime.spawn(async move {
                 loop {
                     let said = waiting.next().await;
-                    if record(&session, place, &waiting, said) {
+                    if record(&session, place, &mut waiting, said) {
                         return;
                     }
                 }
@@ -200,7 +200,7 @@ impl Drop for SessionEvents {
 }
 
 /// Puts what a call said on its stream. Whether that was the last of it.
-fn record(session: &Session, place: EventId, waiting: &Waiting, said: Option<Outgoing>) -> bool {
+fn record(session: &Session, place: EventId, waiting: &mut Waiting, said: Option<Outgoing>) -> bool {
     let text = match said {
         Some(Outgoing::Notification(delivery)) => waiting.shape(&delivery).map(Addressed::whole),
         Some(Outgoing::Question(question)) => waiting.ask(question).map(Addressed::whole),

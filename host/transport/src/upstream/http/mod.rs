@@ -176,10 +176,9 @@ impl Http {
     async fn attempt_post(&self, session: &Arc<Session>, outbound: &Outbound) -> Result<(Result<Step, UpstreamError>, u64), UpstreamError> {
         let call = Arc::new(Call::new(self.line.take_id(), outbound, session.revision, true));
         let body = body(outbound, &call, true)?;
-        if session.askable.is_any() {
-            session.inflight.clear().await;
-        }
+        let turn = session.inflight.turn(outbound, session.askable).await?;
         let _guest = session.speaks_unasked().then(|| session.inflight.guest(&call, outbound));
+        drop(turn);
         let attempt = Attempt { line: &self.line, outbound, call: &call, session: Some(session) };
         Ok((self.bounded(&attempt, session.headers.clone(), body).await, call.id))
     }

@@ -127,11 +127,10 @@ impl Http {
         let id = self.line.take_id();
         let call = Call::new(id, outbound, session.revision, true);
         let body = body(outbound, &call, true).map_err(|error| (error, id))?;
-        if session.askable.is_any() && outbound.cancel.run_until_cancelled(session.inflight.clear()).await.is_none() {
-            return Err((UpstreamError::Cancelled, id));
-        }
+        let turn = session.inflight.turn(outbound, session.askable).await.map_err(|error| (error, id))?;
         // Its stream has ended: nothing was sent, and another session will take it.
         let Ok(mut seat) = session.inflight.seat(call, Asked::of(outbound)) else { return Ok((Step::SessionLost, id)) };
+        drop(turn);
         let call = seat.call.clone();
         let may_repeat = outbound.idempotent || outbound.message.method() != method::TOOLS_CALL;
         let conversing = async {

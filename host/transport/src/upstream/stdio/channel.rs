@@ -122,11 +122,9 @@ impl Channel {
         let id = self.take_id();
         let body = body(outbound, spoken, id).map_err(CallError::Ended)?;
         let limits = &self.settings.call;
-        let asked = Asked::of(outbound);
-        if asked.is_some() {
-            outbound.cancel.run_until_cancelled(self.inflight.clear()).await.ok_or(CallError::Ended(UpstreamError::Cancelled))?;
-        }
-        let seat = self.inflight.seat(Call::new(id, outbound, spoken, true), asked).map_err(|_| CallError::NotSent)?;
+        let turn = self.inflight.turn(outbound, self.askable()).await.map_err(CallError::Ended)?;
+        let seat = self.inflight.seat(Call::new(id, outbound, spoken, true), Asked::of(outbound)).map_err(|_| CallError::NotSent)?;
+        drop(turn);
         let call = seat.call.clone();
         self.touch();
         let is_sent = AtomicBool::new(false);
