@@ -11,6 +11,9 @@ LEGACY, MODERN = "2025-11-25", "2026-07-28"
 META = "io.modelcontextprotocol/"
 INFO = {"name": "parity", "version": "1"}
 CAPABILITIES = {"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}}
+# What a client of an older revision can declare.
+OLDER = {"2025-06-18": {"elicitation": {}, "sampling": {}, "roots": {}}}
+OLDEST = {"sampling": {}, "roots": {}}
 SECONDS = 30
 ROUNDS_MAX = 12
 NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
@@ -100,14 +103,16 @@ class Pipe:
 
 
 class Client:
-    def __init__(self, era, wire):
-        self.era, self.wire, self.last = era, wire, 0
+    def __init__(self, era, wire, revision=LEGACY, hear=lambda _came, _asked: None):
+        """`hear` gets every message that comes, with the request it came for."""
+        self.era, self.wire, self.last, self.hear = era, wire, 0, hear
         self.session = {}
         if era == "legacy":
-            opening = {"protocolVersion": LEGACY, "capabilities": CAPABILITIES, "clientInfo": INFO}
+            declared = CAPABILITIES if revision == LEGACY else OLDER.get(revision, OLDEST)
+            opening = {"protocolVersion": revision, "capabilities": declared, "clientInfo": INFO}
             self.converse({"jsonrpc": "2.0", "id": self.next(), "method": "initialize", "params": opening}, Heard([]), {})
             if isinstance(wire, Http):
-                self.session = {"mcp-session-id": wire.headers["mcp-session-id"], "mcp-protocol-version": LEGACY}
+                self.session = {"mcp-session-id": wire.headers["mcp-session-id"], "mcp-protocol-version": revision}
             self.tell({"jsonrpc": "2.0", "method": "notifications/initialized"})
             self.exchange({"method": "logging/setLevel", "params": {"level": "info"}})
 
@@ -156,6 +161,7 @@ class Client:
                 return answer
 
     def judge(self, came, message, heard):
+        self.hear(came, message)
         if "method" not in came:
             return came if came.get("id", message["id"]) == message["id"] else None
         if "id" not in came:

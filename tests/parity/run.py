@@ -127,11 +127,11 @@ def configuration(server, era, wire, home, wanted):
     }
 
 
-def connect(era, wire, config, sluice, running):
+def connect(era, wire, config, sluice, running, **more):
     if wire == "stdio":
         pipe = Pipe([sluice, "stdio", "--config", config])
         running.callback(pipe.close)
-        return Client(era, pipe)
+        return Client(era, pipe, **more)
     log = running.enter_context(open(config.with_suffix(".log"), "w"))
     child = running.enter_context(subprocess.Popen([sluice, "serve", "--config", config], stdout=subprocess.PIPE, stderr=log, text=True))
     running.callback(child.terminate)
@@ -139,7 +139,7 @@ def connect(era, wire, config, sluice, running):
     url = next((word for word in ready.split() if word.startswith("http://")), None)
     if url is None:
         raise SystemExit(f"sluice did not start: {ready}{config.with_suffix('.log').read_text()}")
-    return Client(era, Http(url, KEY))
+    return Client(era, Http(url, KEY), **more)
 
 
 def observe(client, exchange):

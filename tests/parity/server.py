@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A server that does the same in either era, over stdio or HTTP: `server.py legacy|modern stdio|http`. The fault run has its own
+"""A server that does the same in either era, over stdio or HTTP: `server.py legacy|modern stdio|http
+[REVISION] [TRANSCRIPT]`. The fault run has its own
 tools and faults on it (`tests/faults/upstream.py`).
 
 A tool that asks is a generator of rounds. To a legacy client each question is a request of its own; for a modern one the state
@@ -132,15 +133,21 @@ def prompt(params, _say):
 
 
 class Server:
-    def __init__(self, era):
-        self.era = era
+    def __init__(self, era, revision=LEGACY, transcript=None):
+        self.era, self.revision = era, revision
+        self.transcript = open(transcript, "a", buffering=1) if transcript else None
+
+    def note(self, message, answers=None):
+        """What came, and the method of the question it answers."""
+        if self.transcript:
+            self.transcript.write(json.dumps({"answers": answers, "message": message}) + "\n")
 
     def answer(self, message, say, ask):
         """The result of a request. `ask` puts a legacy round's questions and waits."""
         method, params = message["method"], message.get("params", {})
         if method == "initialize" and self.era == "legacy":
             info = {"name": "parity", "version": "1"}
-            return {"protocolVersion": LEGACY, "capabilities": CAPABILITIES, "serverInfo": info}
+            return {"protocolVersion": self.revision, "capabilities": CAPABILITIES, "serverInfo": info}
         if method == "server/discover" and self.era == "modern":
             about = {"supportedVersions": [MODERN], "capabilities": CAPABILITIES, "ttlMs": 0, "cacheScope": "private"}
             return about | {"resultType": "complete", "_meta": {META + "serverInfo": {"name": "parity", "version": "1"}}}
@@ -227,15 +234,15 @@ class Server:
 class Asking:
     """Questions of ours that wait for their answers."""
 
-    def __init__(self):
-        self.lock, self.last, self.places = threading.Lock(), 0, {}
+    def __init__(self, note):
+        self.lock, self.last, self.places, self.note = threading.Lock(), 0, {}, note
 
     def put(self, send):
         def ask_one(question):
             place = queue.Queue()
             with self.lock:
                 self.last += 1
-                self.places[self.last] = place
+                self.places[self.last] = place, question["method"]
                 mine = self.last
             send({"jsonrpc": "2.0", "id": mine} | question)
             return place
@@ -244,13 +251,14 @@ class Asking:
 
     def take(self, answer):
         with self.lock:
-            place = self.places.pop(answer.get("id"), None)
+            place, method = self.places.pop(answer.get("id"), (None, None))
+        self.note(answer, method)
         if place:
             place.put(answer)
 
 
 def stdio(server):
-    lock, asking = threading.Lock(), Asking()
+    lock, asking = threading.Lock(), Asking(server.note)
 
     def send(message):
         with lock:
@@ -269,12 +277,14 @@ def stdio(server):
         message = json.loads(line)
         if "method" not in message:
             asking.take(message)
-        elif "id" in message:
+            continue
+        server.note(message)
+        if "id" in message:
             threading.Thread(target=answer, args=(message,), daemon=True).start()
 
 
 def http(server, port=0):
-    asking = Asking()
+    asking = Asking(server.note)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -302,6 +312,7 @@ def http(server, port=0):
             if "method" not in message:
                 asking.take(message)
                 return self.empty(202)
+            server.note(message)
             if "id" not in message:
                 return self.empty(202)
             begun = []
@@ -350,4 +361,4 @@ def http(server, port=0):
 
 
 if __name__ == "__main__":
-    {"stdio": stdio, "http": http}[sys.argv[2]](Server(sys.argv[1]))
+    {"stdio": stdio, "http": http}[sys.argv[2]](Server(sys.argv[1], *sys.argv[3:]))

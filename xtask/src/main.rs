@@ -9,6 +9,7 @@ mod must_reject;
 mod mutations;
 mod parity;
 mod run;
+mod schemas;
 mod setup;
 mod statements;
 mod step;
@@ -25,6 +26,7 @@ cargo xtask mutations           break the host in each named way, and see that t
 cargo xtask conformance         the official suite, direct and through Sluice, side by side
 cargo xtask parity              one corpus over every pairing of eras and transports, through the same filters
 cargo xtask faults              10,000 calls with faults on both sides: none runs twice (--calls N, --seed S)
+cargo xtask schemas             clients and servers of all revisions: every message against the official schema
 cargo xtask bench --quick       speed and memory against the bars; more flags go to the bench itself
 cargo xtask bench --idle        10,000 quiet streams: memory, and latency of other traffic
 cargo xtask bench --parked      1,000 calls that wait for an answer of their client: memory";
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Some("conformance") => conformance::run(rest),
         Some("parity") => parity::run(rest),
         Some("faults") => faults::run(rest),
+        Some("schemas") => schemas::run(rest),
         Some("bench") => bench::run(rest),
         _ => {
             eprintln!("{HELP}");
