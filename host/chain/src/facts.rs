@@ -58,8 +58,8 @@ impl Carried {
         self.resources |= has("resources");
         self.completions |= has("completions");
         self.logging |= has("logging");
-        if same_era && has_tasks(facts) {
-            let (list, cancel) = (lists_tasks(facts), era == Era::Modern || document.pointer("/tasks/cancel").is_some());
+        if has_tasks(facts) {
+            let (list, cancel) = (lists_tasks(facts), facts.era == Era::Modern || document.pointer("/tasks/cancel").is_some());
             let before = self.tasks.unwrap_or(Tasks { list: true, cancel: true });
             self.tasks = Some(Tasks { list: before.list && list, cancel: before.cancel && cancel });
         }

@@ -44,8 +44,21 @@ pub struct Outbound {
     pub interim: Sender<Interim>,
     /// For a call that may have several rounds: the request it goes on for now.
     pub latest: Option<Arc<Latest>>,
+    /// Of a call to a server of the other era that has tasks: whether this one can be a task.
+    pub task: Option<TaskSupport>,
+    /// Ask for a task, or declare that one is welcome, in the server's way. The upstream's own to set.
+    pub as_task: bool,
     /// Set when nobody waits any more: cancel upstream in the way of its era, then return `Cancelled`.
     pub cancel: CancellationToken,
+}
+
+/// Whether a tool's calls can be tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskSupport {
+    /// They can.
+    Optional,
+    /// They are nothing else.
+    Required,
 }
 
 /// The request that a call of several rounds goes on for: what its client wants to hear counts, not what the first one did.

@@ -122,6 +122,19 @@ pub fn declares_tasks(declared: &Bytes) -> bool {
     document.is_ok_and(|document| document.root().get("extensions").and_then(|all| all.get(meta::EXTENSION_TASKS)).is_some())
 }
 
+/// The declaration of a client for which tasks are taken.
+pub fn with_tasks(declared: &Bytes) -> Bytes {
+    let own = || format!(r#"{{"{}":{{}}}}"#, meta::EXTENSION_TASKS);
+    let (limits, depth) = PART;
+    let Ok(document) = Document::parse_value(declared.clone(), &limits, depth) else { return declared.clone() };
+    let mut patch = Patch::new(&document);
+    match document.root().get("extensions") {
+        Some(extensions) => patch.set(extensions, meta::EXTENSION_TASKS, b"{}".as_slice()),
+        None => patch.insert(document.root(), "extensions", own()),
+    }
+    patch.apply().unwrap_or_else(|_| declared.clone())
+}
+
 /// What a client can mean by its declaration in its revision: elicitation came with 2025-06-18, and links with 2025-11-25.
 /// What is not there when a server is told cannot be asked.
 pub fn known(declared: &Bytes, revision: Revision) -> Bytes {

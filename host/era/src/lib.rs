@@ -4,7 +4,8 @@
 //! checked documents. It splices: what a revision does not ask to be changed leaves with the
 //! sender's bytes. It never opens a socket, reads a clock, spawns a task or keeps a session.
 //!
-//! Toward an upstream: [`handshake`], [`probe`], [`capability`], [`request`], [`mirror`], [`rounds`], [`links`].
+//! Toward an upstream: [`handshake`], [`probe`], [`capability`], [`request`], [`mirror`], [`rounds`], [`tasks`],
+//! [`links`].
 //! Toward a client: [`answer`], [`question`], [`handshake_down`].
 
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ pub mod mirror;
 pub mod probe;
 pub mod request;
 pub mod rounds;
+pub mod tasks;
 
 pub mod answer;
 pub mod handshake_down;

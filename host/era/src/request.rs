@@ -4,7 +4,7 @@
 //! renamed target, and features a later version brings, which are never declared upstream. Across
 //! eras the protocol's own `_meta` members come or go. Everything else keeps the sender's bytes.
 
-use crate::capability::{Peer, declarable};
+use crate::capability::{Peer, declarable, with_tasks};
 use bytes::Bytes;
 use sluice_wire::{
     id::RequestId,
@@ -32,6 +32,8 @@ pub struct Hop<'a> {
     pub capabilities: &'a Bytes,
     /// The log level a legacy client has set.
     pub log_level: Option<&'a str>,
+    /// Ask for a task, or declare that one is welcome, in the server's way.
+    pub as_task: bool,
 }
 
 /// A request cannot be put into the upstream's form.
@@ -48,6 +50,8 @@ pub enum RequestError {
 
 /// Whether a request may go from one revision to another.
 pub fn crosses(from: Revision, to: Revision, name: &str) -> bool {
+    // Whoever asks about tasks across eras writes the requests that the other one has.
+    let is_of_tasks = matches!(name, method::TASKS_GET | method::TASKS_CANCEL | method::TASKS_RESULT | method::TASKS_UPDATE);
     // Subscriptions are a request of their own in one era and a stream in the other; levels stand on each modern request.
     let is_shared = matches!(
         name,
@@ -60,7 +64,7 @@ pub fn crosses(from: Revision, to: Revision, name: &str) -> bool {
             | method::RESOURCES_READ
             | method::COMPLETION_COMPLETE
     );
-    from.era() == to.era() || is_shared
+    from.era() == to.era() || is_shared || is_of_tasks
 }
 
 /// The body for an upstream that speaks `to`, of a request in the form of `from`.
@@ -178,10 +182,9 @@ fn restamp(patch: &mut Patch<'_>, message: &Message, to: Revision) {
 
 /// Legacy to modern: what the session knew now stands on the request.
 fn stamp(patch: &mut Patch<'_>, message: &Message, to: Revision, hop: &Hop<'_>) {
-    let mut members = vec![
-        (meta::PROTOCOL_VERSION, Bytes::from(quote(to.as_str()))),
-        (meta::CLIENT_CAPABILITIES, declarable(hop.capabilities, Peer::OtherEra)),
-    ];
+    let mut members = vec![(meta::PROTOCOL_VERSION, Bytes::from(quote(to.as_str()))), (meta::CLIENT_CAPABILITIES, declared(hop))];
+    // What a legacy client wants of its task a modern server does not ask.
+    message.param("task").into_iter().for_each(|task| patch.remove(task));
     if let Some(info) = hop.client_info {
         members.push((meta::CLIENT_INFO, Bytes::copy_from_slice(info)));
     }
@@ -196,6 +199,12 @@ fn stamp(patch: &mut Patch<'_>, message: &Message, to: Revision, hop: &Hop<'_>) 
         }
         None => add_meta(patch, message, &members),
     }
+}
+
+/// What is declared for a legacy client.
+fn declared(hop: &Hop<'_>) -> Bytes {
+    let declared = declarable(hop.capabilities, Peer::OtherEra);
+    if hop.as_task { with_tasks(&declared) } else { declared }
 }
 
 fn add_meta(patch: &mut Patch<'_>, message: &Message, members: &[(&str, Bytes)]) {
@@ -221,6 +230,13 @@ fn unstamp(patch: &mut Patch<'_>, message: &Message, hop: &Hop<'_>) {
     const GONE: [&str; 5] = [meta::PROTOCOL_VERSION, meta::CLIENT_CAPABILITIES, meta::CLIENT_INFO, meta::LOG_LEVEL, meta::SUBSCRIPTION_ID];
     // What goes with a round is between this client and us.
     ["inputResponses", "requestState"].iter().filter_map(|key| message.param(key)).for_each(|value| patch.remove(value));
+    match (message.param("task"), message.params(), hop.as_task) {
+        (Some(task), _, true) => patch.replace(task, b"{}".as_slice()),
+        // A modern client has no such wish.
+        (Some(task), _, false) => patch.remove(task),
+        (None, Some(params), true) => patch.insert(params, "task", b"{}".as_slice()),
+        (None, ..) => {}
+    }
     let Some(meta) = message.meta() else {
         return;
     };

@@ -18,7 +18,7 @@ fn message(text: &str, depth: IndexDepth) -> Message {
 }
 
 fn hop<'a>(capabilities: &'a Bytes) -> Hop<'a> {
-    Hop { id: 7, owns_progress: true, span: 0xabc, original_name: None, client_info: None, capabilities, log_level: None }
+    Hop { id: 7, owns_progress: true, span: 0xabc, original_name: None, client_info: None, capabilities, log_level: None, as_task: false }
 }
 
 /// Rewritten at every useful index depth, which must not matter.

@@ -152,6 +152,8 @@ impl Speaker {
             idempotent: false,
             interim,
             latest: None,
+            task: None,
+            as_task: false,
             cancel: CancellationToken::new(),
         };
         let inbound = self.server.send(outbound).await?;

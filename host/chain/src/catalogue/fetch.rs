@@ -11,7 +11,7 @@ use crate::{
     principal::Principal,
     queue::queue,
     rescue::Error,
-    upstream::{Outbound, Upstream, UpstreamError},
+    upstream::{Outbound, TaskSupport, Upstream, UpstreamError},
 };
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use sluice_wire::{
     header::{Annotation, annotations},
     id::RequestId,
-    json::{Document, IndexDepth, Kind, Limits, quote},
+    json::{Document, IndexDepth, Kind, Limits, Value, quote},
     message::{self, Message},
     patch::Patch,
     revision::Era,
@@ -201,7 +201,8 @@ async fn read_list(
     if !offers(&facts.capabilities, kind) {
         return Ok((Vec::new(), ttl, None));
     }
-    let mut reading = Reading { entries: Vec::new(), ttl, told: ttl, seen: HashSet::new() };
+    let has_tasks = kind == ListKind::Tools && crate::facts::has_tasks(&facts);
+    let mut reading = Reading { entries: Vec::new(), has_tasks, ttl, told: ttl, seen: HashSet::new() };
     let mut cursor: Option<String> = None;
     for _ in 0..PAGES_MAX {
         let (interim, _) = queue(1);
@@ -217,11 +218,17 @@ async fn read_list(
             idempotent: true,
             interim,
             latest: None,
+            task: None,
+            as_task: false,
             cancel: cancel.clone(),
         };
         let response = upstream.send(outbound).await?.response;
-        let legacy_form = response.spoken.era() == Era::Legacy && asking.era == Era::Modern;
-        match reading.page(&response.message, index, upstream.name(), kind, legacy_form)? {
+        let form = match (asking.era, response.spoken.era()) {
+            (Era::Modern, Era::Legacy) => Form::Legacy,
+            (Era::Legacy, Era::Modern) => Form::Modern,
+            _ => Form::Own,
+        };
+        match reading.page(&response.message, index, upstream.name(), kind, form)? {
             Some(next) if reading.entries.len() < ENTRIES_MAX => cursor = Some(next),
             _ => break,
         }
@@ -229,8 +236,19 @@ async fn read_list(
     Ok((reading.entries, reading.ttl.max(TTL_FLOOR), Some(reading.told)))
 }
 
+/// In whose form a definition is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// The client's.
+    Own,
+    Legacy,
+    Modern,
+}
+
 struct Reading {
     entries: Vec<Entry>,
+    /// The server runs calls of tools as tasks.
+    has_tasks: bool,
     ttl: Duration,
     told: Duration,
     seen: HashSet<String>,
@@ -244,7 +262,7 @@ impl Reading {
         index: usize,
         owner: &Arc<str>,
         kind: ListKind,
-        legacy_form: bool,
+        form: Form,
     ) -> Result<Option<String>, UpstreamError> {
         let bad = |reason: String| UpstreamError::BadReply { reason };
         if let Some(error) = message.error_message() {
@@ -259,7 +277,13 @@ impl Reading {
                 tracing::warn!(upstream = %owner, list = kind.method(), "an entry without a {} is left out", kind.key());
                 continue;
             };
-            let definition = if legacy_form { without(&item.to_bytes(), "execution") } else { item.to_bytes() };
+            let task = task_support(item, form).filter(|_| self.has_tasks);
+            let definition = match form {
+                Form::Own => item.to_bytes(),
+                Form::Legacy => without(&item.to_bytes(), "execution"),
+                Form::Modern if task.is_some() => with(&item.to_bytes(), "execution", r#"{"taskSupport":"optional"}"#),
+                Form::Modern => item.to_bytes(),
+            };
             // A copy, so that one small definition does not keep a whole page alive.
             let definition = Bytes::copy_from_slice(&definition);
             let digest = hex(&Sha256::digest(&definition));
@@ -271,6 +295,7 @@ impl Reading {
                 original: name,
                 definition,
                 digest: digest.into(),
+                task,
             });
         }
         let told = document.pointer("/result/ttlMs").and_then(|t| t.as_u64()).map(Duration::from_millis);
@@ -316,6 +341,26 @@ fn request(kind: ListKind, era: Era, cursor: Option<&str>) -> Message {
     let bytes = message::request(&RequestId::from_u64(0), kind.method(), Some(params.as_bytes()));
     let document = Document::parse(bytes, &Limits::REQUEST, IndexDepth::Full);
     document.ok().and_then(|d| Message::decode(d).ok()).unwrap_or_else(|| unreachable!("built from quoted parts"))
+}
+
+/// What a tool of a server of the other era says of tasks: a modern one says it of no tool, and decides with each call.
+fn task_support(tool: Value<'_>, form: Form) -> Option<TaskSupport> {
+    if form == Form::Modern {
+        return Some(TaskSupport::Optional);
+    }
+    let said = tool.get("execution").and_then(|execution| execution.get("taskSupport")).filter(|_| form == Form::Legacy)?;
+    [("optional", TaskSupport::Optional), ("required", TaskSupport::Required)]
+        .into_iter()
+        .find_map(|(word, is)| said.is_str(word).then_some(is))
+}
+
+fn with(definition: &Bytes, member: &str, raw: &'static str) -> Bytes {
+    let Ok(document) = Document::parse_value(definition.clone(), &Limits::RESPONSE, IndexDepth::Levels(1)) else {
+        return definition.clone();
+    };
+    let mut patch = Patch::new(&document);
+    patch.set(document.root(), member, raw);
+    patch.apply().unwrap_or_else(|_| definition.clone())
 }
 
 fn without(definition: &Bytes, member: &str) -> Bytes {
@@ -374,7 +419,15 @@ fn patched(kind: ListKind, entry: &Entry, patch: &str) -> Result<Entry, Fault> {
 fn own_entry(kind: ListKind, definition: &Bytes, plugin: &Arc<str>) -> Result<Entry, Fault> {
     let name: Arc<str> = name_of(kind, definition)?.into();
     let digest = hex(&Sha256::digest(definition)).into();
-    Ok(Entry { name: name.clone(), upstream: None, owner: plugin.clone(), original: name, definition: definition.clone(), digest })
+    Ok(Entry {
+        name: name.clone(),
+        upstream: None,
+        owner: plugin.clone(),
+        original: name,
+        definition: definition.clone(),
+        digest,
+        task: None,
+    })
 }
 
 fn name_of(kind: ListKind, definition: &Bytes) -> Result<String, Fault> {

@@ -1,6 +1,6 @@
 //! One list as it goes through the filters' `on-catalog`.
 
-use crate::attributes::Attributes;
+use crate::{attributes::Attributes, upstream::TaskSupport};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
 
@@ -66,6 +66,8 @@ pub struct Entry {
     pub definition: Bytes,
     /// sha256 of `definition` as the owner sent it, hex.
     pub digest: Arc<str>,
+    /// Of a tool whose server is of the other era than its client: whether its calls can be tasks.
+    pub task: Option<TaskSupport>,
 }
 
 /// What a filter decides about one entry.

@@ -178,6 +178,7 @@ pub(crate) async fn unsolicited(host: &Arc<Host>, generation: &Arc<Generation>, 
         entered: 0,
         again: false,
         original: None,
+        task: None,
         about: None,
         responses: Vec::new(),
     };

@@ -26,6 +26,7 @@ use crate::{
     queue::Sender,
     record::{Ended, Outcome, Passed},
     rescue::Error,
+    upstream::TaskSupport,
 };
 use bytes::Bytes;
 use enter::Said;
@@ -81,6 +82,8 @@ pub(crate) struct Exchange {
     again: bool,
     /// What the upstream calls the tool, where that is not what the client calls it.
     original: Option<Arc<str>>,
+    /// Whether this call can be a task, where its server is of the other era.
+    task: Option<TaskSupport>,
     /// The task that this request is about.
     about: Option<tasks::About>,
     /// What the client answers to the questions of that task, by key: JSON text.
@@ -136,6 +139,7 @@ impl Exchange {
             entered: 0,
             again: false,
             original: None,
+            task: None,
             about: None,
             responses: Vec::new(),
         }

@@ -155,6 +155,7 @@ impl Exchange {
         self.head.upstream = Some(host.upstreams[upstream].name().clone());
         let original = (entry.original != entry.name).then(|| entry.original.clone());
         self.original.clone_from(&original);
+        self.task = entry.task;
         Route::Forward { upstream, original, mirrored: exposed.mirrored.clone() }
     }
 

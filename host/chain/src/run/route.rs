@@ -210,6 +210,8 @@ impl Exchange {
             idempotent,
             interim,
             latest: None,
+            task: self.task,
+            as_task: false,
             cancel: self.cancel.clone(),
         })
     }

@@ -228,8 +228,7 @@ fn related_id(meta: Value<'_>) -> Option<Value<'_>> {
     meta.get(meta::RELATED_TASK).filter(|related| related.kind() == Kind::Object)?.get("taskId")
 }
 
-/// A message that is related to a task, or is about its status, under another id. One without an id for it is related to none,
-/// and a status of one goes as it came: whoever passes those on asks for [`status_id`].
+/// A message that is related to a task, under another id for it. Where there is none, it is related to no task.
 fn renamed(delivery: Delivery, find: impl Fn(&str) -> Option<Arc<str>>) -> Delivery {
     if !delivery.message.bytes().windows(12).any(|part| part == b"related-task") {
         return delivery;

@@ -19,6 +19,7 @@ fn offer(names: &[(&str, &str)]) -> Offer {
         original: (*name).into(),
         definition: Bytes::from(json!({"name": name}).to_string()),
         digest: "0".repeat(64).into(),
+        task: None,
     });
     let facts = vec![("principal.claim.role".into(), "dev".into())];
     Offer {

@@ -70,6 +70,7 @@ async fn two_upstreams_get_prefixes() {
             original: name.into(),
             definition: json!({"name": name}).to_string().into(),
             digest: "00".into(),
+            task: None,
         };
         let all = [entry(0, "git", "log"), entry(1, "mail", "log")];
         let mut offer = Offer {

@@ -8,7 +8,7 @@ use sluice_chain::{
     queue::{Receiver, Sender, queue},
     upstream::{Outbound, UpstreamError},
 };
-use sluice_era::capability::Askable;
+use sluice_era::{capability::Askable, tasks};
 use sluice_wire::{id::RequestId, message::Message, method, revision::Revision};
 use std::{
     collections::HashMap,
@@ -40,6 +40,8 @@ struct Waiting {
 pub(crate) struct Asked {
     client: Arc<Client>,
     principal: PrincipalKey,
+    /// The server's id of the task whose result is waited for.
+    task: Option<Box<str>>,
     pub(crate) interim: Sender<Interim>,
 }
 
@@ -50,7 +52,12 @@ impl Asked {
         let may_ask =
             matches!(outbound.message.method(), method::TOOLS_CALL | method::PROMPTS_GET | method::RESOURCES_READ | method::TASKS_RESULT);
         let (client, principal) = (outbound.client.clone(), outbound.principal.key.clone());
-        may_ask.then(|| Self { client, principal, interim: outbound.interim.clone() })
+        let of_task = || match (&outbound.original_name, outbound.message.target()) {
+            (Some(own), _) => Some(own.as_ref().into()),
+            (None, named) => Some(named?.as_str()?.as_ref().into()),
+        };
+        let task = (outbound.message.method() == method::TASKS_RESULT).then(of_task).flatten();
+        may_ask.then(|| Self { client, principal, task, interim: outbound.interim.clone() })
     }
 
     /// The same legacy client, whose session hears a question wherever it is put.
@@ -247,6 +254,9 @@ const FIRST_CALL_MAX: Duration = Duration::from_secs(1);
 /// A question that could be about several calls waits this long for all but one of them to end.
 const CLEAR_MAX: Duration = Duration::from_secs(30);
 
+/// A question of a task waits this long for somebody who asks for the task's result; a person may be on the way.
+const TASK_MAX: Duration = Duration::from_secs(600);
+
 /// More than any sane burst; a call whose client reads slower than that loses notifications.
 const QUEUE_MAX: usize = 1024;
 
@@ -364,7 +374,8 @@ impl Inflight {
     /// # Errors
     /// When the call is cancelled meanwhile.
     pub(crate) async fn turn(&self, outbound: &Outbound, askable: Askable) -> Result<Option<Turn<'_>>, UpstreamError> {
-        let Some(client) = Asked::of(outbound).filter(|_| askable.is_any()) else { return Ok(None) };
+        // Questions of a task say so, and who waits for one waits long.
+        let Some(client) = Asked::of(outbound).filter(|client| askable.is_any() && client.task.is_none()) else { return Ok(None) };
         outbound.cancel.run_until_cancelled(self.clear(&client)).await.ok_or(UpstreamError::Cancelled)
     }
 
@@ -391,13 +402,16 @@ impl Inflight {
     fn others_rest(&self, client: &Asked) -> bool {
         let state = self.lock();
         let mut asked = state.waiting.values().filter_map(|waiting| Some((&waiting.call, waiting.client.as_ref()?)));
-        asked.all(|(call, other)| call.waits_for_client() || other.is_same(client))
+        asked.all(|(call, other)| other.task.is_some() || call.waits_for_client() || other.is_same(client))
     }
 
     /// Whom a question is for that names no call: the calls in flight it may be about, and the client's ear. Waits a little
     /// for a first one, since many servers ask as soon as a session is open, and a session is opened for a call. Of several
     /// it waits for all to end but one, which cannot be done as long as it is not answered.
-    pub(crate) async fn questioned(&self) -> Option<(Vec<Arc<Call>>, Sender<Interim>)> {
+    pub(crate) async fn questioned(&self, question: &Message) -> Option<(Vec<Arc<Call>>, Sender<Interim>)> {
+        if let Some(task) = tasks::related_to(question) {
+            return timeout(TASK_MAX, self.asked_of_task(&task)).await.ok();
+        }
         self.asks.store(true, Relaxed);
         let first = async {
             loop {
@@ -426,9 +440,27 @@ impl Inflight {
         timeout(CLEAR_MAX, clear).await.ok().flatten()
     }
 
+    /// Who waits for the result of a task.
+    async fn asked_of_task(&self, task: &str) -> (Vec<Arc<Call>>, Sender<Interim>) {
+        loop {
+            let entered = self.entered.notified();
+            let found = self.lock().waiting.values().find_map(|waiting| {
+                let client = waiting.client.as_ref().filter(|client| client.task.as_deref() == Some(task))?;
+                Some((vec![waiting.call.clone()], client.interim.clone()))
+            });
+            match found {
+                Some(found) => return found,
+                None => entered.await,
+            }
+        }
+    }
+
+    /// What belongs to a task says so, so others are not for those who wait for one.
     fn asked_now(&self) -> Whose {
         let state = self.lock();
-        let all: Vec<_> = state.waiting.values().filter_map(|waiting| Some((&waiting.call, waiting.client.as_ref()?))).collect();
+        let of_calls = |client: &&Asked| client.task.is_none();
+        let asked = state.waiting.values().filter_map(|waiting| Some((&waiting.call, waiting.client.as_ref().filter(of_calls)?)));
+        let all: Vec<_> = asked.collect();
         let Some((_, first)) = all.first() else { return Whose::Nobody };
         // A call that waits for an answer is not taken to ask before it has it, as long as a mistake would stay with one principal.
         let is_one_principal = all.iter().all(|(_, client)| client.principal == first.principal);

@@ -47,9 +47,6 @@ pub(crate) async fn play<C: Carrier>(carrier: &C, mut outbound: Outbound) -> Res
     if inbound.response.spoken.era() == Era::Legacy {
         return Ok(inbound);
     }
-    if is_modern && tasks::is_created(&inbound.response.message, &outbound) {
-        return Ok(inbound);
-    }
     match read(&inbound, &outbound)? {
         None => Ok(inbound),
         Some(round) if is_modern => declared(&outbound, &round).map(|()| inbound),
@@ -93,6 +90,9 @@ fn ours(message: Arc<Message>) -> Inbound {
 
 fn read(inbound: &Inbound, outbound: &Outbound) -> Result<Option<Round>, UpstreamError> {
     let answer = &inbound.response.message;
+    if tasks::is_created(answer, outbound) {
+        return Ok(None);
+    }
     rounds::read(answer, outbound.message.method()).map_err(|bad| UpstreamError::BadReply { reason: bad.to_string() })
 }
 
@@ -121,10 +121,13 @@ async fn on<C: Carrier>(carrier: &C, mut outbound: Outbound, mut inbound: Inboun
     Err(bad("it asks for input again and again"))
 }
 
-type Refused = (i64, String);
+pub(super) type Refused = (i64, String);
 
 /// Puts all questions of a round at once. The inner error is the client's no.
-async fn ask(outbound: &Outbound, questions: Vec<(String, Bytes)>) -> Result<Result<Vec<(String, Bytes)>, Refused>, UpstreamError> {
+pub(super) async fn ask(
+    outbound: &Outbound,
+    questions: Vec<(String, Bytes)>,
+) -> Result<Result<Vec<(String, Bytes)>, Refused>, UpstreamError> {
     let asked = join_all(questions.into_iter().map(|(key, question)| async move { (key, ask_one(outbound, question).await) }));
     let answers = tokio::select! {
         biased;

@@ -1,6 +1,10 @@
 //! A transport made into an upstream: health, breaker, counters.
 
-use super::{breaker::Breaker, counters::Counters, rounds};
+use super::{
+    breaker::Breaker,
+    counters::Counters,
+    tasks::{self, Tasks},
+};
 use futures_util::future::BoxFuture;
 use sluice_chain::{
     exchange::Client,
@@ -45,7 +49,8 @@ const DOWN: u8 = 2;
 
 /// A carrier with its health, breaker and counters.
 pub struct Watched<C> {
-    carrier: C,
+    carrier: Arc<C>,
+    tasks: Tasks,
     breaker: Breaker,
     state: AtomicU8,
     /// Why it is down.
@@ -55,7 +60,13 @@ pub struct Watched<C> {
 impl<C: Carrier> Watched<C> {
     /// Watches a carrier.
     pub fn new(carrier: C) -> Self {
-        Self { carrier, breaker: Breaker::default(), state: AtomicU8::new(UNKNOWN), reason: Mutex::default() }
+        Self {
+            carrier: Arc::new(carrier),
+            tasks: Tasks::default(),
+            breaker: Breaker::default(),
+            state: AtomicU8::new(UNKNOWN),
+            reason: Mutex::default(),
+        }
     }
 
     /// What it has seen.
@@ -143,7 +154,7 @@ impl<C: Carrier> Upstream for Watched<C> {
             self.admit()?;
             let counters = self.carrier.counters();
             counters.count(|c| &c.requests);
-            let outcome = rounds::play(&self.carrier, outbound).await;
+            let outcome = tasks::play(&self.carrier, &self.tasks, outbound).await;
             if outcome.is_err() {
                 counters.count(|c| &c.failures);
             }

@@ -1,6 +1,6 @@
-//! Tasks within one era: whose they are, where they lead, and that filters see what comes of them.
+//! Tasks: whose they are, where they lead, and that filters see what comes of them.
 
-use crate::support::{Endpoint, Reply, Rig, Scripted, Tailor, decode, initialize};
+use crate::support::{Endpoint, Far, Reply, Rig, Scripted, Tailor, decode, initialize};
 use serde_json::{Value, json};
 use sluice_chain::{
     catalogue::{Change, Entry},
@@ -24,7 +24,8 @@ fn server(era: Era) -> Arc<Scripted> {
 }
 
 fn own(outbound: &Outbound) -> String {
-    outbound.original_name.as_deref().unwrap_or("none").to_owned()
+    let named = || outbound.message.target().and_then(|id| Some(id.as_str()?.into_owned()));
+    outbound.original_name.as_deref().map(str::to_owned).or_else(named).unwrap_or_default()
 }
 
 fn modern(outbound: &Outbound) -> String {
@@ -56,7 +57,9 @@ fn legacy(outbound: &Outbound) -> String {
         ("tools/list", _) => {
             r#""result":{"tools":[{"name":"job","inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"}}]}"#.into()
         }
-        ("tools/call", _) if outbound.message.param("task").is_some() => format!(r#""result":{{"task":{}}}"#, task("working")),
+        ("tools/call", _) if outbound.message.param("task").is_some() || outbound.as_task => {
+            format!(r#""result":{{"task":{}}}"#, task("working"))
+        }
         ("tools/call", _) => r#""result":{"content":[]}"#.into(),
         ("tasks/list", _) => {
             let cursor = outbound.message.param("cursor").and_then(|cursor| Some(cursor.as_str()?.into_owned()));
@@ -310,5 +313,64 @@ async fn tasks_are_announced_to_those_who_know_them() {
         let announced = &reply["result"]["capabilities"]["tasks"];
         assert_eq!(announced.is_object(), known, "{version}: {reply}");
         assert!(!known || *announced == json!({"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}), "{announced}");
+    }
+}
+
+/// Behind a transport, so that the server's era need not be the client's.
+async fn far(era: Era, tailor: Tailor) -> (Endpoint, Arc<Scripted>) {
+    let server = server(era);
+    let endpoint = Rig::over(vec![Far::upstream(server.clone())]).start().await;
+    endpoint.host.swap(tailor.chain(Policy::default()));
+    (endpoint, server)
+}
+
+#[tokio::test]
+async fn s072_a_legacy_task_is_a_task_to_a_client_of_the_extension_and_to_nobody_else() {
+    let (endpoint, server) = far(Era::Legacy, Tailor::default()).await;
+    let (alice, bob) = (Caller::modern(&endpoint, "alice"), Caller::modern(&endpoint, "bob"));
+    let discovered = alice.result("server/discover", json!({})).await;
+    assert_eq!(discovered["capabilities"]["extensions"], json!({"io.modelcontextprotocol/tasks":{}}));
+    let created = alice.result("tools/call", json!({"name":"job"})).await;
+    assert_eq!((&created["resultType"], &created["status"]), (&json!("task"), &json!("working")), "{created}");
+    let state = alice.result("tasks/get", json!({"taskId":created["taskId"]})).await;
+    assert_eq!((&state["taskId"], &state["status"]), (&created["taskId"], &json!("completed")));
+    assert_eq!(state["result"]["content"], json!([{"type":"text","text":"canary-1"}]), "{state}");
+    let before = server.texts().len();
+    bob.ask("tasks/get", json!({"taskId":created["taskId"]})).await.is_error(200, -32602);
+    assert_eq!(server.texts().len(), before);
+}
+
+#[tokio::test]
+async fn a_modern_task_is_a_task_to_a_legacy_client_that_asks_for_one() {
+    let (endpoint, _) = far(Era::Modern, Tailor::default()).await;
+    let reply = endpoint.post(&[("authorization", ""), ("x-api-key", "alice")], &initialize("2025-11-25")).await.json();
+    assert_eq!(reply["result"]["capabilities"]["tasks"], json!({"cancel":{},"requests":{"tools":{"call":{}}}}));
+    let alice = Caller::legacy(&endpoint, "alice").await;
+    let listed = alice.result("tools/list", json!({})).await;
+    assert_eq!(listed["tools"][0]["execution"], json!({"taskSupport":"optional"}), "{listed}");
+    let id = alice.begin("7").await;
+    let state = alice.result("tasks/get", json!({"taskId":id})).await;
+    assert_eq!((&state["taskId"], &state["status"], state.get("result")), (&id, &json!("completed"), None), "{state}");
+    let result = alice.result("tasks/result", json!({"taskId":id})).await;
+    let related = json!({"io.modelcontextprotocol/related-task":{"taskId":id}});
+    assert_eq!(result, json!({"content":[{"type":"text","text":"canary-1"}],"_meta":related}));
+    alice.ask("tasks/list", json!({})).await.is_error(200, -32601);
+}
+
+#[tokio::test]
+async fn a_redaction_holds_across_eras_as_well() {
+    let redact = || Tailor {
+        response: Box::new(|pass| {
+            let text = String::from_utf8_lossy(pass.message.bytes()).into_owned();
+            let is_tools = pass.head.method == "tools/call".into() && pass.head.name.as_deref() == Some("job");
+            Ok(Verdict::Next(is_tools.then(|| Arc::new(decode(text.replace("canary-1", "***"))))))
+        }),
+        ..Tailor::default()
+    };
+    for (server, client, method) in [(Era::Legacy, Era::Modern, "tasks/get"), (Era::Modern, Era::Legacy, "tasks/result")] {
+        let (endpoint, _) = far(server, redact()).await;
+        let alice = caller(&endpoint, client, "alice").await;
+        let reply = alice.ask(method, json!({"taskId":alice.begin("7").await})).await;
+        assert!(reply.text().contains("***") && !reply.text().contains("canary"), "{}", reply.text());
     }
 }

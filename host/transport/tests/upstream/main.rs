@@ -10,4 +10,5 @@ mod questions;
 mod sse;
 mod stdio;
 mod support;
+mod tasks;
 mod ways;

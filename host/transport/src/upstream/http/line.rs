@@ -147,7 +147,7 @@ impl Line {
             let answering = async {
                 let of = match about {
                     About::Call(call, asked) => asked.map(|asked| (vec![call], asked.interim)),
-                    About::Any => session.inflight.questioned().await,
+                    About::Any => session.inflight.questioned(&message).await,
                 };
                 match of {
                     Some((calls, interim)) => {

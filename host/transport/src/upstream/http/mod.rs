@@ -236,6 +236,7 @@ fn body(outbound: &Outbound, call: &Call, owns_progress: bool) -> Result<Bytes, 
         client_info: info.as_deref(),
         capabilities: &outbound.client.capabilities,
         log_level: level.as_deref(),
+        as_task: outbound.as_task,
     };
     request::rewrite(&outbound.message, outbound.spoken, call.spoken, &hop)
         .map_err(|error| unsendable(error, &outbound.message, call.spoken))

@@ -337,6 +337,7 @@ fn body(outbound: &Outbound, spoken: Revision, id: u64) -> Result<Bytes, Upstrea
         client_info: info.as_deref(),
         capabilities: &outbound.client.capabilities,
         log_level: level.as_deref(),
+        as_task: outbound.as_task,
     };
     request::rewrite(&outbound.message, outbound.spoken, spoken, &hop).map_err(|error| unsendable(error, &outbound.message, spoken))
 }

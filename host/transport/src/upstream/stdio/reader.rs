@@ -112,7 +112,7 @@ fn asked(channel: &Arc<Channel>, message: Message) {
     let channel = channel.clone();
     tokio::spawn(async move {
         let answering = async {
-            match channel.inflight.questioned().await {
+            match channel.inflight.questioned(&message).await {
                 Some((calls, interim)) => {
                     if let Some(answer) = questions::ask(&calls, interim, message, spoken, &open).await {
                         // It waits for this, so it reads; if not, it has itself to blame.

@@ -14,7 +14,7 @@ pub use fake::{Fake, decode};
 pub use guard::guard;
 pub use log::Log;
 pub use raw::{Connection, Reply, request};
-pub use scripted::{Scripted, tools};
+pub use scripted::{Far, Scripted, tools};
 pub use tailor::Tailor;
 
 use http::HeaderName;

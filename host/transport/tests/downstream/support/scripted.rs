@@ -8,6 +8,7 @@ use sluice_chain::{
     principal::Principal,
     upstream::{Health, Inbound, Outbound, ServerFacts, Upstream, UpstreamError},
 };
+use sluice_transport::upstream::{Carrier, Counters, Watched};
 use sluice_wire::revision::{Era, Revision};
 use std::sync::{Arc, Mutex};
 
@@ -93,4 +94,40 @@ impl Upstream for Scripted {
     fn close<'a>(&'a self) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
+}
+
+/// The same as a server on the far side of a transport, which sees to what eras do not share.
+pub struct Far {
+    server: Arc<Scripted>,
+    counters: Arc<Counters>,
+}
+
+impl Far {
+    pub fn upstream(server: Arc<Scripted>) -> Arc<dyn Upstream> {
+        Arc::new(Watched::new(Far { server, counters: Arc::default() }))
+    }
+}
+
+impl Carrier for Far {
+    const TRANSPORT: &'static str = "scripted";
+
+    fn name(&self) -> &Arc<str> {
+        self.server.name()
+    }
+
+    fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    async fn facts(&self, era: Era, client: &Arc<Client>, principal: &Arc<Principal>) -> Result<Arc<ServerFacts>, UpstreamError> {
+        self.server.facts(era, client, principal).await
+    }
+
+    async fn send(&self, outbound: &Outbound) -> Result<Inbound, UpstreamError> {
+        Upstream::send(&*self.server, outbound.clone()).await
+    }
+
+    async fn forget_session(&self, _: &str) {}
+
+    async fn close(&self) {}
 }

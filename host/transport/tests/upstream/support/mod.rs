@@ -105,6 +105,8 @@ impl Asker {
             idempotent: false,
             interim,
             latest: None,
+            task: None,
+            as_task: false,
             cancel: cancel.clone(),
         };
         Asked { outbound, heard, cancel }
