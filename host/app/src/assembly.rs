@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use http::HeaderValue;
 use sluice_chain::{
     gate::Access,
-    host::{Ear, Host, Parking, Settings},
+    host::{Ear, Host, Listening, Parking, Settings},
     upstream::{Listener, Upstream},
 };
 use sluice_transport::{
@@ -103,7 +103,8 @@ fn host_settings(config: &Config, access: Access) -> Settings {
         own_max: count(limits.parked_calls_per_principal_max),
         all_max: count(limits.parked_calls_max),
     };
-    Settings { idempotent: Arc::new(idempotent), parking, ..Settings::new(access) }
+    let listening = Listening { own_max: count(limits.listens_per_principal_max), all_max: count(limits.listens_max) };
+    Settings { idempotent: Arc::new(idempotent), parking, listening, ..Settings::new(access) }
 }
 
 fn upstreams(config: &Config, listener: &Arc<dyn Listener>) -> Result<Vec<Arc<dyn Upstream>>> {

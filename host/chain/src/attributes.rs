@@ -7,11 +7,14 @@ pub const LABELS_MAX: usize = 64;
 /// Most bytes of one label.
 pub const LABEL_BYTES_MAX: usize = 4096;
 
+/// Key and value, in no order.
+type Facts = Vec<(Box<str>, Box<str>)>;
+
 /// Facts are shared by all exchanges of a client and never change; labels belong to one exchange.
 /// Cloning is two pointer copies and one small vector.
 #[derive(Clone, Debug, Default)]
 pub struct Attributes {
-    facts: Option<Arc<Vec<(Box<str>, Box<str>)>>>,
+    facts: Option<Arc<Facts>>,
     labels: Vec<(Arc<str>, Arc<str>)>,
 }
 

@@ -1,9 +1,10 @@
 //! Several servers' words about themselves, as one.
 
-use crate::{host::own_revision, upstream::ServerFacts};
+use crate::{changes::promised, host::own_revision, upstream::ServerFacts};
 use bytes::Bytes;
 use sluice_wire::{
     json::{Document, IndexDepth, Kind, Limits},
+    listen::{List, Lists},
     meta,
     revision::Era,
 };
@@ -12,12 +13,11 @@ use std::sync::Arc;
 /// Most bytes of merged instructions: it is untrusted text that ends in a model's context.
 const INSTRUCTIONS_MAX: usize = 16 * 1024;
 
-/// The union of what can be carried to a client of `era`. Change notifications, and subscriptions of modern clients or across
-/// eras, are not carried yet, so they are not advertised.
+/// The union of what can be carried to a client of `era`.
 pub fn merge(era: Era, answers: &[(Arc<str>, Arc<ServerFacts>)]) -> ServerFacts {
     let mut has = Carried::default();
     for (_, facts) in answers {
-        has.add(facts, facts.era == era, era);
+        has.add(facts);
     }
     ServerFacts {
         era,
@@ -37,6 +37,7 @@ struct Carried {
     prompts: bool,
     resources: bool,
     subscribe: bool,
+    changes: Lists,
     completions: bool,
     logging: bool,
     tasks: Option<Tasks>,
@@ -50,7 +51,8 @@ struct Tasks {
 }
 
 impl Carried {
-    fn add(&mut self, facts: &ServerFacts, same_era: bool, era: Era) {
+    fn add(&mut self, facts: &ServerFacts) {
+        self.changes.add(promised(&facts.capabilities));
         let Ok(document) = Document::parse_value(facts.capabilities.clone(), &Limits::RESPONSE, IndexDepth::Levels(5)) else { return };
         let has = |key: &str| document.root().get(key).is_some_and(|v| v.kind() == Kind::Object);
         self.tools |= has("tools");
@@ -63,23 +65,26 @@ impl Carried {
             let before = self.tasks.unwrap_or(Tasks { list: true, cancel: true });
             self.tasks = Some(Tasks { list: before.list && list, cancel: before.cancel && cancel });
         }
-        if same_era {
-            self.subscribe |= era == Era::Legacy && document.pointer("/resources/subscribe").and_then(|v| v.as_bool()).unwrap_or(false);
-        }
+        self.subscribe |= document.pointer("/resources/subscribe").and_then(|v| v.as_bool()).unwrap_or(false);
     }
 
     fn to_json(&self, era: Era) -> Bytes {
-        let resources = if self.subscribe { r#"{"subscribe":true}"# } else { "{}" };
+        let list = |list| if self.changes.contains(list) { r#"{"listChanged":true}"# } else { "{}" };
+        let resources = match (self.subscribe, list(List::Resources)) {
+            (false, resources) => resources,
+            (true, "{}") => r#"{"subscribe":true}"#,
+            (true, _) => r#"{"subscribe":true,"listChanged":true}"#,
+        };
         let extensions = format!(r#"{{"{}":{{}}}}"#, meta::EXTENSION_TASKS);
         let tasks = self.tasks.filter(|_| era == Era::Legacy).map(Tasks::to_json);
         let members: Vec<String> = [
             (self.completions, "completions", "{}"),
             (self.tasks.is_some() && era == Era::Modern, "extensions", &extensions),
             (self.logging, "logging", "{}"),
-            (self.prompts, "prompts", "{}"),
+            (self.prompts, "prompts", list(List::Prompts)),
             (self.resources, "resources", resources),
             (tasks.is_some(), "tasks", tasks.as_deref().unwrap_or_default()),
-            (self.tools, "tools", "{}"),
+            (self.tools, "tools", list(List::Tools)),
         ]
         .into_iter()
         .filter(|(has, _, _)| *has)

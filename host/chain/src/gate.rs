@@ -51,13 +51,16 @@ const REUSE_MAX: Duration = Duration::from_secs(60);
 /// Most remembered answers; beyond it the oldest half goes.
 const REMEMBERED_MAX: usize = 20_000;
 
+/// Who was vouched for until when, by the digest of what was asked.
+type Remembered = HashMap<[u8; 32], (Instant, Arc<Principal>)>;
+
 /// Answers kept by an HMAC of what was presented, so the table holds no credential.
 pub struct Gate {
     access: Access,
     /// Keyed already: one more block for each caller would be spent on the key.
     mac: Hmac<Sha256>,
     local: Arc<Principal>,
-    remembered: Mutex<HashMap<[u8; 32], (Instant, Arc<Principal>)>>,
+    remembered: Mutex<Remembered>,
 }
 
 impl Gate {
@@ -165,7 +168,7 @@ impl Gate {
         remembered.insert(slot, (now + ttl, principal));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Instant, Arc<Principal>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Remembered> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

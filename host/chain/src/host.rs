@@ -1,9 +1,11 @@
 //! The host: upstreams, the current generation, and the door through which exchanges come in.
 
+pub use crate::changes::Listening;
 pub use crate::parked::Parking;
 use crate::{
     attributes::Attributes,
     catalogue::{Asking, Currency, CursorKey, ListKind, RawLists, View},
+    changes::{Announced, Places, Subscription},
     exchange::{Arrival, Client, Delivery, Direction, Head, Kind},
     filter::Credential,
     gate::{Access, Denied, Gate},
@@ -22,13 +24,14 @@ use crate::{
 use arc_swap::ArcSwap;
 use futures_util::future::{FutureExt as _, join_all};
 use sluice_wire::{
-    method,
+    listen::List,
     revision::{Era, Revision},
 };
 use std::{
+    collections::HashMap,
     panic::AssertUnwindSafe,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -52,6 +55,8 @@ pub struct Settings {
     pub idempotent: Arc<Vec<(String, String)>>,
     /// Bounds on calls that wait for answers to a server's questions.
     pub parking: Parking,
+    /// Bounds on `subscriptions/listen`.
+    pub listening: Listening,
 }
 
 impl Settings {
@@ -63,6 +68,7 @@ impl Settings {
             list_ttl: Duration::from_secs(60),
             idempotent: Arc::default(),
             parking: Parking::default(),
+            listening: Listening::default(),
         }
     }
 }
@@ -84,6 +90,13 @@ pub struct Host {
     pub(crate) tasks: Tasks,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) watch: Watch,
+    pub(crate) announced: Announced,
+    /// What legacy sessions hear of, by session.
+    pub(crate) attended: Mutex<HashMap<Arc<str>, Arc<Subscription>>>,
+    /// Open `subscriptions/listen`.
+    pub(crate) listening: Arc<Places>,
+    /// Cancelled when those are to end.
+    pub(crate) winding_down: CancellationToken,
     generation: ArcSwap<Generation>,
     gate: Gate,
     push: OnceLock<Arc<dyn Push>>,
@@ -118,6 +131,10 @@ impl Host {
             gate: Gate::new(settings.access.clone())?,
             parks: Arc::new(Parks::new(settings.parking, observer.clone())?),
             tasks: Tasks::new()?,
+            announced: Announced::default(),
+            attended: Mutex::default(),
+            listening: Arc::new(Places::new(settings.listening)),
+            winding_down: CancellationToken::new(),
             settings,
             lists: RawLists::default(),
             cursors: CursorKey::random()?,
@@ -140,6 +157,7 @@ impl Host {
     pub fn swap(&self, links: Vec<Link>) -> u64 {
         let number = self.generation.load().number + 1;
         self.generation.store(Arc::new(Generation::new(number, links)));
+        self.announced.note_chain();
         number
     }
 
@@ -239,6 +257,7 @@ impl Host {
 
     /// A legacy downstream session has ended.
     pub fn session_ended(self: &Arc<Self>, session: &str) {
+        self.forget_attended(session);
         let (host, session) = (self.clone(), session.to_owned());
         tokio::spawn(async move {
             join_all(host.upstreams.iter().map(|u| u.forget_session(&session))).await;
@@ -296,15 +315,10 @@ impl Ear {
 impl Listener for Ear {
     fn unsolicited(&self, n: Unsolicited) {
         let Some(host) = self.0.get().and_then(std::sync::Weak::upgrade) else { return };
-        let changed = match n.delivery.message.method() {
-            method::NOTIFY_TOOLS_LIST_CHANGED => &[ListKind::Tools][..],
-            method::NOTIFY_PROMPTS_LIST_CHANGED => &[ListKind::Prompts],
-            method::NOTIFY_RESOURCES_LIST_CHANGED => &[ListKind::Resources, ListKind::ResourceTemplates],
-            _ => return host.forward_unsolicited(n),
-        };
-        // Consumed: the merged list is ours, and change notifications to clients come with subscriptions.
+        let Some(list) = List::of_method(n.delivery.message.method()) else { return host.forward_unsolicited(n) };
+        // Consumed: the merged list is ours, and so is the word that it changed.
         if let Some(upstream) = host.position(&n.upstream) {
-            changed.iter().for_each(|kind| host.lists.invalidate(upstream, *kind));
+            host.announce(upstream, list);
         }
     }
 }

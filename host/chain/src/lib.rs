@@ -5,7 +5,7 @@
 //! which era an upstream speaks: transports translate at their own door.
 //!
 //! Reading order: [`exchange`], [`running`], [`verdict`], [`filter`], [`upstream`], [`generation`], [`host`],
-//! [`catalogue`], [`rescue`], [`record`].
+//! [`catalogue`], [`changes`], [`rescue`], [`record`].
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -14,6 +14,7 @@ pub mod attributes;
 pub mod breaker;
 pub mod calls;
 pub mod catalogue;
+pub mod changes;
 pub mod exchange;
 mod facts;
 pub mod fault;

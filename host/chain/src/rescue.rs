@@ -99,6 +99,17 @@ pub enum Error {
     /// A server asks, and too many calls wait for answers.
     #[error("too many calls of this client wait for answers to a server's questions; answer those first")]
     NoRoomToPark,
+    /// Too many streams of changes are open.
+    #[error("too many subscriptions are open; end some, or raise the limit")]
+    NoRoomToListen,
+    /// The server of a resource does not tell of its changes.
+    #[error("upstream {upstream} does not tell of changes of this resource")]
+    NotTold {
+        /// Its name.
+        upstream: String,
+        /// Its own code and words, if it had any.
+        refused: Option<(i64, String)>,
+    },
     /// The cursor was not made by us, for this principal and this list as it is now.
     #[error("the cursor is not valid for this list any more; start again without one")]
     BadCursor,
@@ -124,6 +135,8 @@ impl Error {
             Self::Undeclared { .. } => "capability_missing",
             Self::KeptBack => "refused",
             Self::NoRoomToPark => "too_many_rounds",
+            Self::NoRoomToListen => "too_many_subscriptions",
+            Self::NotTold { .. } => "not_told",
             Self::BadCursor => "bad_cursor",
         }
     }
@@ -140,7 +153,10 @@ impl Error {
             | Self::Unanswered { .. }
             | Self::NobodyToAsk { required: None, .. }
             | Self::KeptBack
-            | Self::NoRoomToPark => code::INTERNAL_ERROR,
+            | Self::NoRoomToPark
+            | Self::NoRoomToListen
+            | Self::NotTold { refused: None, .. } => code::INTERNAL_ERROR,
+            Self::NotTold { refused: Some((code, _)), .. } => *code,
             Self::Rejected { rejection, .. } => rejection.code,
             Self::Unknown { .. } | Self::BadParams(_) | Self::BadCursor | Self::LostRound(_) => code::INVALID_PARAMS,
             Self::HeaderMismatch(_) => code::HEADER_MISMATCH,
@@ -164,6 +180,8 @@ impl Error {
             | Self::Undeclared { .. }
             | Self::KeptBack
             | Self::NoRoomToPark
+            | Self::NoRoomToListen
+            | Self::NotTold { .. }
             | Self::BadCursor => Outcome::Refused,
         }
     }
@@ -179,6 +197,7 @@ impl Error {
             }
             Self::Unanswered { .. } => "a plugin of this gateway listed this and did not answer".into(),
             Self::Rejected { rejection, .. } => rejection.message.clone(),
+            Self::NotTold { refused: Some((_, text)), .. } => text.clone(),
             other => other.to_string(),
         }
     }
@@ -212,7 +231,9 @@ impl Error {
             | Self::NobodyToAsk { required: None, .. }
             | Self::KeptBack
             | Self::NoRoomToPark
+            | Self::NoRoomToListen
             | Self::BadCursor => {}
+            Self::NotTold { upstream, .. } => data.push_str(&format!(r#","upstream":{}"#, quote(upstream))),
         }
         data.push('}');
         AnswerBody::Error { code: self.code(), message: self.public_message(), data: Some(data) }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use sluice_wire::{
     header::Annotation,
+    listen::Filter,
     message::Message,
     revision::{Era, Revision},
 };
@@ -204,10 +205,60 @@ pub trait Upstream: Send + Sync {
     ) -> BoxFuture<'a, Result<Arc<ServerFacts>, UpstreamError>>;
     /// Send one request and wait for its final response. At most once: see `UpstreamError` for what may have run.
     fn send<'a>(&'a self, outbound: Outbound) -> BoxFuture<'a, Result<Inbound, UpstreamError>>;
+    /// Hear of changes from now on, for as long as [`Watching::hold`] lives, whatever becomes of connections, sessions and
+    /// children meanwhile. Returns once the server has said to what it agrees, or `wish.wait` is over. Changes of lists reach
+    /// the [`Listener`], those of resources `wish.sink`. By default there is nothing to hear.
+    fn watch(&self, wish: Wish) -> BoxFuture<'_, Watching> {
+        drop(wish);
+        Box::pin(std::future::ready(Watching::default()))
+    }
     /// A legacy downstream session has ended: whatever was kept for it goes.
     fn forget_session<'a>(&'a self, session: &'a str) -> BoxFuture<'a, ()>;
     /// The host shuts down: close children and sessions in the order their transport demands.
     fn close<'a>(&'a self) -> BoxFuture<'a, ()>;
+}
+
+/// What somebody wants to hear of.
+pub struct Wish {
+    /// Of the client.
+    pub era: Era,
+    /// Who listens, over what.
+    pub client: Arc<Client>,
+    /// Who asks; nobody else hears what changes in this one's sessions.
+    pub principal: Arc<Principal>,
+    /// Lists, and resources under the upstream's own URIs.
+    pub what: Filter,
+    /// Where word of resources goes.
+    pub sink: Arc<dyn Sink>,
+    /// How long to wait for the server's agreement.
+    pub wait: Duration,
+}
+
+/// Where word of a changed resource goes.
+pub trait Sink: Send + Sync {
+    /// Must not block, and must not keep more the more often it is called.
+    fn updated(&self, update: &Update<'_>);
+}
+
+/// A resource has changed.
+pub struct Update<'a> {
+    /// The URI that was asked for.
+    pub asked: &'a str,
+    /// The one that the server named: the same, or one below it.
+    pub uri: &'a str,
+    /// What the server said; none when nobody can know whether it changed while the server was away.
+    pub said: Option<&'a Delivery>,
+}
+
+/// What came of a [`Wish`].
+#[derive(Default)]
+pub struct Watching {
+    /// To what the server agreed in time.
+    pub granted: Filter,
+    /// The server's words about what it did not, JSON-RPC code and text, if it had any.
+    pub refused: Option<(i64, String)>,
+    /// Ends it when it is dropped.
+    pub hold: Option<Box<dyn Send + Sync>>,
 }
 
 /// A notification that no running exchange owns.

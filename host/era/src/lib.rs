@@ -5,7 +5,7 @@
 //! sender's bytes. It never opens a socket, reads a clock, spawns a task or keeps a session.
 //!
 //! Toward an upstream: [`handshake`], [`probe`], [`capability`], [`request`], [`mirror`], [`rounds`], [`tasks`],
-//! [`links`].
+//! [`links`], [`listen`].
 //! Toward a client: [`answer`], [`question`], [`handshake_down`].
 
 #![forbid(unsafe_code)]
@@ -14,6 +14,7 @@
 pub mod capability;
 pub mod handshake;
 pub mod links;
+pub mod listen;
 pub mod mirror;
 pub mod probe;
 pub mod request;

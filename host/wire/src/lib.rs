@@ -28,6 +28,7 @@ pub mod header;
 pub mod id;
 pub mod json;
 pub mod line;
+pub mod listen;
 pub mod message;
 pub mod meta;
 pub mod method;

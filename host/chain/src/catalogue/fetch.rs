@@ -74,6 +74,15 @@ impl Host {
             return Ok(view);
         }
         self.refresh(kind, asking, currency).await;
+        self.view_as_known(kind, asking).await
+    }
+
+    /// The same from what is known, whatever that is: no upstream is asked.
+    ///
+    /// # Errors
+    /// As [`view`](Self::view).
+    pub(crate) async fn view_as_known(&self, kind: ListKind, asking: Asking<'_>) -> Result<Arc<View>, Error> {
+        let views = &asking.generation.views;
         let epoch = self.lists.epoch();
         if let Some(view) = views.find(kind, asking.era, epoch, asking.viewer) {
             return Ok(view);
@@ -104,6 +113,11 @@ impl Host {
         join_all(stale.into_iter().map(|i| self.fetch_once(i, kind, asking, now))).await;
     }
 
+    /// Asks one upstream for a list that was invalidated.
+    pub(crate) async fn reread(&self, upstream: usize, kind: ListKind, asking: Asking<'_>) {
+        self.fetch_once(upstream, kind, asking, Instant::now()).await;
+    }
+
     async fn fetch_once(&self, i: usize, kind: ListKind, asking: Asking<'_>, since: Instant) {
         let flight = self.lists.flight(i, kind, asking.era);
         let _one_at_a_time = flight.lock().await;
@@ -120,7 +134,11 @@ impl Host {
             Err(UpstreamError::Deadline { limit })
         });
         match outcome {
-            Ok((entries, ttl, told)) => self.lists.store(i, kind, asking.era, entries, ttl, told),
+            Ok((entries, ttl, told)) => {
+                if self.lists.store(i, kind, asking.era, entries, ttl, told) {
+                    self.announced.doubt();
+                }
+            }
             Err(error) => {
                 tracing::warn!(upstream = %upstream.name(), list = kind.method(), %error, "a list could not be read; the others are served");
                 self.lists.fail(i, kind, asking.era, error);

@@ -84,8 +84,8 @@ impl RawLists {
         (0..upstreams).filter_map(left).min().unwrap_or_default()
     }
 
-    /// A fetch succeeded. `told`: for how long the upstream says that it holds.
-    pub fn store(&self, upstream: usize, kind: ListKind, era: Era, entries: Vec<Entry>, ttl: Duration, told: Option<Duration>) {
+    /// A fetch succeeded. `told`: for how long the upstream says that it holds. Whether the list is another than before.
+    pub fn store(&self, upstream: usize, kind: ListKind, era: Era, entries: Vec<Entry>, ttl: Duration, told: Option<Duration>) -> bool {
         let mut slots = self.lock();
         let slot = slots.entry((upstream, kind, era)).or_insert_with(Slot::empty);
         let same = slot.snapshot.as_ref().is_some_and(|s| s.known && s.error.is_none() && same_entries(&s.entries, &entries));
@@ -98,6 +98,7 @@ impl RawLists {
                 self.epoch.fetch_add(1, Relaxed);
             }
         }
+        !same
     }
 
     /// A fetch failed: the last known entries stay, so a dead upstream's names still resolve to it.

@@ -5,6 +5,7 @@ mod canonical;
 mod deliver;
 mod enter;
 mod inputs;
+mod listen;
 mod resolve;
 mod rounds;
 mod route;
@@ -13,6 +14,7 @@ mod task_results;
 mod tasks;
 
 pub(crate) use deliver::unsolicited;
+pub(crate) use listen::tell;
 
 use crate::{
     attributes::Attributes,

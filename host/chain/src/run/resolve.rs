@@ -21,6 +21,17 @@ pub(super) enum Route {
     SetLevel,
     /// The tasks of several upstreams.
     Tasks,
+    /// Stays open and tells of changes.
+    Listen,
+    /// A legacy session follows a resource of one upstream.
+    Subscribe {
+        /// Index into the host's upstreams.
+        upstream: usize,
+        /// What the upstream calls it, if that is not what the message says.
+        original: Option<Arc<str>>,
+    },
+    /// And no longer.
+    Unsubscribe,
     /// To one upstream.
     Forward {
         /// Index into the host's upstreams.
@@ -44,8 +55,8 @@ impl Route {
     /// Index into the host's upstreams of the one it leads to.
     pub(super) fn upstream(&self) -> usize {
         match self {
-            Self::Forward { upstream, .. } => *upstream,
-            Self::List(_) | Self::SetLevel | Self::Tasks | Self::Plugin { .. } => NO_UPSTREAM,
+            Self::Forward { upstream, .. } | Self::Subscribe { upstream, .. } => *upstream,
+            Self::List(_) | Self::SetLevel | Self::Tasks | Self::Listen | Self::Unsubscribe | Self::Plugin { .. } => NO_UPSTREAM,
         }
     }
 }
@@ -70,10 +81,22 @@ impl Exchange {
                 let name = text(message.param("name"), "params.name")?;
                 self.resolve_name(ListKind::Prompts, "prompt", &name).await
             }
-            method::RESOURCES_READ | method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
+            method::RESOURCES_READ => {
                 let uri = text(message.param("uri"), "params.uri")?;
                 self.resolve_uri(&uri).await
             }
+            method::RESOURCES_SUBSCRIBE => {
+                let uri = text(message.param("uri"), "params.uri")?;
+                Ok(match self.resolve_uri(&uri).await? {
+                    Route::Forward { upstream, original, .. } => Route::Subscribe { upstream, original },
+                    other => other,
+                })
+            }
+            method::RESOURCES_UNSUBSCRIBE => {
+                self.head.name = Some(text(message.param("uri"), "params.uri")?.as_ref().into());
+                Ok(Route::Unsubscribe)
+            }
+            method::SUBSCRIPTIONS_LISTEN => Ok(Route::Listen),
             method::COMPLETION_COMPLETE => self.resolve_completion(message.param("ref")).await,
             method::TASKS_GET | method::TASKS_CANCEL | method::TASKS_RESULT | method::TASKS_UPDATE => self.resolve_task().await,
             method::TASKS_LIST => Ok(Route::Tasks),
@@ -96,7 +119,7 @@ impl Exchange {
         }
     }
 
-    async fn resolve_uri(&mut self, uri: &str) -> Result<Route, Error> {
+    pub(super) async fn resolve_uri(&mut self, uri: &str) -> Result<Route, Error> {
         self.head.name = Some(uri.into());
         let host = self.host.clone();
         for currency in [Currency::Known, Currency::Fresh] {
@@ -117,6 +140,13 @@ impl Exchange {
             }
         }
         unreachable!("the second round returns")
+    }
+
+    /// Whether a resource that this principal followed is hidden from it now.
+    pub(super) async fn hides(&self, name: &str, uri: &str) -> bool {
+        let listed = self.host.view_as_known(ListKind::Resources, self.asking()).await;
+        // Without a view nobody knows.
+        listed.map_or(true, |view| view.find(name).is_none()) && self.is_hidden(uri)
     }
 
     fn is_hidden(&self, uri: &str) -> bool {

@@ -44,6 +44,10 @@ impl Exchange {
             Route::List(kind) => Ok(self.list(*kind).await?),
             Route::SetLevel => Ok(self.set_level().await?),
             Route::Tasks => Box::pin(self.list_tasks()).await,
+            // In a box each, so that calls do not carry their room along.
+            Route::Listen => Box::pin(self.listen()).await,
+            Route::Subscribe { upstream, original } => Box::pin(self.subscribe(*upstream, original.as_ref())).await,
+            Route::Unsubscribe => self.unsubscribe(),
             Route::Plugin { owner } => {
                 let name = self.head.name.as_deref().unwrap_or_default().to_owned();
                 Err(Error::Unanswered { plugin: owner.to_string(), name }.into())

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use sluice_chain::{
+    changes::Subscription,
     exchange::{Arrival, Client, Delivery, Outgoing},
     gate::anonymous_name,
     host::{Host, Push},
@@ -57,6 +58,7 @@ struct Session {
 }
 
 /// What became of one request.
+#[allow(clippy::large_enum_variant, reason = "nearly all are the large one, and it is moved once")]
 enum Begun {
     Running(Waiting),
     Answered(Bytes),
@@ -67,6 +69,8 @@ enum Begun {
 struct Greeting {
     asked: Asked,
     client: Arc<Client>,
+    /// What a legacy client hears of from then on.
+    changes: Option<Arc<Subscription>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -136,8 +140,13 @@ impl Front {
             Begun::Answered(text) => self.send(Addressed::whole(text)).await,
             Begun::Greeting(greeting) => {
                 exchanges.spawn(async move {
+                    let changes = greeting.changes.clone();
                     let text = front.greet(greeting).await;
                     front.send(text).await;
+                    if let Some(changes) = changes {
+                        changes.begin();
+                        tokio::spawn(tell(changes, front.lines.clone()));
+                    }
                 });
             }
             Begun::Running(waiting) => {
@@ -245,7 +254,7 @@ impl Front {
         let client = self.last_seen.client(&self.caller(), info, declared.capabilities.raw_bytes());
         let asked = asked(&message, revision)?;
         if asked.method == method::DISCOVER {
-            return Ok(Begun::Greeting(Greeting { asked, client }));
+            return Ok(Begun::Greeting(Greeting { asked, client, changes: None }));
         }
         self.run(message, asked, client)
     }
@@ -260,7 +269,8 @@ impl Front {
         // In force at once: a client may send on before it has our answer.
         let before = lock(&self.session).replace(Session { revision, client: client.clone() });
         self.forget(before);
-        Ok(Begun::Greeting(Greeting { asked, client }))
+        let changes = Some(self.host.attend(&client, &self.caller().principal, revision));
+        Ok(Begun::Greeting(Greeting { asked, client, changes }))
     }
 
     fn forget(&self, session: Option<Session>) {
@@ -298,7 +308,7 @@ impl Front {
     }
 
     /// What all upstreams together can, in the words of the client's era.
-    async fn greet(&self, Greeting { asked, client }: Greeting) -> Addressed {
+    async fn greet(&self, Greeting { asked, client, .. }: Greeting) -> Addressed {
         let era = asked.revision.era();
         let facts = self.host.facts(era, &client, &self.caller().principal).await;
         let introduction = Introduction {
@@ -386,6 +396,17 @@ impl Exchanges {
     /// Those that have not ended.
     pub fn into_tasks(self) -> JoinSet<()> {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes changes as they come, one when the one before has been taken, until the session has ended.
+async fn tell(changes: Arc<Subscription>, lines: mpsc::Sender<Bytes>) {
+    while let Some(delivery) = changes.told().await {
+        let text = answer::notification(&delivery.message, delivery.spoken, changes.revision());
+        let Some(text) = text else { continue };
+        if lines.send(line(&Addressed::whole(text))).await.is_err() {
+            return;
+        }
     }
 }
 

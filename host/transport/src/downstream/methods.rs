@@ -4,11 +4,10 @@ use sluice_wire::{method, revision::Revision};
 
 /// Whether a request of this name is carried for a client of this revision.
 ///
-/// Handshakes and `ping` are the transport's own and not asked about. Subscriptions of the modern
-/// era are not carried yet; what is not carried is not advertised either.
+/// Handshakes and `ping` are the transport's own and not asked about. What is not carried is not advertised either.
 pub(super) fn is_carried(revision: Revision, name: &str) -> bool {
     let is_known = method::presence(revision, name).from_client() && !method::is_notification(name);
-    is_known && name != method::SUBSCRIPTIONS_LISTEN && name != method::INITIALIZE
+    is_known && name != method::INITIALIZE
 }
 
 #[cfg(test)]
@@ -25,7 +24,7 @@ mod tests {
             (V2026_07_28, "logging/setLevel", false),
             (V2026_07_28, "resources/subscribe", false),
             (V2026_07_28, "initialize", false),
-            (V2026_07_28, "subscriptions/listen", false),
+            (V2026_07_28, "subscriptions/listen", true),
             (V2026_07_28, "tasks/get", true),
             (V2026_07_28, "tasks/result", false),
             (V2025_06_18, "tasks/get", false),

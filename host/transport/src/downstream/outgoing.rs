@@ -7,10 +7,14 @@ use sluice_chain::{
     rescue::request_id,
     running::Running,
 };
-use sluice_era::answer::{self, Addressed, Asked};
+use sluice_era::{
+    answer::{self, Addressed, Asked},
+    listen,
+};
 use sluice_wire::{
     code,
     json::{Document, IndexDepth, Limits, quote},
+    method,
     patch::Patch,
 };
 use std::{
@@ -161,6 +165,9 @@ impl Waiting {
 
     /// A notification for this client; `None` when its revision has no such thing.
     pub fn shape(&self, delivery: &Delivery) -> Option<Bytes> {
+        if self.asked.method == method::SUBSCRIPTIONS_LISTEN {
+            return listen::tagged(&delivery.message, &self.asked.id);
+        }
         answer::notification(&delivery.message, delivery.spoken, self.asked.revision)
     }
 }

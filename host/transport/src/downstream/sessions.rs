@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use sluice_chain::{
+    changes::Subscription,
     exchange::{Client, Delivery},
     host::Push,
     principal::{Principal, PrincipalKey},
@@ -15,7 +16,7 @@ use sluice_wire::{id::RequestId, revision::Revision};
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -40,6 +41,8 @@ pub(super) struct Session {
     pub streams: Streams,
     /// What servers asked the client.
     pub questions: Arc<Questions>,
+    /// What changed that the client hears of.
+    pub changes: OnceLock<Arc<Subscription>>,
     key: u128,
     owner: PrincipalKey,
     speaker: Mutex<Speaker>,
@@ -194,6 +197,7 @@ impl Sessions {
             revision,
             streams: Streams::new(&self.limits, self.kept_bytes.clone()),
             questions: Arc::default(),
+            changes: OnceLock::new(),
             key,
             owner: caller.principal.key.clone(),
             speaker: Mutex::new(Speaker { caller, client: client.clone() }),

@@ -1,12 +1,18 @@
 //! What a transport must know of what a legacy server can do.
 
 use bytes::Bytes;
-use sluice_wire::json::{Document, IndexDepth, Limits};
+use sluice_wire::{
+    json::{Document, IndexDepth, Limits},
+    listen::{List, Lists},
+};
 
 /// What matters here of what a server can do.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Capabilities {
     pub(crate) has_logging: bool,
+    /// Lists whose changes it announces.
+    pub(crate) announces: Lists,
+    pub(crate) has_subscribe: bool,
     /// It may have something to say outside calls.
     pub(crate) speaks_unasked: bool,
 }
@@ -19,7 +25,8 @@ impl Capabilities {
         let root = document.root();
         let says = |kind: &str, what: &str| root.get(kind).and_then(|kind| kind.get(what)?.as_bool()).unwrap_or(false);
         let has_logging = root.get("logging").is_some();
-        let has_changes = ["tools", "prompts", "resources"].iter().any(|kind| says(kind, "listChanged"));
-        Self { has_logging, speaks_unasked: has_logging || has_changes || says("resources", "subscribe") }
+        let announces: Lists = List::ALL.into_iter().filter(|list| says(list.capability(), "listChanged")).collect();
+        let has_subscribe = says("resources", "subscribe");
+        Self { has_logging, announces, has_subscribe, speaks_unasked: has_logging || has_subscribe || !announces.is_empty() }
     }
 }

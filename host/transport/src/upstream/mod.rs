@@ -4,7 +4,7 @@
 //! with health, breaker and counters. A carrier speaks the client's era when the server can, and
 //! translates when it cannot; whoever calls never learns which.
 //!
-//! In reading order: [`Watched`], [`call`], [`inflight`], [`eras`], then [`stdio`], [`http`], [`builtin`].
+//! In reading order: [`Watched`], [`call`], [`inflight`], [`eras`], `watch` (changes), then [`stdio`], [`http`], [`builtin`].
 
 pub mod builtin;
 pub mod http;
@@ -15,6 +15,7 @@ mod call;
 mod capabilities;
 mod counters;
 mod eras;
+mod flood;
 mod inflight;
 mod jitter;
 mod limits;
@@ -23,6 +24,7 @@ mod rounds;
 mod shown;
 mod speaker;
 mod tasks;
+mod watch;
 mod watched;
 
 pub use builtin::NAMES as BUILTIN_NAMES;

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use sluice_chain::{
     exchange::Client,
     principal::Principal,
-    upstream::{Health, Inbound, Outbound, ServerFacts, Upstream, UpstreamError},
+    upstream::{Health, Inbound, Outbound, ServerFacts, Upstream, UpstreamError, Watching, Wish},
 };
 use sluice_wire::revision::Era;
 use std::{
@@ -37,6 +37,11 @@ pub trait Carrier: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Arc<ServerFacts>, UpstreamError>> + Send;
     /// As [`Upstream::send`].
     fn send(&self, outbound: &Outbound) -> impl Future<Output = Result<Inbound, UpstreamError>> + Send;
+    /// As [`Upstream::watch`].
+    fn watch(&self, wish: Wish) -> impl Future<Output = Watching> + Send {
+        drop(wish);
+        std::future::ready(Watching::default())
+    }
     /// As [`Upstream::forget_session`].
     fn forget_session(&self, session: &str) -> impl Future<Output = ()> + Send;
     /// As [`Upstream::close`].
@@ -161,6 +166,11 @@ impl<C: Carrier> Upstream for Watched<C> {
             self.learn(&outcome);
             outcome
         })
+    }
+
+    fn watch(&self, wish: Wish) -> BoxFuture<'_, Watching> {
+        // Its own keeper tries again when it must, so a resting upstream is no reason to say no.
+        Box::pin(self.carrier.watch(wish))
     }
 
     fn forget_session<'a>(&'a self, session: &'a str) -> BoxFuture<'a, ()> {

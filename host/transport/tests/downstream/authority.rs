@@ -2,7 +2,7 @@
 
 #[path = "../upstream/support/server.rs"]
 #[allow(dead_code, reason = "the upstream tests use the rest of it")]
-mod server;
+pub mod server;
 
 use crate::support::{Endpoint, Log, Rig, Tailor, modern_body, modern_headers, request};
 use serde_json::json;

@@ -17,6 +17,7 @@ mod principals;
 mod rounds;
 mod sse;
 mod stdio;
+mod subscriptions;
 mod support;
 mod suspend;
 mod tasks;

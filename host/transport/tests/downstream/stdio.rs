@@ -323,3 +323,22 @@ async fn lines_never_mix() {
     ids.sort_unstable();
     assert!(ids.into_iter().eq(0..200));
 }
+
+#[tokio::test]
+async fn subscriptions_share_the_channel_and_one_that_was_cancelled_says_nothing_more() {
+    let mut client = open(Rig::default());
+    let listen = |id: &str| modern_body(id, "subscriptions/listen", r#""notifications":{"toolsListChanged":true}"#);
+    for id in ["1", "\"b\""] {
+        let acknowledged = client.ask(&listen(id)).await;
+        assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+        assert_eq!(acknowledged["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"].to_string(), id);
+    }
+    assert_eq!(client.ask(&listen("1")).await["error"]["code"], -32600, "its id is in use");
+    client.say(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#).await;
+    client.is_quiet().await;
+    // Another chain is another list to nobody here, and the drain ends the one that is left.
+    client.drain.cancel();
+    let end = client.hear().await;
+    assert_eq!((&end["id"], &end["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"]), (&"b".into(), &"b".into()));
+    assert!(client.lines.next_line().await.expect("readable").is_none());
+}

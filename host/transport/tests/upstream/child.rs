@@ -48,6 +48,8 @@ struct Held {
     asker: Option<(String, Vec<String>)>,
     /// So many answers make the result.
     wanted: usize,
+    /// Open `subscriptions/listen`.
+    listens: Vec<String>,
 }
 
 impl Server {
@@ -87,14 +89,28 @@ impl Server {
             }
             ("initialize", Some(id)) if !self.is("modern") => {
                 let version = message.param("protocolVersion").expect("a version").raw().to_owned();
+                let capabilities = match self.is("changes") {
+                    true => r#"{"tools":{"listChanged":true},"resources":{"subscribe":true}}"#,
+                    false => r#"{"tools":{},"logging":{}}"#,
+                };
                 result(
                     &id,
                     &format!(
-                        r#"{{"protocolVersion":{version},"capabilities":{{"tools":{{}},"logging":{{}}}},"serverInfo":{{"name":"child","version":"1"}}}}"#
+                        r#"{{"protocolVersion":{version},"capabilities":{capabilities},"serverInfo":{{"name":"child","version":"1"}}}}"#
                     ),
                 );
             }
             ("tools/call", Some(id)) => self.call(message, &id, held),
+            ("resources/subscribe" | "resources/unsubscribe", Some(id)) if self.is("changes") => result(&id, "{}"),
+            ("subscriptions/listen", Some(id)) if self.is("changes") => {
+                let granted = message.param("notifications").expect("a filter").raw();
+                say_tagged(&id, "notifications/subscriptions/acknowledged", &format!(r#""notifications":{granted},"#));
+                held.listens.push(id);
+            }
+            ("notifications/cancelled", None) => {
+                let id = message.param("requestId").map(|id| id.raw().to_owned()).unwrap_or_default();
+                held.listens.retain(|open| *open != id);
+            }
             ("", Some(_)) => answered(message, held),
             ("logging/setLevel", Some(id)) => result(&id, "{}"),
             (_, Some(id)) => error(&id, -32601),
@@ -117,6 +133,17 @@ impl Server {
             "args" => {
                 let words: Vec<_> = self.words.iter().map(|word| quote(word)).collect();
                 result(id, &format!("[{}]", words.join(",")));
+            }
+            "touch" => {
+                for (method, params) in
+                    [("notifications/tools/list_changed", ""), ("notifications/resources/updated", r#""uri":"test://a","#)]
+                {
+                    match self.is("modern") {
+                        true => held.listens.iter().for_each(|open| say_tagged(open, method, params)),
+                        false => say(&format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{{params}"x":1}}}}"#)),
+                    }
+                }
+                result(id, "{}");
             }
             "die" => exit(3),
             "half" => {
@@ -197,6 +224,12 @@ fn answered(message: &Message, held: &mut Held) {
 
 fn progress(token: &str, n: &str) {
     say(&format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{n}}}}}"#));
+}
+
+/// As part of a subscription. `params` ends with a comma, if it is anything.
+fn say_tagged(subscription: &str, method: &str, params: &str) {
+    let meta = format!(r#""_meta":{{"io.modelcontextprotocol/subscriptionId":{subscription}}}"#);
+    say(&format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{{params}{meta}}}}}"#));
 }
 
 fn result(id: &str, result: &str) {

@@ -9,6 +9,7 @@ mod http_modern;
 mod questions;
 mod sse;
 mod stdio;
+mod subscriptions;
 mod support;
 mod tasks;
 mod ways;

@@ -50,6 +50,11 @@ impl Rig {
         Stdio::upstream(self.settings.clone(), self.budget.clone(), self.ear.clone())
     }
 
+    /// How many changes of lists were heard.
+    pub fn heard(&self) -> usize {
+        self.ear.heard().iter().filter(|(_, method)| method.ends_with("list_changed")).count()
+    }
+
     /// Process id and message of everything that children got.
     fn seen(&self) -> Vec<(u32, Value)> {
         let text = std::fs::read_to_string(&self.trace).unwrap_or_default();
@@ -63,7 +68,7 @@ impl Rig {
         self.seen().iter().map(|(_, message)| message["method"].as_str().unwrap_or("answer").to_owned()).collect()
     }
 
-    fn count(&self, method: &str) -> usize {
+    pub fn count(&self, method: &str) -> usize {
         self.trace().iter().filter(|seen| *seen == method).count()
     }
 }

@@ -128,6 +128,7 @@ fn limits(settings: &Settings, node: &Node, reader: &mut Reader) {
         (("call_timeout_ms", limits.call_timeout_ms), ("call_total_timeout_ms", limits.call_total_timeout_ms)),
         (("children_per_upstream_max", limits.children_per_upstream_max), ("children_max", limits.children_max)),
         (("sessions_per_principal_max", limits.sessions_per_principal_max), ("sessions_max", limits.sessions_max)),
+        (("listens_per_principal_max", limits.listens_per_principal_max), ("listens_max", limits.listens_max)),
         (("parked_calls_per_principal_max", limits.parked_calls_per_principal_max), ("parked_calls_max", limits.parked_calls_max)),
     ];
     for ((small, low), (large, high)) in pairs.into_iter().filter(|((_, low), (_, high))| low > high) {

@@ -54,6 +54,10 @@ section! {
         pub parked_calls_per_principal_max: u64 = 32, within 1..=100_000;
         /// Calls of all principals that wait so.
         pub parked_calls_max: u64 = 1_000, within 1..=100_000;
+        /// Open `subscriptions/listen` of one principal; callers without a name together may have eight times as many.
+        pub listens_per_principal_max: u64 = 32, within 1..=1_000_000;
+        /// Open `subscriptions/listen` of all principals.
+        pub listens_max: u64 = 10_000, within 1..=1_000_000;
         /// Hook calls at once that go on after their first 2 ms; the others take turns. Absent: one less than there are
         /// processors, so that one is left for all other traffic.
         pub slow_hooks_max: Option<u64> = None, within 1..=1000;

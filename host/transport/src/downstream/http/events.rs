@@ -1,7 +1,7 @@
 //! Event streams: of one modern exchange, and of a legacy session.
 
 use sluice_chain::exchange::Outgoing;
-use sluice_era::answer::Addressed;
+use sluice_era::answer::{self, Addressed};
 use sluice_wire::revision::Revision;
 use std::{
     future::Future,
@@ -141,6 +141,11 @@ impl SessionEvents {
     fn over(session: Arc<Session>, reader: Reader, limits: &Limits, drain: Option<CancellationToken>) -> SessionEvents {
         let quiet = Quiet::new(limits.comment_after);
         let drain = drain.map(|drain| Box::pin(drain.cancelled_owned()));
+        if reader.place().kind == StreamKind::Own
+            && let Some(changes) = session.changes.get()
+        {
+            changes.begin();
+        }
         SessionEvents { session, reader, waiting: None, primer: None, quiet, drain }
     }
 
@@ -173,6 +178,7 @@ impl SessionEvents {
                         self.waiting = None;
                     }
                 }
+                (_, waiting) if waiting.is_none() && poll_change(&self.session, &self.reader, context).is_ready() => {}
                 _ => return self.quiet.poll(context).map(|()| Some(Piece::comment())),
             }
         }
@@ -196,6 +202,20 @@ impl Drop for SessionEvents {
                 }
             });
         }
+    }
+}
+
+/// Puts the next change on a session's own stream: only now that nothing else waits for it, since until then a change that
+/// comes again is the same change.
+fn poll_change(session: &Arc<Session>, reader: &Reader, context: &Context<'_>) -> Poll<()> {
+    let changes = session.changes.get().filter(|_| reader.place().kind == StreamKind::Own);
+    match changes.map(|changes| changes.poll_next(context)) {
+        Some(Poll::Ready(Some(delivery))) => {
+            let text = answer::notification(&delivery.message, delivery.spoken, session.revision);
+            text.into_iter().for_each(|text| session.streams.push(text));
+            Poll::Ready(())
+        }
+        _ => Poll::Pending,
     }
 }
 

@@ -46,6 +46,7 @@ pub(super) async fn initialize(call: Call<'_>, message: Message) -> Result<Respo
     if let Some(evicted) = evicted {
         shared.host.session_ended(&evicted.name);
     }
+    let _ = session.changes.set(shared.host.attend(&client, &principal, opening.revision));
     let facts = shared.host.facts(Era::Legacy, &client, &principal).await;
     let introduction = Introduction {
         capabilities: &facts.capabilities,
@@ -100,6 +101,7 @@ pub(super) async fn request(call: Call<'_>, message: Message) -> Result<Response
 }
 
 /// What became of one request.
+#[allow(clippy::large_enum_variant, reason = "nearly all are the large one, and it is moved once")]
 pub(super) enum Begun {
     /// The chain has it.
     Running(Waiting),

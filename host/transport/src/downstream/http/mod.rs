@@ -106,8 +106,13 @@ pub async fn serve(listeners: Vec<Listener>, host: Arc<Host>, settings: Settings
         accepting.spawn(accept(listener, shared.clone(), permits.clone()));
     }
     let mut sweep = interval(SWEEP_EVERY);
+    let mut is_draining = false;
     loop {
         tokio::select! {
+            () = shared.drain.cancelled(), if !is_draining => {
+                is_draining = true;
+                shared.host.end_subscriptions();
+            }
             ended = accepting.join_next() => if ended.is_none() { return Ok(()) },
             _ = sweep.tick() => shared.sweep(),
         }

@@ -63,6 +63,7 @@ where
         () = has_left.cancelled() => (Ok(()), Duration::ZERO),
         () = drain.cancelled() => (Ok(()), limits.drain_grace),
     };
+    host.end_subscriptions();
     let mut exchanges = exchanges.into_tasks();
     let all_ended = async { while exchanges.join_next().await.is_some() {} };
     if timeout(patience, all_ended).await.is_err() {

@@ -3,13 +3,14 @@
 use super::{
     endpoint::{METHOD, NAME, PROTOCOL_VERSION},
     line::{About, Line, is_answer_to},
-    listen,
+    listen::{self, Opened},
     reply::{self, Reply, bad, message, status_error},
     session::Session,
     stream::{EventStream, Next},
 };
 use crate::upstream::{
     call::{Admitted, Call},
+    flood::Flood,
     inflight::Asked,
 };
 use bytes::Bytes;
@@ -165,11 +166,15 @@ impl Attempt<'_> {
 
     /// Reads the stream of the call up to its answer, over as many connections as that takes.
     async fn follow(&self, mut stream: EventStream) -> Result<Step, UpstreamError> {
+        let flood = Flood::default();
         loop {
             match stream.next().await {
                 Next::Event(event) if event.data.is_empty() => {}
                 Next::Event(event) => {
                     let Some(message) = self.line.read_event(event.data) else { continue };
+                    if message.kind() == Kind::Notification {
+                        flood.note(&self.line.settings.name, message.method());
+                    }
                     if let Some(answer) = self.hear(message).await? {
                         stream.finish(&self.line.pool);
                         return Ok(self.done(answer));
@@ -217,12 +222,12 @@ impl Attempt<'_> {
         for _ in 0..RESUMES_MAX {
             tokio::time::sleep(wait).await;
             match listen::open(self.line, session, Some(last_id)).await {
-                Ok(Some(mut stream)) => {
+                Ok(Opened::Stream(mut stream)) => {
                     stream.last_id = Some(last_id.to_owned());
                     stream.retry = broken.retry;
-                    return Ok(stream);
+                    return Ok(*stream);
                 }
-                Ok(None) => return Err(closed("the server would not resume its stream")),
+                Ok(Opened::Refused(_)) => return Err(closed("the server would not resume its stream")),
                 Err(_) => wait = wait.max(RESUME_AFTER) * 2,
             }
         }

@@ -174,6 +174,13 @@ impl Line {
 
     /// Hands the chain what belongs to a session and to no call.
     pub(super) fn pass_on(&self, session: &Session, message: Message) {
+        if message.method() == method::NOTIFY_RESOURCES_UPDATED {
+            let is_wanted = session.watch().is_some_and(|watch| watch.hear(Arc::new(message), session.revision));
+            if !is_wanted {
+                self.drop_it("word of a resource nobody asked for");
+            }
+            return;
+        }
         let super::session::Owner::Session(_, downstream) = &session.owner else {
             return self.unsolicited(session, None, message);
         };

@@ -4,7 +4,7 @@ use super::{
     endpoint::{LAST_EVENT_ID, for_get},
     line::{About, Line},
     reply::{self, Reply},
-    session::Session,
+    session::{Ear, Session},
     stream::{EventStream, Next},
 };
 use crate::upstream::{inflight::Routed, jitter::jitter};
@@ -37,14 +37,20 @@ pub(super) async fn start(line: &Arc<Line>, session: &Arc<Session>) {
 
 async fn listen(line: &Arc<Line>, session: &Arc<Session>, opened: oneshot::Sender<()>) {
     let mut opened = Some(opened);
-    let mut last_id = None;
+    let mut was_open = false;
+    let mut last_id: Option<String> = None;
     let mut backoff = BACKOFF.start;
     loop {
         let mut wait = backoff.mul_f64(jitter());
         let stream = open(line, session, last_id.as_deref()).await;
         drop(opened.take());
         match stream {
-            Ok(Some(mut stream)) => {
+            Ok(Opened::Stream(mut stream)) => {
+                session.ear.send_replace(Ear::Open);
+                // Without a place to go on from, what was said meanwhile is lost.
+                if std::mem::replace(&mut was_open, true) && last_id.is_none() {
+                    session.gap.notify_one();
+                }
                 stream.last_id = last_id.take();
                 if hear_all(line, session, &mut stream).await {
                     backoff = BACKOFF.start;
@@ -52,8 +58,16 @@ async fn listen(line: &Arc<Line>, session: &Arc<Session>, opened: oneshot::Sende
                 wait = stream.retry.map_or(wait, Duration::from_millis);
                 last_id = stream.last_id.take();
             }
+            // It had one, and no longer knows whose.
+            Ok(Opened::Refused(404)) if was_open && session.has_id => {
+                line.counters.count(|c| &c.sessions_lost);
+                return session.closed.cancel();
+            }
             // It has no such stream, or no longer this session; the next call will find out.
-            Ok(None) => return,
+            Ok(Opened::Refused(_)) => {
+                session.ear.send_replace(Ear::Deaf);
+                return;
+            }
             Err(_) => {}
         }
         tokio::time::sleep(wait.min(BACKOFF.end)).await;
@@ -61,17 +75,25 @@ async fn listen(line: &Arc<Line>, session: &Arc<Session>, opened: oneshot::Sende
     }
 }
 
-/// Opens the stream, or resumes one; none when the server refuses.
-pub(super) async fn open(line: &Line, session: &Session, last_id: Option<&str>) -> Result<Option<EventStream>, UpstreamError> {
+/// What came of a GET.
+pub(super) enum Opened {
+    Stream(Box<EventStream>),
+    /// Under this status; 200 when it was none of a refusal, and no stream.
+    Refused(u16),
+}
+
+/// Opens the stream, or resumes one.
+pub(super) async fn open(line: &Line, session: &Session, last_id: Option<&str>) -> Result<Opened, UpstreamError> {
     let mut headers = for_get(&session.headers);
     if let Some(id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) {
         headers.insert(LAST_EVENT_ID, id);
     }
     let exchange = line.pool.send(Method::GET, headers, Bytes::new(), true).await?;
     match reply::read(&line.pool, exchange, &line.settings.call).await? {
-        Reply::Stream(exchange) => Ok(Some(EventStream::new(exchange, line.settings.call.response.bytes_max))),
+        Reply::Stream(exchange) => Ok(Opened::Stream(Box::new(EventStream::new(exchange, line.settings.call.response.bytes_max)))),
         Reply::Refused(500.., _) => Err(reply::status_error(500)),
-        _ => Ok(None),
+        Reply::Refused(status, _) => Ok(Opened::Refused(status)),
+        Reply::Accepted | Reply::Message(..) => Ok(Opened::Refused(200)),
     }
 }
 
@@ -88,6 +110,8 @@ async fn hear_all(line: &Arc<Line>, session: &Arc<Session>, stream: &mut EventSt
                 }
             }
             Ok(Next::TooLong) => line.drop_it("an event over the response cap"),
+            // Comments are no events, and show that it lives.
+            Err(_) if stream.last_heard.elapsed() < line.settings.stream_idle => {}
             Ok(Next::End | Next::Broken(_)) | Err(_) => return has_heard,
         }
     }
@@ -97,10 +121,16 @@ fn hear(line: &Arc<Line>, session: &Arc<Session>, message: Message) {
     match message.kind() {
         Kind::Request => line.asked(session, message, About::Any),
         Kind::Response | Kind::Error => line.drop_it("an answer on the session's own stream"),
-        Kind::Notification => match session.inflight.route(message, &line.settings.call) {
+        Kind::Notification => match heard(line, session, &message).inflight.route(message, &line.settings.call) {
             Routed::Queued => {}
             Routed::Session(message) => line.pass_on(session, message),
             Routed::Dropped(reason) => line.drop_it(reason),
         },
     }
+}
+
+/// Counts a notification on a session's own stream.
+pub(super) fn heard<'a>(line: &Line, session: &'a Session, message: &Message) -> &'a Session {
+    session.flood.note(&line.settings.name, message.method());
+    session
 }

@@ -5,11 +5,12 @@
 //! anew and the refused call is sent once more, since it did not run.
 //!
 //! In reading order: [`HttpSettings`], [`connection`], [`pool`], [`reply`], [`stream`], [`line`](mod@line),
-//! [`session`], [`sessions`], [`listen`], [`sse`], [`route`], [`attempt`].
+//! [`session`], [`sessions`], [`listen`], [`sse`], [`route`], [`attempt`], [`hearing`].
 
 mod attempt;
 mod connection;
 mod endpoint;
+mod hearing;
 mod io;
 mod line;
 mod listen;
@@ -30,6 +31,7 @@ use super::{
     eras::Eras,
     speaker::client_info,
     unsendable,
+    watch::Watches,
 };
 use attempt::{Attempt, Step, modern_headers};
 use bytes::Bytes;
@@ -39,12 +41,12 @@ use line::Line;
 use pool::Pool;
 use reply::bad;
 use route::Route;
-use session::Session;
+use session::{Owner, Session};
 use sessions::Sessions;
 use sluice_chain::{
     exchange::Client,
     principal::Principal,
-    upstream::{Inbound, Listener, Outbound, ServerFacts, UpstreamError},
+    upstream::{Inbound, Listener, Outbound, ServerFacts, UpstreamError, Watching, Wish},
 };
 use sluice_era::{handshake, request};
 use sluice_wire::{
@@ -63,8 +65,11 @@ pub type HttpUpstream = Watched<Http>;
 pub struct Http {
     line: Arc<Line>,
     sessions: Arc<Sessions>,
-    eras: Eras,
-    sweeping: Once,
+    eras: Arc<Eras>,
+    watches: Arc<Watches<hearing::Listener>>,
+    sweeping: Arc<Once>,
+    /// The one that ends with the upstream; the others are its keepers'.
+    is_first: bool,
 }
 
 /// How often idle connections and sessions are looked through.
@@ -81,7 +86,26 @@ impl Http {
         let pool = Pool::new(&settings, endpoint, counters.clone());
         let eras = Eras::new(if settings.sse { EraChoice::Legacy } else { settings.era });
         let line = Arc::new(Line::new(settings, pool, counters, listener));
-        Ok(Self { line, sessions: Arc::default(), eras, sweeping: Once::new() })
+        Ok(Self {
+            line,
+            sessions: Arc::default(),
+            eras: Arc::new(eras),
+            watches: Arc::default(),
+            sweeping: Arc::new(Once::new()),
+            is_first: true,
+        })
+    }
+
+    /// The same for a task that does not keep it alive.
+    fn handle(&self) -> Self {
+        Self {
+            line: self.line.clone(),
+            sessions: self.sessions.clone(),
+            eras: self.eras.clone(),
+            watches: self.watches.clone(),
+            sweeping: self.sweeping.clone(),
+            is_first: false,
+        }
     }
 
     /// The same, watched.
@@ -267,12 +291,18 @@ impl Carrier for Http {
         self.converse(outbound).await
     }
 
+    async fn watch(&self, wish: Wish) -> Watching {
+        self.sweep_now_and_then();
+        self.hear_of(wish).await
+    }
+
     async fn forget_session(&self, session: &str) {
         let ends = self.sessions.take_of(session);
         futures_util::future::join_all(ends.iter().map(|session| session.end(&self.line))).await;
     }
 
     async fn close(&self) {
+        self.watches.close();
         let ends = self.sessions.take_all();
         futures_util::future::join_all(ends.iter().map(|session| session.end(&self.line))).await;
         self.line.closed.cancel();
@@ -282,6 +312,9 @@ impl Carrier for Http {
 
 impl Drop for Http {
     fn drop(&mut self) {
-        self.line.closed.cancel();
+        if self.is_first {
+            self.watches.close();
+            self.line.closed.cancel();
+        }
     }
 }

@@ -10,8 +10,10 @@ use super::{
 use crate::upstream::{
     capabilities::Capabilities,
     eras::{facts_of, refusal},
+    flood::Flood,
     inflight::Inflight,
     speaker::Speaker,
+    watch::Watch,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri};
@@ -23,12 +25,15 @@ use sluice_era::{capability::Askable, handshake, probe};
 use sluice_wire::{message::Message, revision::Revision};
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Whose session it is. No two owners share one.
@@ -58,6 +63,14 @@ pub(super) struct Session {
     pub(super) askable: Askable,
     /// The calls in flight, for what comes on the session's own stream.
     pub(super) inflight: Arc<Inflight>,
+    /// Whether it can be heard outside calls.
+    pub(super) ear: watch::Sender<Ear>,
+    /// Its own stream broke and was opened anew: nobody knows what it would have said meanwhile.
+    pub(super) gap: Notify,
+    /// Counts what comes on its own stream.
+    pub(super) flood: Flood,
+    /// Who hears of changes of resources.
+    watch: Mutex<Weak<Watch>>,
     /// The log level the server was told, as a rank.
     pub(super) level: tokio::sync::Mutex<Option<u8>>,
     pub(super) closed: CancellationToken,
@@ -65,6 +78,16 @@ pub(super) struct Session {
     last_used: AtomicU64,
     /// Calls under way, parked ones too.
     calls: AtomicUsize,
+}
+
+/// Whether a session's own stream is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ear {
+    /// It has not been found out yet.
+    Unknown,
+    Open,
+    /// The server has none.
+    Deaf,
 }
 
 /// A call over a session, which stays open as long.
@@ -145,6 +168,10 @@ impl Session {
             facts: facts_of(said),
             headers,
             has_id,
+            ear: watch::Sender::new(if target.is_some() { Ear::Open } else { Ear::Unknown }),
+            gap: Notify::new(),
+            flood: Flood::default(),
+            watch: Mutex::default(),
             target,
             inflight: Arc::default(),
             level: tokio::sync::Mutex::default(),
@@ -161,6 +188,16 @@ impl Session {
     /// Whether it needs a stream of its own: for what belongs to no call, and for questions, which some servers put there.
     pub(super) fn speaks_unasked(&self) -> bool {
         self.capabilities.speaks_unasked || self.askable.is_any()
+    }
+
+    /// From now on changes of resources are this one's to tell.
+    pub(super) fn heard_by(&self, watch: &Arc<Watch>) {
+        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(watch);
+    }
+
+    /// Whom to tell of changes of resources.
+    pub(super) fn watch(&self) -> Option<Arc<Watch>> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 
     /// Notes a call.

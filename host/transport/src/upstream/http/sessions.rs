@@ -151,7 +151,7 @@ impl Sessions {
 
 impl Slot {
     fn open(&self) -> Option<Arc<Session>> {
-        self.lock().clone()
+        self.lock().clone().filter(|session| !session.closed.is_cancelled())
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Session>>> {

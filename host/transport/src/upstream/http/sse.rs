@@ -7,6 +7,7 @@ use super::{
     body,
     endpoint::for_get,
     line::{About, Line},
+    listen::heard,
     reply::{self, Reply, bad, status_error},
     session::{NotOpen, Session},
     stream::{EventStream, Next},
@@ -219,7 +220,7 @@ fn hear(line: &Arc<Line>, session: &Arc<Session>, message: Message) {
                 line.drop_it("an answer nobody waits for");
             }
         }
-        Kind::Notification => match session.inflight.route(message, &line.settings.call) {
+        Kind::Notification => match heard(line, session, &message).inflight.route(message, &line.settings.call) {
             Routed::Queued => {}
             Routed::Session(message) => line.pass_on(session, message),
             Routed::Dropped(reason) => line.drop_it(reason),

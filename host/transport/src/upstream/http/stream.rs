@@ -6,6 +6,7 @@ use super::{
 };
 use hyper::body::Incoming;
 use sluice_wire::sse::{Event, EventTooLong, SseDecoder};
+use tokio::time::Instant;
 
 /// Events of one response, with what is needed to resume it.
 pub(super) struct EventStream {
@@ -14,6 +15,8 @@ pub(super) struct EventStream {
     decoder: SseDecoder,
     /// The id of the last event that had one.
     pub(super) last_id: Option<String>,
+    /// When anything came last, be it a comment.
+    pub(super) last_heard: Instant,
     /// The server's wish, in milliseconds.
     pub(super) retry: Option<u64>,
 }
@@ -33,7 +36,14 @@ pub(super) enum Next {
 impl EventStream {
     pub(super) fn new(exchange: Exchange, bytes_max: usize) -> Self {
         let Exchange { connection, response } = exchange;
-        Self { connection, body: response.into_body(), decoder: SseDecoder::new(bytes_max), last_id: None, retry: None }
+        Self {
+            connection,
+            body: response.into_body(),
+            decoder: SseDecoder::new(bytes_max),
+            last_id: None,
+            last_heard: Instant::now(),
+            retry: None,
+        }
     }
 
     /// The next event. Cancel safe.
@@ -52,7 +62,10 @@ impl EventStream {
                 None => {}
             }
             match self.connection.data(&mut self.body).await {
-                Some(Ok(data)) => self.decoder.push(&data),
+                Some(Ok(data)) => {
+                    self.last_heard = Instant::now();
+                    self.decoder.push(&data);
+                }
                 Some(Err(error)) => return Next::Broken(error.to_string()),
                 None => return Next::End,
             }

@@ -1,10 +1,11 @@
 //! One child spoken to: the requests that wait on it, what it is sent, and its end.
 
-use super::{process::Process, reader, settings::StdioSettings, stderr, supervise};
+use super::{hearing::Listens, process::Process, reader, settings::StdioSettings, stderr, supervise};
 use crate::upstream::{
     Counters,
     call::{Call, level_to_ask, severity, wanted_level},
     capabilities::Capabilities,
+    flood::Flood,
     inflight::{Asked, Inflight, Seat},
     limits::CallLimits,
     unsendable,
@@ -20,7 +21,7 @@ use sluice_wire::{line::frame, message::Message, method, revision::Revision};
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -43,6 +44,12 @@ pub(super) struct Channel {
     pub(super) principal: Arc<Principal>,
     pub(super) listener: Arc<dyn Listener>,
     pub(super) inflight: Arc<Inflight>,
+    /// Who hears of changes.
+    pub(super) listens: Listens,
+    /// Counts what it says outside calls and in them.
+    pub(super) flood: Flood,
+    /// How many need it although no call is in flight.
+    held: AtomicUsize,
     /// What was agreed on in the opening.
     agreed: OnceLock<Agreed>,
     /// The log level the server was told, as a rank.
@@ -67,6 +74,16 @@ struct Agreed {
     capabilities: Capabilities,
     /// What the server may ask.
     askable: Askable,
+}
+
+/// While it lives, the child is not stopped for want of calls.
+pub(super) struct Held(Arc<Channel>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.touch();
+        self.0.held.fetch_sub(1, Relaxed);
+    }
 }
 
 /// A call did not end in an answer.
@@ -94,6 +111,9 @@ impl Channel {
             principal: principal.clone(),
             listener: listener.clone(),
             inflight: Arc::default(),
+            listens: Listens::default(),
+            flood: Flood::default(),
+            held: AtomicUsize::new(0),
             agreed: OnceLock::new(),
             level: tokio::sync::Mutex::default(),
             outgoing,
@@ -191,6 +211,30 @@ impl Channel {
         self.agreed.get().map(|agreed| agreed.askable).unwrap_or_default()
     }
 
+    /// What a legacy server said that it can do.
+    pub(super) fn capabilities(&self) -> Capabilities {
+        self.agreed.get().map(|agreed| agreed.capabilities).unwrap_or_default()
+    }
+
+    /// Somebody needs it from now on.
+    pub(super) fn hold(self: &Arc<Self>) -> Held {
+        self.held.fetch_add(1, Relaxed);
+        Held(self.clone())
+    }
+
+    /// Whether it is of use at the moment.
+    pub(super) fn is_needed(&self) -> bool {
+        self.held.load(Relaxed) > 0 || self.inflight.len() > 0
+    }
+
+    /// Resolves when it says no more, or is to stop. Cancel safe.
+    pub(super) async fn ended_or_told_to(&self) {
+        tokio::select! {
+            () = self.silent.cancelled() => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
     /// The revision spoken, once agreed on.
     pub(super) fn spoken(&self) -> Option<Revision> {
         self.agreed.get().map(|agreed| agreed.revision)
@@ -251,7 +295,7 @@ impl Channel {
 
     /// Stops it unless a call is in flight.
     pub(super) fn stop_if_idle(&self, reason: &str) -> bool {
-        let stops = self.inflight.close_if_idle(reason);
+        let stops = self.held.load(Relaxed) == 0 && self.inflight.close_if_idle(reason);
         if stops {
             self.stop.cancel();
         }
@@ -315,7 +359,7 @@ impl Channel {
         UpstreamError::ClosedEarly { reason: reason.to_string() }
     }
 
-    fn take_id(&self) -> u64 {
+    pub(super) fn take_id(&self) -> u64 {
         self.next_id.fetch_add(1, Relaxed)
     }
 

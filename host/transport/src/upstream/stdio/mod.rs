@@ -5,10 +5,11 @@
 //! idle for long; one that dies fails the calls in flight on it, which are never repeated.
 //!
 //! In reading order: [`StdioSettings`], [`Process`](process), [`Channel`](channel), [`reader`],
-//! [`supervise`], [`open`], [`restart`], [`budget`].
+//! [`supervise`], [`open`], [`restart`], [`budget`], [`hearing`].
 
 mod budget;
 mod channel;
+mod hearing;
 mod open;
 mod process;
 mod reader;
@@ -23,6 +24,7 @@ pub use settings::StdioSettings;
 use super::{
     Carrier, Counters, Sharing, Watched,
     eras::{Eras, Spoken},
+    watch::Watches,
 };
 use budget::Room;
 use bytes::Bytes;
@@ -32,7 +34,7 @@ use restart::Restart;
 use sluice_chain::{
     exchange::Client,
     principal::{Principal, PrincipalKey},
-    upstream::{Inbound, Listener, Outbound, ServerFacts, UpstreamError},
+    upstream::{Inbound, Listener, Outbound, ServerFacts, UpstreamError, Watching, Wish},
 };
 use sluice_era::capability::Askable;
 use sluice_wire::{code, revision::Era};
@@ -50,12 +52,15 @@ pub struct Stdio {
     settings: Arc<StdioSettings>,
     counters: Arc<Counters>,
     listener: Arc<dyn Listener>,
-    eras: Eras,
-    room: Room,
+    eras: Arc<Eras>,
+    room: Arc<Room>,
     all: Arc<ChildBudget>,
     /// Whom children are started for when they are shared.
     shared: Arc<Principal>,
-    places: Mutex<HashMap<Owner, Arc<Place>>>,
+    places: Arc<Mutex<HashMap<Owner, Arc<Place>>>>,
+    watches: Arc<Watches<Owner>>,
+    /// The one that ends with the upstream; the others are its keepers'.
+    is_first: bool,
 }
 
 /// Whose child it is: a principal's, for clients of one era that declare the same. A modern server is told with each call what
@@ -80,15 +85,42 @@ impl Stdio {
     /// A server; nothing is started before it is needed.
     pub fn new(settings: StdioSettings, all: Arc<ChildBudget>, listener: Arc<dyn Listener>) -> Self {
         Self {
-            eras: Eras::new(settings.era),
-            room: Room::of_one(settings.children_max),
+            eras: Arc::new(Eras::new(settings.era)),
+            room: Arc::new(Room::of_one(settings.children_max)),
             settings: Arc::new(settings),
             counters: Arc::default(),
             listener,
             all,
             shared: Arc::new(Principal::local()),
-            places: Mutex::default(),
+            places: Arc::default(),
+            watches: Arc::default(),
+            is_first: true,
         }
+    }
+
+    /// The same for a task that does not keep its children alive.
+    fn handle(&self) -> Self {
+        Self {
+            settings: self.settings.clone(),
+            counters: self.counters.clone(),
+            listener: self.listener.clone(),
+            eras: self.eras.clone(),
+            room: self.room.clone(),
+            all: self.all.clone(),
+            shared: self.shared.clone(),
+            places: self.places.clone(),
+            watches: self.watches.clone(),
+            is_first: false,
+        }
+    }
+
+    fn owner(&self, asking: Era, client: &Client, principal: &Arc<Principal>) -> Owner {
+        let principal = if self.settings.sharing == Sharing::Shared { &self.shared } else { principal };
+        let declared = match self.eras.known(asking) {
+            Some(Spoken::Modern(_)) => Bytes::from_static(b"{}"),
+            _ => Askable::of(&client.capabilities).to_json(),
+        };
+        (principal.key.clone(), asking, declared)
     }
 
     /// The same, watched.
@@ -99,11 +131,9 @@ impl Stdio {
     /// The child for this principal and era, started if need be.
     async fn child(&self, asking: Era, client: &Client, principal: &Arc<Principal>) -> Result<Arc<Open>, UpstreamError> {
         let principal = if self.settings.sharing == Sharing::Shared { &self.shared } else { principal };
-        let declared = match self.eras.known(asking) {
-            Some(Spoken::Modern(_)) => Bytes::from_static(b"{}"),
-            _ => Askable::of(&client.capabilities).to_json(),
-        };
-        let place = self.place((principal.key.clone(), asking, declared.clone()));
+        let owner = self.owner(asking, client, principal);
+        let declared = owner.2.clone();
+        let place = self.place(owner);
         if let Some(open) = place.living() {
             return Ok(open);
         }
@@ -227,7 +257,10 @@ impl Place {
 
 impl Drop for Stdio {
     fn drop(&mut self) {
-        self.stop_all();
+        if self.is_first {
+            self.watches.close();
+            self.stop_all();
+        }
     }
 }
 
@@ -250,10 +283,15 @@ impl Carrier for Stdio {
         self.converse(outbound).await
     }
 
+    async fn watch(&self, wish: Wish) -> Watching {
+        self.hear_of(wish).await
+    }
+
     /// Children belong to principals, not to sessions.
     async fn forget_session(&self, _: &str) {}
 
     async fn close(&self) {
+        self.watches.close();
         let open = self.stop_all();
         futures_util::future::join_all(open.iter().map(|open| open.channel.gone())).await;
     }

@@ -7,10 +7,12 @@ use sluice_chain::{
     exchange::Delivery,
     upstream::{Unsolicited, UpstreamError},
 };
+use sluice_era::listen;
 use sluice_wire::{
     code,
     json::{Document, Kind as JsonKind},
     line::{LineDecoder, frame},
+    listen::List,
     message::{self, Kind, Message},
     method,
     revision::{Era, Revision},
@@ -67,12 +69,25 @@ fn hear(channel: &Arc<Channel>, document: Document) {
     };
     match message.kind() {
         Kind::Response | Kind::Error => {
-            if !channel.inflight.answer(message) {
+            if !channel.listens.end(&message) && !channel.inflight.answer(message) {
                 drop_it(channel, "an answer nobody waits for");
             }
         }
         Kind::Request => asked(channel, message),
-        Kind::Notification => match channel.inflight.route(message, channel.limits()) {
+        Kind::Notification => hear_notification(channel, message),
+    }
+}
+
+fn hear_notification(channel: &Arc<Channel>, message: Message) {
+    channel.flood.note(&channel.settings.name, message.method());
+    let subscription = is_of_subscription(message.method()).then(|| listen::subscription(&message)).flatten();
+    match subscription {
+        Some(id) if channel.spoken().is_some_and(|spoken| spoken.era() == Era::Modern) => {
+            if !channel.listens.hear(id, message, Revision::MODERN[0]) {
+                drop_it(channel, "a notification of no subscription of ours");
+            }
+        }
+        _ => match channel.inflight.route(message, channel.limits()) {
             Routed::Queued => {}
             Routed::Session(message) => pass_on(channel, message),
             Routed::Dropped(reason) => drop_it(channel, reason),
@@ -80,11 +95,22 @@ fn hear(channel: &Arc<Channel>, document: Document) {
     }
 }
 
+/// What modern servers say under a subscription only.
+fn is_of_subscription(name: &str) -> bool {
+    List::of_method(name).is_some() || matches!(name, method::NOTIFY_RESOURCES_UPDATED | method::NOTIFY_SUBSCRIPTIONS_ACKNOWLEDGED)
+}
+
 /// Hands the chain what no call owns. A modern server has nothing to say outside calls.
 fn pass_on(channel: &Channel, message: Message) {
     let spoken = channel.spoken().unwrap_or(Revision::LEGACY[0]);
     if spoken.era() == Era::Modern {
         return drop_it(channel, "a notification no call asked for");
+    }
+    if message.method() == method::NOTIFY_RESOURCES_UPDATED {
+        if !channel.listens.hear_untagged(message, spoken) {
+            drop_it(channel, "word of a resource nobody asked for");
+        }
+        return;
     }
     channel.listener.unsolicited(Unsolicited {
         upstream: channel.settings.name.clone(),

@@ -87,8 +87,8 @@ async fn watch(channel: &Channel, process: &mut Process) -> End {
                 if channel.last_used().elapsed() >= idle {
                     channel.stop_if_idle("the child was idle");
                 }
-                // A call longer than that keeps the child, and the clock from spinning.
-                if channel.inflight.len() > 0 {
+                // A call longer than that, or somebody who listens, keeps the child, and the clock from spinning.
+                if channel.is_needed() {
                     channel.touch();
                 }
             }

@@ -21,7 +21,7 @@ use http::HeaderName;
 use sluice_chain::{
     filter::{Hook, Identity},
     gate::Access,
-    host::{Host, Parking, Settings as HostSettings},
+    host::{Host, Listening, Parking, Settings as HostSettings},
     record::{Ended, Observer},
     upstream::Upstream,
 };
@@ -66,6 +66,7 @@ pub struct Rig {
     /// These instead of the fake.
     pub upstreams: Vec<Arc<dyn Upstream>>,
     pub parking: Parking,
+    pub listening: Listening,
 }
 
 impl Default for Rig {
@@ -74,7 +75,14 @@ impl Default for Rig {
         let mut settings = Settings::new("sluice", "0.0.0");
         settings.credential_headers = vec![HeaderName::from_static("x-api-key")];
         settings.limits.drain_grace = Duration::from_secs(2);
-        Rig { settings, access: Access::Token(TOKEN.into()), era: None, upstreams: Vec::new(), parking: Parking::default() }
+        Rig {
+            settings,
+            access: Access::Token(TOKEN.into()),
+            era: None,
+            upstreams: Vec::new(),
+            parking: Parking::default(),
+            listening: Listening::default(),
+        }
     }
 }
 
@@ -108,7 +116,7 @@ impl Rig {
         let fake = Arc::new(Fake::new(self.era));
         let seen = Arc::new(Seen::default());
         let upstreams = if self.upstreams.is_empty() { vec![fake.clone() as Arc<dyn Upstream>] } else { self.upstreams.clone() };
-        let settings = HostSettings { parking: self.parking, ..HostSettings::new(self.access.clone()) };
+        let settings = HostSettings { parking: self.parking, listening: self.listening, ..HostSettings::new(self.access.clone()) };
         let host = Host::new(upstreams, settings, seen.clone()).expect("randomness");
         (host, fake, seen)
     }
@@ -164,6 +172,12 @@ impl Endpoint {
     pub async fn is_well(&self) {
         let reply = self.modern("1", "tools/call", r#""name":"echo","arguments":{"a":1}"#).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
+        assert!(reply.json()["result"]["content"].is_array(), "{}", reply.text());
+    }
+
+    /// Proof that it still serves others, by a tool of this name.
+    pub async fn is_well_with(&self, tool: &str) {
+        let reply = self.modern("1", "tools/call", &format!(r#""name":"{tool}""#)).await;
         assert!(reply.json()["result"]["content"].is_array(), "{}", reply.text());
     }
 

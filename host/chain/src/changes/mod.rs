@@ -1,0 +1,113 @@
+//! What clients wait to hear of. A change is a state and not a message: what there is to tell a client is a set of facts
+//! (this list changed, that resource changed), each in it once however often a server says so. So a flood of notifications
+//! costs no memory, and a client that reads slowly loses nothing: it hears the same facts later.
+//!
+//! Reading order: [`Subscription`] (one client's facts), `announced` (changes of lists, and whose view they change),
+//! `places` (how many may listen).
+
+mod announced;
+mod places;
+mod subscription;
+
+pub(crate) use announced::Announced;
+pub use places::Listening;
+pub(crate) use places::Places;
+pub use subscription::Subscription;
+pub(crate) use subscription::{Change, FOLLOWED_MAX, Follower, Following, ResourceChange, Who};
+
+use crate::{
+    exchange::Client,
+    host::Host,
+    principal::Principal,
+    upstream::{Watching, Wish},
+};
+use futures_util::future::join_all;
+use sluice_wire::{
+    json::{Document, IndexDepth, Limits},
+    listen::{Filter, List, Lists},
+    revision::{Era, Revision},
+};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+/// How long a server may take to agree; what it agrees to later its clients are not told of.
+const AGREE_MAX: Duration = Duration::from_secs(5);
+
+impl Host {
+    /// What a legacy session hears of, from now until [`session_ended`](Host::session_ended). Nothing is asked of an upstream
+    /// before [`Subscription::begin`] or `resources/subscribe`.
+    pub fn attend(self: &Arc<Self>, client: &Arc<Client>, principal: &Arc<Principal>, revision: Revision) -> Arc<Subscription> {
+        let who = Who { client: client.clone(), principal: principal.clone() };
+        let subscription = Arc::new(Subscription::new(self, who, revision));
+        if let Some(session) = &client.session {
+            let mut attended = self.attended.lock().unwrap_or_else(PoisonError::into_inner);
+            attended.insert(session.clone(), subscription.clone());
+        }
+        self.announced.register(self, &subscription);
+        subscription
+    }
+
+    /// What the legacy session of that name hears of.
+    pub(crate) fn attended(&self, session: &str) -> Option<Arc<Subscription>> {
+        self.attended.lock().unwrap_or_else(PoisonError::into_inner).get(session).cloned()
+    }
+
+    pub(crate) fn forget_attended(&self, session: &str) {
+        let gone = self.attended.lock().unwrap_or_else(PoisonError::into_inner).remove(session);
+        if let Some(gone) = gone {
+            gone.end();
+        }
+    }
+
+    /// Ends every `subscriptions/listen` with its result: the host is about to stop.
+    pub fn end_subscriptions(&self) {
+        self.winding_down.cancel();
+    }
+
+    /// Asks every upstream for its part, and waits for their agreement. `wanted` holds, for each upstream in order, the lists
+    /// and the URIs under its own names.
+    pub(crate) async fn watch(&self, subscription: &Arc<Subscription>, wanted: Vec<Filter>) -> Vec<Watching> {
+        let who = subscription.who();
+        let watching = self.upstreams.iter().zip(wanted).enumerate().map(|(at, (upstream, what))| {
+            let wish = Wish {
+                era: subscription.revision().era(),
+                client: who.client.clone(),
+                principal: who.principal.clone(),
+                what,
+                sink: Arc::new(Follower::new(subscription, at)),
+                wait: AGREE_MAX,
+            };
+            async move { if wish.what.is_empty() { Watching::default() } else { upstream.watch(wish).await } }
+        });
+        join_all(watching).await
+    }
+}
+
+/// The lists whose changes these capabilities promise to announce.
+pub(crate) fn promised(capabilities: &bytes::Bytes) -> Lists {
+    let Ok(document) = Document::parse_value(capabilities.clone(), &Limits::RESPONSE, IndexDepth::Levels(2)) else {
+        return Lists::default();
+    };
+    let root = document.root();
+    let promises = |list: &List| root.get(list.capability()).and_then(|kind| kind.get("listChanged")?.as_bool()).unwrap_or(false);
+    List::ALL.into_iter().filter(promises).collect()
+}
+
+/// What a legacy session asks of every upstream once somebody can hear it: the changes of the lists it was promised.
+pub(crate) async fn follow_lists(host: &Arc<Host>, subscription: &Arc<Subscription>) {
+    let who = subscription.who();
+    let facts = host.facts(Era::Legacy, &who.client, &who.principal).await;
+    let lists = promised(&facts.capabilities);
+    if lists.is_empty() {
+        return;
+    }
+    announced::note_seen(host, subscription, lists).await;
+    subscription.hear(lists);
+    let wanted = vec![Filter { lists, uris: Vec::new() }; host.upstreams.len()];
+    let holds = host.watch(subscription, wanted).await.into_iter().filter_map(|watching| watching.hold).collect();
+    subscription.keep(holds);
+}
+
+pub(crate) use announced::note_seen;
