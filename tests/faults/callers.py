@@ -13,6 +13,8 @@ from client import CAPABILITIES, INFO, LEGACY, META, MODERN
 from wire import Lost, Wire
 
 HUNG_SECONDS = 30
+# Two share what a principal has: children, sessions of modern clients, and the doubt about which of them is asked.
+CALLERS_A_PRINCIPAL = 2
 ROUNDS_MAX = 12
 TOOLS = {"plain": 30, "form": 25, "url": 15, "sample": 15, "roots": 15}
 ANSWERS = {"accept": 70, "decline": 15, "cancel": 15}
@@ -43,6 +45,8 @@ FAULTS = {
     ("legacy", "http"): {"forget": 5},
     ("modern", "http"): {"headers": 5},
 }
+# What is said before anything goes to the server.
+NOT_SENT = ("upstream_unavailable", "upstream_busy", "unknown_name", "session")
 # After one of these nobody learns what became of the call from the same client.
 SILENT = ("never", "late", "after-restart")
 
@@ -54,7 +58,9 @@ def pick(dice, weights):
 class Call:
     """One call: what is planned, and what its client saw of it."""
 
-    def __init__(self, dice, down, up, kind):
+    def __init__(self, caller):
+        self.caller, stage, dice = caller, caller.stage, caller.dice
+        down, up, kind = stage.down, stage.up, stage.kind
         self.nonce = f"{dice.getrandbits(64):016x}"
         self.tool = pick(dice, TOOLS)
         self.way = pick(dice, ANY if self.tool == "plain" else ASKED[down])
@@ -83,6 +89,16 @@ class Call:
             return {"role": "assistant", "model": "m", "content": {"type": "text", "text": "yes"}}
         return {"action": self.answer} | ({"content": {"name": "Ada"}} if (self.tool, self.answer) == ("form", "accept") else {})
 
+    def about(self, question):
+        """The call a question is about. A client of the legacy era hears all of its session's, wherever they are put."""
+        params = question.get("params", {})
+        name = params.get("message") or "".join(said["content"]["text"] for said in params.get("messages", []))
+        asked = self.caller.stage.calls.get(name, self)
+        if asked is self or (asked.caller is self.caller and self.caller.stage.down == "legacy"):
+            return asked
+        self.wrong.append(f"was asked about {asked}")
+        return self
+
     def ended(self, message):
         """Notes an answer."""
         if "error" in message:
@@ -103,7 +119,7 @@ class Caller:
 
     def __init__(self, stage, number):
         self.stage, self.dice = stage, random.Random(f"{stage.seed} {stage.name} {number}")
-        self.token = stage.tokens[number]
+        self.token = stage.tokens[number // CALLERS_A_PRINCIPAL]
         self.wire, self.last = self.fresh(), 0
 
     def fresh(self):
@@ -115,7 +131,7 @@ class Caller:
 
     async def run(self, calls):
         for _ in range(calls):
-            call = Call(self.dice, self.stage.down, self.stage.up, self.stage.kind)
+            call = Call(self)
             self.stage.calls[call.nonce] = call
             await self.watched(call, self.make(call))
             if call.outcomes[-1:] == ["upstream_unavailable"]:
@@ -159,7 +175,7 @@ class Modern(Caller):
             if answer.get("result", {}).get("resultType") != "input_required":
                 return call.ended(answer)
             asked = answer["result"]
-            given = {key: call.say(question) for key, question in asked["inputRequests"].items()}
+            given = {key: call.about(question).say(question) for key, question in asked["inputRequests"].items()}
             answer = await self.retry(call, params | {"inputResponses": given, "requestState": asked["requestState"]})
             if answer is None:
                 return
@@ -207,7 +223,7 @@ class Modern(Caller):
     def expect(self, call, answer, *reasons):
         """A retry that must get nowhere."""
         reason = answer.get("error", {}).get("data", {}).get("reason")
-        if reason not in reasons and not self.stage.was_down_since(self.wire.since):
+        if reason not in (*reasons, *NOT_SENT) and not self.stage.was_down_since(self.wire.since):
             call.wrong.append(f"a client that {call.way} was told {json.dumps(answer)[:200]}")
         if reason:
             call.outcomes.append(reason)
@@ -251,7 +267,8 @@ class Legacy(Caller):
 
     async def call(self, call):
         message = self.message("tools/call", {"name": call.tool, "arguments": call.arguments})
-        if await self.listen(call, message, self.wire.request("POST", self.session, json.dumps(message).encode())):
+        stream = self.wire.request("POST", self.session, json.dumps(message).encode())
+        if await self.listen(call, message, stream, lets_go=call.way == "resumes"):
             return
         # It let go of the stream, and comes back for the rest of it.
         self.wire.close()
@@ -261,9 +278,8 @@ class Legacy(Caller):
         await self.listen(call, message, back)
         self.wire.close()
 
-    async def listen(self, call, message, stream):
+    async def listen(self, call, message, stream, lets_go=False):
         """Until the answer. False when the client let go of the stream on purpose."""
-        lets_go = call.way == "resumes" and not call.was_asked
         async with contextlib.aclosing(stream):
             async for came in stream:
                 if "method" not in came:
@@ -279,8 +295,9 @@ class Legacy(Caller):
         return True
 
     async def answer(self, call, question, asked_by):
-        said = call.say(question)
-        if call.way == "never":
+        whose = call.about(question)
+        said = whose.say(question)
+        if whose is call and call.way == "never":
             gives_up = self.dice.random() < 0.5
             if gives_up:
                 await self.tell({"method": "notifications/cancelled", "params": {"requestId": asked_by}})

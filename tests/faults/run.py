@@ -9,7 +9,7 @@ back late, twice, with another state; server and Sluice are killed with -9 and s
 what it does. Then, of every call:
 
 - it began and had its effect at most once;
-- who was told a result was told its own, of a call that had exactly the effect it speaks of;
+- nobody was asked about another's call, and who was told a result was told its own, of a call that had exactly the effect it speaks of;
 - what nobody consented to had no effect, nor had a call that is said not to have reached its server;
 - its client heard a result or an error with a reason of docs/errors.md, or left, or Sluice was killed under it.
 
@@ -32,7 +32,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from callers import SILENT, Legacy, Modern
+from callers import CALLERS_A_PRINCIPAL, NOT_SENT, SILENT, Legacy, Modern
 from wire import Lost
 
 HERE = Path(__file__).resolve().parent
@@ -42,8 +42,6 @@ RESTARTS_MAX = 3
 CALLS_A_RESTART = 300
 SHOWN_MAX = 20
 CELLS = [(down, up, kind) for down in ("modern", "legacy") for up in ("modern", "legacy") for kind in ("stdio", "http")]
-# Said before anything went to the server.
-NOT_SENT = ("upstream_unavailable", "upstream_busy", "unknown_name", "session")
 OWN_WAYS = ("left", "never came back", "never answered", "kept", "lost", "tool_error", "result")
 
 
@@ -100,7 +98,7 @@ class Cell:
         self.home = (wanted.keep or folder) / self.name
         self.home.mkdir(parents=True)
         self.journal = self.home / "journal.jsonl"
-        self.tokens = [f"faults-key-{number:04}" for number in range(CALLERS)]
+        self.tokens = [f"faults-key-{number:04}" for number in range(CALLERS // CALLERS_A_PRINCIPAL)]
         self.calls, self.kept, self.down_at, self.is_up = {}, [], [], asyncio.Event()
         self.child = self.server = None
         self.kills = Counter()
@@ -251,8 +249,12 @@ def repeating(caller, make):
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
+    """Below those that the system takes for outgoing connections: it has to be free again after each kill."""
+    below = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10_000, below)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def children(pid):

@@ -27,14 +27,14 @@ class Journal:
         self.file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def note(self, fact, nonce, **more):
-        os.write(self.file, (json.dumps({"fact": fact, "nonce": nonce, "pid": os.getpid()} | more) + "\n").encode())
+        os.write(self.file, (json.dumps({"fact": fact, "nonce": nonce, "pid": os.getpid(), "time": round(time.time(), 3)} | more) + "\n").encode())
 
 
 def tool(question, kind, journal):
     def run(arguments, _say):
         said = None
         if question:
-            said = (yield {"q": question})["q"]
+            said = (yield {"q": about(arguments["nonce"], question)})["q"]
         does = is_yes(kind, said)
         if does:
             journal.note("did", arguments["nonce"])
@@ -42,6 +42,16 @@ def tool(question, kind, journal):
         return twin.text({"nonce": arguments["nonce"], "does": does})
 
     return run
+
+
+def about(nonce, question):
+    """The question with the name of its call in it, where it has a place for one."""
+    params = question["params"]
+    if "message" in params:
+        return question | {"params": params | {"message": nonce}}
+    if "messages" in params:
+        return question | {"params": params | {"messages": [{"role": "user", "content": {"type": "text", "text": nonce}}]}}
+    return question
 
 
 def is_yes(kind, said):

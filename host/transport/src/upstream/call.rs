@@ -63,17 +63,23 @@ pub(crate) struct Call {
     began: Instant,
     /// When progress came last, in milliseconds after `began`.
     stirred: AtomicU64,
-    /// Questions the client has not answered yet.
+    /// Questions the client has not answered yet, and that may be about this call.
     questions: AtomicUsize,
+    /// Those that can be about no other.
+    own_questions: AtomicUsize,
 }
 
 /// While it lives, the call waits for its client and not for the server.
-pub(crate) struct WaitsForClient(Arc<Call>);
+pub(crate) struct WaitsForClient {
+    call: Arc<Call>,
+    is_sure: bool,
+}
 
 impl Drop for WaitsForClient {
     fn drop(&mut self) {
-        self.0.stir();
-        self.0.questions.fetch_sub(1, Relaxed);
+        self.call.stir();
+        self.call.questions.fetch_sub(1, Relaxed);
+        self.call.own_questions.fetch_sub(usize::from(self.is_sure), Relaxed);
     }
 }
 
@@ -97,6 +103,7 @@ impl Call {
             began: Instant::now(),
             stirred: AtomicU64::new(0),
             questions: AtomicUsize::new(0),
+            own_questions: AtomicUsize::new(0),
         }
     }
 
@@ -114,6 +121,7 @@ impl Call {
             began: Instant::now(),
             stirred: AtomicU64::new(0),
             questions: AtomicUsize::new(0),
+            own_questions: AtomicUsize::new(0),
         }
     }
 
@@ -204,20 +212,21 @@ impl Call {
         self.stirred.store(u64::try_from(after).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// The server asks the client something.
-    pub(crate) fn wait_for_client(self: &Arc<Self>) -> WaitsForClient {
+    /// The server asks the client something, about this call surely or maybe.
+    pub(crate) fn wait_for_client(self: &Arc<Self>, is_sure: bool) -> WaitsForClient {
         self.questions.fetch_add(1, Relaxed);
-        WaitsForClient(self.clone())
+        self.own_questions.fetch_add(usize::from(is_sure), Relaxed);
+        WaitsForClient { call: self.clone(), is_sure }
     }
 
-    /// Whether its client has a question about it that is not answered yet.
+    /// Whether its client has a question that can be about no other call, and has not answered it yet.
     pub(crate) fn waits_for_client(&self) -> bool {
-        self.questions.load(Relaxed) > 0
+        self.own_questions.load(Relaxed) > 0
     }
 
     /// When to give up, as things stand now.
     fn due(&self, limits: &CallLimits) -> Instant {
-        if self.waits_for_client() {
+        if self.questions.load(Relaxed) > 0 {
             self.stir();
         }
         if self.is_patient {

@@ -1,28 +1,24 @@
 //! The calls that wait on one shared channel, and which of them a message is for.
 
+mod whose;
+
+pub(crate) use whose::Asked;
+
 use super::call::{Admitted, Call, is_not_carried};
 use super::limits::CallLimits;
 use sluice_chain::{
-    exchange::{Client, Delivery, Interim},
-    principal::PrincipalKey,
+    exchange::{Delivery, Interim},
     queue::{Receiver, Sender, queue},
     upstream::{Outbound, UpstreamError},
 };
-use sluice_era::{capability::Askable, tasks};
 use sluice_wire::{id::RequestId, message::Message, method, revision::Revision};
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
-use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch},
-    time::timeout,
-};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use whose::Severed;
 
 /// What a shared channel knows of one call.
 #[derive(Debug)]
@@ -33,37 +29,6 @@ struct Waiting {
     client: Option<Asked>,
     /// Spent by the first answer; none when answers come another way.
     answer: Option<oneshot::Sender<Result<Message, UpstreamError>>>,
-}
-
-/// The client of a call, for questions.
-#[derive(Debug, Clone)]
-pub(crate) struct Asked {
-    client: Arc<Client>,
-    principal: PrincipalKey,
-    /// The server's id of the task whose result is waited for.
-    task: Option<Box<str>>,
-    pub(crate) interim: Sender<Interim>,
-}
-
-impl Asked {
-    /// None for requests during which a server has nothing to ask (2026-07-28 basic/patterns/mrtr, Supported Requests; 2025-11-25
-    /// tasks, Input Required Status).
-    pub(crate) fn of(outbound: &Outbound) -> Option<Self> {
-        let may_ask =
-            matches!(outbound.message.method(), method::TOOLS_CALL | method::PROMPTS_GET | method::RESOURCES_READ | method::TASKS_RESULT);
-        let (client, principal) = (outbound.client.clone(), outbound.principal.key.clone());
-        let of_task = || match (&outbound.original_name, outbound.message.target()) {
-            (Some(own), _) => Some(own.as_ref().into()),
-            (None, named) => Some(named?.as_str()?.as_ref().into()),
-        };
-        let task = (outbound.message.method() == method::TASKS_RESULT).then(of_task).flatten();
-        may_ask.then(|| Self { client, principal, task, interim: outbound.interim.clone() })
-    }
-
-    /// The same legacy client, whose session hears a question wherever it is put.
-    fn is_same(&self, other: &Self) -> bool {
-        self.client.session.is_some() && self.client.session == other.client.session && self.principal == other.principal
-    }
 }
 
 /// Where a call's notifications are put.
@@ -97,8 +62,9 @@ pub(crate) struct Inflight {
     open: Mutex<HashMap<RequestId, CancellationToken>>,
     /// Questions of which nobody knows yet for which call they are. Meanwhile no further call begins.
     unclear: watch::Sender<usize>,
-    /// The server asks without saying for which call, so calls that may be asked take turns.
-    asks: AtomicBool,
+    /// The server asks without saying for which call, so calls that may be asked take turns; on all its channels, since they
+    /// are of one server.
+    asks: Arc<AtomicBool>,
     /// Who begins a call next, where they do.
     turns: tokio::sync::Mutex<()>,
 }
@@ -129,27 +95,9 @@ impl Drop for OpenQuestion {
     }
 }
 
-/// While it lives, no other call that may be asked begins.
-pub(crate) type Turn<'a> = tokio::sync::MutexGuard<'a, ()>;
-
-/// Counts one question of which it is not clear for which call it is.
-struct Unclear<'a>(&'a watch::Sender<usize>);
-
-impl<'a> Unclear<'a> {
-    fn new(count: &'a watch::Sender<usize>) -> Self {
-        count.send_modify(|count| *count += 1);
-        Self(count)
-    }
-}
-
-impl Drop for Unclear<'_> {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
-    }
-}
-
-impl Default for Inflight {
-    fn default() -> Self {
+impl Inflight {
+    /// A new channel with a server of which that much is known.
+    pub(crate) fn new(asks: &Arc<AtomicBool>) -> Self {
         Self {
             state: Mutex::default(),
             entered: Notify::new(),
@@ -157,15 +105,25 @@ impl Default for Inflight {
             questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
             open: Mutex::default(),
             unclear: watch::Sender::new(0),
-            asks: AtomicBool::new(false),
+            asks: asks.clone(),
             turns: tokio::sync::Mutex::default(),
         }
+    }
+}
+
+impl State {
+    /// Takes out a call that was answered.
+    fn end(&mut self, id: u64) -> Option<Waiting> {
+        self.severed.remove(&id);
+        self.waiting.remove(&id)
     }
 }
 
 #[derive(Debug, Default)]
 struct State {
     waiting: HashMap<u64, Waiting>,
+    /// Calls that have ended here without an answer, and maybe not at the server.
+    severed: HashMap<u64, Severed>,
     /// Why no more calls are taken.
     closed: Option<Arc<str>>,
 }
@@ -205,6 +163,13 @@ pub(crate) struct Guest {
     inflight: Arc<Inflight>,
 }
 
+impl Guest {
+    /// The server has answered it.
+    pub(crate) fn note_answer(&self) {
+        self.inflight.lock().end(self.id);
+    }
+}
+
 impl Drop for Guest {
     fn drop(&mut self) {
         self.inflight.leave(self.id);
@@ -215,23 +180,6 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.inflight.leave(self.call.id);
     }
-}
-
-/// Whose question it is.
-enum Whose {
-    /// These calls may be the ones it is about, and all are of the client with this ear.
-    Of(Vec<Arc<Call>>, Sender<Interim>),
-    /// No call is in flight.
-    Nobody,
-    /// It may be several clients', or several calls' of a client that is asked by the call.
-    Several,
-}
-
-/// The calls if one client's ear hears for all of them.
-fn one_clients(calls: &[(&Arc<Call>, &Asked)]) -> Option<Whose> {
-    let (_, newest) = calls.iter().max_by_key(|(call, _)| call.id)?;
-    let is_one = calls.len() == 1 || calls.iter().all(|(_, client)| client.is_same(newest));
-    is_one.then(|| Whose::Of(calls.iter().map(|(call, _)| (*call).clone()).collect(), newest.interim.clone()))
 }
 
 /// Where a notification goes.
@@ -247,15 +195,6 @@ pub(crate) enum Routed {
 
 /// Questions of one server on one channel that wait for their answers.
 const QUESTIONS_MAX: usize = 32;
-
-/// A question that comes before any call waits this long for one.
-const FIRST_CALL_MAX: Duration = Duration::from_secs(1);
-
-/// A question that could be about several calls waits this long for all but one of them to end.
-const CLEAR_MAX: Duration = Duration::from_secs(30);
-
-/// A question of a task waits this long for somebody who asks for the task's result; a person may be on the way.
-const TASK_MAX: Duration = Duration::from_secs(600);
 
 /// More than any sane burst; a call whose client reads slower than that loses notifications.
 const QUEUE_MAX: usize = 1024;
@@ -318,7 +257,7 @@ impl Inflight {
     /// Hands an answer to the call that waits for it. The first wins; false when nobody waits.
     pub(crate) fn answer(&self, message: Message) -> bool {
         let id = message.id().and_then(|id| id.as_u64());
-        let found = id.and_then(|id| self.lock().waiting.remove(&id));
+        let found = id.and_then(|id| self.lock().end(id));
         self.left.notify_waiters();
         found.and_then(|waiting| waiting.answer).is_some_and(|answer| answer.send(Ok(message)).is_ok())
     }
@@ -344,7 +283,11 @@ impl Inflight {
     }
 
     fn leave(&self, id: u64) {
-        self.lock().waiting.remove(&id);
+        let mut state = self.lock();
+        if let Some(asked) = state.waiting.remove(&id).and_then(|waiting| waiting.client) {
+            state.sever(id, asked);
+        }
+        drop(state);
         self.left.notify_waiters();
     }
 
@@ -364,108 +307,6 @@ impl Inflight {
         let id = message.param("requestId").and_then(|id| RequestId::from_value(id).ok());
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         id.and_then(|id| open.get(&id)).inspect(|withdrawn| withdrawn.cancel()).is_some()
-    }
-
-    /// Waits until another call adds no doubt: it is clear of all questions for whom they are, and where the server does not
-    /// say so no other client's call is at work. The call has to be taken in before the turn is dropped.
-    ///
-    /// After half a minute it may begin all the same; whoever asks then waits until it is clear.
-    ///
-    /// # Errors
-    /// When the call is cancelled meanwhile.
-    pub(crate) async fn turn(&self, outbound: &Outbound, askable: Askable) -> Result<Option<Turn<'_>>, UpstreamError> {
-        // Questions of a task say so, and who waits for one waits long.
-        let Some(client) = Asked::of(outbound).filter(|client| askable.is_any() && client.task.is_none()) else { return Ok(None) };
-        outbound.cancel.run_until_cancelled(self.clear(&client)).await.ok_or(UpstreamError::Cancelled)
-    }
-
-    async fn clear(&self, client: &Asked) -> Option<Turn<'_>> {
-        // It ends with its sender, which is ours.
-        let _ = self.unclear.subscribe().wait_for(|unclear| *unclear == 0).await;
-        if !self.asks.load(Relaxed) {
-            return None;
-        }
-        let alone = async {
-            let turn = self.turns.lock().await;
-            loop {
-                let left = self.left.notified();
-                if self.others_rest(client) {
-                    return turn;
-                }
-                left.await;
-            }
-        };
-        timeout(CLEAR_MAX, alone).await.ok()
-    }
-
-    /// Whether every call of another client waits for that client's answer.
-    fn others_rest(&self, client: &Asked) -> bool {
-        let state = self.lock();
-        let mut asked = state.waiting.values().filter_map(|waiting| Some((&waiting.call, waiting.client.as_ref()?)));
-        asked.all(|(call, other)| other.task.is_some() || call.waits_for_client() || other.is_same(client))
-    }
-
-    /// Whom a question is for that names no call: the calls in flight it may be about, and the client's ear. Waits a little
-    /// for a first one, since many servers ask as soon as a session is open, and a session is opened for a call. Of several
-    /// it waits for all to end but one, which cannot be done as long as it is not answered.
-    pub(crate) async fn questioned(&self, question: &Message) -> Option<(Vec<Arc<Call>>, Sender<Interim>)> {
-        if let Some(task) = tasks::related_to(question) {
-            return timeout(TASK_MAX, self.asked_of_task(&task)).await.ok();
-        }
-        self.asks.store(true, Relaxed);
-        let first = async {
-            loop {
-                let entered = self.entered.notified();
-                match self.asked_now() {
-                    Whose::Nobody => entered.await,
-                    whose => return whose,
-                }
-            }
-        };
-        match timeout(FIRST_CALL_MAX, first).await.ok()? {
-            Whose::Of(calls, ear) => return Some((calls, ear)),
-            Whose::Nobody | Whose::Several => {}
-        }
-        let _unclear = Unclear::new(&self.unclear);
-        let clear = async {
-            loop {
-                let left = self.left.notified();
-                match self.asked_now() {
-                    Whose::Several => left.await,
-                    Whose::Nobody => return None,
-                    Whose::Of(calls, ear) => return Some((calls, ear)),
-                }
-            }
-        };
-        timeout(CLEAR_MAX, clear).await.ok().flatten()
-    }
-
-    /// Who waits for the result of a task.
-    async fn asked_of_task(&self, task: &str) -> (Vec<Arc<Call>>, Sender<Interim>) {
-        loop {
-            let entered = self.entered.notified();
-            let found = self.lock().waiting.values().find_map(|waiting| {
-                let client = waiting.client.as_ref().filter(|client| client.task.as_deref() == Some(task))?;
-                Some((vec![waiting.call.clone()], client.interim.clone()))
-            });
-            match found {
-                Some(found) => return found,
-                None => entered.await,
-            }
-        }
-    }
-
-    /// What belongs to a task says so, so others are not for those who wait for one.
-    fn asked_now(&self) -> Whose {
-        let state = self.lock();
-        let of_calls = |client: &&Asked| client.task.is_none();
-        let asked = state.waiting.values().filter_map(|waiting| Some((&waiting.call, waiting.client.as_ref().filter(of_calls)?)));
-        let all: Vec<_> = asked.collect();
-        let Some((_, first)) = all.first() else { return Whose::Nobody };
-        // A call that waits for an answer is not taken to ask before it has it, as long as a mistake would stay with one principal.
-        let is_one_principal = all.iter().all(|(_, client)| client.principal == first.principal);
-        let at_work = || all.iter().filter(|(call, _)| is_one_principal && !call.waits_for_client()).copied().collect::<Vec<_>>();
-        one_clients(&all).or_else(|| one_clients(&at_work())).unwrap_or(Whose::Several)
     }
 
     fn find(&self, id: u64) -> Option<(Arc<Call>, Queue)> {

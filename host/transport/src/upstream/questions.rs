@@ -33,7 +33,7 @@ pub(crate) async fn ask(
     if let Some((code, text)) = calls.iter().find_map(|call| call.permits(&question).err()) {
         return Some(build::error(Some(&id), code, text, None));
     }
-    let _waiting: Vec<_> = calls.iter().map(Call::wait_for_client).collect();
+    let _waiting: Vec<_> = calls.iter().map(|call| call.wait_for_client(calls.len() == 1)).collect();
     open.is_put();
     let (reply, answer) = oneshot::channel();
     let delivery = Delivery { message: Arc::new(question), spoken };

@@ -199,6 +199,15 @@ impl Server {
                 let n = argument("n").expect("n");
                 say(&format!(r#"{{"jsonrpc":"2.0","id":"one-{id}","method":"elicitation/create","params":{{"message":"{n}"}}}}"#));
             }
+            // The same, when whoever called may have gone.
+            "ask-late" => {
+                let question =
+                    format!(r#"{{"jsonrpc":"2.0","id":"one-{id}","method":"elicitation/create","params":{{"message":"late"}}}}"#);
+                std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(300));
+                    say(&question);
+                });
+            }
             "grandchild" => {
                 #[expect(clippy::zombie_processes, reason = "who ends it is what the test is about")]
                 let child = Command::new("sleep").arg("3600").stdin(Stdio::null()).spawn().expect("sleep");

@@ -193,6 +193,26 @@ async fn calls_take_turns_on_a_child_that_does_not_say_about_which_it_asks() {
 }
 
 #[tokio::test]
+async fn what_a_call_that_was_cancelled_asks_is_nobodys() {
+    let rig = Rig::new("legacy");
+    let upstream = rig.start();
+    asking(0).answer(&upstream).await;
+    let late = Asker::new(Revision::V2026_07_28, None, r#"{"elicitation":{}}"#).tool("ask-late", json!({}));
+    let cancel = late.cancel.clone();
+    let cancelling = async {
+        crate::support::eventually("the call", || rig.seen().iter().any(|(_, seen)| seen["params"]["name"] == "ask-late")).await;
+        cancel.cancel();
+    };
+    tokio::join!(late.fail(&upstream), cancelling);
+    let (answer, heard) = asking(1).send(&upstream).await;
+    assert_eq!(heard.iter().map(|asked| asked["params"]["message"].clone()).collect::<Vec<_>>(), [json!("1")]);
+    assert_eq!(value(&answer.unwrap().response)["result"]["answer"]["action"], "accept");
+    let answered: Vec<_> =
+        rig.seen().into_iter().filter(|(_, seen)| seen["result"].is_object()).map(|(_, seen)| seen["result"].clone()).collect();
+    assert_eq!((answered.len(), &answered[1]), (3, &json!({"action":"cancel"})), "{answered:?}");
+}
+
+#[tokio::test]
 async fn a_call_that_waits_for_its_client_holds_up_no_other() {
     let upstream = Rig::new("legacy").start();
     let mut first = asking(1);

@@ -56,7 +56,7 @@ impl Rig {
     }
 
     /// Process id and message of everything that children got.
-    fn seen(&self) -> Vec<(u32, Value)> {
+    pub fn seen(&self) -> Vec<(u32, Value)> {
         let text = std::fs::read_to_string(&self.trace).unwrap_or_default();
         text.lines()
             .map(|line| line.split_once(' ').unwrap())

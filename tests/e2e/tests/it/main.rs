@@ -17,6 +17,7 @@ mod child_kill;
 mod contained;
 mod drain;
 mod isolation;
+mod links;
 mod plugins;
 mod records;
 mod required;

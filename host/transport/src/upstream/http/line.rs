@@ -41,6 +41,8 @@ pub(super) struct Line {
     next_id: AtomicU64,
     /// The server refused a POST and opened a stream to a GET: HTTP+SSE, until it is contradicted.
     speaks_sse: AtomicBool,
+    /// The server has asked without saying for which call.
+    pub(super) asks: Arc<AtomicBool>,
 }
 
 /// What a question of a server is about.
@@ -57,7 +59,8 @@ const TELL_MAX: Duration = Duration::from_secs(5);
 impl Line {
     pub(super) fn new(settings: HttpSettings, pool: Pool, counters: Arc<Counters>, listener: Arc<dyn Listener>) -> Self {
         let speaks_sse = AtomicBool::new(settings.sse);
-        Self { settings, pool, counters, listener, closed: CancellationToken::new(), next_id: AtomicU64::new(1), speaks_sse }
+        let (closed, next_id, asks) = (CancellationToken::new(), AtomicU64::new(1), Arc::default());
+        Self { settings, pool, counters, listener, closed, next_id, speaks_sse, asks }
     }
 
     pub(super) fn take_id(&self) -> u64 {

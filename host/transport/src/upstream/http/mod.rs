@@ -201,10 +201,14 @@ impl Http {
         let call = Arc::new(Call::new(self.line.take_id(), outbound, session.revision, true));
         let body = body(outbound, &call, true)?;
         let turn = session.inflight.turn(outbound, session.askable).await?;
-        let _guest = session.speaks_unasked().then(|| session.inflight.guest(&call, outbound));
+        let guest = session.speaks_unasked().then(|| session.inflight.guest(&call, outbound));
         drop(turn);
         let attempt = Attempt { line: &self.line, outbound, call: &call, session: Some(session) };
-        Ok((self.bounded(&attempt, session.headers.clone(), body).await, call.id))
+        let outcome = self.bounded(&attempt, session.headers.clone(), body).await;
+        if let (Some(guest), Ok(_)) = (&guest, &outcome) {
+            guest.note_answer();
+        }
+        Ok((outcome, call.id))
     }
 
     async fn bounded(&self, attempt: &Attempt<'_>, headers: HeaderMap, body: Bytes) -> Result<Step, UpstreamError> {

@@ -173,7 +173,7 @@ impl Session {
             flood: Flood::default(),
             watch: Mutex::default(),
             target,
-            inflight: Arc::default(),
+            inflight: Arc::new(Inflight::new(&line.asks)),
             level: tokio::sync::Mutex::default(),
             closed: line.closed.child_token(),
             began: Instant::now(),

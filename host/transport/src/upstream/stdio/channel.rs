@@ -101,6 +101,7 @@ impl Channel {
         counters: &Arc<Counters>,
         principal: &Arc<Principal>,
         listener: &Arc<dyn Listener>,
+        asks: &Arc<AtomicBool>,
         permits: [OwnedSemaphorePermit; 2],
     ) -> Result<Arc<Self>, UpstreamError> {
         let (process, pipes) = Process::start(settings).map_err(|error| cannot_start(settings, &error))?;
@@ -110,7 +111,7 @@ impl Channel {
             counters: counters.clone(),
             principal: principal.clone(),
             listener: listener.clone(),
-            inflight: Arc::default(),
+            inflight: Arc::new(Inflight::new(asks)),
             listens: Listens::default(),
             flood: Flood::default(),
             held: AtomicUsize::new(0),

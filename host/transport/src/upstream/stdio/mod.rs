@@ -40,7 +40,7 @@ use sluice_era::capability::Askable;
 use sluice_wire::{code, revision::Era};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -59,6 +59,8 @@ pub struct Stdio {
     shared: Arc<Principal>,
     places: Arc<Mutex<HashMap<Owner, Arc<Place>>>>,
     watches: Arc<Watches<Owner>>,
+    /// The server has asked without saying for which call.
+    asks: Arc<AtomicBool>,
     /// The one that ends with the upstream; the others are its keepers'.
     is_first: bool,
 }
@@ -94,6 +96,7 @@ impl Stdio {
             shared: Arc::new(Principal::local()),
             places: Arc::default(),
             watches: Arc::default(),
+            asks: Arc::default(),
             is_first: true,
         }
     }
@@ -110,6 +113,7 @@ impl Stdio {
             shared: self.shared.clone(),
             places: self.places.clone(),
             watches: self.watches.clone(),
+            asks: self.asks.clone(),
             is_first: false,
         }
     }
@@ -171,7 +175,7 @@ impl Stdio {
     /// Starts a child within the bounds.
     async fn start(&self, principal: &Arc<Principal>) -> Result<Fresh, UpstreamError> {
         let permits = budget::take(&self.room, &self.all, self.settings.child_wait).await?;
-        let channel = Channel::start(&self.settings, &self.counters, principal, &self.listener, permits)?;
+        let channel = Channel::start(&self.settings, &self.counters, principal, &self.listener, &self.asks, permits)?;
         budget::enter(&self.room, &self.all, &channel);
         Ok(Fresh::new(channel))
     }
