@@ -159,13 +159,12 @@ impl Exchange {
         Ok(())
     }
 
-    /// The client's answers to a task's questions, each past the filters, in their request.
+    /// The client's answers to a task's questions, each past the filters, in their request. What is no answer to any question is
+    /// passed to nobody: what it would be no filter can say, and a server pays no heed to it.
     pub(super) async fn with_responses(&mut self) -> Result<Arc<Message>, Error> {
         let mut answers = Vec::with_capacity(self.responses.len());
         for (key, given) in std::mem::take(&mut self.responses) {
-            let bad = || Error::BadParams("an entry of params.inputResponses is no answer to anything".into());
-            let given = response(&given).ok_or_else(bad)?;
-            let method = answers_what(&given.message).ok_or_else(bad)?;
+            let Some((method, given)) = response(&given).and_then(|given| Some((answers_what(&given.message)?, given))) else { continue };
             let passed = self.filtered(Kind::InputResponse, method.into(), given).await?;
             let answer = match passed {
                 Some(answer) => answer.message.result().map(|result| result.raw().to_owned()).ok_or(Error::KeptBack)?,

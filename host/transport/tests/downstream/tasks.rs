@@ -280,7 +280,9 @@ async fn a_tasks_questions_and_their_answers_go_both_ways() {
     let sent: Value = serde_json::from_str(server.texts().last().unwrap()).unwrap();
     assert_eq!(sent["params"]["inputResponses"], answers);
     alice.ask("tasks/update", json!({"taskId":id})).await.is_error(200, -32602);
-    alice.ask("tasks/update", json!({"taskId":id,"inputResponses":{"k":7}})).await.is_error(200, -32602);
+    alice.result("tasks/update", json!({"taskId":id,"inputResponses":{"k":7,"l":{"no":"answer"}}})).await;
+    let sent: Value = serde_json::from_str(server.texts().last().unwrap()).unwrap();
+    assert_eq!(sent["params"]["inputResponses"], json!({}), "what is no answer is passed to nobody");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::{
     catalogue, live,
     rounds::{self, Said, Turn},
     server::Fixture,
+    tasks,
 };
 
 /// Answers a `tools/call`.
@@ -20,6 +21,9 @@ pub async fn call(
 ) -> Result<CallToolResponse, ErrorData> {
     if let Some(result) = catalogue::result(&request.name) {
         return Ok(catalogue::complete::<CallToolResult>(result.clone())?.into());
+    }
+    if let Some(answer) = tasks::call(&fixture.tasks, &request, &context).await {
+        return answer;
     }
     let client = context.client_capabilities().unwrap_or_default();
     if request.name == "test_streaming_elicitation" && client.elicitation.is_none() {

@@ -14,7 +14,14 @@ static DOCUMENT: LazyLock<Value> =
 static TOOLS: LazyLock<BTreeMap<String, Tool>> = LazyLock::new(|| tools().into_iter().map(|tool| (tool.name.to_string(), tool)).collect());
 
 pub fn tools() -> Vec<Tool> {
-    listed("tools")
+    let mut all: Vec<Tool> = listed("tools");
+    all.extend(listed::<Tool>("taskTools"));
+    all
+}
+
+/// What a tool asks whose call is a task, as an object of embedded requests.
+pub fn task_questions(tool: &str) -> Option<&'static Value> {
+    DOCUMENT["taskQuestions"].get(tool)
 }
 
 pub fn tool(name: &str) -> Option<Tool> {

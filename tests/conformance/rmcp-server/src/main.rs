@@ -9,6 +9,7 @@ mod http;
 mod live;
 mod rounds;
 mod server;
+mod tasks;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
