@@ -30,6 +30,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         "real servers that ask real clients",
         script("tests/interop/asking.py", &sluice).arg("--rmcp-client").arg(built.join("conformance-rmcp-client")),
     )?;
+    step("real servers with tasks", script("tests/interop/tasks.py", &sluice).arg("--rmcp").arg(built.join("conformance-rmcp")))?;
     step(
         "what the suite's comparison counts as a difference",
         Command::new("python3").current_dir(root()).args(["-m", "unittest", "discover", "tests/conformance"]),

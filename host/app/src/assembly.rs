@@ -53,7 +53,7 @@ impl Assembly {
         let recorder = Arc::new(recorder(&config, purpose)?);
         let ear = Arc::new(Ear::default());
         let upstreams = upstreams(&config, &(ear.clone() as Arc<dyn Listener>))?;
-        let settings = host_settings(&config, access(&config, purpose)?);
+        let settings = Settings { task_secret: task_secret(&config, purpose), ..host_settings(&config, access(&config, purpose)?) };
         let host = Host::new(upstreams, settings, recorder.clone()).map_err(|e| anyhow::anyhow!("this machine has no randomness: {e}"))?;
         ear.attach(&host);
         let plugins = Plugins::load(&config, host.clone()).await?;
@@ -92,6 +92,19 @@ fn access(config: &Config, purpose: Purpose) -> Result<Access> {
             Access::Token(token.into())
         }
     })
+}
+
+/// Kept beside the loopback token, so that clients find their tasks again after a restart. Without a place for it they do not.
+fn task_secret(config: &Config, purpose: Purpose) -> Option<Arc<str>> {
+    if purpose == Purpose::Look {
+        return None;
+    }
+    let path = &config.places.task_key_file;
+    let loaded = token::load_or_make(path);
+    let warned = loaded.inspect_err(|error| {
+        tracing::warn!(path = %path.display(), %error, "the key of task ids cannot be kept: tasks that run now are lost to their clients with a restart");
+    });
+    Some(warned.ok()?.into())
 }
 
 fn host_settings(config: &Config, access: Access) -> Settings {

@@ -57,6 +57,8 @@ pub struct Settings {
     pub parking: Parking,
     /// Bounds on `subscriptions/listen`.
     pub listening: Listening,
+    /// What the key of task ids is made from; without it they end with the process.
+    pub task_secret: Option<Arc<str>>,
 }
 
 impl Settings {
@@ -69,6 +71,7 @@ impl Settings {
             idempotent: Arc::default(),
             parking: Parking::default(),
             listening: Listening::default(),
+            task_secret: None,
         }
     }
 }
@@ -130,7 +133,7 @@ impl Host {
             upstreams,
             gate: Gate::new(settings.access.clone())?,
             parks: Arc::new(Parks::new(settings.parking, observer.clone())?),
-            tasks: Tasks::new()?,
+            tasks: Tasks::new(settings.task_secret.as_deref())?,
             announced: Announced::default(),
             attended: Mutex::default(),
             listening: Arc::new(Places::new(settings.listening)),

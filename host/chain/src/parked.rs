@@ -77,7 +77,7 @@ pub(crate) struct Owner(Option<PrincipalKey>);
 
 impl Owner {
     pub(crate) fn of(principal: &Principal) -> Self {
-        Self((!principal.is_anonymous()).then(|| principal.key.clone()))
+        Self(principal.holder())
     }
 
     pub(crate) fn bound(&self) -> &[u8] {

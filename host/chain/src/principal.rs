@@ -80,6 +80,12 @@ impl Principal {
         Self::new(ANONYMOUS, unique, None)
     }
 
+    /// Whose a thing is that is found by an id nobody can guess. Those without a name are others with each request, so whoever has
+    /// the id is taken for the one it was given to.
+    pub fn holder(&self) -> Option<PrincipalKey> {
+        (!self.is_anonymous()).then(|| self.key.clone())
+    }
+
     /// Let in unnamed. The same caller may be somebody else the next time.
     pub fn is_anonymous(&self) -> bool {
         *self.authority == *ANONYMOUS

@@ -5,8 +5,9 @@ use chacha20poly1305::{
     ChaCha20Poly1305, Key, KeyInit, Nonce,
     aead::{Aead, Payload},
 };
+use sha2::{Digest as _, Sha256};
 
-/// A key for one process. (Replicas will share one with the estate's `state`.)
+/// A key for one process, or for as long as a secret is kept. (Replicas will share one with the estate's `state`.)
 pub(crate) struct SealKey(ChaCha20Poly1305);
 
 impl SealKey {
@@ -15,6 +16,12 @@ impl SealKey {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
         Ok(Self(ChaCha20Poly1305::new(Key::from_slice(&key))))
+    }
+
+    /// The key that a secret text gives: the same for the same text, and its own for each use.
+    pub(crate) fn of(secret: &str, used_for: &str) -> Self {
+        let key = Sha256::new_with_prefix(used_for).chain_update([0]).chain_update(secret).finalize();
+        Self(ChaCha20Poly1305::new(&key))
     }
 
     /// `text`, to be opened only by who names the same `bound`. None when the machine has no randomness.

@@ -46,9 +46,11 @@ struct Handed {
 }
 
 impl Tasks {
-    /// With a fresh random key. Fails only if the machine has no randomness.
-    pub(crate) fn new() -> Result<Self, getrandom::Error> {
-        Ok(Self { key: SealKey::random()?, handed: Mutex::default() })
+    /// With the key that a secret gives, so that ids outlive the process; a random one without. Fails only if the machine has no
+    /// randomness.
+    pub(crate) fn new(secret: Option<&str>) -> Result<Self, getrandom::Error> {
+        let key = secret.map_or_else(SealKey::random, |secret| Ok(SealKey::of(secret, "task ids")))?;
+        Ok(Self { key, handed: Mutex::default() })
     }
 
     /// The id for this principal: the same one as long as it is remembered. None when the server's own id is beyond reason.
@@ -142,20 +144,28 @@ mod tests {
 
     #[test]
     fn an_id_is_its_principals_and_says_where_the_task_is() {
-        let tasks = Tasks::new().unwrap();
+        let tasks = Tasks::new(None).unwrap();
         let id = tasks.hand(&of("a"), &task("7")).unwrap();
         assert_eq!(tasks.open(&of("a"), &id), Some(task("7")));
         assert_eq!(tasks.open(&of("b"), &id), None);
         assert_eq!(tasks.open(&of("a"), "7"), None, "the server's own id is no way to it");
-        assert_eq!(Tasks::new().unwrap().open(&of("a"), &id), None);
+        assert_eq!(Tasks::new(None).unwrap().open(&of("a"), &id), None, "after a restart without a secret");
         assert_eq!(tasks.hand(&of("a"), &task("7")), Some(id.clone()), "one task has one id");
         assert_ne!(tasks.hand(&of("b"), &task("7")), Some(id));
         assert_eq!((tasks.hand(&of("a"), &task("")), tasks.hand(&of("a"), &task(&"7".repeat(OWN_MAX + 1)))), (None, None));
     }
 
     #[test]
+    fn an_id_outlives_the_process_where_its_secret_does() {
+        let id = Tasks::new(Some("s")).unwrap().hand(&of("a"), &task("7")).unwrap();
+        let restarted = Tasks::new(Some("s")).unwrap();
+        assert_eq!((restarted.open(&of("a"), &id), restarted.open(&of("b"), &id)), (Some(task("7")), None));
+        assert_eq!(Tasks::new(Some("t")).unwrap().open(&of("a"), &id), None);
+    }
+
+    #[test]
     fn no_byte_of_an_id_can_be_altered() {
-        let tasks = Tasks::new().unwrap();
+        let tasks = Tasks::new(None).unwrap();
         let id = tasks.hand(&of("a"), &task("7")).unwrap();
         for at in 0..id.len() {
             let mut altered = id.as_bytes().to_vec();
@@ -167,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_has_a_bound_and_the_ids_work_without() {
-        let tasks = Tasks::new().unwrap();
+        let tasks = Tasks::new(None).unwrap();
         let first = tasks.hand(&of("a"), &task("first")).unwrap();
         for n in 0..HANDED_MAX {
             tasks.hand(&of("a"), &task(&n.to_string())).unwrap();
@@ -179,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_cursor_is_its_principals_and_no_id() {
-        let tasks = Tasks::new().unwrap();
+        let tasks = Tasks::new(None).unwrap();
         let cursor = tasks.seal_cursor(&of("a"), 3, "c").unwrap();
         assert_eq!(tasks.open_cursor(&of("a"), &cursor), Some((3, "c".to_owned())));
         assert_eq!(tasks.open_cursor(&of("b"), &cursor), None);

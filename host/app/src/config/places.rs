@@ -12,6 +12,8 @@ pub struct Places {
     pub token_file: PathBuf,
     /// The token of the admin listener, unless `admin.token` names another.
     pub admin_token_file: PathBuf,
+    /// The secret of task ids.
+    pub task_key_file: PathBuf,
     /// The audit log.
     pub audit_file: PathBuf,
     /// Compiled plugins.
@@ -29,6 +31,7 @@ impl Places {
         let token_file = or(&settings.auth.token_file, state.join("token"));
         Places {
             admin_token_file: token_file.with_file_name("admin-token"),
+            task_key_file: token_file.with_file_name("task-key"),
             token_file,
             audit_file: or(&settings.audit.path, state.join("audit.jsonl")),
             cache_dir: or(&settings.cache_dir, cache),

@@ -9,10 +9,16 @@ use crate::{
     },
 };
 use serde_json::{Value, json};
-use sluice_chain::upstream::{TaskSupport, UpstreamError};
+use sluice_chain::{
+    principal::Principal,
+    upstream::{TaskSupport, UpstreamError},
+};
 use sluice_wire::revision::Revision;
 use std::{
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -182,6 +188,11 @@ async fn a_legacy_task_asks_a_client_that_polls() {
     let rest = asks().await["inputRequests"].clone();
     assert!(rest.as_object().unwrap().keys().eq([&keys[1]]), "{rest}");
     assert_eq!(fake.trace().iter().filter(|method| *method == "tasks/result").count(), 1, "one wait serves all");
+    // Whoever has no name has the id, and is another one with each request.
+    let unnamed = |unique: &str| Asker { principal: Arc::new(Principal::anonymous(unique)), ..taking() };
+    let keys_of = |state: Value| state["result"]["inputRequests"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let one = keys_of(about(&unnamed("1"), "tasks/get").answer(&upstream).await);
+    assert_eq!(keys_of(about(&unnamed("2"), "tasks/get").answer(&upstream).await), one);
     // Somebody else has no part in it.
     let other = about(&taking().named("other"), "tasks/get").answer(&upstream).await["result"].clone();
     assert!(other["inputRequests"].as_object().is_some_and(|asks| asks.keys().all(|key| !keys.contains(key))), "{other}");

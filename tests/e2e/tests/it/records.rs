@@ -247,7 +247,7 @@ fn tokens_and_records_are_readable_for_their_owner_only() {
         first.caller(Era::Modern).await.result("echo", "{}").await;
         let token = first.token.clone();
         assert!(token.len() >= 32 && first.admin_token.len() >= 32 && token != first.admin_token);
-        for file in ["token", "admin-token", "audit.jsonl"] {
+        for file in ["token", "admin-token", "task-key", "audit.jsonl"] {
             let mode = std::fs::metadata(folder.path(file)).expect("it is there").permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{file}");
         }

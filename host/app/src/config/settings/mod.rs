@@ -79,7 +79,8 @@ section! {
         /// Headers besides `Authorization` that may carry a credential.
         pub credential_headers: Vec<HeaderName> = vec![HeaderName::from_static("x-api-key")];
         /// The file with the loopback token, made at the first start with mode 0600. Absent:
-        /// `sluice/token` in `$XDG_STATE_HOME` or `~/.local/state`.
+        /// `sluice/token` in `$XDG_STATE_HOME` or `~/.local/state`. Beside it stands `task-key`, from
+        /// which ids of tasks are made.
         pub token_file: Option<PathBuf> = None;
         /// Whether a client that shows no credential is let in, as `anonymous`.
         pub allow_anonymous: bool = false;

@@ -30,7 +30,7 @@ struct Kept {
 }
 
 struct Ended {
-    principal: PrincipalKey,
+    holder: Option<PrincipalKey>,
     id: String,
     answer: Arc<Message>,
     at: SystemTime,
@@ -48,7 +48,7 @@ impl Finished {
         getrandom::fill(&mut random).map_err(|_| UpstreamError::Busy { setting: "the machine's randomness".into() })?;
         let ttl = tasks::wanted_ttl(call).unwrap_or(KEPT).min(KEPT);
         let id = format!("ended-{:032x}", u128::from_le_bytes(random));
-        let ended = Ended { principal: principal.key.clone(), id, answer, at: SystemTime::now(), ttl, until: Instant::now() + ttl };
+        let ended = Ended { holder: principal.holder(), id, answer, at: SystemTime::now(), ttl, until: Instant::now() + ttl };
         // Every task begins as one that runs (2025-11-25 tasks, Task Status Lifecycle).
         let created = format!(r#"{{"task":{}}}"#, ended.state("working"));
         let mut kept = self.lock();
@@ -63,7 +63,7 @@ impl Finished {
     pub(super) fn answer(&self, principal: &Principal, request: &Message, own: &str) -> Option<Message> {
         let mut kept = self.lock();
         kept.forget();
-        let ended = kept.all.iter().find(|ended| ended.id == own && ended.principal == principal.key)?;
+        let ended = kept.all.iter().find(|ended| ended.id == own && ended.holder == principal.holder())?;
         let id = request.id()?;
         match request.method() {
             method::TASKS_RESULT => tasks::related(&ended.answer, own).or_else(|| Some(Message::clone(&ended.answer))),

@@ -29,7 +29,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(600);
 const FIRST_MAX: Duration = Duration::from_secs(1);
 /// After the first question a task may have others.
 const GATHER: Duration = Duration::from_millis(20);
-/// Of one principal with one server, and of all with one.
+/// Of one principal with one server, and of all with one; callers without a name may have as many.
 const OWN_MAX: usize = 32;
 const ALL_MAX: usize = 256;
 /// Open questions of one task.
@@ -42,7 +42,7 @@ pub(super) enum Waiting {
     NotAtAll,
 }
 
-type Place = (PrincipalKey, String);
+type Place = (Option<PrincipalKey>, String);
 
 /// The tasks of one server that wait for input.
 #[derive(Default)]
@@ -136,7 +136,8 @@ impl Held {
             if let Some(there) = all.get(&place) {
                 return Ok(Some(there.clone()));
             }
-            if all.len() >= ALL_MAX || all.keys().filter(|(principal, _)| *principal == place.0).count() >= OWN_MAX {
+            let own = || all.keys().filter(|(holder, _)| *holder == place.0).count();
+            if all.len() >= ALL_MAX || place.0.is_some() && own() >= OWN_MAX {
                 return Ok(None);
             }
             all.insert(place.clone(), task.clone());
@@ -216,5 +217,5 @@ impl Task {
 }
 
 fn place(outbound: &Outbound, own: &str) -> Place {
-    (outbound.principal.key.clone(), own.to_owned())
+    (outbound.principal.holder(), own.to_owned())
 }
