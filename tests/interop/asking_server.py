@@ -80,8 +80,8 @@ def serve(journal):
             except asyncio.CancelledError:
                 note(cancelled=params.name, nonce=nonce)
                 raise
-        note(effect=params.name, nonce=nonce)
         said = answer.model_dump(by_alias=True, mode="json", exclude_none=True)
+        note(effect=params.name, nonce=nonce, action=said.get("action"))
         return types.CallToolResult(content=[types.TextContent(type="text", text=json.dumps(said, sort_keys=True))])
 
     return Server("asking", version="0.1.0", on_list_tools=list_tools, on_call_tool=call_tool)
