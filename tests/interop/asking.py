@@ -17,6 +17,8 @@ import subprocess
 import sys
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "conformance"))
@@ -49,15 +51,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, required=True, help="the Sluice binary")
     parser.add_argument("--rmcp-client", type=Path, help="the conformance-rmcp-client binary; built when absent")
+    parser.add_argument("--jobs", type=int, default=3, help="conversations at once")
     parser.add_argument("--only", default="", help="part of the name of the conversations to hold")
     wanted = parser.parse_args()
     fronts = [front for front in clients.install(wanted.rmcp_client) if front.name != "rmcp" and front.mode != "auto"]
     with contextlib.ExitStack() as running:
         stage = Stage(wanted.bin.resolve(), running)
-        results = []
-        for name, check in conversations(stage, fronts):
-            if wanted.only in name:
-                results.append(parts.attempt(name, check))
+        held = [conversation for conversation in conversations(stage, fronts) if wanted.only in conversation[0]]
+        # They mostly wait: for a client to start, or to lose its patience.
+        with ThreadPoolExecutor(wanted.jobs) as pool:
+            results = list(pool.map(lambda conversation: parts.attempt(*conversation), held))
         results.append(parts.attempt("no call ran twice", stage.journal.ran_once))
     passed = sum(results)
     print(f"{passed} passed, {len(results) - passed} failed")
@@ -68,9 +71,9 @@ def conversations(stage, fronts):
     for road in stage.roads:
         for front in fronts:
             for what in ANSWERS:
-                yield f"{front.name} {front.mode}, {road}, {what}", lambda: answered(stage, front, road, what)
-            yield f"{front.name} {front.mode}, {road}, gives up", lambda: gives_up(stage, front, road)
-            yield f"{front.name} {front.mode}, {road}, dies", lambda: dies(stage, front, road)
+                yield f"{front.name} {front.mode}, {road}, {what}", partial(answered, stage, front, road, what)
+            yield f"{front.name} {front.mode}, {road}, gives up", partial(gives_up, stage, front, road)
+            yield f"{front.name} {front.mode}, {road}, dies", partial(dies, stage, front, road)
 
 
 class Journal:
