@@ -52,12 +52,13 @@ def main():
     parser.add_argument("--bin", type=Path, required=True, help="the Sluice binary")
     parser.add_argument("--rmcp-client", type=Path, help="the conformance-rmcp-client binary; built when absent")
     parser.add_argument("--jobs", type=int, default=3, help="conversations at once")
+    parser.add_argument("--slice", action="store_true", help="two conversations of each client over each road, not all five")
     parser.add_argument("--only", default="", help="part of the name of the conversations to hold")
     wanted = parser.parse_args()
     fronts = [front for front in clients.install(wanted.rmcp_client) if front.name != "rmcp" and front.mode != "auto"]
     with contextlib.ExitStack() as running:
         stage = Stage(wanted.bin.resolve(), running)
-        held = [conversation for conversation in conversations(stage, fronts) if wanted.only in conversation[0]]
+        held = [(name, check) for name, check in conversations(stage, fronts, wanted.slice) if wanted.only in name]
         # They mostly wait: for a client to start, or to lose its patience.
         with ThreadPoolExecutor(wanted.jobs) as pool:
             results = list(pool.map(lambda conversation: parts.attempt(*conversation), held))
@@ -67,13 +68,14 @@ def main():
     return 0 if passed == len(results) else 1
 
 
-def conversations(stage, fronts):
-    for road in stage.roads:
-        for front in fronts:
-            for what in ANSWERS:
-                yield f"{front.name} {front.mode}, {road}, {what}", partial(answered, stage, front, road, what)
-            yield f"{front.name} {front.mode}, {road}, gives up", partial(gives_up, stage, front, road)
-            yield f"{front.name} {front.mode}, {road}, dies", partial(dies, stage, front, road)
+def conversations(stage, fronts, is_slice):
+    """Each client over each road in every way; in a slice with a yes, and with one of the other ways by turns."""
+    ways = {what: partial(answered, what=what) for what in ANSWERS} | {"gives up": gives_up, "dies": dies}
+    others = [way for way in ways if way != "accept"]
+    pairs = [(road, front) for road in stage.roads for front in fronts]
+    for at, (road, front) in enumerate(pairs):
+        for way in ("accept", others[at % len(others)]) if is_slice else ways:
+            yield f"{front.name} {front.mode}, {road}, {way}", partial(ways[way], stage, front, road)
 
 
 class Journal:

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod asking;
 mod bench;
 mod conformance;
 mod faults;
@@ -24,6 +25,7 @@ cargo xtask plugins             build the standard plugins and the test guests t
 cargo xtask statements          write docs/statements.md: which test shows which statement of what a proxy must do
 cargo xtask mutations           break the host in each named way, and see that the statement's test notices
 cargo xtask conformance         the official suite, direct and through Sluice, side by side
+cargo xtask asking              official clients and servers that ask each other, in every pairing and with every answer
 cargo xtask parity              one corpus over every pairing of eras and transports, through the same filters
 cargo xtask faults              10,000 calls with faults on both sides: none runs twice (--calls N, --seed S)
 cargo xtask schemas             clients and servers of all revisions: every message against the official schema
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Some("statements") => statements::run(),
         Some("mutations") => mutations::run(rest),
         Some("conformance") => conformance::run(rest),
+        Some("asking") => asking::run(rest),
         Some("parity") => parity::run(rest),
         Some("faults") => faults::run(rest),
         Some("schemas") => schemas::run(rest),

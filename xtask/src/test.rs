@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything a change is judged by, but the bench.
 
 use crate::{
-    conformance, faults, parity, schemas, setup,
+    asking, conformance, faults, parity, schemas, setup,
     step::{cargo, root, step, target},
 };
 use anyhow::Result;
@@ -26,10 +26,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     step("a slice of the corpus over every path", parity::script(&sluice, &guests).args(["--every", "12"]))?;
     step("a few calls with faults on both sides", faults::script(&sluice).args(["--calls", "400"]))?;
     step("a slice of the corpus against the official schemas", schemas::script(&sluice, &guests).args(["--every", "6"]))?;
-    step(
-        "real servers that ask real clients",
-        script("tests/interop/asking.py", &sluice).arg("--rmcp-client").arg(built.join("conformance-rmcp-client")),
-    )?;
+    step("real servers that ask real clients, a slice", asking::script(&built).arg("--slice"))?;
     step("real servers with tasks", script("tests/interop/tasks.py", &sluice).arg("--rmcp").arg(built.join("conformance-rmcp")))?;
     step(
         "what the suite's comparison counts as a difference",
