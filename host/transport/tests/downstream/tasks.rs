@@ -1,15 +1,18 @@
 //! Tasks: whose they are, where they lead, and that filters see what comes of them.
 
-use crate::support::{Endpoint, Far, Reply, Rig, Scripted, Tailor, decode, initialize};
+use crate::support::{Endpoint, Far, Reply, Rig, Scripted, Tailor, decode, initialize, request};
 use serde_json::{Value, json};
 use sluice_chain::{
     catalogue::{Change, Entry},
+    exchange::Delivery,
     filter::Verdict,
     generation::Policy,
-    upstream::{Outbound, UpstreamError},
+    host::Ear,
+    principal::Principal,
+    upstream::{Listener, Outbound, Unsolicited, UpstreamError},
     verdict::Rejection,
 };
-use sluice_wire::revision::Era;
+use sluice_wire::revision::{Era, Revision};
 use std::sync::{Arc, Mutex};
 
 const MODERN: &str = r#"{"tools":{},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
@@ -375,4 +378,30 @@ async fn a_redaction_holds_across_eras_as_well() {
         let reply = alice.ask(method, json!({"taskId":alice.begin("7").await})).await;
         assert!(reply.text().contains("***") && !reply.text().contains("canary"), "{}", reply.text());
     }
+}
+
+#[tokio::test]
+async fn the_status_of_a_task_is_told_to_its_principal_under_its_own_id() {
+    let (endpoint, _) = over(Era::Legacy, Tailor::default()).await;
+    let alice = Caller::legacy(&endpoint, "alice").await;
+    let id = alice.begin("7").await;
+    let session = alice.session.clone().unwrap();
+    let mut stream = endpoint.connect().await;
+    let headers = [("authorization", ""), ("x-api-key", "alice"), ("mcp-session-id", &*session), ("accept", "text/event-stream")];
+    stream.send(&request("GET", "/mcp", &headers, b"")).await;
+    assert_eq!(stream.head().await.expect("a stream").0, 200);
+    let ear = Ear::default();
+    ear.attach(&endpoint.host);
+    for (who, own) in [("bob", "7"), ("alice", "stranger"), ("alice", "7")] {
+        let text =
+            format!(r#"{{"jsonrpc":"2.0","method":"notifications/tasks/status","params":{{"taskId":"{own}","status":"completed"}}}}"#);
+        let delivery = Delivery { message: Arc::new(decode(text)), spoken: Revision::V2025_11_25 };
+        let principal = Arc::new(Principal::new("tailor", who, None));
+        ear.unsolicited(Unsolicited { upstream: "one".into(), principal, session: Some(session.as_str().into()), delivery });
+    }
+    let mut heard = String::new();
+    while !heard.contains("tasks/status") {
+        heard.push_str(&String::from_utf8(stream.chunk().await.expect("an event")).unwrap());
+    }
+    assert!(heard.contains(&format!(r#""taskId":{id},"status":"completed""#)) && !heard.contains("stranger"), "{heard}");
 }

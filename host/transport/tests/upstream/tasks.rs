@@ -298,3 +298,14 @@ async fn an_answer_that_comes_at_once_is_a_task_that_has_ended() {
     assert_eq!(about(&other, "tasks/get").answer(&upstream).await["error"]["code"], -32602, "it is its principal's");
     assert_eq!(fake.trace().iter().filter(|method| method.starts_with("tasks/")).count(), 1, "the server has no part in it");
 }
+
+#[tokio::test]
+async fn a_task_asks_what_its_modern_client_has_declared() {
+    let fake = modern_server(&["input_required"]).await;
+    let upstream = upstream(&fake);
+    let asks = about(&taking(), "tasks/get").answer(&upstream).await["result"]["inputRequests"].clone();
+    assert_eq!(asks["k"]["method"], "elicitation/create");
+    let mute = Asker::new(Revision::V2026_07_28, None, r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#);
+    let error = about(&mute, "tasks/get").fail(&upstream).await;
+    assert!(matches!(error, UpstreamError::NeedsCapability { .. }), "{error}");
+}

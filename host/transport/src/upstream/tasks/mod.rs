@@ -13,7 +13,10 @@ use super::{Carrier, rounds};
 use finished::Finished;
 use held::Held;
 use sluice_chain::upstream::{Inbound, Outbound, UpstreamError};
-use sluice_era::{capability::declares_tasks, tasks};
+use sluice_era::{
+    capability::{Askable, declares_tasks},
+    tasks,
+};
 use sluice_wire::{
     message::Message,
     method,
@@ -56,8 +59,27 @@ async fn about<C: Carrier>(carrier: &Arc<C>, kept: &Tasks, outbound: Outbound) -
     match (asking, facts.era) {
         (Era::Modern, Era::Legacy) => legacy_server::about(carrier, &kept.held, outbound).await,
         (Era::Legacy, Era::Modern) => modern_server::about(&**carrier, &kept.finished, outbound).await,
-        _ => rounds::play(&**carrier, outbound).await,
+        (Era::Modern, Era::Modern) => {
+            let answer = rounds::play(&**carrier, outbound.clone()).await?;
+            declared(&outbound, &answer.response.message).map(|()| answer)
+        }
+        (Era::Legacy, Era::Legacy) => rounds::play(&**carrier, outbound).await,
     }
+}
+
+/// What a modern client has not declared it is not asked, whatever its server's task thinks.
+fn declared(outbound: &Outbound, answer: &Message) -> Result<(), UpstreamError> {
+    if answer.result().is_none_or(|result| result.get("inputRequests").is_none()) {
+        return Ok(());
+    }
+    let askable = Askable::of(&outbound.client.capabilities);
+    for (_, question) in tasks::asks(answer) {
+        let question = sluice_era::rounds::message(question).ok_or_else(unreadable)?;
+        if let Some(required) = askable.missing(&question) {
+            return Err(UpstreamError::NeedsCapability { required });
+        }
+    }
+    Ok(())
 }
 
 /// Whether a modern server answers a call with a task where one may be: its client takes it, or we do.
