@@ -15,7 +15,7 @@ use rmcp::{
         ReadResourceResult, RequestStateCodec, ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams,
         SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
     },
-    service::{RequestContext, SubscriptionContext},
+    service::{NotificationContext, RequestContext, SubscriptionContext},
     task_manager::TaskManager,
 };
 use serde_json::json;
@@ -63,7 +63,7 @@ impl Fixture {
         *self.log_level.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells every open subscription. Nobody listening is not an error.
+    /// Tells every open subscription and every legacy session. Nobody listening is not an error.
     pub fn announce(&self, change: Change) {
         let _ = self.changes.send(change);
     }
@@ -168,6 +168,22 @@ impl ServerHandler for Fixture {
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
         Some(requested.supported_by(&self.get_info().capabilities))
+    }
+
+    /// A legacy session hears of changes without asking, on its own stream.
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        let mut changes = self.changes.subscribe();
+        tokio::spawn(async move {
+            while let Ok(change) = changes.recv().await {
+                let told = match change {
+                    Change::Tools => context.peer.notify_tool_list_changed().await,
+                    Change::Prompts => context.peer.notify_prompt_list_changed().await,
+                };
+                if told.is_err() {
+                    return;
+                }
+            }
+        });
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
