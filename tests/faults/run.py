@@ -299,7 +299,7 @@ def judge_call(call, did, begun, typed):
         yield "done without consent"
     if did and call.way in SILENT and call.tool != "plain":
         yield "done without an answer"
-    if call.outcomes and call.outcomes[0] in NOT_SENT and not results and (did or begun and not call.was_asked):
+    if call.outcomes and call.outcomes[-1] in NOT_SENT and not results and (did or begun and not call.was_asked):
         yield "said not to have reached the server, and did"
     yield from (f"no typed outcome: {outcome}" for outcome in call.outcomes if outcome not in typed and outcome not in OWN_WAYS)
 

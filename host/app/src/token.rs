@@ -43,9 +43,14 @@ fn make(path: &Path) -> io::Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|e| io::Error::other(e.to_string()))?;
     let token: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    // `create_new`: two processes that start at once end with one token.
-    match File::options().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => file.write_all(format!("{token}\n").as_bytes()).map(|()| token),
+    // Whole or not at all, and never over one that is there: two processes that start at once end with one token.
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(format!("{token}\n").as_bytes()).and_then(|()| file.sync_all())?;
+    let made = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    match made {
+        Ok(()) => Ok(token),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path),
         Err(error) => Err(error),
     }

@@ -55,7 +55,9 @@ impl Tasks {
 
     /// The id for this principal: the same one as long as it is remembered. None when the server's own id is beyond reason.
     pub(crate) fn hand(&self, principal: &Principal, task: &Task) -> Option<Arc<str>> {
-        if let Some(id) = self.known(principal, &task.upstream, &task.own) {
+        // A server that counts its ids may give one again, to another tool.
+        let known = self.known(principal, &task.upstream, &task.own);
+        if let Some(id) = known.filter(|id| self.open(principal, id).is_some_and(|told| told.tool == task.tool)) {
             return Some(id);
         }
         if task.own.is_empty() || task.own.len() > OWN_MAX {
@@ -153,6 +155,15 @@ mod tests {
         assert_eq!(tasks.hand(&of("a"), &task("7")), Some(id.clone()), "one task has one id");
         assert_ne!(tasks.hand(&of("b"), &task("7")), Some(id));
         assert_eq!((tasks.hand(&of("a"), &task("")), tasks.hand(&of("a"), &task(&"7".repeat(OWN_MAX + 1)))), (None, None));
+    }
+
+    #[test]
+    fn an_id_says_the_tool_that_runs_under_it_now() {
+        let tasks = Tasks::new(None).unwrap();
+        let first = tasks.hand(&of("a"), &task("7")).unwrap();
+        let other = Task { tool: "other".into(), ..task("7") };
+        let second = tasks.hand(&of("a"), &other).unwrap();
+        assert_eq!((tasks.open(&of("a"), &first), tasks.open(&of("a"), &second)), (Some(task("7")), Some(other)));
     }
 
     #[test]

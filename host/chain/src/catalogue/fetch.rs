@@ -1,6 +1,9 @@
 //! Asks upstreams for their lists and computes views from them.
 
-use super::{Change, Entry, Exposed, ListKind, Offer, View, Viewer, merge_patch, raw::Snapshot};
+use super::{
+    Change, Entry, Exposed, ListKind, Offer, View, Viewer, merge_patch,
+    raw::{Fetched, Snapshot},
+};
 use crate::{
     attributes::Attributes,
     exchange::Client,
@@ -125,7 +128,7 @@ impl Host {
         if already {
             return;
         }
-        let upstream = &self.upstreams[i];
+        let (upstream, began) = (&self.upstreams[i], Instant::now());
         let cancel = CancellationToken::new();
         let reading = read_list(&**upstream, i, kind, asking, &cancel, self.settings.list_ttl);
         let limit = self.settings.gather;
@@ -135,7 +138,7 @@ impl Host {
         });
         match outcome {
             Ok((entries, ttl, told)) => {
-                if self.lists.store(i, kind, asking.era, entries, ttl, told) {
+                if self.lists.store(i, kind, asking.era, Fetched { entries, ttl, told, began }) {
                     self.announced.doubt();
                 }
             }

@@ -40,9 +40,21 @@ pub struct RawLists {
     epoch: AtomicU64,
 }
 
+/// A list that was read.
+pub struct Fetched {
+    pub entries: Vec<Entry>,
+    pub ttl: Duration,
+    /// For how long the upstream says that it holds.
+    pub told: Option<Duration>,
+    /// When the reading began.
+    pub began: Instant,
+}
+
 #[derive(Clone)]
 struct Slot {
     snapshot: Option<Snapshot>,
+    /// When it was last said to have changed: what was read from before then on is old already.
+    changed: Option<Instant>,
     /// Held while fetching: one fetch at a time, the others wait for its result.
     flight: Arc<tokio::sync::Mutex<()>>,
 }
@@ -84,13 +96,16 @@ impl RawLists {
         (0..upstreams).filter_map(left).min().unwrap_or_default()
     }
 
-    /// A fetch succeeded. `told`: for how long the upstream says that it holds. Whether the list is another than before.
-    pub fn store(&self, upstream: usize, kind: ListKind, era: Era, entries: Vec<Entry>, ttl: Duration, told: Option<Duration>) -> bool {
+    /// A fetch succeeded. Whether the list is another than before.
+    pub fn store(&self, upstream: usize, kind: ListKind, era: Era, read: Fetched) -> bool {
+        let Fetched { entries, ttl, told, began } = read;
         let mut slots = self.lock();
         let slot = slots.entry((upstream, kind, era)).or_insert_with(Slot::empty);
+        let is_overtaken = slot.changed.is_some_and(|at| at >= began);
+        let until = |ttl| if is_overtaken { began } else { Instant::now() + ttl };
         let same = slot.snapshot.as_ref().is_some_and(|s| s.known && s.error.is_none() && same_entries(&s.entries, &entries));
-        let fresh_until = Instant::now() + ttl;
-        let told_until = told.map(|told| Instant::now() + told);
+        let fresh_until = until(ttl);
+        let told_until = told.map(until);
         match &mut slot.snapshot {
             Some(old) if same => (old.fresh_until, old.told_until) = (fresh_until, told_until),
             other => {
@@ -124,12 +139,12 @@ impl RawLists {
     pub fn invalidate(&self, upstream: usize, kind: ListKind) {
         let now = Instant::now();
         for ((u, k, _), slot) in self.lock().iter_mut() {
-            if *u == upstream
-                && *k == kind
-                && let Some(s) = &mut slot.snapshot
-            {
-                s.fresh_until = now;
-                s.told_until = s.told_until.map(|_| now);
+            if *u == upstream && *k == kind {
+                slot.changed = Some(now);
+                if let Some(s) = &mut slot.snapshot {
+                    s.fresh_until = now;
+                    s.told_until = s.told_until.map(|_| now);
+                }
             }
         }
     }
@@ -141,7 +156,7 @@ impl RawLists {
 
 impl Slot {
     fn empty() -> Self {
-        Self { snapshot: None, flight: Arc::default() }
+        Self { snapshot: None, changed: None, flight: Arc::default() }
     }
 }
 

@@ -208,12 +208,14 @@ impl Subscription {
     fn note_resource(&self, upstream: usize, update: &Update<'_>) {
         let key = (upstream, Arc::<str>::from(update.asked));
         let said = update.said.filter(|said| said.message.bytes().len() <= SAID_BYTES_MAX).cloned();
+        // A name too long to keep counts as the whole.
+        let uri = if update.uri.len() > SAID_BYTES_MAX { update.asked } else { update.uri };
         let mut state = self.lock();
         let Some(followed) = state.followed.get_mut(&key) else { return };
         let was_due = !followed.changed.is_empty();
-        match followed.changed.iter().position(|(uri, _)| **uri == *update.uri) {
+        match followed.changed.iter().position(|(part, _)| **part == *uri) {
             Some(at) => followed.changed[at].1 = said,
-            None if followed.changed.len() < BELOW_MAX => followed.changed.push((update.uri.into(), said)),
+            None if followed.changed.len() < BELOW_MAX => followed.changed.push((uri.into(), said)),
             None => followed.changed = vec![(key.1.clone(), None)],
         }
         if !was_due {

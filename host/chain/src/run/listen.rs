@@ -165,8 +165,9 @@ impl Exchange {
     async fn shown_resource(&self, change: ResourceChange) -> Option<Delivery> {
         let ResourceChange { exposed, original, uri, said } = change;
         // Below a renamed resource nobody can tell what the client would call it.
-        let name = if uri != original && exposed == original { uri.clone() } else { exposed };
-        if self.hides(&name, &uri).await {
+        let name = if uri != original && exposed == original { uri.clone() } else { exposed.clone() };
+        // A part is hidden with the whole that was asked for.
+        if self.hides(&exposed, &original).await || (uri != original && self.hides(&name, &uri).await) {
             return None;
         }
         match said {

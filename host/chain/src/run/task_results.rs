@@ -38,7 +38,16 @@ impl Exchange {
             let answer = self.out_as_call(depth, answer).await;
             return self.with_relation(answer);
         }
-        let Some(Split { lean, outcome }) = split(delivery) else { return self.way_out(depth, answer).await };
+        let Some(Split { lean, outcome }) = split(delivery) else {
+            if !has_outcome(&delivery.message) {
+                return self.way_out(depth, answer).await;
+            }
+            // Filters of the tool's answers could not see it.
+            let upstream = self.head.upstream.as_deref().unwrap_or_default().to_owned();
+            let reason = "what came of its task is neither a result nor an error".to_owned();
+            let failed = self.fail(Error::Upstream { upstream, source: UpstreamError::BadReply { reason } });
+            return self.way_out(depth, failed).await;
+        };
         let outcome = self.out_as_call(depth, Answer::relayed(outcome)).await;
         let lean = self.way_out(depth, Answer::relayed(lean)).await;
         let AnswerBody::Relayed(state) = &lean.body else { return lean };
@@ -185,16 +194,26 @@ impl Exchange {
 /// Which question an answer is to: its key says nothing, and each kind has a form of its own.
 fn answers_what(answer: &Message) -> Option<&'static str> {
     let has = |key| answer.result().is_some_and(|given| given.get(key).is_some());
-    [("action", method::ELICITATION_CREATE), ("role", method::SAMPLING_CREATE_MESSAGE), ("roots", method::ROOTS_LIST)]
-        .into_iter()
-        .find_map(|(key, method)| has(key).then_some(method))
+    let forms = [("action", method::ELICITATION_CREATE), ("role", method::SAMPLING_CREATE_MESSAGE), ("roots", method::ROOTS_LIST)];
+    let mut kinds = forms.into_iter().filter(|(key, _)| has(key)).map(|(_, method)| method);
+    // What could be two kinds would be shown as the one its client prefers.
+    kinds.next().filter(|_| kinds.next().is_none())
+}
+
+/// Members of a task's state that say what came of it.
+const OUTCOMES: [&str; 2] = ["result", "error"];
+
+/// Whether a task's state says what came of it, in whatever form.
+fn has_outcome(state: &Message) -> bool {
+    let is_there = |key: &&str| state.result().and_then(|state| state.get(key)).is_some_and(|value| value.kind() != JsonKind::Null);
+    OUTCOMES.iter().any(|key| is_there(&key))
 }
 
 /// Takes what came of a task out of its state (2026-07-28 extension tasks, Task Polling); none while nothing has.
 fn split(state: &Delivery) -> Option<Split> {
     let outcome = state.message.result()?;
     let is_object = |key: &str| outcome.get(key).is_some_and(|value| value.kind() == JsonKind::Object);
-    let key = ["result", "error"].into_iter().find(|key| is_object(key))?;
+    let key = OUTCOMES.into_iter().find(|key| is_object(key))?;
     let whole = state.message.as_ref().clone().deepen();
     let value = whole.result()?.get(key)?;
     let id = state.message.id().cloned().unwrap_or_else(|| RequestId::from_u64(0));
@@ -204,7 +223,7 @@ fn split(state: &Delivery) -> Option<Split> {
     };
     let parsed = |text: Bytes| Some(Arc::new(Message::decode(Document::parse(text, &Limits::RESPONSE, IndexDepth::Full).ok()?).ok()?));
     let mut patch = Patch::new(whole.document());
-    patch.remove(value);
+    OUTCOMES.iter().filter_map(|key| whole.result()?.get(key)).for_each(|value| patch.remove(value));
     let lean = parsed(patch.apply().ok()?)?;
     Some(Split {
         lean: Delivery { message: lean, spoken: state.spoken },

@@ -124,6 +124,8 @@ struct State {
     waiting: HashMap<u64, Waiting>,
     /// Calls that have ended here without an answer, and maybe not at the server.
     severed: HashMap<u64, Severed>,
+    /// A call that may be asked was taken in before: no question comes before the first one any more.
+    has_served: bool,
     /// Why no more calls are taken.
     closed: Option<Arc<str>>,
 }
@@ -213,6 +215,7 @@ impl Inflight {
         if let Some(reason) = &state.closed {
             return Err(reason.clone());
         }
+        state.has_served |= client.is_some();
         state.waiting.insert(call.id, Waiting { call: call.clone(), notifications: Queue::Call(notify), client, answer: Some(reply) });
         drop(state);
         self.entered.notify_waiters();
@@ -223,7 +226,10 @@ impl Inflight {
     pub(crate) fn guest(self: &Arc<Self>, call: &Arc<Call>, outbound: &Outbound) -> Guest {
         let notifications = Queue::Client(outbound.interim.clone());
         let waiting = Waiting { call: call.clone(), notifications, client: Asked::of(outbound), answer: None };
-        self.lock().waiting.insert(call.id, waiting);
+        let mut state = self.lock();
+        state.has_served |= waiting.client.is_some();
+        state.waiting.insert(call.id, waiting);
+        drop(state);
         self.entered.notify_waiters();
         Guest { id: call.id, inflight: self.clone() }
     }

@@ -203,8 +203,9 @@ impl Server {
             "ask-late" => {
                 let question =
                     format!(r#"{{"jsonrpc":"2.0","id":"one-{id}","method":"elicitation/create","params":{{"message":"late"}}}}"#);
+                let after = argument("after").and_then(|after| after.parse().ok()).unwrap_or(300);
                 std::thread::spawn(move || {
-                    std::thread::sleep(Duration::from_millis(300));
+                    std::thread::sleep(Duration::from_millis(after));
                     say(&question);
                 });
             }

@@ -212,6 +212,25 @@ async fn what_a_call_that_was_cancelled_asks_is_nobodys() {
     assert_eq!((answered.len(), &answered[1]), (3, &json!({"action":"cancel"})), "{answered:?}");
 }
 
+/// However late it comes: a call that begins after it cannot be the one it is about.
+#[tokio::test]
+async fn a_question_after_every_call_is_not_put_to_the_next() {
+    let rig = Rig::new("legacy");
+    let upstream = rig.start();
+    asking(0).answer(&upstream).await;
+    let late = Asker::new(Revision::V2026_07_28, None, r#"{"elicitation":{}}"#).tool("ask-late", json!({"after":1500}));
+    let cancel = late.cancel.clone();
+    let cancelling = async {
+        crate::support::eventually("the call", || rig.seen().iter().any(|(_, seen)| seen["params"]["name"] == "ask-late")).await;
+        cancel.cancel();
+    };
+    tokio::join!(late.fail(&upstream), cancelling);
+    // It has asked by now, a moment ago.
+    tokio::time::sleep(Duration::from_millis(1700)).await;
+    let (_, heard) = asking(1).send(&upstream).await;
+    assert_eq!(heard.iter().map(|asked| asked["params"]["message"].clone()).collect::<Vec<_>>(), [json!("1")]);
+}
+
 #[tokio::test]
 async fn a_call_that_waits_for_its_client_holds_up_no_other() {
     let upstream = Rig::new("legacy").start();

@@ -2,6 +2,7 @@
 
 use std::{
     fmt, fs,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     io::{self, ErrorKind},
     net::{IpAddr, SocketAddr},
     os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
@@ -104,7 +105,8 @@ impl UnixEndpoint {
     /// Somebody answers there, something else than a socket is there, or it cannot be made.
     pub fn bind(path: &Path, mode: u32) -> io::Result<UnixEndpoint> {
         check_free(path)?;
-        let folder = path.with_file_name(format!(".sluice-{}", std::process::id()));
+        // A number of its own: a killed process may have left its folder, and in a container the next one has the same id.
+        let folder = path.with_file_name(format!(".sluice-{:016x}", RandomState::new().build_hasher().finish()));
         fs::DirBuilder::new().mode(0o700).create(&folder)?;
         let made = make(path, &folder.join("s"), mode);
         let _ = fs::remove_dir(&folder);
@@ -160,7 +162,9 @@ mod tests {
     use super::*;
 
     fn path(name: &str) -> PathBuf {
-        std::env::temp_dir().join(format!("sluice-{}-{name}", std::process::id()))
+        let folder = std::env::temp_dir().join(format!("sluice-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        folder.join("socket")
     }
 
     #[tokio::test]
@@ -169,7 +173,8 @@ mod tests {
         let endpoint = UnixEndpoint::bind(&path, 0o660).expect("a socket");
         assert_eq!(fs::metadata(&path).expect("it is there").mode() & 0o777, 0o660);
         assert!(UnixStream::connect(&path).await.is_ok());
-        assert!(!path.with_file_name(format!(".sluice-{}", std::process::id())).exists());
+        let drafts = fs::read_dir(path.parent().expect("a folder")).expect("it is there").flatten();
+        assert!(!drafts.map(|entry| entry.path().join("s")).any(|draft| draft.exists()), "its draft went with it");
         drop(endpoint);
         assert!(!path.exists());
     }

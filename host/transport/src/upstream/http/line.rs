@@ -164,7 +164,12 @@ impl Line {
                     }
                 }
             };
-            session.closed.run_until_cancelled(answering).await;
+            tokio::select! {
+                biased;
+                // Whoever it was for, nobody answers it any more.
+                () = open.withdrawn() => {}
+                _ = session.closed.run_until_cancelled(answering) => {}
+            }
         });
     }
 

@@ -97,12 +97,12 @@ impl State {
         self.waiting.values().filter_map(move |waiting| Some((&waiting.call, waiting.client.as_ref().filter(of_call)?)))
     }
 
-    /// Who waits for the result of a task.
+    /// Who waits for the result of a task: the last to come, since those before may have lost their connection.
     fn of_task(&self, task: &str) -> Option<(Vec<Arc<Call>>, Sender<Interim>)> {
-        self.waiting.values().find_map(|waiting| {
-            let asked = waiting.client.as_ref().filter(|asked| asked.task.as_deref() == Some(task))?;
-            Some((vec![waiting.call.clone()], asked.interim.clone()))
-        })
+        let is_of = |asked: &&Asked| asked.task.as_deref() == Some(task);
+        let waiting = self.waiting.values().filter_map(|waiting| Some((&waiting.call, waiting.client.as_ref().filter(is_of)?)));
+        let (call, asked) = waiting.max_by_key(|(call, _)| call.id)?;
+        Some((vec![call.clone()], asked.interim.clone()))
     }
 
     /// The calls a question that comes now can be about. One that begins later is none of them.
@@ -193,22 +193,22 @@ impl Inflight {
     }
 
     async fn clear(&self, client: &Asked) -> Option<Turn<'_>> {
-        // It ends with its sender, which is ours.
-        let _ = self.unclear.subscribe().wait_for(|unclear| *unclear == 0).await;
-        if !self.asks.load(Relaxed) {
-            return None;
-        }
         let alone = async {
+            // It ends with its sender, which is ours.
+            let _ = self.unclear.subscribe().wait_for(|unclear| *unclear == 0).await;
+            if !self.asks.load(Relaxed) {
+                return None;
+            }
             let turn = self.turns.lock().await;
             loop {
                 let left = self.left.notified();
                 if self.lock().others_rest(client) {
-                    return turn;
+                    return Some(turn);
                 }
                 let _ = timeout(SEVERED_MAX, left).await;
             }
         };
-        timeout(CLEAR_MAX, alone).await.ok()
+        timeout(CLEAR_MAX, alone).await.ok().flatten()
     }
 
     /// Whom a question is for that names no call: the calls in flight it may be about, and the client's ear. Waits a little
@@ -225,8 +225,12 @@ impl Inflight {
         let first = async {
             loop {
                 let entered = self.entered.notified();
-                let candidates = self.lock().candidates();
-                if !candidates.is_empty() {
+                let (candidates, has_served) = {
+                    let state = self.lock();
+                    (state.candidates(), state.has_served)
+                };
+                // A call that begins later is none it can be about, but for the first of all.
+                if !candidates.is_empty() || has_served {
                     return candidates;
                 }
                 entered.await;

@@ -16,7 +16,7 @@ use sluice_chain::{
     principal::Principal,
     upstream::{Inbound, Listener, Outbound, UpstreamError},
 };
-use sluice_era::{capability::Askable, handshake, request};
+use sluice_era::{capability::Askable, handshake, request, tasks};
 use sluice_wire::{line::frame, message::Message, method, revision::Revision};
 use std::{
     sync::{
@@ -34,6 +34,9 @@ use tokio_util::sync::CancellationToken;
 /// Messages on their way to a child that does not read.
 const UNREAD_MAX: usize = 16;
 
+/// A child with a task that nobody asks about is kept for so long, unless its room is needed.
+const TASK_KEPT: Duration = Duration::from_secs(3600);
+
 /// From the end of a child's pipes to its own end.
 const ENDING_MAX: Duration = Duration::from_secs(1);
 
@@ -46,6 +49,8 @@ pub(super) struct Channel {
     pub(super) inflight: Arc<Inflight>,
     /// Who hears of changes.
     pub(super) listens: Listens,
+    /// Until when a task may be at work although no call is in flight, in milliseconds after `started`.
+    tasks_until: AtomicU64,
     /// Counts what it says outside calls and in them.
     pub(super) flood: Flood,
     /// How many need it although no call is in flight.
@@ -121,6 +126,7 @@ impl Channel {
             next_id: AtomicU64::new(1),
             started: Instant::now(),
             last_used: AtomicU64::new(0),
+            tasks_until: AtomicU64::new(0),
             has_answered: AtomicBool::new(false),
             died: AtomicBool::new(false),
             is_disposable: AtomicBool::new(false),
@@ -162,7 +168,24 @@ impl Channel {
         if is_sent.load(Relaxed) && matches!(outcome, Err(CallError::Ended(UpstreamError::Cancelled | UpstreamError::Deadline { .. }))) {
             self.say(frame(&handshake::cancelled(id)));
         }
+        if let Ok(inbound) = &outcome {
+            self.note_task(outbound, &inbound.response.message);
+        }
         outcome
+    }
+
+    /// What answers a call with a task works on after it (ADR 17).
+    fn note_task(&self, outbound: &Outbound, answer: &Message) {
+        let may_be = outbound.message.method() == method::TOOLS_CALL && memchr::memmem::find(answer.bytes(), b"task").is_some();
+        if may_be && tasks::created(answer).is_some() {
+            let until = self.started.elapsed() + TASK_KEPT;
+            self.tasks_until.fetch_max(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Relaxed);
+        }
+    }
+
+    /// Whether a task it was called for may be at work.
+    pub(super) fn may_have_task(&self) -> bool {
+        self.started.elapsed().as_millis() < u128::from(self.tasks_until.load(Relaxed))
     }
 
     /// From the request to its answer, with the notifications in between, in order.

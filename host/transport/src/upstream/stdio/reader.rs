@@ -152,6 +152,9 @@ fn asked(channel: &Arc<Channel>, message: Message) {
             }
         };
         tokio::select! {
+            biased;
+            // Whoever it was for, nobody answers it any more.
+            () = open.withdrawn() => {}
             () = answering => {}
             () = channel.gone() => {}
         }

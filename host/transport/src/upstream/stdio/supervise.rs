@@ -84,11 +84,11 @@ async fn watch(channel: &Channel, process: &mut Process) -> End {
                 });
             }
             () = tokio::time::sleep_until(channel.last_used() + idle) => {
-                if channel.last_used().elapsed() >= idle {
+                if channel.last_used().elapsed() >= idle && !channel.may_have_task() {
                     channel.stop_if_idle("the child was idle");
                 }
-                // A call longer than that, or somebody who listens, keeps the child, and the clock from spinning.
-                if channel.is_needed() {
+                // A call longer than that, a task, or somebody who listens, keeps the child, and the clock from spinning.
+                if channel.is_needed() || channel.may_have_task() {
                     channel.touch();
                 }
             }

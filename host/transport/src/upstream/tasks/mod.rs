@@ -115,7 +115,8 @@ async fn pause(outbound: &Outbound, poll: Duration, until: Instant) -> Result<()
 
 /// Tells the server that nobody waits for a task any more, if that is how it ended.
 async fn stop_unless<C: Carrier>(carrier: &C, outbound: &Outbound, own: &str, ended: &Result<Inbound, UpstreamError>) {
-    if !matches!(ended, Err(UpstreamError::Cancelled | UpstreamError::Deadline { .. })) {
+    use UpstreamError::{BadReply, Cancelled, Deadline, TooLarge};
+    if !matches!(ended, Err(Cancelled | Deadline { .. } | BadReply { .. } | TooLarge { .. })) {
         return;
     }
     let Ok(stop) = request(outbound, method::TASKS_CANCEL, own) else { return };

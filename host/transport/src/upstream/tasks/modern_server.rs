@@ -23,6 +23,8 @@ use tokio::time::Instant;
 const LEGACY: Revision = Revision::V2025_11_25;
 /// A task counts as cancelled once its server says so, which may take it a while.
 const CANCELS_MAX: u32 = 10;
+/// Most questions of one task.
+const ASKED_MAX: usize = 64;
 const CANCEL_POLL: Duration = Duration::from_millis(100);
 
 /// A call of a server that may answer it with a task.
@@ -78,6 +80,9 @@ async fn drive<C: Carrier>(carrier: &C, outbound: &Outbound, mut task: State, is
             Status::Working => {}
             Status::InputRequired => {
                 let new: Vec<_> = tasks::asks(message).into_iter().filter(|(key, _)| asked.insert(key.clone())).collect();
+                if asked.len() > ASKED_MAX {
+                    return Err(UpstreamError::BadReply { reason: "its task asks for input again and again".to_owned() });
+                }
                 if let Some(refused) = put(carrier, outbound, &own, new, is_known).await? {
                     return Ok(refused);
                 }

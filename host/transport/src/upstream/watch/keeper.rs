@@ -201,7 +201,8 @@ pub(crate) async fn keep_listening(with: &impl Listening, watch: &Arc<Watch>) ->
                 watch.settle(&now.filter, &granted, None, false);
             }
             Err(NotOpened::Refused(words)) => watch.settle(&now.asked, &Filter::default(), words.as_ref(), false),
-            Err(NotOpened::Lost) => watch.settle(&now.asked, &Filter::default(), None, false),
+            // To be opened anew, with everything that is wanted.
+            Err(NotOpened::Lost) => return Kept::Lost,
         }
     }
 }
