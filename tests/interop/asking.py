@@ -129,6 +129,8 @@ class Stage:
             "admin": {"enabled": False},
             "audit": {"path": str(home / "audit.jsonl")},
             "cache_dir": str(home / "cache"),
+            # Each client is a principal of its own here, and those that died keep their child for a while.
+            "limits": {"children_per_upstream_max": 64, "children_max": 256},
             "upstreams": eras,
         }
         config = home / "sluice.json"

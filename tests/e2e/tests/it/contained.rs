@@ -25,6 +25,8 @@ const RATIO_MAX: f64 = 1.5;
 /// How often the neighbours are measured. The first window is with a breaker that is still learning; in the others it is
 /// open but for its trials. The median is judged, since somebody else may use the machine during one of them.
 const WINDOWS: usize = 3;
+/// A busy quarter of a minute spoils three windows, and then there are more of them: all count.
+const WINDOWS_MAX: usize = 9;
 const CALLS_BESIDE_LOOPS: usize = 600;
 const MEMORY_MAX: f64 = 64.0 * 1024.0 * 1024.0;
 const LOG_CALLS_MAX: f64 = 1000.0;
@@ -167,6 +169,13 @@ async fn side_by_side(gateway: &Gateway) -> (Latencies, Latencies) {
     both.into()
 }
 
+/// The middle one; of an even number the larger of the two.
+fn median(ratios: &[f64]) -> f64 {
+    let mut sorted = ratios.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
 fn ratio(beside: &Latencies, baseline: &Latencies) -> f64 {
     beside.quantile(0.99).as_secs_f64() / baseline.quantile(0.99).as_secs_f64()
 }
@@ -186,17 +195,17 @@ async fn check(case: Case) {
     case.is_contained(&seen).unwrap_or_else(|why| panic!("{}: {why}", case.guest));
     case.check_log(&gateway).await;
     let mut ratios = Vec::new();
-    for window in 1..=WINDOWS {
+    while ratios.len() < WINDOWS || (ratios.len() < WINDOWS_MAX && median(&ratios) > RATIO_MAX) {
         let (baseline, beside) = side_by_side(&gateway).await;
         ratios.push(ratio(&beside, &baseline));
         println!(
-            "contained, {}: neighbour alone {baseline}; beside it {beside}; p99 × {:.2} (window {window})",
+            "contained, {}: neighbour alone {baseline}; beside it {beside}; p99 × {:.2} (window {})",
             case.guest,
-            ratio(&beside, &baseline)
+            ratio(&beside, &baseline),
+            ratios.len()
         );
     }
-    ratios.sort_by(f64::total_cmp);
-    assert!(ratios[WINDOWS / 2] <= RATIO_MAX, "{}: neighbours' p99 × {ratios:.2?}", case.guest);
+    assert!(median(&ratios) <= RATIO_MAX, "{}: neighbours' p99 × {ratios:.2?}", case.guest);
     switched_off(&gateway).await;
     drop(gateway);
 
@@ -220,7 +229,7 @@ async fn switched_off(gateway: &Gateway) {
 fn a_guest_that_loops_for_ever() {
     alone(
         "contained, spin-forever",
-        120,
+        240,
         check(Case {
             guest: "spin-forever",
             config: "on = \"request\"",
@@ -283,7 +292,7 @@ fn a_guest_that_eats_memory() {
     // With time enough to eat its fill, so that it is the memory that ends it.
     alone(
         "contained, eat-memory",
-        120,
+        240,
         check(Case {
             guest: "eat-memory",
             config: "on = \"request\"",
@@ -299,7 +308,7 @@ fn a_guest_that_eats_memory() {
 fn a_guest_that_traps() {
     alone(
         "contained, trap",
-        120,
+        240,
         check(Case {
             guest: "trap",
             config: "on = \"request\"",
@@ -315,7 +324,7 @@ fn a_guest_that_traps() {
 fn a_guest_that_returns_bad_json() {
     alone(
         "contained, bad-json",
-        120,
+        240,
         check(Case {
             guest: "bad-json",
             config: "what = \"duplicate-key\"\nto = \"reply\"",
@@ -331,7 +340,7 @@ fn a_guest_that_returns_bad_json() {
 fn a_guest_that_waits_in_a_host_call() {
     alone(
         "contained, wait-in-host",
-        120,
+        240,
         check(Case {
             guest: "wait-in-host",
             config: "on = \"request\"",
@@ -347,7 +356,7 @@ fn a_guest_that_waits_in_a_host_call() {
 fn a_guest_that_floods_the_log() {
     alone(
         "contained, flood-log",
-        120,
+        240,
         check(Case {
             guest: "flood-log",
             config: "on = \"request\"",
