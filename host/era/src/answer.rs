@@ -289,9 +289,9 @@ fn reshape_error(patch: &mut Patch<'_>, message: &Message, asked: &Asked) {
         patch.replace(value, code.to_string());
     }
     match (asked.revision.era(), sent, &asked.uri) {
-        (Era::Modern, code::RESOURCE_NOT_FOUND_LEGACY, Some(uri)) => add_data(patch, error, "uri", sluice_wire::json::quote(uri)),
+        (Era::Modern, code::RESOURCE_NOT_FOUND_LEGACY, Some(uri)) => patch.add_data(error, "uri", sluice_wire::json::quote(uri)),
         (Era::Modern, _, _) if code != sent && sent != code::RESOURCE_NOT_FOUND_LEGACY => {
-            add_data(patch, error, "upstreamCode", sent.to_string())
+            patch.add_data(error, "upstreamCode", sent.to_string())
         }
         _ => {}
     }
@@ -300,16 +300,6 @@ fn reshape_error(patch: &mut Patch<'_>, message: &Message, asked: &Asked) {
 /// Codes that nobody may send a modern client (2026-07-28 basic/index, Error Codes), whoever sends them.
 fn is_never_modern(code: i64) -> bool {
     matches!(code, code::RESOURCE_NOT_FOUND_LEGACY | code::URL_ELICITATION)
-}
-
-/// Adds a member to `error.data` unless it is there, or `data` is something other than an object.
-fn add_data(patch: &mut Patch<'_>, error: Value<'_>, key: &str, raw: String) {
-    match error.get("data") {
-        None => patch.insert(error, "data", format!(r#"{{"{key}":{raw}}}"#)),
-        Some(data) if data.kind() == Kind::Null => patch.replace(data, format!(r#"{{"{key}":{raw}}}"#)),
-        Some(data) if data.kind() == Kind::Object && data.get(key).is_none() => patch.insert(data, key, raw),
-        Some(_) => {}
-    }
 }
 
 /// A server's notification for a client; `None` when its revision has no such notification.

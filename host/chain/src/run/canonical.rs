@@ -51,8 +51,8 @@ pub(super) fn error(answer: &Delivery, method: &str, uri: Option<&str>) -> Optio
         let Some(error) = whole.error() else { return };
         error.get("code").into_iter().for_each(|value| patch.replace(value, raised.to_string()));
         match uri.filter(|_| method == method::RESOURCES_READ && sent == code::RESOURCE_NOT_FOUND_LEGACY) {
-            Some(uri) => add_data(patch, error, "uri", quote(uri)),
-            None if sent != code::RESOURCE_NOT_FOUND_LEGACY => add_data(patch, error, "upstreamCode", sent.to_string()),
+            Some(uri) => patch.add_data(error, "uri", quote(uri)),
+            None if sent != code::RESOURCE_NOT_FOUND_LEGACY => patch.add_data(error, "upstreamCode", sent.to_string()),
             None => {}
         }
     }))
@@ -85,15 +85,6 @@ fn take_added(patch: &mut Patch<'_>, data: Value<'_>, sent: Option<Value<'_>>) {
         Some(sent) if sent.kind() == Kind::Null && data.members().count() == added.len() => patch.replace(data, "null"),
         None if data.members().count() == added.len() => patch.remove(data),
         _ => added.into_iter().for_each(|value| patch.remove(value)),
-    }
-}
-
-fn add_data(patch: &mut Patch<'_>, error: Value<'_>, key: &str, raw: String) {
-    match error.get("data") {
-        None => patch.insert(error, "data", format!(r#"{{"{key}":{raw}}}"#)),
-        Some(data) if data.kind() == Kind::Null => patch.replace(data, format!(r#"{{"{key}":{raw}}}"#)),
-        Some(data) if data.kind() == Kind::Object && data.get(key).is_none() => patch.insert(data, key, raw),
-        Some(_) => {}
     }
 }
 

@@ -186,16 +186,20 @@ async fn what_is_said_of_a_task_names_it_as_its_client_does() {
     assert!(!listed.to_string().contains("more"), "the server's cursor is not the client's");
 }
 
-#[tokio::test]
-async fn a_redaction_is_not_got_round_by_reading_a_tools_answer_later() {
-    let redact = || Tailor {
+/// Hides a word in what one tool answers.
+fn redact() -> Tailor {
+    Tailor {
         response: Box::new(|pass| {
             let text = String::from_utf8_lossy(pass.message.bytes()).into_owned();
             let is_tools = pass.head.method == "tools/call".into() && pass.head.name.as_deref() == Some("job");
             Ok(Verdict::Next(is_tools.then(|| Arc::new(decode(text.replace("canary-1", "***"))))))
         }),
         ..Tailor::default()
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_redaction_is_not_got_round_by_reading_a_tools_answer_later() {
     for (era, method) in [(Era::Modern, "tasks/get"), (Era::Legacy, "tasks/result")] {
         let (endpoint, _) = over(era, redact()).await;
         let alice = caller(&endpoint, era, "alice").await;
@@ -364,14 +368,6 @@ async fn a_modern_task_is_a_task_to_a_legacy_client_that_asks_for_one() {
 
 #[tokio::test]
 async fn a_redaction_holds_across_eras_as_well() {
-    let redact = || Tailor {
-        response: Box::new(|pass| {
-            let text = String::from_utf8_lossy(pass.message.bytes()).into_owned();
-            let is_tools = pass.head.method == "tools/call".into() && pass.head.name.as_deref() == Some("job");
-            Ok(Verdict::Next(is_tools.then(|| Arc::new(decode(text.replace("canary-1", "***"))))))
-        }),
-        ..Tailor::default()
-    };
     for (server, client, method) in [(Era::Legacy, Era::Modern, "tasks/get"), (Era::Modern, Era::Legacy, "tasks/result")] {
         let (endpoint, _) = far(server, redact()).await;
         let alice = caller(&endpoint, client, "alice").await;

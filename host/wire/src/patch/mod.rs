@@ -120,6 +120,17 @@ impl<'d> Patch<'d> {
         self.edit(value, Op::Replace(raw.into()));
     }
 
+    /// Adds a member to the `data` of a JSON-RPC error, making it an object where there is none. Nothing changes when the member
+    /// is there already, or `data` is something other than an object.
+    pub fn add_data(&mut self, error: Value<'_>, key: &str, raw: String) {
+        match error.get("data") {
+            None => self.insert(error, "data", format!(r#"{{"{key}":{raw}}}"#)),
+            Some(data) if data.kind() == Kind::Null => self.replace(data, format!(r#"{{"{key}":{raw}}}"#)),
+            Some(data) if data.kind() == Kind::Object && data.get(key).is_none() => self.insert(data, key, raw),
+            Some(_) => {}
+        }
+    }
+
     /// Adds a member after the last one. Several go in the order of the calls.
     ///
     /// Applying fails with [`PatchError::DuplicateKey`] when the object holds the key and it
