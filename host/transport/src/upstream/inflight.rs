@@ -2,7 +2,7 @@
 
 mod whose;
 
-pub(crate) use whose::Asked;
+pub(crate) use whose::{Addressee, Asked, Turn};
 
 use super::call::{Admitted, Call, is_not_carried};
 use super::limits::CallLimits;
@@ -86,6 +86,11 @@ impl OpenQuestion {
     /// It is known whose it is, and that call waits for its client now.
     pub(crate) fn is_put(&self) {
         self.inflight.left.notify_waiters();
+    }
+
+    /// Waits until the call may go on with its answer.
+    pub(crate) async fn turn(&self, client: &Asked) -> Option<Turn<'_>> {
+        self.inflight.turn_again(client).await
     }
 }
 

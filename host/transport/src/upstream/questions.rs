@@ -1,11 +1,8 @@
 //! What a server asks the client while a call runs, and the answer on its way back.
 
-use super::{call::Call, inflight::OpenQuestion};
+use super::inflight::{Addressee, OpenQuestion, Turn};
 use bytes::Bytes;
-use sluice_chain::{
-    exchange::{Delivery, Interim, Question},
-    queue::Sender,
-};
+use sluice_chain::exchange::{Delivery, Interim, Question};
 use sluice_era::rounds;
 use sluice_wire::{
     code,
@@ -17,38 +14,42 @@ use sluice_wire::{
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Asks the client of `calls`, and waits for as long as somebody may still answer. The body to send back, under the server's
+/// Asks whom a question is for, and waits for as long as somebody may still answer. The body to send back, under the server's
 /// id. Any of the calls may be the one that waits for it, so none counts as silent meanwhile.
 ///
+/// A call that has its answer is at work again, and calls of several clients that are at work cannot be told apart: so it has its
+/// answer in turn. The turn is to be kept until the body is sent.
+///
 /// None when the server has taken it back: then it hears nothing, and the client's answer is for nobody.
-pub(crate) async fn ask(
-    calls: &[Arc<Call>],
-    interim: Sender<Interim>,
+pub(crate) async fn ask<'a>(
+    to: Addressee,
     question: Message,
     spoken: Revision,
-    open: &OpenQuestion,
-) -> Option<Bytes> {
+    open: &'a OpenQuestion,
+) -> Option<(Bytes, Option<Turn<'a>>)> {
+    let Addressee { calls, client, is_sure } = to;
     let id = question.id()?.clone();
     let method = question.known_method();
     if let Some((code, text)) = calls.iter().find_map(|call| call.permits(&question).err()) {
-        return Some(build::error(Some(&id), code, text, None));
+        return Some((build::error(Some(&id), code, text, None), None));
     }
-    let _waiting: Vec<_> = calls.iter().map(|call| call.wait_for_client(calls.len() == 1)).collect();
+    let waiting: Vec<_> = calls.iter().map(|call| call.wait_for_client(is_sure)).collect();
     open.is_put();
     let (reply, answer) = oneshot::channel();
     let delivery = Delivery { message: Arc::new(question), spoken };
-    if interim.send(Interim::Question(Question { delivery, reply })).await.is_err() {
-        return Some(unanswered(&id, method));
-    }
+    let is_heard = client.interim.send(Interim::Question(Question { delivery, reply })).await.is_ok();
     let answer = tokio::select! {
         biased;
         () = open.withdrawn() => return None,
-        answer = answer => answer,
+        answer = async { if is_heard { answer.await.ok() } else { None } } => answer,
     };
-    Some(match answer {
-        Ok(answer) => answered(&id, &answer.message, spoken),
-        Err(_) => unanswered(&id, method),
-    })
+    let body = match answer {
+        Some(answer) => answered(&id, &answer.message, spoken),
+        None => unanswered(&id, method),
+    };
+    let turn = open.turn(&client).await;
+    drop(waiting);
+    Some((body, turn))
 }
 
 /// A client's answer in the form of the server's revision.

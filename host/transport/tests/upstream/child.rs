@@ -152,6 +152,12 @@ impl Server {
                 exit(0);
             }
             "slow" => {}
+            "job" => result(id, r#"{"task":{"taskId":"7","status":"working","createdAt":"c","lastUpdatedAt":"u","ttl":null}}"#),
+            // Does not read for so many milliseconds.
+            "deaf" => {
+                std::thread::sleep(Duration::from_millis(argument("for").expect("for").parse().expect("a number")));
+                result(id, "{}");
+            }
             "big" => {
                 let size: usize = argument("size").expect("a size").parse().expect("a number");
                 result(id, &quote(&"x".repeat(size)));
@@ -199,6 +205,11 @@ impl Server {
                 let n = argument("n").expect("n");
                 say(&format!(r#"{{"jsonrpc":"2.0","id":"one-{id}","method":"elicitation/create","params":{{"message":"{n}"}}}}"#));
             }
+            // And once more when it has its answer.
+            "ask-twice" => {
+                let n = argument("n").expect("n");
+                say(&format!(r#"{{"jsonrpc":"2.0","id":"two-{id}-{n}","method":"elicitation/create","params":{{"message":"{n}"}}}}"#));
+            }
             // The same, when whoever called may have gone.
             "ask-late" => {
                 let question =
@@ -221,7 +232,12 @@ impl Server {
 
 /// The client answered a question of ours.
 fn answered(message: &Message, held: &mut Held) {
-    let whose = message.id().and_then(|id| Some(id.token().strip_prefix("\"one-")?.trim_end_matches('"').to_owned()));
+    let after = |prefix: &str| message.id().and_then(|id| Some(id.token().strip_prefix(prefix)?.trim_end_matches('"').to_owned()));
+    if let Some((call, n)) = after("\"two-").as_deref().and_then(|rest| rest.split_once('-')) {
+        let params = format!(r#"{{"message":"{n} again"}}"#);
+        return say(&format!(r#"{{"jsonrpc":"2.0","id":"one-{call}","method":"elicitation/create","params":{params}}}"#));
+    }
+    let whose = after("\"one-");
     if let Some(call) = whose {
         return result(&call, &format!(r#"{{"answer":{}}}"#, message.result().map_or("null", |result| result.raw())));
     }

@@ -9,8 +9,14 @@ use crate::{
 };
 use serde_json::{Value, json};
 use sluice_chain::upstream::{Upstream, UpstreamError};
-use sluice_transport::upstream::http::{Http, HttpSettings};
-use sluice_wire::revision::{Era, Revision};
+use sluice_transport::upstream::{
+    CallLimits,
+    http::{Http, HttpSettings},
+};
+use sluice_wire::{
+    json::Limits,
+    revision::{Era, Revision},
+};
 use std::{
     sync::{
         Arc, Mutex,
@@ -267,6 +273,25 @@ async fn a_cancelled_legacy_call_is_told_so_under_our_id() {
     let told = fake.last("notifications/cancelled");
     assert_eq!(told.body["params"]["requestId"], fake.last("tools/call").id());
     assert_eq!(told.header("mcp-session-id"), "s1");
+}
+
+#[tokio::test]
+async fn a_call_that_breaks_off_here_is_not_left_to_go_on_there() {
+    let cases: [(&str, fn() -> Acts); 3] = [
+        ("its stream ends", || vec![stream_head(), last_chunk()]),
+        ("it says too much", || vec![stream_head(), event(&json!({"jsonrpc":"2.0","method":"a/b","params":{"t":"x".repeat(200_000)}}))]),
+        ("it only accepts", || respond(202, "", "")),
+    ];
+    for (name, acts) in cases {
+        let fake = Fake::start(legacy(tools(), move |seen| if seen.verb == "POST" { acts() } else { respond(405, "", "") })).await;
+        let mut settings = HttpSettings::new("fake", fake.url.clone());
+        settings.call = CallLimits { response: Limits { bytes_max: 100_000, ..Limits::RESPONSE }, ..CallLimits::default() };
+        let upstream = Http::upstream(settings, Arc::new(Ear::default())).unwrap();
+        Asker::legacy("c1").tool("t", json!({})).fail(&upstream).await;
+        eventually(name, || fake.trace().contains(&"notifications/cancelled".to_owned())).await;
+        let told = fake.last("notifications/cancelled");
+        assert_eq!((&told.body["params"]["requestId"], told.header("mcp-session-id")), (&fake.last("tools/call").id(), "s1"), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use crate::{
     http_modern::upstream,
     stdio::{Rig, tool},
     support::{
-        Asker,
+        Asker, note,
         server::{Act, Fake, Seen, legacy, modern, respond, result, stream_head},
         value,
     },
@@ -12,6 +12,7 @@ use crate::{
 use serde_json::{Value, json};
 use sluice_chain::{
     exchange::Interim,
+    queue::Receiver,
     upstream::{Upstream, UpstreamError},
 };
 use sluice_wire::revision::Revision;
@@ -244,6 +245,70 @@ async fn a_call_that_waits_for_its_client_holds_up_no_other() {
     };
     let (answer, ()) = tokio::join!(upstream.send(first.outbound), second);
     assert_eq!(value(&answer.unwrap().response)["result"]["answer"], json!({"action":"cancel"}));
+}
+
+/// What a call's client is asked next. It is not answered yet.
+async fn next_question(asked: &mut Receiver<Interim>) -> (Value, Interim) {
+    let interim = tokio::time::timeout(Duration::from_secs(10), asked.next()).await.expect("a question in time");
+    let Interim::Question(question) = interim else { panic!("a question") };
+    (value(&question.delivery)["params"]["message"].clone(), Interim::Question(question))
+}
+
+/// Both have their answers at once; told so at once they would both be at work, and what either asks could be the other's.
+#[tokio::test]
+async fn calls_that_have_their_answers_go_on_in_turn() {
+    let upstream = Rig::new("legacy").start();
+    asking(0).answer(&upstream).await;
+    let twice = |n: u64| Asker::new(Revision::V2026_07_28, None, r#"{"elicitation":{}}"#).tool("ask-twice", json!({"n":n}));
+    let (mut first, mut second) = (twice(1), twice(2));
+    let talking = async {
+        let ((one, a), (two, b)) = (next_question(&mut first.heard).await, next_question(&mut second.heard).await);
+        assert_eq!((one, two), (json!("1"), json!("2")));
+        note(a);
+        note(b);
+        for (heard, again) in [(&mut first.heard, "1 again"), (&mut second.heard, "2 again")] {
+            let (asked, question) = next_question(heard).await;
+            assert_eq!(asked, again);
+            note(question);
+        }
+    };
+    let (one, two, ()) = tokio::join!(upstream.send(first.outbound), upstream.send(second.outbound), talking);
+    for answer in [one, two] {
+        assert_eq!(value(&answer.unwrap().response)["result"]["answer"]["action"], "accept");
+    }
+}
+
+/// It may be the other's, so the one that is left is at work still, and no call of another client begins beside it.
+#[tokio::test]
+async fn a_call_does_not_rest_for_a_question_that_a_cancelled_one_may_have_asked() {
+    let rig = Rig::new("legacy");
+    let upstream = rig.start();
+    let of = |session: &str, name: &str, arguments: Value| {
+        Asker::new(Revision::V2025_11_25, Some(session), r#"{"elicitation":{}}"#).tool(name, arguments)
+    };
+    of("c1", "ask-one", json!({"n":0})).answer(&upstream).await;
+    let gone = of("c1", "ask-late", json!({"after":500}));
+    let cancel = gone.cancel.clone();
+    let cancelling = async {
+        crate::support::eventually("the call", || rig.seen().iter().any(|(_, seen)| seen["params"]["name"] == "ask-late")).await;
+        cancel.cancel();
+    };
+    tokio::join!(gone.fail(&upstream), cancelling);
+    let (mut left, mut other) = (of("c1", "ask-late", json!({"after":2500})), of("c2", "slow", json!({})));
+    let stop = other.cancel.clone();
+    let talking = async {
+        let (_, of_the_gone) = next_question(&mut left.heard).await;
+        let its_own = async {
+            let (_, its_own) = next_question(&mut left.heard).await;
+            note(of_the_gone);
+            note(its_own);
+            stop.cancel();
+        };
+        tokio::join!(upstream.send(other.outbound), its_own).0.unwrap_err()
+    };
+    let (answer, _) = tokio::join!(upstream.send(left.outbound), talking);
+    assert_eq!(value(&answer.unwrap().response)["result"]["answer"]["action"], "accept");
+    assert!(other.heard.try_recv().is_none(), "it is not asked what another's call wants to know");
 }
 
 #[tokio::test]

@@ -474,6 +474,37 @@ async fn a_cancelled_call_is_told_so_under_our_id() {
     assert_eq!(of("notifications/cancelled")["params"]["requestId"], of("tools/call")["id"]);
 }
 
+#[tokio::test]
+async fn a_cancellation_is_not_lost_on_a_child_that_does_not_read_for_a_while() {
+    let rig = Rig::new("legacy");
+    let upstream = rig.start();
+    let asker = Asker::legacy("c1");
+    let slow = tool(&asker, "slow");
+    let cancel = slow.cancel.clone();
+    let filling = async {
+        eventually("the call", || rig.count("tools/call") == 1).await;
+        let deaf = asker.tool("deaf", json!({"for":1000})).answer(&upstream);
+        // More than its pipe and our queue hold.
+        let text = "x".repeat(16_000);
+        let rest = async {
+            eventually("it has stopped reading", || rig.count("tools/call") == 2).await;
+            let echoes = (0..64).map(|_| asker.tool("echo", json!({"text":text})).answer(&upstream));
+            let cancelling = async {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                assert_eq!(rig.count("tools/call"), 2, "it does not read");
+                cancel.cancel();
+            };
+            tokio::join!(futures_util::future::join_all(echoes), cancelling);
+        };
+        tokio::join!(deaf, rest);
+    };
+    tokio::join!(slow.fail(&upstream), filling);
+    eventually("the cancellation", || rig.count("notifications/cancelled") == 1).await;
+    let seen = rig.seen();
+    let of = |what: &str| seen.iter().find(|(_, m)| m["method"] == what || m["params"]["name"] == what).unwrap().1.clone();
+    assert_eq!(of("notifications/cancelled")["params"]["requestId"], of("slow")["id"]);
+}
+
 // Faults.
 
 #[tokio::test]

@@ -9,7 +9,13 @@ use super::{
     sse::{self, Posted},
     stream::{EventStream, Next},
 };
-use crate::upstream::{Counters, call::Call, inflight::Asked, questions, shown::shown};
+use crate::upstream::{
+    Counters,
+    call::Call,
+    inflight::{Addressee, Asked},
+    questions,
+    shown::shown,
+};
 use bytes::Bytes;
 use http::Method;
 use sluice_chain::{
@@ -148,14 +154,15 @@ impl Line {
         let (line, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
             let answering = async {
-                let of = match about {
-                    About::Call(call, asked) => asked.map(|asked| (vec![call], asked.interim)),
+                let to = match about {
+                    About::Call(call, asked) => asked.map(|client| Addressee { calls: vec![call], client, is_sure: true }),
                     About::Any => session.inflight.questioned(&message).await,
                 };
-                match of {
-                    Some((calls, interim)) => {
-                        if let Some(answer) = questions::ask(&calls, interim, message, session.revision, &open).await {
-                            line.say(&session, answer);
+                match to {
+                    Some(to) => {
+                        if let Some((answer, _turn)) = questions::ask(to, message, session.revision, &open).await {
+                            // One that cannot be told of it waits in vain, which its call's limit ends.
+                            let _ = timeout(TELL_MAX, line.tell(&session, answer)).await;
                         }
                     }
                     None => {

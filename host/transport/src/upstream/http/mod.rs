@@ -186,10 +186,8 @@ impl Http {
             None => self.attempt_post(session, outbound).await?,
         };
         match &outcome {
-            // A legacy server takes a closed stream for an accident.
-            Err(UpstreamError::Cancelled | UpstreamError::Deadline { .. }) => {
-                self.line.say(session, handshake::cancelled(id));
-            }
+            // A legacy server takes a closed stream for an accident, and goes on with what has broken off here.
+            Err(error) if may_go_on(error) => self.line.say(session, handshake::cancelled(id)),
             Ok(Step::Done(inbound)) => note_level(session, outbound, inbound).await,
             _ => {}
         }
@@ -242,6 +240,12 @@ impl Http {
             });
         });
     }
+}
+
+/// Whether a server may still be at work on a call that ended so.
+fn may_go_on(error: &UpstreamError) -> bool {
+    use UpstreamError::{BadReply, Cancelled, ClosedEarly, Deadline, TooLarge};
+    matches!(error, Cancelled | Deadline { .. } | ClosedEarly { .. } | BadReply { .. } | TooLarge { .. })
 }
 
 /// Remembers the level a legacy client has set itself.

@@ -66,6 +66,16 @@ impl Asked {
     }
 }
 
+/// Whom a question is put to.
+pub(crate) struct Addressee {
+    /// The calls that it may be about.
+    pub(crate) calls: Vec<Arc<Call>>,
+    /// Their client.
+    pub(crate) client: Asked,
+    /// It is about the one call and can be about no other, not even one that has ended here.
+    pub(crate) is_sure: bool,
+}
+
 /// A call that has ended here without an answer.
 #[derive(Debug)]
 pub(super) struct Severed {
@@ -98,11 +108,11 @@ impl State {
     }
 
     /// Who waits for the result of a task: the last to come, since those before may have lost their connection.
-    fn of_task(&self, task: &str) -> Option<(Vec<Arc<Call>>, Sender<Interim>)> {
+    fn of_task(&self, task: &str) -> Option<Addressee> {
         let is_of = |asked: &&Asked| asked.task.as_deref() == Some(task);
         let waiting = self.waiting.values().filter_map(|waiting| Some((&waiting.call, waiting.client.as_ref().filter(is_of)?)));
         let (call, asked) = waiting.max_by_key(|(call, _)| call.id)?;
-        Some((vec![call.clone()], asked.interim.clone()))
+        Some(Addressee { calls: vec![call.clone()], client: asked.clone(), is_sure: true })
     }
 
     /// The calls a question that comes now can be about. One that begins later is none of them.
@@ -141,8 +151,8 @@ impl State {
 
 /// Whose question it is.
 enum Whose {
-    /// These calls may be the ones it is about, and all are of the client with this ear.
-    Of(Vec<Arc<Call>>, Sender<Interim>),
+    /// One client's.
+    Of(Addressee),
     /// No client's that still waits, or it will never be known.
     Nobody,
     /// It may be several clients', or several calls' of a client that is asked by the call.
@@ -156,7 +166,8 @@ fn one_clients(calls: &[(&Arc<Call>, &Asked)], severed: &[&Severed]) -> Option<W
     let is_same =
         || calls.iter().map(|(_, asked)| (&asked.client, &asked.principal)).chain(severed.iter().map(|s| (&s.client, &s.principal)));
     let is_one = is_only || is_same().all(|(client, principal)| newest.is_same(client, principal));
-    is_one.then(|| Whose::Of(calls.iter().map(|(call, _)| (*call).clone()).collect(), newest.interim.clone()))
+    let calls = || calls.iter().map(|(call, _)| (*call).clone()).collect();
+    is_one.then(|| Whose::Of(Addressee { calls: calls(), client: (*newest).clone(), is_sure: is_only }))
 }
 
 /// While it lives, no other call that may be asked begins.
@@ -192,6 +203,12 @@ impl Inflight {
         outbound.cancel.run_until_cancelled(self.clear(&client)).await.ok_or(UpstreamError::Cancelled)
     }
 
+    /// Waits until a call that waited for its client adds no doubt when it goes on: no other client's call is at work then. It has
+    /// to be told before the turn is dropped.
+    pub(super) async fn turn_again(&self, client: &Asked) -> Option<Turn<'_>> {
+        if client.task.is_some() { None } else { self.clear(client).await }
+    }
+
     async fn clear(&self, client: &Asked) -> Option<Turn<'_>> {
         let alone = async {
             // It ends with its sender, which is ours.
@@ -211,10 +228,9 @@ impl Inflight {
         timeout(CLEAR_MAX, alone).await.ok().flatten()
     }
 
-    /// Whom a question is for that names no call: the calls in flight it may be about, and the client's ear. Waits a little
-    /// for a first one, since many servers ask as soon as a session is open, and a session is opened for a call. Of several
+    /// Whom a question is for that names no call. Waits a little for a first call, since many servers ask as soon as a session is open, and a session is opened for a call. Of several
     /// it waits for all to be answered but one, which cannot be as long as it is not.
-    pub(crate) async fn questioned(&self, question: &Message) -> Option<(Vec<Arc<Call>>, Sender<Interim>)> {
+    pub(crate) async fn questioned(&self, question: &Message) -> Option<Addressee> {
         if let Some(task) = tasks::related_to(question) {
             return timeout(TASK_MAX, self.asked_of_task(&task)).await.ok();
         }
@@ -243,7 +259,7 @@ impl Inflight {
                 let left = self.left.notified();
                 let whose = self.lock().whose(&candidates);
                 match whose {
-                    Whose::Of(calls, ear) => return Some((calls, ear)),
+                    Whose::Of(addressee) => return Some(addressee),
                     Whose::Nobody => return None,
                     Whose::Several => {
                         self.asks.store(true, Relaxed);
@@ -256,7 +272,7 @@ impl Inflight {
         timeout(CLEAR_MAX, clear).await.ok().flatten()
     }
 
-    async fn asked_of_task(&self, task: &str) -> (Vec<Arc<Call>>, Sender<Interim>) {
+    async fn asked_of_task(&self, task: &str) -> Addressee {
         loop {
             let entered = self.entered.notified();
             let found = self.lock().of_task(task);

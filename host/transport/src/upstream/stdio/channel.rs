@@ -26,7 +26,10 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::{
+        OwnedSemaphorePermit,
+        mpsc::{self, error::TrySendError},
+    },
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -166,7 +169,7 @@ impl Channel {
         };
         self.touch();
         if is_sent.load(Relaxed) && matches!(outcome, Err(CallError::Ended(UpstreamError::Cancelled | UpstreamError::Deadline { .. }))) {
-            self.say(frame(&handshake::cancelled(id)));
+            self.take_back(id);
         }
         if let Ok(inbound) = &outcome {
             self.note_task(outbound, &inbound.response.message);
@@ -285,6 +288,16 @@ impl Channel {
     pub(super) fn say(&self, framed: Bytes) {
         if self.outgoing.try_send(framed).is_err() {
             self.counters.count(|c| &c.dropped);
+        }
+    }
+
+    /// Tells the child that a request it has got is not wanted any more; when it does not read, then once it does. There are never
+    /// more of these than such requests.
+    pub(super) fn take_back(&self, id: u64) {
+        if let Err(TrySendError::Full(framed)) = self.outgoing.try_send(frame(&handshake::cancelled(id))) {
+            let outgoing = self.outgoing.clone();
+            // It fails only when the child ends, and the request with it.
+            tokio::spawn(async move { _ = outgoing.send(framed).await });
         }
     }
 

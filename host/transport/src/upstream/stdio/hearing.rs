@@ -15,7 +15,6 @@ use sluice_chain::{
 };
 use sluice_era::listen;
 use sluice_wire::{
-    line::frame,
     listen::{Filter, Lists},
     message::Message,
     method,
@@ -181,7 +180,7 @@ struct Open {
 impl Drop for Open {
     fn drop(&mut self) {
         if lock(&self.channel.listens.open).remove(&self.id).is_some() {
-            self.channel.say(frame(&sluice_era::handshake::cancelled(self.id)));
+            self.channel.take_back(self.id);
         }
     }
 }

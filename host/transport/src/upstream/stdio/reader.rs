@@ -139,8 +139,8 @@ fn asked(channel: &Arc<Channel>, message: Message) {
     tokio::spawn(async move {
         let answering = async {
             match channel.inflight.questioned(&message).await {
-                Some((calls, interim)) => {
-                    if let Some(answer) = questions::ask(&calls, interim, message, spoken, &open).await {
+                Some(to) => {
+                    if let Some((answer, _turn)) = questions::ask(to, message, spoken, &open).await {
                         // It waits for this, so it reads; if not, it has itself to blame.
                         let _ = timeout(TELL_MAX, channel.tell(answer)).await;
                     }

@@ -164,7 +164,7 @@ impl Asked {
 }
 
 /// What was said; a question is answered at once, with what it asked, and one about `nothing` with an error.
-fn note(interim: Interim) -> Value {
+pub fn note(interim: Interim) -> Value {
     match interim {
         Interim::Notification(delivery) => value(&delivery),
         Interim::Question(question) => {
