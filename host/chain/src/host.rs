@@ -25,6 +25,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::{FutureExt as _, join_all};
 use sluice_wire::{
     listen::List,
+    method,
     revision::{Era, Revision},
 };
 use std::{
@@ -278,7 +279,7 @@ impl Host {
         join_all(self.upstreams.iter().map(|u| u.close())).await;
     }
 
-    fn position(&self, upstream: &str) -> Option<usize> {
+    pub(crate) fn position(&self, upstream: &str) -> Option<usize> {
         self.upstreams.iter().position(|u| **u.name() == *upstream)
     }
 
@@ -297,8 +298,15 @@ impl Host {
         };
         let host = self.clone();
         tokio::spawn(async move {
-            if let Some(delivery) = run::unsolicited(&host, &generation, head, &n).await {
-                push.push(&n.principal.key, n.session.as_deref(), delivery);
+            // Whether a task is to be seen depends on the session, so each is looked at.
+            let is_status = n.delivery.message.method() == method::NOTIFY_TASKS_STATUS;
+            let of_all = (is_status && n.session.is_none()).then(|| host.attended_by(&n.principal.key));
+            let sessions = of_all.map_or_else(|| vec![n.session.clone()], |all| all.into_iter().map(Some).collect());
+            for session in sessions {
+                let n = Unsolicited { session, ..n.clone() };
+                if let Some(delivery) = run::unsolicited(&host, &generation, head.clone(), &n).await {
+                    push.push(&n.principal.key, n.session.as_deref(), delivery);
+                }
             }
         });
     }

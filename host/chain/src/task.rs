@@ -11,12 +11,16 @@ use crate::{
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Tells our ids from servers' own.
 const PREFIX: &str = "task1.";
 /// Most bytes of a server's own id: a client sends it back in a header.
 const OWN_MAX: usize = 1_024;
+/// An id is good for so long. A server that counts its tasks begins anew after a restart, and an id for ever would lead to another's
+/// task one day.
+const GOOD_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Most tasks remembered in all; the oldest go first.
 const HANDED_MAX: usize = 20_000;
 
@@ -63,15 +67,20 @@ impl Tasks {
         if task.own.is_empty() || task.own.len() > OWN_MAX {
             return None;
         }
+        let id = self.seal(principal, task, now() + GOOD_FOR)?;
+        self.lock().remember(place(principal, &task.upstream, &task.own), id.clone());
+        Some(id)
+    }
+
+    fn seal(&self, principal: &Principal, task: &Task, until: Duration) -> Option<Arc<str>> {
         let mut text = Vec::with_capacity(128);
+        text.extend_from_slice(&until.as_secs().to_le_bytes());
         for part in [&task.upstream, &task.tool] {
             text.extend_from_slice(&u16::try_from(part.len()).ok()?.to_le_bytes());
             text.extend_from_slice(part.as_bytes());
         }
         text.extend_from_slice(task.own.as_bytes());
-        let id: Arc<str> = format!("{PREFIX}{}", self.key.seal(Owner::of(principal).bound(), &text)?).into();
-        self.lock().remember(place(principal, &task.upstream, &task.own), id.clone());
-        Some(id)
+        Some(format!("{PREFIX}{}", self.key.seal(Owner::of(principal).bound(), &text)?).into())
     }
 
     /// The id this principal has for a server's task, if it is remembered.
@@ -79,10 +88,14 @@ impl Tasks {
         self.lock().ids.get(&place(principal, upstream, own)).cloned()
     }
 
-    /// What an id says, if it was given to this principal.
+    /// What an id says, if it was given to this principal and is still good.
     pub(crate) fn open(&self, principal: &Principal, id: &str) -> Option<Task> {
         let text = self.key.open(Owner::of(principal).bound(), id.strip_prefix(PREFIX)?)?;
-        let (upstream, text) = part(&text)?;
+        let (until, text) = text.split_first_chunk()?;
+        if now() >= Duration::from_secs(u64::from_le_bytes(*until)) {
+            return None;
+        }
+        let (upstream, text) = part(text)?;
         let (tool, own) = part(text)?;
         Some(Task { upstream, tool, own: std::str::from_utf8(own).ok()?.into() })
     }
@@ -116,6 +129,11 @@ impl Handed {
             }
         }
     }
+}
+
+/// Since the epoch: ids outlive the process.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn place(principal: &Principal, upstream: &Arc<str>, own: &str) -> Place {
@@ -172,6 +190,16 @@ mod tests {
         let restarted = Tasks::new(Some("s")).unwrap();
         assert_eq!((restarted.open(&of("a"), &id), restarted.open(&of("b"), &id)), (Some(task("7")), None));
         assert_eq!(Tasks::new(Some("t")).unwrap().open(&of("a"), &id), None);
+    }
+
+    #[test]
+    fn an_id_is_not_good_for_ever() {
+        let (tasks, alice) = (Tasks::new(None).unwrap(), of("a"));
+        let until = |until| tasks.open(&alice, &tasks.seal(&alice, &task("7"), until).unwrap());
+        assert_eq!((until(now()), until(now() + Duration::from_secs(5))), (None, Some(task("7"))));
+        let first = tasks.seal(&alice, &task("7"), now()).unwrap();
+        tasks.lock().remember(place(&alice, &"u".into(), "7"), first.clone());
+        assert_ne!(tasks.hand(&alice, &task("7")), Some(first), "a new one for a task that begins now");
     }
 
     #[test]

@@ -1,10 +1,34 @@
-//! Whether what a person filled in fits the form a server asked with.
+//! Whether an answer is one to what a server asked, and what a person filled in fits the form.
 //!
 //! The schema of a form is a flat object of primitives (elicitation, restricted schema). That is small enough to be checked
 //! here, over the sender's bytes; a validator for all of JSON Schema would bring its own JSON tree and could be told to loop.
 //! A keyword this does not know forbids nothing: the server sees the answer, too.
 
-use crate::json::{Kind, Value};
+use crate::{
+    json::{Kind, Value},
+    message::Message,
+    method,
+};
+
+/// Whether it has the form of an answer to this question, and of a form filled in what the asker's schema wants.
+pub fn is_answer_to(question: &Message, answer: &Message) -> bool {
+    let Some(given) = answer.result() else { return false };
+    let has = |key: &str, kind| given.get(key).is_some_and(|value| value.kind() == kind);
+    match question.method() {
+        method::ELICITATION_CREATE => {
+            let says = |action| given.get("action").is_some_and(|said| said.is_str(action));
+            says("decline") || says("cancel") || (says("accept") && fits_question(question, given))
+        }
+        method::SAMPLING_CREATE_MESSAGE => has("role", Kind::String) && (has("content", Kind::Object) || has("content", Kind::Array)),
+        method::ROOTS_LIST => has("roots", Kind::Array),
+        _ => false,
+    }
+}
+
+fn fits_question(question: &Message, given: Value<'_>) -> bool {
+    let whole = question.clone().deepen();
+    whole.param("requestedSchema").is_none_or(|schema| fits(schema, given.get("content")))
+}
 
 /// Whether `content` fits `schema`, the `requestedSchema` of an elicitation. No content is an empty form.
 pub fn fits(schema: Value<'_>, content: Option<Value<'_>>) -> bool {

@@ -18,7 +18,7 @@ pub(crate) use subscription::{Change, FOLLOWED_MAX, Follower, Following, Resourc
 use crate::{
     exchange::Client,
     host::Host,
-    principal::Principal,
+    principal::{Principal, PrincipalKey},
     upstream::{Watching, Wish},
 };
 use futures_util::future::join_all;
@@ -52,6 +52,12 @@ impl Host {
     /// What the legacy session of that name hears of.
     pub(crate) fn attended(&self, session: &str) -> Option<Arc<Subscription>> {
         self.attended.lock().unwrap_or_else(PoisonError::into_inner).get(session).cloned()
+    }
+
+    /// The legacy sessions of a principal.
+    pub(crate) fn attended_by(&self, principal: &PrincipalKey) -> Vec<Arc<str>> {
+        let attended = self.attended.lock().unwrap_or_else(PoisonError::into_inner);
+        attended.iter().filter(|(_, subscription)| subscription.who().principal.key == *principal).map(|(name, _)| name.clone()).collect()
     }
 
     pub(crate) fn forget_attended(&self, session: &str) {

@@ -1,8 +1,9 @@
 //! Notifications, and questions with their answers: through the filters of their exchange, out as they arrive.
 
-use super::{Exchange, canonical, enter::SaidOfNotification, tasks};
+use super::{Exchange, canonical, enter::SaidOfNotification};
 use crate::{
     attributes::Attributes,
+    changes::Who,
     exchange::{Client, Delivery, Direction, Head, Interim, Kind, Question},
     filter::Hook,
     generation::Generation,
@@ -148,21 +149,17 @@ impl Exchange {
 /// A notification that no exchange owns, through the filters. `None`: it is not to be delivered.
 pub(crate) async fn unsolicited(host: &Arc<Host>, generation: &Arc<Generation>, head: Head, n: &Unsolicited) -> Option<Delivery> {
     let (sender, _) = queue(1);
-    let client = Client {
-        info: None,
-        capabilities: Bytes::from_static(b"{}"),
-        session: n.session.clone(),
-        facts: Arc::default(),
-        log_level: Mutex::default(),
-    };
+    // What a session's client may see is its own matter.
+    let attended = n.session.as_deref().and_then(|session| host.attended(session)).map(|subscription| subscription.who());
+    let Who { client, principal } = attended.unwrap_or_else(|| Who { client: Arc::new(nobody(n)), principal: n.principal.clone() });
     let mut exchange = Exchange {
         host: host.clone(),
         generation: generation.clone(),
-        client: Arc::new(client),
-        principal: n.principal.clone(),
+        attributes: Attributes::new(client.facts.clone()),
+        client,
+        principal,
         revision: n.delivery.spoken,
         head,
-        attributes: Attributes::default(),
         param_headers: None,
         request: n.delivery.message.clone(),
         versions: Vec::new(),
@@ -184,7 +181,7 @@ pub(crate) async fn unsolicited(host: &Arc<Host>, generation: &Arc<Generation>, 
     };
     let method: Arc<str> = n.delivery.message.method().into();
     let delivery = if *method == *method::NOTIFY_TASKS_STATUS {
-        tasks::status(&n.delivery, |own| host.tasks.known(&n.principal, &n.upstream, own))?
+        exchange.status(host.position(&n.upstream)?, &n.delivery).await?
     } else {
         exchange.related(n.delivery.clone())
     };
@@ -194,5 +191,16 @@ pub(crate) async fn unsolicited(host: &Arc<Host>, generation: &Arc<Generation>, 
             tracing::warn!(upstream = %n.upstream, %error, "a notification was held back");
             None
         }
+    }
+}
+
+/// For what is said to no session of its own.
+fn nobody(n: &Unsolicited) -> Client {
+    Client {
+        info: None,
+        capabilities: Bytes::from_static(b"{}"),
+        session: n.session.clone(),
+        facts: Arc::default(),
+        log_level: Mutex::default(),
     }
 }

@@ -13,9 +13,9 @@ use crate::{
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use sluice_wire::{
-    form,
+    form::is_answer_to,
     id::RequestId,
-    json::{Document, IndexDepth, Kind as JsonKind, Limits, Value, quote},
+    json::{Document, IndexDepth, Kind as JsonKind, Limits, quote},
     message::{self, Message},
     method,
     patch::Patch,
@@ -265,28 +265,6 @@ pub(super) fn response(given: &[u8]) -> Option<Delivery> {
     let message = Message::decode(Document::parse(text, &Limits::REQUEST, IndexDepth::Full).ok()?).ok()?;
     let is_object = message.result().is_some_and(|result| result.kind() == JsonKind::Object);
     is_object.then(|| Delivery { message: Arc::new(message), spoken: Revision::V2026_07_28 })
-}
-
-/// Whether it has the form of an answer to this question, and of a form filled in what the asker's schema wants.
-pub(super) fn is_answer_to(question: &Message, answer: &Message) -> bool {
-    let Some(given) = answer.result() else { return false };
-    let has = |key: &str, kind| given.get(key).is_some_and(|value| value.kind() == kind);
-    match question.method() {
-        method::ELICITATION_CREATE => {
-            let says = |action| given.get("action").is_some_and(|said| said.is_str(action));
-            says("decline") || says("cancel") || (says("accept") && fits_form(question, given))
-        }
-        method::SAMPLING_CREATE_MESSAGE => {
-            has("role", JsonKind::String) && (has("content", JsonKind::Object) || has("content", JsonKind::Array))
-        }
-        method::ROOTS_LIST => has("roots", JsonKind::Array),
-        _ => false,
-    }
-}
-
-fn fits_form(question: &Message, given: Value<'_>) -> bool {
-    let whole = question.clone().deepen();
-    whole.param("requestedSchema").is_none_or(|schema| form::fits(schema, given.get("content")))
 }
 
 impl Exchange {

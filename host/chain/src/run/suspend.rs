@@ -6,7 +6,7 @@
 
 use super::{
     Exchange,
-    rounds::{ROUNDS_MAX, embedded, is_answer_to, response},
+    rounds::{ROUNDS_MAX, embedded, response},
 };
 use crate::{
     attributes::LABEL_BYTES_MAX,
@@ -19,6 +19,7 @@ use crate::{
 };
 use bytes::Bytes;
 use sluice_wire::{
+    form::is_answer_to,
     id::RequestId,
     json::{Document, IndexDepth, Limits, quote},
     message::{self, Message},

@@ -2,7 +2,7 @@
 
 use super::{Exchange, Stop, resolve::Route, rounds::without_round};
 use crate::{
-    catalogue::{Currency, ListKind},
+    catalogue::{Currency, Exposed, ListKind, View},
     exchange::{Answer, AnswerBody, Delivery},
     queue::queue,
     rescue::Error,
@@ -42,9 +42,7 @@ impl Exchange {
         let upstream = host.upstreams.iter().position(|upstream| *upstream.name() == task.upstream);
         for currency in [Currency::Known, Currency::Fresh] {
             let view = host.view(ListKind::Tools, self.asking(), currency).await?;
-            let is_its =
-                |entry: &crate::catalogue::Entry| entry.upstream.is_some() && entry.upstream == upstream && entry.original == task.tool;
-            if let Some(exposed) = view.exposed.iter().find(|exposed| is_its(&exposed.entry)) {
+            if let Some(exposed) = upstream.and_then(|upstream| tool_of(&view, upstream, &task)) {
                 self.head.name = Some(exposed.entry.name.clone());
                 self.about = Some(About { id: id.as_ref().into(), own: task.own.clone() });
                 if request.method() == method::TASKS_UPDATE {
@@ -168,7 +166,10 @@ impl Exchange {
         let outbound = self.outbound(index, request, None, Arc::default(), interim)?;
         let answer = self.forward(index, outbound, arriving).await?;
         match &answer.body {
-            AnswerBody::Relayed(response) if response.message.result().is_some() => Ok(Answer::relayed(self.page(index, later, response)?)),
+            AnswerBody::Relayed(response) if response.message.result().is_some() => {
+                let view = self.host.view(ListKind::Tools, self.asking(), Currency::Known).await?;
+                Ok(Answer::relayed(self.page(index, later, response, &view)?))
+            }
             _ => Ok(answer),
         }
     }
@@ -185,15 +186,36 @@ impl Exchange {
         Ok(Arc::new(Message::decode(document).map_err(|_| Error::BadCursor)?))
     }
 
+    /// The client's id for a server's task, if it came from here and its tool is in the client's view.
+    fn id_in(&self, view: &View, index: usize, own: &str) -> Option<Arc<str>> {
+        let id = self.host.tasks.known(&self.principal, self.host.upstreams[index].name(), own)?;
+        let task = self.host.tasks.open(&self.principal, &id)?;
+        tool_of(view, index, &task).map(|_| id)
+    }
+
+    /// A status notification under the client's id for its task; none for a task that this client has not from here or may not
+    /// see.
+    pub(super) async fn status(&self, index: usize, delivery: &Delivery) -> Option<Delivery> {
+        let own = delivery.message.as_ref().clone().deepen().param("taskId")?.as_str()?.into_owned();
+        // Most are of tasks that others have.
+        self.host.tasks.known(&self.principal, self.host.upstreams[index].name(), &own)?;
+        let view = self.host.view(ListKind::Tools, self.asking(), Currency::Known).await.ok()?;
+        let id = self.id_in(&view, index, &own)?;
+        let whole = delivery.message.as_ref().clone().deepen();
+        let mut patch = Patch::new(whole.document());
+        patch.replace(whole.param("taskId")?, quote(&id));
+        let document = patch.apply_document(&Limits::RESPONSE, IndexDepth::Full).ok()?;
+        Some(Delivery { message: Arc::new(Message::decode(document).ok()?), spoken: delivery.spoken })
+    }
+
     /// One server's page as a page of all of them.
-    fn page(&self, index: usize, later: Option<usize>, response: &Delivery) -> Result<Delivery, Error> {
+    fn page(&self, index: usize, later: Option<usize>, response: &Delivery, view: &View) -> Result<Delivery, Error> {
         let whole = response.message.as_ref().clone().deepen();
         let result = whole.result().ok_or_else(|| self.bad_task(index))?;
-        let upstream = self.host.upstreams[index].name();
         let mut patch = Patch::new(whole.document());
         for task in result.get("tasks").into_iter().flat_map(|tasks| tasks.items()) {
             let own = task.get("taskId").filter(|own| own.kind() == Kind::String);
-            match own.and_then(|own| self.host.tasks.known(&self.principal, upstream, &own.as_str()?)) {
+            match own.and_then(|own| self.id_in(view, index, &own.as_str()?)) {
                 Some(id) => own.into_iter().for_each(|own| patch.replace(own, quote(&id))),
                 None => patch.remove(task),
             }
@@ -209,6 +231,11 @@ impl Exchange {
         }
         Ok(Delivery { message: self.respelled(index, patch)?, spoken: response.spoken })
     }
+}
+
+/// The tool that a task runs, as this view shows it.
+fn tool_of<'v>(view: &'v View, upstream: usize, task: &Task) -> Option<&'v Exposed> {
+    view.exposed.iter().find(|exposed| exposed.entry.upstream == Some(upstream) && exposed.entry.original == task.tool)
 }
 
 /// The server's id in an answer to `tools/call` that is a task, in either era's form.
@@ -247,15 +274,4 @@ fn renamed(delivery: Delivery, find: impl Fn(&str) -> Option<Arc<str>>) -> Deliv
         Some(message) => Delivery { message: Arc::new(message), spoken: delivery.spoken },
         None => delivery,
     }
-}
-
-/// A status notification under the client's id for its task; none for a task that this principal has not from here.
-pub(super) fn status(delivery: &Delivery, find: impl Fn(&str) -> Option<Arc<str>>) -> Option<Delivery> {
-    let whole = delivery.message.as_ref().clone().deepen();
-    let own = whole.param("taskId")?;
-    let id = find(&own.as_str()?)?;
-    let mut patch = Patch::new(whole.document());
-    patch.replace(own, quote(&id));
-    let document = patch.apply_document(&Limits::RESPONSE, IndexDepth::Full).ok()?;
-    Some(Delivery { message: Arc::new(Message::decode(document).ok()?), spoken: delivery.spoken })
 }

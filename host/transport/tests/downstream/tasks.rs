@@ -1,6 +1,6 @@
 //! Tasks: whose they are, where they lead, and that filters see what comes of them.
 
-use crate::support::{Endpoint, Far, Reply, Rig, Scripted, Tailor, decode, initialize, request};
+use crate::support::{Connection, Endpoint, Far, Reply, Rig, Scripted, Tailor, decode, initialize, request};
 use serde_json::{Value, json};
 use sluice_chain::{
     catalogue::{Change, Entry},
@@ -13,7 +13,11 @@ use sluice_chain::{
     verdict::Rejection,
 };
 use sluice_wire::revision::{Era, Revision};
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::time::timeout;
 
 const MODERN: &str = r#"{"tools":{},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
 const LEGACY: &str = r#"{"tools":{},"tasks":{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}}"#;
@@ -55,13 +59,15 @@ fn modern(outbound: &Outbound) -> String {
 }
 
 fn legacy(outbound: &Outbound) -> String {
-    let task = |status: &str| format!(r#"{{"taskId":"7","status":"{status}","ttl":null,{STATE}}}"#);
+    let state = |own: &str, status: &str| format!(r#"{{"taskId":"{own}","status":"{status}","ttl":null,{STATE}}}"#);
+    let task = |status: &str| state("7", status);
+    let named = || outbound.message.param("arguments").and_then(|given| given.get("as")?.as_str());
     match (outbound.message.method(), own(outbound).as_str()) {
         ("tools/list", _) => {
             r#""result":{"tools":[{"name":"job","inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"}}]}"#.into()
         }
         ("tools/call", _) if outbound.message.param("task").is_some() || outbound.as_task => {
-            format!(r#""result":{{"task":{}}}"#, task("working"))
+            format!(r#""result":{{"task":{}}}"#, state(&named().unwrap_or("7".into()), "working"))
         }
         ("tools/call", _) => r#""result":{"content":[]}"#.into(),
         ("tasks/list", _) => {
@@ -376,28 +382,88 @@ async fn a_redaction_holds_across_eras_as_well() {
     }
 }
 
+/// What a legacy session hears on its own stream.
+struct Hearing(Connection);
+
+impl Hearing {
+    async fn of(caller: &Caller<'_>) -> Self {
+        let session = caller.session.as_deref().expect("a session");
+        let mut connection = caller.endpoint.connect().await;
+        let headers = [("authorization", ""), ("x-api-key", caller.who), ("mcp-session-id", session), ("accept", "text/event-stream")];
+        connection.send(&request("GET", "/mcp", &headers, b"")).await;
+        assert_eq!(connection.head().await.expect("a stream").0, 200);
+        Self(connection)
+    }
+
+    /// The next status that is told: id and status.
+    async fn status(&mut self) -> (Value, Value) {
+        loop {
+            let chunk = timeout(Duration::from_secs(10), self.0.chunk()).await.expect("it comes in time").expect("an event");
+            let text = String::from_utf8(chunk).expect("UTF-8");
+            let data = text.lines().find_map(|line| line.strip_prefix("data: ")).filter(|data| data.contains("tasks/status"));
+            if let Some(data) = data {
+                let said: Value = serde_json::from_str(data).expect("JSON");
+                return (said["params"]["taskId"].clone(), said["params"]["status"].clone());
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_status_of_a_task_is_told_to_its_principal_under_its_own_id() {
     let (endpoint, _) = over(Era::Legacy, Tailor::default()).await;
-    let alice = Caller::legacy(&endpoint, "alice").await;
-    let id = alice.begin("7").await;
-    let session = alice.session.clone().unwrap();
-    let mut stream = endpoint.connect().await;
-    let headers = [("authorization", ""), ("x-api-key", "alice"), ("mcp-session-id", &*session), ("accept", "text/event-stream")];
-    stream.send(&request("GET", "/mcp", &headers, b"")).await;
-    assert_eq!(stream.head().await.expect("a stream").0, 200);
+    let (alice, bob) = (Caller::legacy(&endpoint, "alice").await, Caller::legacy(&endpoint, "bob").await);
+    let (hers, his) = (alice.begin("7").await, bob.begin("8").await);
+    let (mut to_alice, mut to_bob) = (Hearing::of(&alice).await, Hearing::of(&bob).await);
     let ear = Ear::default();
     ear.attach(&endpoint.host);
-    for (who, own) in [("bob", "7"), ("alice", "stranger"), ("alice", "7")] {
+    let tell = |caller: &Caller<'_>, is_sessions: bool, own: &str, status: &str| {
         let text =
-            format!(r#"{{"jsonrpc":"2.0","method":"notifications/tasks/status","params":{{"taskId":"{own}","status":"completed"}}}}"#);
+            format!(r#"{{"jsonrpc":"2.0","method":"notifications/tasks/status","params":{{"taskId":"{own}","status":"{status}"}}}}"#);
         let delivery = Delivery { message: Arc::new(decode(text)), spoken: Revision::V2025_11_25 };
-        let principal = Arc::new(Principal::new("tailor", who, None));
-        ear.unsolicited(Unsolicited { upstream: "one".into(), principal, session: Some(session.as_str().into()), delivery });
+        let principal = Arc::new(Principal::new("tailor", caller.who, None));
+        let session = caller.session.as_deref().filter(|_| is_sessions).map(Into::into);
+        ear.unsolicited(Unsolicited { upstream: "one".into(), principal, session, delivery });
+    };
+    // What comes last is heard, so what was not heard before it was not told.
+    for (own, status) in [("stranger", "failed"), ("8", "failed"), ("7", "working")] {
+        tell(&alice, true, own, status);
     }
-    let mut heard = String::new();
-    while !heard.contains("tasks/status") {
-        heard.push_str(&String::from_utf8(stream.chunk().await.expect("an event")).unwrap());
+    assert_eq!(to_alice.status().await, (hers.clone(), json!("working")));
+    for (own, status) in [("7", "failed"), ("8", "working")] {
+        tell(&bob, true, own, status);
     }
-    assert!(heard.contains(&format!(r#""taskId":{id},"status":"completed""#)) && !heard.contains("stranger"), "{heard}");
+    assert_eq!(to_bob.status().await, (his, json!("working")));
+    // From a child, which knows of no sessions.
+    tell(&alice, false, "7", "completed");
+    assert_eq!(to_alice.status().await, (hers, json!("completed")));
+}
+
+#[tokio::test]
+async fn a_task_of_a_tool_that_is_hidden_is_neither_listed_nor_told_of() {
+    let (endpoint, _) = over(Era::Legacy, Tailor::default()).await;
+    let alice = Caller::legacy(&endpoint, "alice").await;
+    let id = alice.begin("7").await;
+    let mut hearing = Hearing::of(&alice).await;
+    let ear = Ear::default();
+    ear.attach(&endpoint.host);
+    let tell = |session: Option<&str>, status: &str| {
+        let text = format!(r#"{{"jsonrpc":"2.0","method":"notifications/tasks/status","params":{{"taskId":"7","status":"{status}"}}}}"#);
+        let delivery = Delivery { message: Arc::new(decode(text)), spoken: Revision::V2025_11_25 };
+        let principal = Arc::new(Principal::new("tailor", "alice", None));
+        ear.unsolicited(Unsolicited { upstream: "one".into(), principal, session: session.map(Into::into), delivery });
+    };
+    let listed = async || alice.result("tasks/list", json!({})).await["tasks"].as_array().expect("a list").len();
+    assert_eq!(listed().await, 1);
+    endpoint.host.swap(Tailor { shape: Some(Box::new(|_, _| Change::Hide)), ..Tailor::default() }.chain(Policy::default()));
+    assert_eq!(listed().await, 0);
+    for session in [alice.session.as_deref(), None] {
+        tell(session, "input_required");
+    }
+    // Both have been decided on by the time that this is.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    endpoint.host.swap(Tailor::default().chain(Policy::default()));
+    assert_eq!(listed().await, 1);
+    tell(alice.session.as_deref(), "completed");
+    assert_eq!(hearing.status().await, (id, json!("completed")));
 }

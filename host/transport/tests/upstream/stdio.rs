@@ -255,6 +255,23 @@ async fn children_are_bounded_and_the_refusal_names_the_setting() {
 }
 
 #[tokio::test]
+async fn a_child_that_may_have_a_task_is_the_last_to_make_room() {
+    let rig = Rig::new("legacy").with(|settings| settings.children_max = 2);
+    let upstream = rig.start();
+    let person = |name: &str| Asker::legacy("c1").named(name);
+    let alices = pid(&upstream, &person("alice")).await;
+    person("alice").request("tools/call", json!({"name":"job","task":{}})).answer(&upstream).await;
+    let bobs = pid(&upstream, &person("bob")).await;
+    // Hers was idle longer.
+    pid(&upstream, &person("carol")).await;
+    eventually("one of them has left", || !is_alive(bobs) || !is_alive(alices)).await;
+    assert!(is_alive(alices));
+    // Where all may have one nobody is kept out.
+    person("carol").request("tools/call", json!({"name":"job","task":{}})).answer(&upstream).await;
+    pid(&upstream, &person("dave")).await;
+}
+
+#[tokio::test]
 async fn the_bound_on_all_children_is_shared() {
     let mut rig = Rig::new("legacy").with(|settings| settings.child_wait = Duration::from_millis(100));
     rig.budget = ChildBudget::new(1);

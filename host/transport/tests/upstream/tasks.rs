@@ -199,6 +199,39 @@ async fn a_legacy_task_asks_a_client_that_polls() {
     about(&taking(), "tasks/cancel").answer(&upstream).await;
 }
 
+#[tokio::test]
+async fn a_client_that_cannot_be_asked_does_not_answer_for_another_that_can() {
+    let fake = legacy_server(&["input_required"], |seen| vec![stream_head(), event(&asking(seen)), Act::Hold]).await;
+    let upstream = upstream(&fake);
+    let mute = Asker::new(Revision::V2026_07_28, None, r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#);
+    let state = about(&mute, "tasks/get").answer(&upstream).await["result"].clone();
+    assert_eq!((&state["status"], state.get("inputRequests")), (&json!("working"), None), "{state}");
+    assert!(!fake.trace().contains(&"tasks/result".to_owned()), "{:?}", fake.trace());
+    let state = about(&taking(), "tasks/get").answer(&upstream).await["result"].clone();
+    assert_eq!(state["inputRequests"].as_object().map(|asks| asks.len()), Some(1), "{state}");
+}
+
+#[tokio::test]
+async fn what_is_no_answer_to_a_tasks_question_leaves_it_open() {
+    let fake = legacy_server(&["input_required"], |seen| vec![stream_head(), event(&asking(seen)), Act::Hold]).await;
+    let upstream = upstream(&fake);
+    let asks = async || about(&taking(), "tasks/get").answer(&upstream).await["result"]["inputRequests"].clone();
+    let first = asks().await;
+    let key = first.as_object().expect("a question").keys().next().expect("a question").clone();
+    let update = async |answer: Value| {
+        let body = taking().request("tasks/update", json!({"taskId":"7","inputResponses":{&key:answer}}));
+        assert_eq!(body.answer(&upstream).await["result"], json!({"resultType":"complete"}));
+    };
+    for wrong in [json!({"roots":[]}), json!({"action":"maybe"}), json!({}), json!({"role":"user","content":{"type":"text","text":"x"}})] {
+        update(wrong).await;
+        assert_eq!(asks().await, first);
+    }
+    let answers = || fake.seen().into_iter().filter(|seen| seen.body.get("method").is_none() && seen.verb == "POST").count();
+    assert_eq!(answers(), 0, "its server hears nothing of them");
+    update(json!({"action":"decline"})).await;
+    eventually("the server has its answer", || answers() == 1).await;
+}
+
 /// A modern server that answers calls with tasks, if the extension is declared, unless the tool is `quick`.
 async fn modern_server(statuses: &'static [&'static str]) -> Fake {
     let looks = AtomicUsize::new(0);

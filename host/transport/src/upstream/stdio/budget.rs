@@ -54,7 +54,9 @@ impl Room {
 
     fn evict(&self) {
         let mut living: Vec<_> = self.tenants.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
-        living.sort_by_key(|channel| channel.last_used());
+        // What a task works on would be lost, so those that may have one go last; who only began a task and never came back
+        // does not keep others out for ever.
+        living.sort_by_key(|channel| (channel.may_have_task(), channel.last_used()));
         // The first that is idle goes; one that has just been given a call stays.
         let _ = living.iter().any(|channel| channel.is_open() && channel.stop_if_idle("the child made room for another"));
     }

@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 /// Messages on their way to a child that does not read.
 const UNREAD_MAX: usize = 16;
 
-/// A child with a task that nobody asks about is kept for so long, unless its room is needed.
+/// A child with a task that nobody asks about is kept for so long, unless its room is needed and no other's can be had.
 const TASK_KEPT: Duration = Duration::from_secs(3600);
 
 /// From the end of a child's pipes to its own end.

@@ -7,7 +7,7 @@ use sluice_chain::{
 use sluice_era::tasks;
 use sluice_wire::{code, id::RequestId, message as build, message::Message, method};
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 /// How long an answer is kept where the client does not say, and at most.
 const KEPT: Duration = Duration::from_secs(600);
-/// Bounds on what is kept of one server; the oldest go first.
+/// Bounds on what is kept of one server. Whoever keeps most makes room, the oldest first: nobody's flood costs another an answer.
 const COUNT_MAX: usize = 1_024;
 const BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -85,10 +85,27 @@ pub(super) fn over(id: &RequestId) -> bytes::Bytes {
 impl Kept {
     fn forget(&mut self) {
         let now = Instant::now();
-        let is_old = |kept: &Self| kept.all.front().is_some_and(|oldest| oldest.until <= now);
-        while self.all.len() > COUNT_MAX || self.bytes > BYTES_MAX || is_old(self) {
-            let Some(oldest) = self.all.pop_front() else { return };
-            self.bytes -= oldest.answer.bytes().len();
+        self.all.retain(|ended| {
+            let is_kept = ended.until > now;
+            self.bytes -= if is_kept { 0 } else { ended.answer.bytes().len() };
+            is_kept
+        });
+        while self.bytes > BYTES_MAX {
+            self.make_room(|ended| ended.answer.bytes().len());
+        }
+        while self.all.len() > COUNT_MAX {
+            self.make_room(|_| 1);
+        }
+    }
+
+    /// Takes the oldest answer of the one who keeps most by this measure.
+    fn make_room(&mut self, weight: impl Fn(&Ended) -> usize) {
+        let mut shares: HashMap<&Option<PrincipalKey>, usize> = HashMap::new();
+        self.all.iter().for_each(|ended| *shares.entry(&ended.holder).or_default() += weight(ended));
+        let heaviest = shares.into_iter().max_by_key(|(_, share)| *share).map(|(holder, _)| holder.clone());
+        let oldest = heaviest.and_then(|holder| self.all.iter().position(|ended| ended.holder == holder));
+        if let Some(ended) = oldest.and_then(|at| self.all.remove(at)) {
+            self.bytes -= ended.answer.bytes().len();
         }
     }
 }
@@ -143,6 +160,24 @@ mod tests {
         assert!(get(&finished, &alice, &bad).is_some());
         tokio::time::sleep(KEPT).await;
         assert_eq!(get(&finished, &alice, &bad), None, "nobody's wish is without bound");
+        let _long = keep(&finished, &alice, 60_000, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+        let short = keep(&finished, &alice, 1_000, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(get(&finished, &alice, &short), None, "whatever was kept before it");
+        assert_eq!(finished.lock().all.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobodys_flood_costs_another_an_answer() {
+        let small = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
+        let large = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{}"}}}}"#, "x".repeat(BYTES_MAX / 8));
+        for (answer, count) in [(small, COUNT_MAX + 1), (&large, 10)] {
+            let (finished, alice, bob) = (Finished::default(), Principal::new("a", "alice", None), Principal::new("a", "bob", None));
+            let hers = keep(&finished, &alice, 60_000, small);
+            let his: Vec<_> = (0..count).map(|_| keep(&finished, &bob, 60_000, answer)).collect();
+            assert!(get(&finished, &alice, &hers).is_some());
+            assert_eq!((get(&finished, &bob, &his[0]), get(&finished, &bob, &his[count - 1]).is_some()), (None, true));
+        }
     }
 
     #[tokio::test(start_paused = true)]

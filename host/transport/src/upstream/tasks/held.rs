@@ -11,7 +11,7 @@ use sluice_chain::{
     upstream::{Outbound, UpstreamError},
 };
 use sluice_era::{capability::Askable, tasks};
-use sluice_wire::{method, revision::Revision};
+use sluice_wire::{form::is_answer_to, message::Message, method, revision::Revision};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -64,6 +64,7 @@ struct Open {
 
 struct Asked {
     key: String,
+    question: Arc<Message>,
     embedded: Bytes,
     reply: oneshot::Sender<Delivery>,
 }
@@ -103,15 +104,15 @@ impl Held {
         Ok(task.now())
     }
 
-    /// Hands answers on. False when nothing is held of the task.
+    /// Hands answers on. What is none to its question leaves that open: its client finds it there when it looks again. False when
+    /// nothing is held of the task.
     pub(super) fn answer(&self, outbound: &Outbound, own: &str, given: &[(String, Bytes)]) -> bool {
         let Some(task) = self.find(outbound, own) else { return false };
         for (key, raw) in given {
-            let Some(asked) = task.take(key) else { continue };
-            if let Some(message) = tasks::response(raw).and_then(|answer| tasks::related(&answer, own)) {
-                // A server that no longer waits has been answered otherwise.
-                let _ = asked.reply.send(Delivery { message: Arc::new(message), spoken: Revision::V2026_07_28 });
-            }
+            let Some(answer) = tasks::response(raw) else { continue };
+            let (Some(asked), Some(message)) = (task.take(key, &answer), tasks::related(&answer, own)) else { continue };
+            // A server that no longer waits has been answered otherwise.
+            let _ = asked.reply.send(Delivery { message: Arc::new(message), spoken: Revision::V2026_07_28 });
         }
         true
     }
@@ -192,7 +193,8 @@ impl Task {
         }
         open.asked += 1;
         let key = format!("{:x}-{}", open.since, open.asked);
-        open.questions.push(Asked { key, embedded: tasks::embedded(&delivery.message), reply });
+        let embedded = tasks::embedded(&delivery.message);
+        open.questions.push(Asked { key, question: delivery.message, embedded, reply });
         drop(open);
         self.came.notify_waiters();
         self.came.notify_one();
@@ -205,9 +207,10 @@ impl Task {
         waits.map(|asked| (asked.key.clone(), asked.embedded.clone())).collect()
     }
 
-    fn take(&self, key: &str) -> Option<Asked> {
+    /// The question of this name, if that is what was answered.
+    fn take(&self, key: &str, answer: &Message) -> Option<Asked> {
         let mut open = self.lock();
-        let at = open.questions.iter().position(|asked| asked.key == *key)?;
+        let at = open.questions.iter().position(|asked| asked.key == *key && is_answer_to(&asked.question, answer))?;
         Some(open.questions.remove(at))
     }
 

@@ -8,7 +8,7 @@ use super::{
 use crate::upstream::Carrier;
 use sluice_chain::upstream::{Inbound, Outbound, TaskSupport, UpstreamError};
 use sluice_era::{
-    capability::declares_tasks,
+    capability::{Askable, declares_tasks},
     tasks::{self, Outcome, State, Status},
 };
 use sluice_wire::{code, method, revision::Revision};
@@ -73,6 +73,8 @@ async fn get<C: Carrier>(carrier: &Arc<C>, held: &Arc<Held>, outbound: &Outbound
             let result = carrier.send(&request(outbound, method::TASKS_RESULT, own)?).await?;
             Some(tasks::outcome(&result.response.message).ok_or_else(unreadable)?)
         }
+        // A client that can be asked nothing would have its server told that nobody answers.
+        Status::InputRequired if !Askable::of(&outbound.client.capabilities).is_any() => None,
         Status::InputRequired => {
             let asks = held.questions(carrier, outbound, own, Waiting::ForOne).await?;
             (!asks.is_empty()).then_some(Outcome::Asks(asks))
