@@ -31,9 +31,10 @@ use std::{
     sync::{Arc, PoisonError},
     time::Duration,
 };
+use tokio::time::Instant;
 
-/// How long a server may take to agree; what it agrees to later its clients are not told of.
-const AGREE_MAX: Duration = Duration::from_secs(5);
+/// How long what comes before an acknowledgement may take; to what a server agrees later its clients are not told.
+pub(crate) const AGREE_MAX: Duration = Duration::from_secs(5);
 
 impl Host {
     /// What a legacy session hears of, from now until [`session_ended`](Host::session_ended). Nothing is asked of an upstream
@@ -72,9 +73,9 @@ impl Host {
         self.winding_down.cancel();
     }
 
-    /// Asks every upstream for its part, and waits for their agreement. `wanted` holds, for each upstream in order, the lists
+    /// Asks every upstream for its part, and waits until then for their agreement. `wanted` holds, for each upstream in order, the lists
     /// and the URIs under its own names.
-    pub(crate) async fn watch(&self, subscription: &Arc<Subscription>, wanted: Vec<Filter>) -> Vec<Watching> {
+    pub(crate) async fn watch(&self, subscription: &Arc<Subscription>, wanted: Vec<Filter>, until: Instant) -> Vec<Watching> {
         let who = subscription.who();
         let watching = self.upstreams.iter().zip(wanted).enumerate().map(|(at, (upstream, what))| {
             let wish = Wish {
@@ -83,7 +84,7 @@ impl Host {
                 principal: who.principal.clone(),
                 what,
                 sink: Arc::new(Follower::new(subscription, at)),
-                wait: AGREE_MAX,
+                wait: until.saturating_duration_since(Instant::now()),
             };
             async move { if wish.what.is_empty() { Watching::default() } else { upstream.watch(wish).await } }
         });
@@ -112,7 +113,8 @@ pub(crate) async fn follow_lists(host: &Arc<Host>, subscription: &Arc<Subscripti
     announced::note_seen(host, subscription, lists).await;
     subscription.hear(lists);
     let wanted = vec![Filter { lists, uris: Vec::new() }; host.upstreams.len()];
-    let holds = host.watch(subscription, wanted).await.into_iter().filter_map(|watching| watching.hold).collect();
+    let holds =
+        host.watch(subscription, wanted, Instant::now() + AGREE_MAX).await.into_iter().filter_map(|watching| watching.hold).collect();
     subscription.keep(holds);
 }
 

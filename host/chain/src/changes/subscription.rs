@@ -51,6 +51,7 @@ struct State {
     seen: [Option<u64>; 4],
     /// By upstream and its own URI.
     followed: HashMap<Key, Followed>,
+    last_asked: u64,
     /// Those of them with something to tell, each once.
     due: VecDeque<Key>,
     has_new_chain: bool,
@@ -70,6 +71,8 @@ struct Followed {
     /// As the client calls it.
     exposed: Arc<str>,
     hold: Option<Hold>,
+    /// Requests for it that its server has not answered, by number.
+    asked: Vec<u64>,
     /// What changed: itself or others below it, each with the last the server said.
     changed: Vec<(Arc<str>, Option<Delivery>)>,
 }
@@ -109,9 +112,12 @@ impl Subscription {
         self.who.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The same session, vouched for anew.
-    pub(crate) fn vouch_again(&self, who: Who) {
-        *self.who.lock().unwrap_or_else(PoisonError::into_inner) = who;
+    /// The same session, vouched for anew: what it may see and hear may be another.
+    pub fn vouch_again(&self, client: Arc<Client>, principal: Arc<Principal>) {
+        *self.who.lock().unwrap_or_else(PoisonError::into_inner) = Who { client, principal };
+        if let Some(host) = self.host.upgrade() {
+            host.announced.doubt();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -146,32 +152,42 @@ impl Subscription {
         drop(holds);
     }
 
-    /// Notes what is to be followed; false when it is already, or when there is too much of it.
+    /// Notes what is to be followed, until [`settle`](Self::settle). Several may ask for the same at once.
     pub(crate) fn follow(&self, upstream: usize, original: &Arc<str>, exposed: &Arc<str>) -> Following {
         let mut state = self.lock();
+        let state = &mut *state;
         let key = (upstream, original.clone());
-        if state.followed.get(&key).is_some_and(|followed| followed.hold.is_some()) {
-            return Following::Already;
-        }
-        if state.followed.len() >= FOLLOWED_MAX {
+        let is_known = match state.followed.get(&key) {
+            Some(followed) if followed.hold.is_some() => return Following::Already,
+            known => known.is_some(),
+        };
+        if !is_known && state.followed.len() >= FOLLOWED_MAX {
             return Following::TooMany;
         }
-        state.followed.insert(key, Followed { exposed: exposed.clone(), hold: None, changed: Vec::new() });
-        Following::New
+        state.last_asked += 1;
+        let new = || Followed { exposed: exposed.clone(), hold: None, asked: Vec::new(), changed: Vec::new() };
+        let followed = state.followed.entry(key).or_insert_with(new);
+        followed.exposed.clone_from(exposed);
+        followed.asked.push(state.last_asked);
+        Following::New(state.last_asked)
     }
 
-    /// Its server agreed, or did not.
-    pub(crate) fn settle(&self, upstream: usize, original: &Arc<str>, hold: Option<Hold>) {
+    /// What came of one request to follow: its server agreed, or did not.
+    pub(crate) fn settle(&self, upstream: usize, original: &Arc<str>, asked: u64, hold: Option<Hold>) {
         let mut state = self.lock();
         let key = (upstream, original.clone());
-        let is_agreed = hold.is_some() && !state.is_over;
+        let is_over = state.is_over;
         let gone = match state.followed.get_mut(&key) {
-            Some(followed) if is_agreed => std::mem::replace(&mut followed.hold, hold),
-            Some(_) => {
-                state.followed.remove(&key);
-                hold
+            // It may have been unfollowed meanwhile, and followed again.
+            Some(followed) if followed.asked.contains(&asked) => {
+                followed.asked.retain(|one| *one != asked);
+                let gone = if hold.is_some() && !is_over { std::mem::replace(&mut followed.hold, hold) } else { hold };
+                if followed.hold.is_none() && followed.asked.is_empty() {
+                    state.followed.remove(&key);
+                }
+                gone
             }
-            None => hold,
+            _ => hold,
         };
         drop(state);
         drop(gone);
@@ -306,7 +322,8 @@ impl Subscription {
 
 /// What became of the wish to follow a resource.
 pub(crate) enum Following {
-    New,
+    /// To be settled under this number.
+    New(u64),
     Already,
     TooMany,
 }

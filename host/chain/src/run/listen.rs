@@ -2,7 +2,7 @@
 
 use super::{Exchange, Stop, resolve::Route};
 use crate::{
-    changes::{Change, FOLLOWED_MAX, Following, ResourceChange, Subscription, Who, note_seen},
+    changes::{AGREE_MAX, Change, FOLLOWED_MAX, Following, ResourceChange, Subscription, Who, note_seen},
     exchange::{Answer, Arrival, Delivery, Interim, Kind},
     host::Host,
     queue::queue,
@@ -19,10 +19,11 @@ use sluice_wire::{
     revision::Revision,
 };
 use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-/// Which resources of which upstream, under its own names and the client's.
-type Wanted = Vec<(usize, Arc<str>, Arc<str>)>;
+/// A resource of an upstream, under its own name and the client's.
+type Wanted = (usize, Arc<str>, Arc<str>);
 
 impl Exchange {
     /// Acknowledges, then tells of changes until the client leaves or the host is about to stop. Nothing of the chain is held
@@ -76,24 +77,30 @@ impl Exchange {
     async fn agree(&mut self, subscription: &Arc<Subscription>, asked: Filter) -> Result<Filter, Error> {
         let host = self.host.clone();
         let resources = self.resolve_all(&asked).await;
-        note_seen(&host, subscription, asked.lists).await;
+        let until = Instant::now() + AGREE_MAX;
+        // In a task of its own, which goes on when it takes longer: filters are asked, and none of them is cut off.
+        let seeing = (host.clone(), subscription.clone());
+        let seeing = tokio::spawn(async move { note_seen(&seeing.0, &seeing.1, asked.lists).await });
         subscription.hear(asked.lists);
         host.announced.register(&host, subscription);
         let mut parts = vec![Filter { lists: asked.lists, uris: Vec::new() }; host.upstreams.len()];
-        for (upstream, original, exposed) in &resources {
-            subscription.follow(*upstream, original, exposed);
-            parts[*upstream].uris.push(original.clone());
+        let mut followed = Vec::with_capacity(resources.len());
+        for (upstream, original, exposed) in resources {
+            if let Following::New(asked) = subscription.follow(upstream, &original, &exposed) {
+                parts[upstream].uris.push(original.clone());
+                followed.push(((upstream, original, exposed), asked));
+            }
         }
         let watching = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(self.cancelled()),
-            watching = host.watch(subscription, parts) => watching,
+            (_, watching) = async { tokio::join!(timeout_at(until, seeing), host.watch(subscription, parts, until)) } => watching,
         };
-        Ok(settle(subscription, resources, watching, asked))
+        Ok(settle(subscription, followed, watching, asked))
     }
 
     /// Where the resources are that this principal may see.
-    async fn resolve_all(&mut self, asked: &Filter) -> Wanted {
+    async fn resolve_all(&mut self, asked: &Filter) -> Vec<Wanted> {
         let head = self.head.clone();
         let mut found = Vec::with_capacity(asked.uris.len());
         for uri in &asked.uris {
@@ -110,24 +117,23 @@ impl Exchange {
         let host = self.host.clone();
         let (subscription, exposed) = self.attended()?;
         let original = original.cloned().unwrap_or_else(|| exposed.clone());
-        subscription.vouch_again(Who { client: self.client.clone(), principal: self.principal.clone() });
-        match subscription.follow(upstream, &original, &exposed) {
-            Following::New => {}
+        let asked = match subscription.follow(upstream, &original, &exposed) {
+            Following::New(asked) => asked,
             Following::Already => return Ok(Answer::result(Bytes::from_static(b"{}"))),
             Following::TooMany => return Err(Error::NoRoomToListen.into()),
-        }
+        };
         let mut parts = vec![Filter::default(); host.upstreams.len()];
         parts[upstream].uris.push(original.clone());
         let watching = tokio::select! {
             biased;
             () = self.cancel.cancelled() => {
-                subscription.settle(upstream, &original, None);
+                subscription.settle(upstream, &original, asked, None);
                 return Err(self.cancelled().into());
             }
-            mut watching = host.watch(&subscription, parts) => watching.swap_remove(upstream),
+            mut watching = host.watch(&subscription, parts, Instant::now() + AGREE_MAX) => watching.swap_remove(upstream),
         };
         let is_granted = watching.granted.uris.contains(&original);
-        subscription.settle(upstream, &original, watching.hold.filter(|_| is_granted));
+        subscription.settle(upstream, &original, asked, watching.hold.filter(|_| is_granted));
         if is_granted {
             return Ok(Answer::result(Bytes::from_static(b"{}")));
         }
@@ -167,7 +173,7 @@ impl Exchange {
         // Below a renamed resource nobody can tell what the client would call it.
         let name = if uri != original && exposed == original { uri.clone() } else { exposed.clone() };
         // A part is hidden with the whole that was asked for.
-        if self.hides(&exposed, &original).await || (uri != original && self.hides(&name, &uri).await) {
+        if !self.still_shows(&exposed, &original).await || (uri != original && self.hides(&name, &uri).await) {
             return None;
         }
         match said {
@@ -179,16 +185,17 @@ impl Exchange {
 }
 
 /// What was granted, and what is kept of it.
-fn settle(subscription: &Subscription, resources: Wanted, watching: Vec<Watching>, asked: Filter) -> Filter {
+fn settle(subscription: &Subscription, followed: Vec<(Wanted, u64)>, watching: Vec<Watching>, asked: Filter) -> Filter {
     let mut honoured = Filter::default();
     let mut holds = Vec::new();
     for (at, watching) in watching.into_iter().enumerate() {
         honoured.lists.add(watching.granted.lists);
-        for (upstream, original, exposed) in &resources {
+        for ((upstream, original, exposed), number) in &followed {
             if *upstream == at && watching.granted.uris.contains(original) {
+                // One hold of an upstream keeps all of its part, and what is not settled stays.
                 honoured.uris.push(exposed.clone());
             } else if *upstream == at {
-                subscription.settle(*upstream, original, None);
+                subscription.settle(*upstream, original, *number, None);
             }
         }
         holds.extend(watching.hold);

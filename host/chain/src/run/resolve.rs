@@ -142,7 +142,19 @@ impl Exchange {
         unreachable!("the second round returns")
     }
 
-    /// Whether a resource that this principal followed is hidden from it now.
+    /// Whether this principal could still follow a resource that it followed: it is listed in its view, or behind a template or a
+    /// link that is.
+    pub(super) async fn still_shows(&self, name: &str, uri: &str) -> bool {
+        let is_listed = |view: Arc<View>| view.find(name).is_some();
+        if self.host.view_as_known(ListKind::Resources, self.asking()).await.is_ok_and(is_listed) {
+            return true;
+        }
+        let has_way = |view: Arc<View>| view.find_template(name).is_some() || self.host.links.find(&self.principal.key, name).is_some();
+        let templates = self.host.view_as_known(ListKind::ResourceTemplates, self.asking()).await;
+        !self.is_hidden(uri) && templates.is_ok_and(has_way)
+    }
+
+    /// Whether a resource below one that this principal followed is hidden from it.
     pub(super) async fn hides(&self, name: &str, uri: &str) -> bool {
         let listed = self.host.view_as_known(ListKind::Resources, self.asking()).await;
         // Without a view nobody knows.

@@ -55,6 +55,8 @@ pub(super) struct Front {
 struct Session {
     revision: Revision,
     client: Arc<Client>,
+    /// What it hears of.
+    changes: Arc<Subscription>,
 }
 
 /// What became of one request.
@@ -109,6 +111,7 @@ impl Front {
         }
         if let Some(session) = lock(&self.session).as_mut() {
             session.client = caller.vouch_again(&session.client);
+            session.changes.vouch_again(session.client.clone(), caller.principal.clone());
         }
         *known = caller;
     }
@@ -266,11 +269,11 @@ impl Front {
         let asked = Asked::of(message, revision).ok_or_else(no_such_method)?;
         let name: Arc<str> = anonymous_name().into();
         let client = self.caller().introduce(info.as_deref(), &capabilities, Some(name));
+        let changes = self.host.attend(&client, &self.caller().principal, revision);
         // In force at once: a client may send on before it has our answer.
-        let before = lock(&self.session).replace(Session { revision, client: client.clone() });
+        let before = lock(&self.session).replace(Session { revision, client: client.clone(), changes: changes.clone() });
         self.forget(before);
-        let changes = Some(self.host.attend(&client, &self.caller().principal, revision));
-        Ok(Begun::Greeting(Greeting { asked, client, changes }))
+        Ok(Begun::Greeting(Greeting { asked, client, changes: Some(changes) }))
     }
 
     fn forget(&self, session: Option<Session>) {

@@ -73,6 +73,9 @@ impl Session {
             let principal = if same_person { known.principal.clone() } else { caller.principal };
             let caller = Caller { principal, transport: caller.transport };
             speaker.client = caller.vouch_again(&speaker.client);
+            if let Some(changes) = self.changes.get() {
+                changes.vouch_again(speaker.client.clone(), caller.principal.clone());
+            }
             speaker.caller = caller;
         }
         (speaker.client.clone(), speaker.caller.principal.clone())

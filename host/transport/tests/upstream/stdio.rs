@@ -41,7 +41,7 @@ impl Rig {
         Self { settings, trace, ear: Arc::default(), budget: ChildBudget::new(64) }
     }
 
-    fn with(mut self, change: impl FnOnce(&mut StdioSettings)) -> Self {
+    pub fn with(mut self, change: impl FnOnce(&mut StdioSettings)) -> Self {
         change(&mut self.settings);
         self
     }

@@ -183,6 +183,8 @@ pub(super) fn listen(call: &Call<'_>) -> Result<Response<Content>, Refusal> {
     }
     media::check_accepts_stream(call.headers)?;
     let session = session(call)?;
+    // Whoever listens hears under the claims that they have now.
+    session.speaker(call.caller.clone());
     let place = last_event(call.headers)?;
     let shared = &call.connection.shared;
     let (limits, drain) = (&shared.settings.limits, shared.drain.clone());

@@ -33,7 +33,7 @@ use sluice_wire::{
     revision::{Era, Revision},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Whose wishes are told together: what is heard for one owner is told to nobody else.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -59,17 +59,19 @@ struct Way {
 
 impl Http {
     pub(super) async fn hear_of(&self, wish: Wish) -> Watching {
-        let owner = self.listener(&wish).await;
+        let until = Instant::now() + wish.wait;
+        let owner = self.listener(&wish, until).await;
         let station =
             |wish: &Wish| Way { http: self.handle(), asking: wish.era, client: wish.client.clone(), principal: wish.principal.clone() };
-        self.watches.want(owner, wish, &self.line.settings.name, &self.line.listener, station).await
+        self.watches.want(owner, wish, until, &self.line.settings.name, &self.line.listener, station).await
     }
 
-    async fn listener(&self, wish: &Wish) -> Listener {
+    async fn listener(&self, wish: &Wish, until: Instant) -> Listener {
         let sharing = self.line.settings.sharing;
         if self.eras.known(wish.era).is_none() {
             // Found out first, so that listeners of one principal meet. If it cannot be, the keeper tries again.
-            let _ = self.route(wish.era, &wish.client, &wish.principal).await;
+            let (http, asking, client, principal) = (self.handle(), wish.era, wish.client.clone(), wish.principal.clone());
+            self.watches.find_out(until, async move { _ = http.route(asking, &client, &principal).await }).await;
         }
         match self.eras.known(wish.era) {
             Some(Spoken::Modern(_)) => Listener::Modern((sharing != Sharing::Shared).then(|| wish.principal.key.clone())),

@@ -37,7 +37,7 @@ pub(super) async fn start(line: &Arc<Line>, session: &Arc<Session>) {
 
 async fn listen(line: &Arc<Line>, session: &Arc<Session>, opened: oneshot::Sender<()>) {
     let mut opened = Some(opened);
-    let mut was_open = false;
+    let (mut was_open, mut has_missed) = (false, false);
     let mut last_id: Option<String> = None;
     let mut backoff = BACKOFF.start;
     loop {
@@ -47,8 +47,9 @@ async fn listen(line: &Arc<Line>, session: &Arc<Session>, opened: oneshot::Sende
         match stream {
             Ok(Opened::Stream(mut stream)) => {
                 session.ear.send_replace(Ear::Open);
-                // Without a place to go on from, what was said meanwhile is lost.
-                if std::mem::replace(&mut was_open, true) && last_id.is_none() {
+                was_open = true;
+                // Without a place to go on from, what was said while it was not there is lost.
+                if std::mem::replace(&mut has_missed, true) && last_id.is_none() {
                     session.gap.notify_one();
                 }
                 stream.last_id = last_id.take();
@@ -63,12 +64,14 @@ async fn listen(line: &Arc<Line>, session: &Arc<Session>, opened: oneshot::Sende
                 line.counters.count(|c| &c.sessions_lost);
                 return session.closed.cancel();
             }
+            // It has one: it may take the last for open still (409), or not know that event any more (400).
+            Ok(Opened::Refused(400..=499)) if was_open => last_id = None,
             // It has no such stream, or no longer this session; the next call will find out.
             Ok(Opened::Refused(_)) => {
                 session.ear.send_replace(Ear::Deaf);
                 return;
             }
-            Err(_) => {}
+            Err(_) => has_missed = true,
         }
         tokio::time::sleep(wait.min(BACKOFF.end)).await;
         backoff = (backoff * 2).min(BACKOFF.end);

@@ -25,7 +25,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// How long a child may take to acknowledge.
@@ -41,14 +44,16 @@ struct Way {
 
 impl Stdio {
     pub(super) async fn hear_of(&self, wish: Wish) -> Watching {
+        let until = Instant::now() + wish.wait;
         if self.eras.known(wish.era).is_none() {
             // Found out first, since it decides whose child it is. If it cannot be, the keeper tries again.
-            let _ = self.child(wish.era, &wish.client, &wish.principal).await;
+            let (stdio, asking, client, principal) = (self.handle(), wish.era, wish.client.clone(), wish.principal.clone());
+            self.watches.find_out(until, async move { _ = stdio.child(asking, &client, &principal).await }).await;
         }
         let owner: Owner = self.owner(wish.era, &wish.client, &wish.principal);
         let station =
             |wish: &Wish| Way { stdio: self.handle(), asking: wish.era, client: wish.client.clone(), principal: wish.principal.clone() };
-        self.watches.want(owner, wish, &self.settings.name, &self.listener, station).await
+        self.watches.want(owner, wish, until, &self.settings.name, &self.listener, station).await
     }
 }
 
@@ -61,11 +66,15 @@ impl Station for Way {
                 return Kept::Lost;
             }
         };
-        // It is of use as long as somebody listens.
+        // It is of use as long as somebody hears anything of it.
         let _held = channel.hold();
         let Some(spoken) = channel.spoken() else { return Kept::Lost };
         match spoken.era() {
-            Era::Modern => keep_listening(&Subscriptions { channel: &channel, revision: spoken }, watch).await,
+            // A child that will not be asked is not started again and again to be asked.
+            Era::Modern => match keep_listening(&Subscriptions { channel: &channel, revision: spoken }, watch).await {
+                Kept::Refused => Kept::Mute,
+                kept => kept,
+            },
             Era::Legacy => {
                 channel.listens.hear_all(watch);
                 keep_conversation(&Talk { way: self, channel: &channel, revision: spoken }, watch).await

@@ -11,7 +11,7 @@ const BACKOFF: std::ops::Range<Duration> = Duration::from_millis(100)..Duration:
 const HELD: Duration = Duration::from_secs(10);
 /// A server that refused everything is asked again after this.
 const REFUSED: Duration = Duration::from_secs(60);
-/// A server that was just lost is not looked for again before this, whoever wants something.
+/// A server that was just lost is not looked for again before this.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Wishes that come together are told together.
 const GATHER: Duration = Duration::from_millis(5);
@@ -29,8 +29,10 @@ pub(crate) enum Kept {
     Idle,
     /// The server was not reached, or was lost.
     Lost,
-    /// The server grants nothing of it.
+    /// The server would not be asked.
     Refused,
+    /// The server announces nothing of what is wanted, and is not needed for it.
+    Mute,
 }
 
 /// Keeps a server told for as long as somebody wants something.
@@ -44,22 +46,37 @@ where
     while !watches.is_done(&owner, &watch) {
         let began = Instant::now();
         let kept = station.keep(&watch).await;
-        watch.give_up();
         let wait = match kept {
             Kept::Idle => continue,
-            Kept::Refused => REFUSED,
-            Kept::Lost if began.elapsed() >= HELD => BACKOFF.start,
-            Kept::Lost => backoff,
+            // Nothing but another wish is a reason to ask again.
+            Kept::Mute => None,
+            Kept::Refused => Some(REFUSED),
+            Kept::Lost if began.elapsed() >= HELD => Some(BACKOFF.start),
+            Kept::Lost => Some(backoff),
         };
+        if kept == Kept::Lost {
+            watch.give_up();
+        }
         backoff = if began.elapsed() >= HELD { BACKOFF.start } else { (backoff * 2).min(BACKOFF.end) };
-        let until = Instant::now() + wait.mul_f64(jitter());
-        while Instant::now() < until && !watch.now().filter.is_empty() {
-            tokio::select! {
-                () = tokio::time::sleep_until(until) => {}
-                // Another wish is a reason to look again, but not at once.
-                () = watch.changed() => if kept == Kept::Refused || began.elapsed() >= PATIENCE { break },
+        let waiting = async {
+            match wait {
+                Some(wait) => sleep(wait.mul_f64(jitter())).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(waiting);
+        loop {
+            let now = watch.now();
+            // A server that was just lost is not looked for at once, whoever wants something.
+            let may_ask = kept != Kept::Lost || began.elapsed() >= PATIENCE;
+            if now.filter.is_empty() || may_ask && !now.asked.is_empty() {
+                break;
             }
             watch.give_up();
+            tokio::select! {
+                () = &mut waiting => break,
+                () = watch.changed() => {}
+            }
         }
     }
 }
@@ -126,6 +143,9 @@ pub(crate) async fn keep_conversation(with: &impl Conversation, watch: &Watch) -
         if now.filter.is_empty() {
             return Kept::Idle;
         }
+        if !watch.hears_anything() {
+            return Kept::Mute;
+        }
         tokio::select! {
             biased;
             interruption = with.interrupted() => match interruption {
@@ -177,6 +197,10 @@ pub(crate) async fn keep_listening(with: &impl Listening, watch: &Arc<Watch>) ->
         if now.filter.is_empty() {
             with.close(open, watch);
             return Kept::Idle;
+        }
+        if now.version == version && !watch.hears_anything() {
+            with.close(open, watch);
+            return Kept::Mute;
         }
         if now.version == version {
             tokio::select! {

@@ -25,10 +25,14 @@ use sluice_wire::{
 };
 use std::{
     collections::{HashMap, HashSet},
+    future::Future,
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 /// What is wanted of one server by the clients of one owner.
@@ -60,6 +64,8 @@ enum Topic {
 struct Wanted {
     holders: HashMap<u64, Arc<dyn Sink>>,
     status: Status,
+    /// The server had agreed to it and then did not: what changed meanwhile is told as one change once it does again.
+    is_owed: bool,
 }
 
 enum Status {
@@ -132,13 +138,14 @@ impl Watch {
         state.last_holder += 1;
         let holder = state.last_holder;
         for topic in topics(&what) {
-            let mut is_new = false;
-            let wanted = state.wanted.entry(topic).or_insert_with(|| {
-                is_new = true;
-                Wanted { holders: HashMap::new(), status: Status::Asked }
-            });
+            let refused = || Wanted { holders: HashMap::new(), status: Status::Refused(None), is_owed: false };
+            let wanted = state.wanted.entry(topic).or_insert_with(refused);
             wanted.holders.insert(holder, sink.clone());
-            state.version += u64::from(is_new);
+            // What was refused to another once is asked again.
+            if matches!(wanted.status, Status::Refused(_)) {
+                wanted.status = Status::Asked;
+                state.version += 1;
+            }
         }
         let must_start = !std::mem::replace(&mut state.is_kept, true);
         drop(state);
@@ -158,20 +165,22 @@ impl Watch {
         self.changed.notified().await;
     }
 
-    /// The server agreed to `granted` of what it was asked. What it had agreed to before and was told anew counts as changed:
-    /// nobody knows what happened in between.
+    /// The server agreed to `granted` of what it was asked. What it had agreed to before and was told anew, or had refused in
+    /// between, counts as changed: nobody knows what happened.
     pub(crate) fn settle(&self, asked: &Filter, granted: &Filter, refused: Option<&(i64, String)>, is_anew: bool) {
         let is_granted: HashSet<Topic> = topics(granted).collect();
         let mut missed = Filter::default();
         let mut state = self.lock();
         for topic in topics(asked) {
             let Some(wanted) = state.wanted.get_mut(&topic) else { continue };
+            let was_granted = matches!(wanted.status, Status::Granted);
             if !is_granted.contains(&topic) {
                 wanted.status = Status::Refused(refused.cloned());
+                wanted.is_owed |= was_granted;
                 continue;
             }
-            let was_granted = matches!(std::mem::replace(&mut wanted.status, Status::Granted), Status::Granted);
-            if was_granted && is_anew {
+            wanted.status = Status::Granted;
+            if std::mem::take(&mut wanted.is_owed) || was_granted && is_anew {
                 match topic {
                     Topic::List(list) => missed.lists.add(list),
                     Topic::Resource(uri) => missed.uris.push(uri),
@@ -191,6 +200,11 @@ impl Watch {
         }
         drop(state);
         self.settled.notify_waiters();
+    }
+
+    /// Whether the server agreed to anything of what is wanted.
+    pub(crate) fn hears_anything(&self) -> bool {
+        self.lock().wanted.values().any(|wanted| matches!(wanted.status, Status::Granted))
     }
 
     async fn agreed(&self, what: &Filter) {
@@ -290,11 +304,20 @@ impl<K> Default for Watches<K> {
 }
 
 impl<K: Eq + Hash + Clone + Send + 'static> Watches<K> {
-    /// Adds a wish to those of the same owner, and waits for what the server says to it.
+    /// Waits for something that goes on when it takes longer.
+    pub(crate) async fn find_out(&self, until: Instant, what: impl Future<Output = ()> + Send + 'static) {
+        let closed = self.closed.clone();
+        let finding = tokio::spawn(async move { closed.run_until_cancelled_owned(what).await });
+        // Whatever became of it, it is looked at again.
+        let _ = timeout_at(until, finding).await;
+    }
+
+    /// Adds a wish to those of the same owner, and waits until then for what the server says to it.
     pub(crate) async fn want<S: Station>(
         self: &Arc<Self>,
         owner: K,
         wish: Wish,
+        until: Instant,
         upstream: &Arc<str>,
         listener: &Arc<dyn Listener>,
         station: impl FnOnce(&Wish) -> S,
@@ -312,7 +335,7 @@ impl<K: Eq + Hash + Clone + Send + 'static> Watches<K> {
             (watch, hold)
         };
         // What is not agreed by then is not waited for, but the wish stays.
-        let _ = timeout(wish.wait, watch.agreed(&wish.what)).await;
+        let _ = timeout_at(until, watch.agreed(&wish.what)).await;
         let (granted, refused) = watch.outcome(&wish.what);
         Watching { granted, refused, hold: Some(Box::new(hold)) }
     }

@@ -22,8 +22,9 @@ pub struct Tailor {
     pub interest: Interest,
     pub request: OnPass,
     pub response: OnPass,
-    /// By the viewer's subject; none is asked for when it is not set.
+    /// By this attribute of the viewer; none is asked for when it is not set.
     pub shape: Option<OnEntry>,
+    pub shape_by: &'static str,
     pub credential: OnCredential,
 }
 
@@ -37,6 +38,7 @@ impl Default for Tailor {
             request: Box::new(|_| Ok(Verdict::Next(None))),
             response: Box::new(|_| Ok(Verdict::Next(None))),
             shape: None,
+            shape_by: "principal.subject",
             credential: Box::new(|credential| {
                 Authentication::Identified(Principal::new("tailor", &credential.value, None), Duration::from_secs(60))
             }),
@@ -79,7 +81,7 @@ impl Filter for Tailor {
 
     fn on_catalog<'a>(&'a self, offer: &'a mut Offer) -> BoxFuture<'a, Result<(), Fault>> {
         if let Some(shape) = &self.shape {
-            let who = offer.viewer.attr("principal.subject").unwrap_or_default();
+            let who = offer.viewer.attr(self.shape_by).unwrap_or_default();
             offer.changes = offer.entries.iter().map(|entry| shape(&who, entry)).collect();
         }
         Box::pin(async { Ok(()) })
