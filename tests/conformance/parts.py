@@ -111,7 +111,7 @@ class Process:
         try:
             self.wait_until_ready()
         except BaseException:
-            self.__exit__()
+            self.__exit__(Missing)
             raise
         return self
 
@@ -143,7 +143,7 @@ class Process:
         sink.close()
         pipe.close()
 
-    def __exit__(self, *_):
+    def __exit__(self, kind=None, *_):
         for ending in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self.child.pid, ending)
@@ -154,3 +154,7 @@ class Process:
             except ProcessLookupError:
                 break
         self.child.wait()
+        # A panic that a runtime swallows may show in no answer.
+        panics = [line for line in self.log.read_text(errors="replace").splitlines() if "panicked at" in line]
+        if panics and kind is None:
+            raise Missing(f"{self.command[0]} panicked: {panics[0]} (and {len(panics) - 1} more in {self.log})")

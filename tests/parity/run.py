@@ -86,7 +86,10 @@ def run(path, corpus, wanted, folder):
         # Recorded up to here: the handshake's own requests.
         client.exchange({"method": "tools/list"})
         recorded(client)
-        return [observe(client, exchange) for exchange in corpus]
+        observed = [observe(client, exchange) for exchange in corpus]
+        if panics(config):
+            raise SystemExit(f"sluice panicked over {home.name}: {panics(config)[0]}")
+        return observed
 
 
 def configuration(server, era, wire, home, wanted):
@@ -140,6 +143,13 @@ def connect(era, wire, config, sluice, running, **more):
     if url is None:
         raise SystemExit(f"sluice did not start: {ready}{config.with_suffix('.log').read_text()}")
     return Client(era, Http(url, KEY), **more)
+
+
+def panics(config):
+    """A panic that a runtime swallows may show in no answer."""
+    log = config.with_suffix(".log")
+    said = log.read_text(errors="replace") if log.exists() else ""
+    return [line for line in said.splitlines() if "panicked at" in line]
 
 
 def observe(client, exchange):

@@ -25,6 +25,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [Self; 5] = [Self::Answered, Self::Asked, Self::Refused, Self::Failed, Self::Cancelled];
+
     /// The label in logs, metrics and audit.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -83,7 +83,7 @@ struct Path {
     labels: PathLabels,
     latency: Histogram,
     /// By outcome, made when it first comes.
-    ended: [OnceLock<Counter>; 4],
+    ended: [OnceLock<Counter>; Outcome::ALL.len()],
 }
 
 impl Path {

@@ -130,7 +130,14 @@ impl Host {
         }
         let (upstream, began) = (&self.upstreams[i], Instant::now());
         let cancel = CancellationToken::new();
-        let reading = read_list(&**upstream, i, kind, asking, &cancel, self.settings.list_ttl);
+        let read = || read_list(&**upstream, i, kind, asking, &cancel, self.settings.list_ttl);
+        let reading = async {
+            match read().await {
+                // Reading a list changes nothing, so a server that stumbles is asked once more.
+                Err(UpstreamError::BadReply { .. } | UpstreamError::ClosedEarly { .. }) => read().await,
+                outcome => outcome,
+            }
+        };
         let limit = self.settings.gather;
         let outcome = tokio::time::timeout(limit, reading).await.unwrap_or_else(|_| {
             cancel.cancel();

@@ -33,6 +33,20 @@ fn unreachable() -> Arc<Scripted> {
 }
 
 #[tokio::test]
+async fn a_server_that_stumbles_over_its_list_is_asked_once_more() {
+    for (stumbles, shown, asked) in [(1, &["t"][..], 2), (2, &[][..], 2)] {
+        let left = AtomicUsize::new(stumbles);
+        let upstream = Scripted::new("one", Era::Modern, move |_| match left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
+            Ok(_) => Err(UpstreamError::BadReply { reason: "HTTP 500".into() }),
+            Err(_) => Ok(tools(&[tool("t", "")], HINTS)),
+        });
+        let endpoint = Rig::over(vec![upstream.clone()]).start().await;
+        assert_eq!(endpoint.tool_names().await, shown);
+        assert_eq!(upstream.targets("tools/list").len(), asked);
+    }
+}
+
+#[tokio::test]
 async fn s024_a_tool_whose_header_annotation_breaks_the_rules_is_left_out_and_named() {
     let (log, _guard) = Log::start();
     let annotated = |kind: &str| format!(r#"{{"type":"{kind}","x-mcp-header":"A"}}"#);

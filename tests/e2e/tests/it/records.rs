@@ -139,6 +139,30 @@ fn one_line_an_exchange_and_one_record_a_call_and_no_secret() {
     });
 }
 
+#[test]
+fn a_client_that_leaves_is_a_cancelled_exchange_in_log_audit_and_metrics() {
+    beside("records, cancelled", 60, async {
+        let backend = backend().await;
+        let folder = Folder::new();
+        let gateway = gateway(&folder, &backend).await;
+        let mut caller = Caller::new(&gateway.address, Era::Modern, KEY).await;
+        let leaves = caller.call("child_slow", r#"{"ms":20000}"#);
+        assert!(tokio::time::timeout(Duration::from_millis(500), leaves).await.is_err(), "it answers in twenty seconds");
+        drop(caller);
+        let line = eventually(Duration::from_secs(5), || async {
+            let lines = gateway.exchanges();
+            lines.into_iter().find(|line| line["name"] == "child_slow").ok_or_else(|| "no line yet".to_owned())
+        })
+        .await;
+        assert_eq!(line["outcome"], "cancelled", "{line}");
+        let audit = folder.read("audit.jsonl");
+        let audited: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).expect("one line of JSON")).collect();
+        assert!(audited.iter().any(|record| record["request"] == line["request"] && record["outcome"] == "cancelled"), "{audit}");
+        let series = r#"sluice_exchanges_total{method="tools/call",upstream="child",outcome="cancelled"}"#;
+        assert_eq!(gateway.metric(series).await, 1.0, "{}", gateway.metrics().await);
+    });
+}
+
 fn check_record(record: &Value) {
     let text = |key: &str| record[key].as_str().unwrap_or_else(|| panic!("{key}: {record}"));
     assert!(text("time").ends_with('Z') && text("request").len() == 16, "{record}");
