@@ -36,6 +36,38 @@ pub enum StateError {
     TooLarge,
 }
 
+/// One operation of a [`Bucket`] with its arguments.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    /// [`Bucket::get`].
+    Get(String),
+    /// [`Bucket::set`].
+    Set(String, Vec<u8>, Option<Duration>),
+    /// [`Bucket::delete`].
+    Delete(String),
+    /// [`Bucket::incr`].
+    Incr(String, i64, Duration),
+    /// [`Bucket::take`]: key, cost, burst, per second.
+    Take(String, u32, u32, f64),
+    /// [`Bucket::swap`]: key, expected, value, time to live.
+    Swap(String, Option<Vec<u8>>, Vec<u8>, Option<Duration>),
+}
+
+/// What an [`Op`] answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Of a get.
+    Value(Option<Vec<u8>>),
+    /// Of a set or delete.
+    Done,
+    /// Of an incr.
+    Count(i64),
+    /// Of a take.
+    WaitMs(u32),
+    /// Of a swap.
+    Swapped(bool),
+}
+
 /// Somewhere state is kept.
 pub trait Store: Send + Sync {
     /// The bucket of this name, made when it does not exist. The first quota given for a name stays.
@@ -69,6 +101,23 @@ pub trait Bucket: Send + Sync {
         value: Vec<u8>,
         ttl: Option<Duration>,
     ) -> BoxFuture<'a, Result<bool, StateError>>;
+    /// Operations in order, one outcome each; each is atomic, all together are not. A backend elsewhere makes one round trip of them.
+    fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>> {
+        Box::pin(async move {
+            let mut outcomes = Vec::with_capacity(ops.len());
+            for op in ops {
+                outcomes.push(match op {
+                    Op::Get(key) => self.get(&key).await.map(Outcome::Value),
+                    Op::Set(key, value, ttl) => self.set(&key, value, ttl).await.map(|()| Outcome::Done),
+                    Op::Delete(key) => self.delete(&key).await.map(|()| Outcome::Done),
+                    Op::Incr(key, by, ttl) => self.incr(&key, by, ttl).await.map(Outcome::Count),
+                    Op::Take(key, cost, burst, per_second) => self.take(&key, cost, burst, per_second).await.map(Outcome::WaitMs),
+                    Op::Swap(key, expect, value, ttl) => self.swap(&key, expect.as_deref(), value, ttl).await.map(Outcome::Swapped),
+                });
+            }
+            outcomes
+        })
+    }
 }
 
 /// A token bucket's numbers, checked. Every backend uses this arithmetic, or its own after the same checks.

@@ -1,7 +1,7 @@
 //! What every backend must do, as tests. `contract_tests!(Clock, make)` in a backend's test module runs
 //! each case on a fresh store; `make` is a function without arguments.
 
-use crate::{Quota, StateError, Store};
+use crate::{Op, Outcome, Quota, StateError, Store};
 use std::time::Duration;
 
 /// How a backend's tests let time pass.
@@ -139,12 +139,45 @@ pub async fn quotas_hold<C: Clock>(store: impl Store) {
     assert_eq!(bucket.set("d", vec![0; 16], None).await, too_large, "48 bytes in all");
 }
 
+/// A batch answers in order as its operations would alone, each sees what the ones before it did, and a failing one stops none.
+pub async fn batches_run_in_order<C: Clock>(store: impl Store) {
+    let bucket = store.bucket("b", Quota::default());
+    let (key, one) = (|key: &str| key.to_owned(), b"1".to_vec());
+    let ops = vec![
+        Op::Get(key("a")),
+        Op::Set(key("a"), one.clone(), Some(ms(100))),
+        Op::Get(key("a")),
+        Op::Incr(key("a"), 4, ms(100)),
+        Op::Take(key("a"), 1, 1, 1.0),
+        Op::Swap(key("a"), Some(b"5".to_vec()), b"x".to_vec(), None),
+        Op::Incr(key("a"), 1, ms(100)),
+        Op::Take(key("t"), 1, 1, 1.0),
+        Op::Delete(key("a")),
+        Op::Get(key("a")),
+    ];
+    let expected = [
+        Ok(Outcome::Value(None)),
+        Ok(Outcome::Done),
+        Ok(Outcome::Value(Some(one))),
+        Ok(Outcome::Count(5)),
+        Err(StateError::Conflict),
+        Ok(Outcome::Swapped(true)),
+        Err(StateError::Conflict),
+        Ok(Outcome::WaitMs(0)),
+        Ok(Outcome::Done),
+        Ok(Outcome::Value(None)),
+    ];
+    assert_eq!(bucket.batch(ops).await, expected);
+    assert!(bucket.take("t", 1, 1, 1.0).await.unwrap() > 0, "what a batch takes is taken");
+    assert_eq!(bucket.batch(Vec::new()).await, []);
+}
+
 /// One `#[tokio::test]` for each case above.
 #[macro_export]
 macro_rules! contract_tests {
     ($clock:ty, $make:expr) => {
         $crate::contract_tests!(@ $clock, $make, values_are_kept_apart, values_expire, counters_count, tokens_are_taken,
-            swaps_compare, quotas_hold);
+            swaps_compare, quotas_hold, batches_run_in_order);
     };
     (@ $clock:ty, $make:expr, $($case:ident),*) => {
         $(#[tokio::test(start_paused = true)]

@@ -15,4 +15,4 @@ pub mod bucket;
 pub mod contract;
 pub mod memory;
 
-pub use bucket::{Bucket, Quota, StateError, Store};
+pub use bucket::{Bucket, Op, Outcome, Quota, StateError, Store};

@@ -27,6 +27,8 @@ pub mod base {
         pub_export_macro: true,
         default_bindings_module: "sluice_sdk::bindings::base",
         additional_derives: [PartialEq, Eq],
+        // It holds a rate.
+        additional_derives_ignore: ["op"],
         generate_all,
     });
 }

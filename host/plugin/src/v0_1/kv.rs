@@ -1,8 +1,8 @@
 //! `kv`: the plugin's own buckets and granted ones.
 
-use super::bindings::sluice::filter::kv::{Error, Host, HostBucket};
+use super::bindings::sluice::filter::kv::{Error, Host, HostBucket, Op, Outcome};
 use crate::{guest::Guest, plugin::Opened, settings::Power};
-use sluice_state::StateError;
+use sluice_state::{Op as StateOp, Outcome as StateOutcome, StateError};
 use std::time::Duration;
 use wasmtime::component::Resource;
 
@@ -11,6 +11,8 @@ pub struct OpenBucket;
 
 /// Names one instance may open.
 const BUCKETS_MAX: usize = 64;
+/// Operations of one batch.
+const BATCH_MAX: usize = 256;
 
 type Answer<T> = wasmtime::Result<Result<T, Error>>;
 
@@ -99,8 +101,63 @@ impl HostBucket for Guest {
         Ok(operate!(self, handle, key, |bucket, key| bucket.swap(key, expect.as_deref(), value, ttl_ms.map(ms))))
     }
 
+    async fn batch(&mut self, handle: Resource<OpenBucket>, ops: Vec<Op>) -> Answer<Vec<Result<Outcome, Error>>> {
+        self.entered(0)?;
+        let opened = match self.bucket(&handle, "") {
+            Ok((opened, _)) => opened,
+            Err(error) => return Ok(Err(error)),
+        };
+        if ops.len() > BATCH_MAX {
+            return Ok(Err(Error::TooLarge));
+        }
+        let mut asked = Vec::with_capacity(ops.len());
+        for op in ops {
+            self.entered(size(&op))?;
+            asked.push(into_op(op, &opened.prefix, self.lent.again));
+        }
+        let outcomes = self.budget.wait(opened.bucket.batch(asked)).await?;
+        let read = |outcome: &Result<StateOutcome, StateError>| match outcome {
+            Ok(StateOutcome::Value(Some(value))) => value.len(),
+            _ => 0,
+        };
+        self.hand_over(outcomes.iter().map(read).sum())?;
+        Ok(Ok(outcomes.into_iter().map(|outcome| outcome.map(into_outcome).map_err(into_error)).collect()))
+    }
+
     async fn drop(&mut self, _: Resource<OpenBucket>) -> wasmtime::Result<()> {
         Ok(())
+    }
+}
+
+/// Bytes that an operation brings along.
+fn size(op: &Op) -> usize {
+    match op {
+        Op::Get(key) | Op::Delete(key) | Op::Incr((key, ..)) | Op::Take((key, ..)) => key.len(),
+        Op::Set((key, value, _)) => key.len() + value.len(),
+        Op::Swap((key, expect, value, _)) => key.len() + value.len() + expect.as_ref().map_or(0, Vec::len),
+    }
+}
+
+/// `again`: what it counts was counted in an earlier round.
+fn into_op(op: Op, prefix: &str, again: bool) -> StateOp {
+    let full = |key: String| [prefix, &*key].concat();
+    match op {
+        Op::Get(key) => StateOp::Get(full(key)),
+        Op::Set((key, value, ttl_ms)) => StateOp::Set(full(key), value, ttl_ms.map(ms)),
+        Op::Delete(key) => StateOp::Delete(full(key)),
+        Op::Incr((key, by, ttl_ms)) => StateOp::Incr(full(key), if again { 0 } else { by }, ms(ttl_ms)),
+        Op::Take((key, cost, burst, per_second)) => StateOp::Take(full(key), if again { 0 } else { cost }, burst, per_second),
+        Op::Swap((key, expect, value, ttl_ms)) => StateOp::Swap(full(key), expect, value, ttl_ms.map(ms)),
+    }
+}
+
+fn into_outcome(outcome: StateOutcome) -> Outcome {
+    match outcome {
+        StateOutcome::Value(value) => Outcome::Value(value),
+        StateOutcome::Done => Outcome::Done,
+        StateOutcome::Count(count) => Outcome::Count(count),
+        StateOutcome::WaitMs(ms) => Outcome::WaitMs(ms),
+        StateOutcome::Swapped(swapped) => Outcome::Swapped(swapped),
     }
 }
 

@@ -224,6 +224,28 @@ async fn every_kv_operation_counts_in_the_plugins_own_bucket() {
 }
 
 #[tokio::test]
+async fn a_batch_is_its_operations_in_order_and_counts_as_all_of_them() {
+    let engine = engine();
+    let said = async |config: Value, limits: Limits, again: bool| {
+        let filter = load_with(&engine, Settings { limits, ..settings("kv-batch", config) }).await;
+        let mut call = call("ls", json!({}));
+        call.pass.again = again;
+        let verdict = call.request(&filter).await;
+        (verdict, labels(&call))
+    };
+    let one_of_each = async |again| said(json!({}), Limits::default(), again).await.1;
+    assert_eq!(one_of_each(false).await, ["kv-batch.said=value:0 done conflict count:1 taken swapped:true done value:0"]);
+    assert_eq!(one_of_each(false).await, ["kv-batch.said=value:0 done conflict count:2 wait swapped:false done value:0"]);
+    assert_eq!(one_of_each(true).await, ["kv-batch.said=value:0 done conflict count:2 taken swapped:false done value:0"]);
+    let (_, many) = said(json!({"many": 256}), Limits::default(), false).await;
+    assert!(many[0].ends_with("count:255 count:256"), "{many:?}");
+    let (verdict, refused) = said(json!({"many": 257}), Limits::default(), false).await;
+    assert!(verdict.is_ok() && refused == ["kv-batch.said=too-large"], "{verdict:?}, {refused:?}");
+    let (verdict, _) = said(json!({"many": 256}), Limits { host_calls_max: 100, ..Limits::default() }, false).await;
+    assert!(matches!(&verdict, Err(Fault::Limit(why)) if why.contains("host calls")), "{verdict:?}");
+}
+
+#[tokio::test]
 async fn kv_that_is_taken_away_or_full_says_so() {
     let mut denied = settings("kv-counter", json!({}));
     denied.denied = vec![sluice_plugin::Power::Kv];
@@ -234,6 +256,11 @@ async fn kv_that_is_taken_away_or_full_says_so() {
         call.request(&filter).await.unwrap();
         assert_eq!(labels(&call), [says]);
     }
+    let denied = Settings { denied: vec![sluice_plugin::Power::Kv], ..settings("kv-batch", json!({})) };
+    let filter = load_with(&engine(), denied).await;
+    let mut call = call("ls", json!({}));
+    call.request(&filter).await.unwrap();
+    assert_eq!(labels(&call), ["kv-batch.said=denied"]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::host;
-use crate::kv::Error;
+use crate::kv::{Error, Op, Outcome};
 
 #[derive(Default)]
 pub(super) struct Store {
@@ -97,6 +97,23 @@ impl FakeBucket {
         })
     }
 
+    /// Several in order; one that fails stops none.
+    pub fn batch(&self, ops: &[Op]) -> Result<Vec<Result<Outcome, Error>>, Error> {
+        available(|_| ())?;
+        let run = |op: &Op| match op {
+            Op::Get(key) => self.get(key).map(Outcome::Value),
+            Op::Set((key, value, ttl_ms)) => self.set(key, value, *ttl_ms).map(|()| Outcome::Done),
+            Op::Delete(key) => self.delete(key).map(|()| Outcome::Done),
+            Op::Incr((key, by, ttl_ms)) => self.incr(key, *by, *ttl_ms).map(Outcome::Count),
+            Op::Take((key, cost, burst, per_second)) => self.take(key, *cost, *burst, *per_second).map(Outcome::WaitMs),
+            Op::Swap((key, expect, value, ttl_ms)) => self.swap(key, expect.as_deref(), value, *ttl_ms).map(Outcome::Swapped),
+        };
+        match ops.len() {
+            0..=256 => Ok(ops.iter().map(run).collect()),
+            _ => Err(Error::TooLarge),
+        }
+    }
+
     fn place(&self, key: &str) -> (String, String) {
         (self.0.clone(), key.to_string())
     }
@@ -147,6 +164,18 @@ mod tests {
         assert_eq!(bucket.swap("s", None, b"b", None), Ok(false));
         assert_eq!(bucket.swap("s", Some(b"a"), b"b", None), Ok(true));
         assert_eq!(bucket.get("s"), Ok(Some(b"b".to_vec())));
+    }
+
+    #[test]
+    fn a_batch_answers_in_order_and_is_bounded() {
+        let bucket = FakeBucket::open("b").unwrap();
+        let ops = [Op::set("k", b"x", None), Op::swap("k", Some(b"y"), b"z", None), Op::get("k"), Op::take("t", 1, 1, 1.0)];
+        let expected =
+            vec![Ok(Outcome::Done), Ok(Outcome::Swapped(false)), Ok(Outcome::Value(Some(b"x".to_vec()))), Ok(Outcome::WaitMs(0))];
+        assert_eq!(bucket.batch(&ops), Ok(expected));
+        let many: Vec<_> = (0..257).map(|_| Op::incr("n", 1, 1000)).collect();
+        assert_eq!(bucket.batch(&many), Err(Error::TooLarge));
+        assert_eq!(bucket.batch(&many[..256]).unwrap().pop(), Some(Ok(Outcome::Count(256))));
     }
 
     #[test]
