@@ -117,7 +117,8 @@ fn host_settings(config: &Config, access: Access) -> Settings {
         all_max: count(limits.parked_calls_max),
     };
     let listening = Listening { own_max: count(limits.listens_per_principal_max), all_max: count(limits.listens_max) };
-    Settings { idempotent: Arc::new(idempotent), parking, listening, ..Settings::new(access) }
+    let route_calls_max = count(limits.route_calls_max);
+    Settings { idempotent: Arc::new(idempotent), parking, listening, route_calls_max, ..Settings::new(access) }
 }
 
 fn upstreams(config: &Config, listener: &Arc<dyn Listener>) -> Result<Vec<Arc<dyn Upstream>>> {
@@ -236,6 +237,7 @@ pub fn listener_settings(config: &Config) -> Result<downstream::Settings> {
     let own = &mut listener.limits;
     own.connections_max = count(limits.connections_max);
     own.header_bytes_max = count(limits.header_bytes_max);
+    own.route_body_bytes_max = count(limits.route_body_bytes_max);
     own.header_wait = ms(limits.header_timeout_ms);
     own.json = json_limits(config, limits.request_bytes_max);
     own.body_wait = ms(limits.body_timeout_ms);

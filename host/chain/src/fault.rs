@@ -2,6 +2,21 @@
 
 use std::time::Duration;
 
+/// [`Fault::kind`] behind a prefix, without making a text.
+macro_rules! labels {
+    ($prefix:literal, $fault:expr) => {
+        match $fault {
+            Fault::Trap(_) => concat!($prefix, "trap"),
+            Fault::Deadline { .. } => concat!($prefix, "deadline"),
+            Fault::Limit(_) => concat!($prefix, "limit"),
+            Fault::BadReply(_) => concat!($prefix, "bad_reply"),
+            Fault::Instantiate(_) => concat!($prefix, "instantiate"),
+            Fault::Saturated => concat!($prefix, "saturated"),
+            Fault::Open { .. } => concat!($prefix, "open"),
+        }
+    };
+}
+
 /// How a guest failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Fault {
@@ -48,5 +63,15 @@ impl Fault {
             Self::Saturated => "saturated",
             Self::Open { .. } => "open",
         }
+    }
+
+    /// The verdict in records of a call that ended so.
+    pub(crate) fn label(&self) -> &'static str {
+        labels!("fault:", self)
+    }
+
+    /// The same where the filter was passed over.
+    pub(crate) fn bypassed_label(&self) -> &'static str {
+        labels!("bypassed:", self)
     }
 }

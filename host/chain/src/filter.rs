@@ -8,16 +8,19 @@ use crate::{
     fault::Fault,
     principal::Principal,
     record::Ended,
+    route::{Route, RouteRequest, RouteResponse},
     verdict::{Rejection, Suspension},
 };
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use sluice_wire::message::Message;
 use std::{sync::Arc, time::Instant};
 
 /// The points of an exchange at which a filter can act, in the order they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hook {
+    /// A request to a route of the filter's own, before any principal.
+    OnHttp,
     /// Turns a credential into a principal, before any exchange.
     Authenticate,
     /// Shapes one list for one principal.
@@ -34,11 +37,13 @@ pub enum Hook {
 
 impl Hook {
     /// All of them, in that order.
-    pub const ALL: [Self; 6] = [Self::Authenticate, Self::OnCatalog, Self::OnRequest, Self::OnNotification, Self::OnResponse, Self::OnDone];
+    pub const ALL: [Self; 7] =
+        [Self::OnHttp, Self::Authenticate, Self::OnCatalog, Self::OnRequest, Self::OnNotification, Self::OnResponse, Self::OnDone];
 
     /// The name in the contract, e.g. `on-request`.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::OnHttp => "on-http",
             Self::Authenticate => "authenticate",
             Self::OnCatalog => "on-catalog",
             Self::OnRequest => "on-request",
@@ -80,6 +85,8 @@ pub struct Interest {
     pub hooks: Vec<(Hook, Selector)>,
     /// The binary imports `payload` or `patterns`, so messages must be indexed whole.
     pub reads_payload: bool,
+    /// Where it answers HTTP itself: what it declares and was granted.
+    pub routes: Vec<Route>,
 }
 
 /// Globs over methods and names; empty lists match everything.
@@ -167,6 +174,11 @@ pub trait Filter: Send + Sync {
     fn identity(&self) -> &Arc<Identity>;
     /// Hooks and selectors.
     fn interest(&self) -> &Interest;
+    /// A request to one of its routes. `facts` are `transport.*` and the allowed headers. By default there is no route.
+    fn on_http<'a>(&'a self, request: &'a RouteRequest, facts: Attributes) -> BoxFuture<'a, Result<RouteResponse, Fault>> {
+        let _ = (request, facts);
+        Box::pin(ready(Err(Fault::BadReply("it has no routes".into()))))
+    }
     /// Credential to principal. `facts` are `transport.*` and the allowed headers.
     fn authenticate<'a>(&'a self, credential: &'a Credential, facts: &'a mut Attributes) -> BoxFuture<'a, Result<Authentication, Fault>>;
     /// A request on its way in.

@@ -4,7 +4,9 @@ use crate::{
     attributes::Attributes,
     breaker::{Breaker, BreakerLimits},
     catalogue::Views,
+    fault::Fault,
     filter::{Filter, Hook},
+    record::Observer,
     selector::{Conditions, Scope},
 };
 use sluice_wire::json::IndexDepth;
@@ -87,6 +89,16 @@ impl Link {
     pub fn enters(&self, hook: Hook, at: &Place<'_>) -> bool {
         self.scopes.iter().any(|(h, s)| *h == hook && s.matches(at.method, at.name))
             && self.policy.when.hold(at.method, at.name, at.upstream, at.tenant)
+    }
+
+    /// A call of the filter ended in a fault: tell the breaker and whoever watches. Says whether the filter is passed over.
+    pub(crate) fn broke(&self, hook: Hook, fault: &Fault, observer: &dyn Observer) -> bool {
+        let identity = self.filter.identity();
+        if !matches!(fault, Fault::Open { .. }) && self.breaker.failed() {
+            tracing::error!(plugin = %identity.name, "switched off after repeated faults");
+        }
+        observer.faulted(identity, hook, fault.kind(), &fault.to_string());
+        self.policy.mode == Mode::Audit || self.policy.on_fault(fault.kind()) == OnFault::Skip
     }
 
     /// The same for a list.

@@ -37,7 +37,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// How many notifications of one exchange may wait for its connection.
@@ -60,6 +60,8 @@ pub struct Settings {
     pub listening: Listening,
     /// What the key of task ids is made from; without it they end with the process.
     pub task_secret: Option<Arc<str>>,
+    /// Requests to routes of filters that are answered at once; they come from anybody.
+    pub route_calls_max: usize,
 }
 
 impl Settings {
@@ -73,6 +75,7 @@ impl Settings {
             parking: Parking::default(),
             listening: Listening::default(),
             task_secret: None,
+            route_calls_max: 32,
         }
     }
 }
@@ -101,6 +104,8 @@ pub struct Host {
     pub(crate) listening: Arc<Places>,
     /// Cancelled when those are to end.
     pub(crate) winding_down: CancellationToken,
+    /// Room for requests to routes.
+    pub(crate) route_calls: Arc<Semaphore>,
     generation: ArcSwap<Generation>,
     gate: Gate,
     push: OnceLock<Arc<dyn Push>>,
@@ -139,6 +144,7 @@ impl Host {
             attended: Mutex::default(),
             listening: Arc::new(Places::new(settings.listening)),
             winding_down: CancellationToken::new(),
+            route_calls: Arc::new(Semaphore::new(settings.route_calls_max)),
             settings,
             lists: RawLists::default(),
             cursors: CursorKey::random()?,

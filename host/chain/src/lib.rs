@@ -5,7 +5,7 @@
 //! which era an upstream speaks: transports translate at their own door.
 //!
 //! Reading order: [`exchange`], [`running`], [`verdict`], [`filter`], [`upstream`], [`generation`], [`host`],
-//! [`catalogue`], [`changes`], [`rescue`], [`record`].
+//! [`catalogue`], [`changes`], [`rescue`], [`record`], [`route`].
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -29,6 +29,7 @@ pub mod principal;
 pub mod queue;
 pub mod record;
 pub mod rescue;
+pub mod route;
 mod run;
 pub mod running;
 mod seal;

@@ -236,7 +236,7 @@ mod tests {
     use crate::{
         filter::{Hook, Identity},
         queue::queue,
-        record::nothing_ended,
+        record::{RouteCall, nothing_ended},
     };
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -246,6 +246,7 @@ mod tests {
     impl Observer for Counting {
         fn ended(&self, _: &Ended) {}
         fn faulted(&self, _: &Identity, _: Hook, _: &'static str, _: &str) {}
+        fn route_called(&self, _: &RouteCall<'_>) {}
         fn turned_away(&self, _: &'static str) {}
         fn abandoned(&self, _: &Ended) {
             self.0.fetch_add(1, Relaxed);

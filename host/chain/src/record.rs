@@ -85,12 +85,33 @@ pub struct Ended {
     pub passed: Vec<Passed>,
 }
 
+/// One call of a filter at a route of its own. No query and no body: they may hold what is secret.
+#[derive(Debug)]
+pub struct RouteCall<'a> {
+    /// Host-wide id.
+    pub id: u64,
+    /// Which filter, with version and digest.
+    pub filter: &'a Identity,
+    /// HTTP method.
+    pub method: &'a str,
+    /// As the client wrote it.
+    pub path: &'a str,
+    /// `answered`, or `fault:<kind>`; behind `audit:` when it was recorded, not applied, and `bypassed:` when a fault was skipped.
+    pub verdict: &'static str,
+    /// Of the answer, if it was applied.
+    pub status: Option<u16>,
+    /// How long the host waited for it.
+    pub took: Duration,
+}
+
 /// Told of each ended exchange, once. Must be cheap and must not block for long.
 pub trait Observer: Send + Sync {
     /// One exchange has ended.
     fn ended(&self, ended: &Ended);
     /// A filter faulted, in any hook, `authenticate` and `on-catalog` included.
     fn faulted(&self, filter: &Identity, hook: Hook, kind: &'static str, detail: &str);
+    /// A filter was called at one of its routes.
+    fn route_called(&self, call: &RouteCall<'_>);
     /// Somebody was turned away at the gate, or sent a message that never became an exchange.
     fn turned_away(&self, reason: &'static str);
     /// A call waited for answers to its server's questions, and its client never came back: how its last exchange ended.

@@ -14,7 +14,7 @@ use crate::{
         bindings::exports::sluice::filter as hooks,
         bindings::sluice::filter::types,
         catalog::{self, Viewed},
-        convert, exchange, payload,
+        convert, exchange, http, payload,
     },
 };
 use futures_util::future::BoxFuture;
@@ -24,6 +24,7 @@ use sluice_chain::{
     fault::Fault,
     filter::{Authentication, Credential, Filter, Hook, Identity, Interest, NotificationVerdict, Pass, Verdict},
     record::Ended,
+    route::{RouteRequest, RouteResponse},
 };
 use sluice_wire::message::Message;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -195,6 +196,24 @@ impl WasmFilter {
         })
     }
 
+    async fn run_http(&self, request: &RouteRequest, facts: Attributes) -> Result<RouteResponse, Fault> {
+        // Nobody has said who they are, so a warm instance would meet anybody.
+        let mut loan = self.borrow((self.settings.scope == Scope::All).then(Key::all), Instant::now()).await?;
+        let since = loan.since;
+        let Instance { store, hooks, .. } = loan.instance();
+        let export = hooks.on_http.as_ref().ok_or_else(|| not_exported(Hook::OnHttp))?;
+        store.data_mut().begin(Phase::Hook(Hook::OnHttp), since);
+        store.data_mut().lent.attributes = facts;
+        store.set_epoch_deadline(crate::budget::SLICE_TICKS);
+        let headers = http::headers(request);
+        let outcome = contained(export.call_on_http(&mut *store, http::request(request, &headers), exchange::lent())).await;
+        let (lent, outcome) = loan.instance().settle(outcome);
+        *lent = Lent::default();
+        let answer = http::response(outcome?, &self.identity.name)?;
+        loan.give_back();
+        Ok(answer)
+    }
+
     async fn run_authenticate(&self, credential: &Credential, facts: &mut Attributes) -> Result<Authentication, Fault> {
         // Never a warm instance: what one caller's secret left in memory is nobody else's.
         let mut loan = self.borrow(None, Instant::now()).await?;
@@ -266,6 +285,10 @@ impl Filter for WasmFilter {
 
     fn interest(&self) -> &Interest {
         &self.interest
+    }
+
+    fn on_http<'a>(&'a self, request: &'a RouteRequest, facts: Attributes) -> BoxFuture<'a, Result<RouteResponse, Fault>> {
+        Box::pin(async move { self.counted(self.run_http(request, facts).await) })
     }
 
     fn authenticate<'a>(&'a self, credential: &'a Credential, facts: &'a mut Attributes) -> BoxFuture<'a, Result<Authentication, Fault>> {

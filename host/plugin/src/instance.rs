@@ -22,6 +22,7 @@ pub(crate) struct Template {
     pub(crate) describe: hooks::describe::GuestIndices,
     lifecycle: hooks::lifecycle::GuestIndices,
     authenticate: Option<hooks::authenticate::GuestIndices>,
+    on_http: Option<hooks::on_http::GuestIndices>,
     on_request: Option<hooks::on_request::GuestIndices>,
     on_response: Option<hooks::on_response::GuestIndices>,
     on_notification: Option<hooks::on_notification::GuestIndices>,
@@ -45,6 +46,7 @@ impl Template {
             describe: hooks::describe::GuestIndices::new(&pre)?,
             lifecycle: hooks::lifecycle::GuestIndices::new(&pre)?,
             authenticate: found!("authenticate", authenticate),
+            on_http: found!("on-http", on_http),
             on_request: found!("on-request", on_request),
             on_response: found!("on-response", on_response),
             on_notification: found!("on-notification", on_notification),
@@ -57,6 +59,7 @@ impl Template {
     /// The hooks that were found, in the order they run.
     pub(crate) fn hooks(&self) -> Vec<Hook> {
         let found = [
+            (Hook::OnHttp, self.on_http.is_some()),
             (Hook::Authenticate, self.authenticate.is_some()),
             (Hook::OnCatalog, self.on_catalog.is_some()),
             (Hook::OnRequest, self.on_request.is_some()),
@@ -71,6 +74,7 @@ impl Template {
 /// The exported hooks of one instance.
 pub(crate) struct Hooks {
     pub(crate) authenticate: Option<hooks::authenticate::Guest>,
+    pub(crate) on_http: Option<hooks::on_http::Guest>,
     pub(crate) on_request: Option<hooks::on_request::Guest>,
     pub(crate) on_response: Option<hooks::on_response::Guest>,
     pub(crate) on_notification: Option<hooks::on_notification::Guest>,
@@ -134,7 +138,7 @@ impl Instance {
                 Hooks { $($hook: template.$hook.as_ref().map(|found| found.load(&mut *store, &instance)).transpose()?,)* }
             };
         }
-        let hooks = load!(authenticate, on_request, on_response, on_notification, on_catalog, on_done);
+        let hooks = load!(authenticate, on_http, on_request, on_response, on_notification, on_catalog, on_done);
         let answer = lifecycle.call_init(&mut *store, config).await?;
         Ok((hooks, answer))
     }

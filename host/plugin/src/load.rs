@@ -58,7 +58,7 @@ impl Engine {
         let manifest = self.describe(&template, &settings, &exports).await?;
         if exports.is_empty() {
             return Err(
-                "exports no hook; export at least one of authenticate, on-request, on-response, on-notification, on-catalog, on-done"
+                "exports no hook; export at least one of authenticate, on-http, on-request, on-response, on-notification, on-catalog, on-done"
                     .into(),
             );
         }
@@ -80,7 +80,7 @@ impl Engine {
         self.pools().add(&pool);
         let filter = WasmFilter {
             identity: Arc::new(Identity::new(plugin.name.clone(), &manifest.version, &digest)),
-            interest: manifest.interest(&exports, reads_payload),
+            interest: manifest.interest(&exports, reads_payload, &settings.grants),
             config: config.to_string().into(),
             manifest,
             settings,
@@ -157,6 +157,9 @@ fn fault_text(fault: &Fault) -> String {
     }
 }
 
+/// What can be granted, by how it begins.
+const GRANTS: [&str; 2] = ["kv:", "http:"];
+
 /// What is needed, not optional and not granted, with the line to add.
 fn check_needs(needs: &[Need], settings: &Settings) -> Result<(), String> {
     for need in needs.iter().filter(|need| !need.optional) {
@@ -168,7 +171,7 @@ fn check_needs(needs: &[Need], settings: &Settings) -> Result<(), String> {
                     need.reason, settings.sidecar
                 ));
             }
-        } else if !capability.starts_with("kv:") {
+        } else if !GRANTS.iter().any(|kind| capability.starts_with(kind)) {
             return Err(format!("needs `{capability}` ({}), which this host cannot give; use a newer host", need.reason));
         } else if !settings.grants.iter().any(|grant| grant == capability) {
             let mut grants: Vec<_> = settings.grants.iter().map(|grant| format!("{grant:?}")).collect();

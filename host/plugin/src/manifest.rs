@@ -1,7 +1,10 @@
 //! What a plugin says about itself, checked.
 
 use crate::v0_1::bindings::exports::sluice::filter::describe as wit;
-use sluice_chain::filter::{Hook, Interest, Selector};
+use sluice_chain::{
+    filter::{Hook, Interest, Selector},
+    route::Route,
+};
 
 const NAME_BYTES_MAX: usize = 64;
 const TEXT_BYTES_MAX: usize = 4096;
@@ -23,6 +26,8 @@ pub struct Manifest {
     pub needs: Vec<Need>,
     /// Which traffic enters it.
     pub selectors: Vec<(Hook, Selector)>,
+    /// Where it answers HTTP; each is among the needs, too.
+    pub routes: Vec<Route>,
     /// Paths it edits, as globs over JSON pointers.
     pub edits: Vec<String>,
     /// Instances may meet several principals.
@@ -50,7 +55,8 @@ impl Manifest {
         if said.summary.len() > TEXT_BYTES_MAX || said.config_schema.len() > SCHEMA_BYTES_MAX {
             return Err(format!("its summary or its config-schema is longer than {TEXT_BYTES_MAX} or {SCHEMA_BYTES_MAX} bytes"));
         }
-        let longest = said.needs.len().max(said.selectors.len()).max(said.edits.len()).max(said.more.len());
+        let lists = [said.needs.len(), said.selectors.len(), said.routes.len(), said.edits.len(), said.more.len()];
+        let longest = lists.into_iter().max().unwrap_or_default();
         if longest > LIST_MAX {
             return Err(format!("a list in it has {longest} entries, more than {LIST_MAX}"));
         }
@@ -58,7 +64,20 @@ impl Manifest {
         if let Some((hook, _)) = selectors.iter().find(|(hook, _)| !exports.contains(hook)) {
             return Err(format!("it has a selector for {}, which the component does not export", hook.as_str()));
         }
-        let needs = said.needs.into_iter().map(need).collect::<Result<_, _>>()?;
+        if selectors.iter().any(|(hook, _)| *hook == Hook::OnHttp) {
+            return Err("it has a selector for on-http, which has routes instead".into());
+        }
+        if !said.routes.is_empty() && !exports.contains(&Hook::OnHttp) {
+            return Err("it has routes, and the component does not export on-http".into());
+        }
+        let routes = said.routes.into_iter().map(|route| self::route(route, &said.name)).collect::<Result<Vec<_>, _>>()?;
+        let mut needs = said.needs.into_iter().map(need).collect::<Result<Vec<_>, _>>()?;
+        for route in &routes {
+            let capability = capability(route);
+            if !needs.iter().any(|need| need.capability == capability) {
+                needs.push(Need { capability, reason: "to answer requests there".into(), optional: false });
+            }
+        }
         Ok(Self {
             name: said.name,
             version: said.version,
@@ -66,14 +85,15 @@ impl Manifest {
             config_schema: said.config_schema,
             needs,
             selectors,
+            routes,
             edits: said.edits,
             stateless: said.stateless,
             more: said.more,
         })
     }
 
-    /// The hooks with their selectors; several of one hook are alternatives.
-    pub(crate) fn interest(&self, exports: &[Hook], reads_payload: bool) -> Interest {
+    /// The hooks with their selectors; several of one hook are alternatives. And the routes that are among the grants.
+    pub(crate) fn interest(&self, exports: &[Hook], reads_payload: bool, grants: &[String]) -> Interest {
         let mut hooks = Vec::new();
         for hook in exports {
             let own = self.selectors.iter().filter(|(selected, _)| selected == hook);
@@ -83,7 +103,8 @@ impl Manifest {
                 hooks.push((*hook, Selector::default()));
             }
         }
-        Interest { hooks, reads_payload }
+        let routes = self.routes.iter().filter(|route| grants.contains(&capability(route))).cloned().collect();
+        Interest { hooks, reads_payload, routes }
     }
 
     /// Shared kv buckets it asks for, without `kv:`.
@@ -123,6 +144,7 @@ fn check_version(version: &str) -> Result<(), String> {
 fn selector(selector: wit::Selector) -> (Hook, Selector) {
     let hook = match selector.hook {
         wit::Hook::Authenticate => Hook::Authenticate,
+        wit::Hook::OnHttp => Hook::OnHttp,
         wit::Hook::OnRequest => Hook::OnRequest,
         wit::Hook::OnResponse => Hook::OnResponse,
         wit::Hook::OnNotification => Hook::OnNotification,
@@ -130,6 +152,40 @@ fn selector(selector: wit::Selector) -> (Hook, Selector) {
         wit::Hook::OnDone => Hook::OnDone,
     };
     (hook, Selector { methods: selector.methods, names: selector.names })
+}
+
+/// The grant a route needs.
+fn capability(route: &Route) -> String {
+    format!("http:{}", route.path)
+}
+
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// What the host answers itself.
+const OWN_PATH: &str = "/.well-known/ai-catalog.json";
+
+fn route(route: wit::Route, plugin: &str) -> Result<Route, String> {
+    let shown = crate::instance::one_line(&route.path);
+    let bad = |why: &str| Err(format!("its route {shown:?} {why}"));
+    let stem = route.path.strip_suffix('*').unwrap_or(&route.path);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./".contains(&b);
+    let is_plain = stem.len() <= 200 && stem.bytes().all(plain);
+    if !is_plain || stem.split('/').skip(1).any(|part| matches!(part, "." | "..")) || stem.contains("//") {
+        return bad("is no plain path, with `*` at its end at most");
+    }
+    let below = |root: &str| stem.strip_prefix(root);
+    let is_well_known = below("/.well-known/").is_some_and(|rest| !rest.is_empty());
+    if !is_well_known && below(&format!("/-/{plugin}/")).is_none() {
+        return bad(&format!("is neither below /.well-known/ nor below /-/{plugin}/"));
+    }
+    let unknown = route.methods.iter().find(|method| !METHODS.contains(&method.as_str()));
+    if route.methods.is_empty() || unknown.is_some() {
+        return bad(&format!("has methods other than {}, or none", METHODS.join(", ")));
+    }
+    let route = Route { path: route.path, methods: route.methods };
+    if route.leads(OWN_PATH) {
+        return bad(&format!("covers {OWN_PATH}, which is the host's own"));
+    }
+    Ok(route)
 }
 
 fn need(need: wit::Need) -> Result<Need, String> {
@@ -144,6 +200,49 @@ fn need(need: wit::Need) -> Result<Need, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn routes_are_plain_and_below_what_is_the_plugins() {
+        let checked = |path: &str, methods: &[&str]| {
+            let methods = methods.iter().map(|method| (*method).to_owned()).collect();
+            route(wit::Route { path: path.into(), methods }, "connect").map(|_| ())
+        };
+        for good in ["/.well-known/oauth-protected-resource*", "/.well-known/x/mcp", "/-/connect/", "/-/connect/*", "/-/connect/a-b_c.d"] {
+            assert_eq!(checked(good, &["GET", "POST"]), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "/",
+            "*",
+            "/*",
+            "/mcp",
+            "/mcp*",
+            "/sse",
+            "/-/*",
+            "/-/connect",
+            "/-/connect*",
+            "/-/other/x",
+            "/-/connect/../other/x",
+            "/-/connect/./x",
+            "/-/connect//x",
+            "/-/connect/%2e%2e/x",
+            "/-/connect/a*b",
+            "/-/connect/**",
+            "/-/connect/a b",
+            "/.well-known/",
+            "/.well-known/*",
+            "/.well-known/ai-catalog.json",
+            "/.well-known/ai*",
+            "/.well-known/../mcp",
+            "https://x/-/connect/",
+            &format!("/-/connect/{}", "x".repeat(200)),
+        ] {
+            assert!(checked(bad, &["GET"]).is_err(), "{bad}");
+        }
+        for bad in [&[][..], &["get"], &["HEAD"], &["CONNECT"], &["GET", "TRACE"]] {
+            assert!(checked("/-/connect/", bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn names_and_versions_are_plain() {

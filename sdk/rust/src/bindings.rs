@@ -47,6 +47,20 @@ pub mod authenticate {
     });
 }
 
+pub mod on_http {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "package sluice:sdk; world on-http-hook { export sluice:filter/on-http@0.1.0; }",
+        world: "sluice:sdk/on-http-hook",
+        pub_export_macro: true,
+        default_bindings_module: "sluice_sdk::bindings::on_http",
+        additional_derives: [PartialEq, Eq],
+        with: {
+            "sluice:filter/types@0.1.0": crate::bindings::base::sluice::filter::types,
+        },
+    });
+}
+
 pub mod on_request {
     wit_bindgen::generate!({
         path: "wit",

@@ -2,7 +2,7 @@
 
 /// Makes this crate a component with the named hooks: `export!(Redact: on_request, on_response);`.
 ///
-/// Hooks: `authenticate`, `on_request`, `on_response`, `on_notification`, `on_catalog`, `on_done`; each needs its
+/// Hooks: `authenticate`, `on_http`, `on_request`, `on_response`, `on_notification`, `on_catalog`, `on_done`; each needs its
 /// trait. A hook that is not named is not in the component and costs nothing. Natively this only checks the traits.
 #[macro_export]
 macro_rules! export {
@@ -78,6 +78,14 @@ macro_rules! __export_hook {
         }
         $crate::__export_authenticate_hook_impl!($component with_types_in $crate::bindings::authenticate);
     };
+    (on_http, $component:ident, $slot:ident) => {
+        impl $crate::bindings::on_http::exports::sluice::filter::on_http::Guest for $component {
+            fn on_http(r: $crate::http::HttpRequest, x: &$crate::exchange::Exchange) -> $crate::http::HttpResponse {
+                $crate::plugin::OnHttp::on_http($slot.get(), &r, x)
+            }
+        }
+        $crate::__export_on_http_hook_impl!($component with_types_in $crate::bindings::on_http);
+    };
     (on_request, $component:ident, $slot:ident) => {
         impl $crate::bindings::on_request::exports::sluice::filter::on_request::Guest for $component {
             fn on_request(h: $crate::exchange::Head, x: &$crate::exchange::Exchange) -> $crate::verdict::Verdict {
@@ -143,7 +151,7 @@ macro_rules! __check_hook {
 #[doc(hidden)]
 pub mod checks {
     pub use crate::plugin::{
-        Authenticate as authenticate, OnCatalog as on_catalog, OnDone as on_done, OnNotification as on_notification,
+        Authenticate as authenticate, OnCatalog as on_catalog, OnDone as on_done, OnHttp as on_http, OnNotification as on_notification,
         OnRequest as on_request, OnResponse as on_response,
     };
 }

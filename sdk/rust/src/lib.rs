@@ -55,7 +55,7 @@
 //! that starts with `#![cfg_attr(target_family = "wasm", no_std)]` and calls [`lean!`] imports none.
 //!
 //! Modules, in reading order: [`plugin`] (the traits to implement), [`manifest`], [`exchange`] (facts, payload,
-//! scan), [`verdict`], [`identity`], [`catalog`], then the powers without an exchange: [`kv`], [`patterns`],
+//! scan), [`verdict`], [`identity`], [`catalog`], [`http`], then the powers without an exchange: [`kv`], [`patterns`],
 //! [`log`], [`metrics`], [`clock`]; and natively `testing`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
@@ -70,6 +70,7 @@ pub mod clock;
 pub mod exchange;
 #[doc(hidden)]
 pub mod export;
+pub mod http;
 pub mod identity;
 pub mod json;
 pub mod kv;
@@ -93,10 +94,11 @@ pub mod verdict;
 pub mod prelude {
     pub use crate::catalog::{Answer, Change, Entry, ListKind, Viewer, Views};
     pub use crate::exchange::{AccessError, Direction, Edit, Elicited, Exchange, Facts, Head, Hit, Kind, Payload, Scan};
+    pub use crate::http::{HttpRequest, HttpResponse};
     pub use crate::identity::{Credential, Outcome, Principal};
     pub use crate::manifest::{Hook, Manifest};
     pub use crate::method::Method;
-    pub use crate::plugin::{Authenticate, NoConfig, OnCatalog, OnDone, OnNotification, OnRequest, OnResponse, Plugin};
+    pub use crate::plugin::{Authenticate, NoConfig, OnCatalog, OnDone, OnHttp, OnNotification, OnRequest, OnResponse, Plugin};
     pub use crate::verdict::{NotificationVerdict, Rejection, Suspension, Verdict};
 }
 

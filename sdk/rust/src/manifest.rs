@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-pub use crate::bindings::base::exports::sluice::filter::describe::{Hook, Manifest, Need, Selector};
+pub use crate::bindings::base::exports::sluice::filter::describe::{Hook, Manifest, Need, Route, Selector};
 
 impl Manifest {
     /// A plugin that takes no settings, needs nothing, edits nothing and hooks everything it exports.
@@ -15,6 +15,7 @@ impl Manifest {
             config_schema: r#"{"type":"object","additionalProperties":false}"#.to_string(),
             needs: Vec::new(),
             selectors: Vec::new(),
+            routes: Vec::new(),
             edits: Vec::new(),
             stateless: false,
             more: Vec::new(),
@@ -45,6 +46,13 @@ impl Manifest {
     /// Narrows a hook to methods and names (globs with `*`; none means all). Repeat it for more of the same hook.
     pub fn select(mut self, hook: Hook, methods: &[&str], names: &[&str]) -> Self {
         self.selectors.push(Selector { hook, methods: owned(methods), names: owned(names) });
+        self
+    }
+
+    /// A path at which `on_http` answers, below `/.well-known/` or `/-/<name>/`, with `*` at its end for all that begin so. The
+    /// operator grants it as `http:<path>`; [`may_need`](Manifest::may_need) of that name makes it optional.
+    pub fn route(mut self, path: &str, methods: &[&str]) -> Self {
+        self.routes.push(Route { path: path.to_string(), methods: owned(methods) });
         self
     }
 

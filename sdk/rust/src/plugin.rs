@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::catalog::{Answer, Entry, ListKind, Viewer};
 use crate::exchange::{Exchange, Head};
+use crate::http::{HttpRequest, HttpResponse};
 use crate::identity::{Credential, Outcome};
 use crate::manifest::Manifest;
 use crate::verdict::{NotificationVerdict, Verdict};
@@ -42,6 +43,12 @@ impl<'de> serde::Deserialize<'de> for NoConfig {
 pub trait Authenticate: Plugin {
     /// Says who is calling.
     fn authenticate(&self, credential: &Credential, x: &Exchange) -> Outcome;
+}
+
+/// Answers HTTP that is not MCP, at the routes of the manifest, before anybody has said who they are.
+pub trait OnHttp: Plugin {
+    /// Answers one request. The exchange has the facts of the way only.
+    fn on_http(&self, request: &HttpRequest, x: &Exchange) -> HttpResponse;
 }
 
 /// Sees a request before the upstream does.

@@ -1,7 +1,10 @@
 //! What the chain is, in words, for `sluice ls`, `sluice check` and the metrics.
 
 use super::{Placed, Plugins};
-use sluice_chain::filter::{Filter, Hook};
+use sluice_chain::{
+    filter::{Filter, Hook},
+    route::Route,
+};
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// One plugin in plain words.
@@ -33,7 +36,7 @@ impl Plugins {
         self.placed().iter().map(describe).collect()
     }
 
-    /// Pairs of plugins that edit the same part of a message, with the order used.
+    /// Pairs of plugins that edit the same part of a message or answer at the same path, with the order used.
     pub fn overlaps(&self) -> Vec<String> {
         let placed = self.placed();
         let mut lines = Vec::new();
@@ -43,6 +46,10 @@ impl Plugins {
                 if let Some(path) = shared {
                     let (a, b) = (&first.filter.identity().name, &second.filter.identity().name);
                     lines.push(format!("{a} and {b} both edit {path}: requests pass {a} first, responses {b} first"));
+                }
+                if let Some(path) = shared_route(&first.filter.interest().routes, &second.filter.interest().routes) {
+                    let (a, b) = (&first.filter.identity().name, &second.filter.identity().name);
+                    lines.push(format!("{a} and {b} both answer at {path}: {a} does"));
                 }
             }
         }
@@ -137,6 +144,12 @@ fn powers(imports: &[String], placed: &Placed) -> Vec<String> {
     powers.dedup();
     powers.extend(placed.settings.grants.iter().map(|g| format!("granted {g}")));
     powers
+}
+
+/// A path at which both answer with the same method.
+fn shared_route<'a>(a: &'a [Route], b: &[Route]) -> Option<&'a str> {
+    let meets = |x: &Route| b.iter().any(|y| x.meets(y) && x.methods.iter().any(|method| y.methods.contains(method)));
+    a.iter().find(|x| meets(x)).map(|route| route.path.as_str())
 }
 
 /// A path that both lists of globs can reach, by their literal beginnings.

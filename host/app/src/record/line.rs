@@ -3,7 +3,7 @@
 //! Names, sizes, verdicts and digests; never an argument, a result or a credential.
 
 use sluice_chain::{
-    record::{Ended, Outcome},
+    record::{Ended, Outcome, RouteCall},
     rescue::request_id,
 };
 use sluice_wire::json::quote_into;
@@ -72,6 +72,21 @@ pub fn audit(out: &mut Vec<u8>, ended: &Ended, common: &[u8], now: SystemTime) {
         put(out, &[before, &passed.filter.members, ",\"hook\":\"", passed.hook.as_str(), "\",\"verdict\":\"", passed.verdict, "\"}"]);
     }
     put(out, &["]}"]);
+}
+
+/// One JSON object for the auditor: which code answered a request to a route.
+pub fn route(out: &mut Vec<u8>, call: &RouteCall<'_>, now: SystemTime) {
+    put(out, &["{\"time\":\""]);
+    timestamp(out, now);
+    put(out, &["\",\"request\":\"", &request_id(call.id), "\""]);
+    member(out, "route", call.path);
+    member(out, "httpMethod", call.method);
+    put(out, &[",", &call.filter.members, ",\"hook\":\"on-http\",\"verdict\":\"", call.verdict, "\""]);
+    if let Some(status) = call.status {
+        count(out, ",\"status\":", status);
+    }
+    count(out, ",\"micros\":", micros(call.took));
+    put(out, &["}"]);
 }
 
 /// The members that both objects have. Rendered once for both.

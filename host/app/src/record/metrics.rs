@@ -7,7 +7,7 @@ use prometheus_client::{
 };
 use sluice_chain::{
     filter::Identity,
-    record::{Ended, Outcome},
+    record::{Ended, Outcome, RouteCall},
 };
 use sluice_wire::method;
 use std::{
@@ -33,6 +33,14 @@ struct PathLabels {
 struct FaultLabels {
     plugin: Arc<str>,
     kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RouteLabels {
+    plugin: Arc<str>,
+    verdict: &'static str,
+    /// Of the answer; 0 when it was not applied.
+    status: u16,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -63,6 +71,7 @@ pub struct Metrics {
     /// By method: the rows of [`method::TABLE`], then every other.
     paths: [RwLock<Vec<Path>>; METHODS],
     faults: Family<FaultLabels, Counter>,
+    routes: Family<RouteLabels, Counter>,
     turned_away: Family<ReasonLabel, Counter>,
     up: Family<UpstreamLabel, Gauge>,
     running: Gauge,
@@ -112,6 +121,8 @@ impl Default for Metrics {
         registry.register("exchange_seconds", "From the parsed request to the answer", latency.clone());
         let faults = Family::default();
         registry.register("plugin_faults", "Contract breaches of plugins", faults.clone());
+        let routes = Family::default();
+        registry.register("plugin_route_requests", "Requests to routes of plugins", routes.clone());
         let turned_away = Family::default();
         registry.register("turned_away", "Requests that never became an exchange", turned_away.clone());
         let up = Family::default();
@@ -130,6 +141,7 @@ impl Default for Metrics {
             latency,
             paths: [const { RwLock::new(Vec::new()) }; METHODS],
             faults,
+            routes,
             turned_away,
             up,
             running,
@@ -161,6 +173,12 @@ impl Metrics {
     /// Count one fault.
     pub fn faulted(&self, filter: &Identity, kind: &'static str) {
         self.faults.get_or_create(&FaultLabels { plugin: filter.name.clone(), kind }).inc();
+    }
+
+    /// Count one request to a route.
+    pub fn route_called(&self, call: &RouteCall<'_>) {
+        let labels = RouteLabels { plugin: call.filter.name.clone(), verdict: call.verdict, status: call.status.unwrap_or(0) };
+        self.routes.get_or_create(&labels).inc();
     }
 
     /// Count one refusal at the gate.

@@ -10,7 +10,8 @@ pub use sink::Sink;
 use crate::config::LogFormat;
 use sluice_chain::{
     filter::{Hook, Identity},
-    record::{Ended, Observer, Outcome},
+    record::{Ended, Observer, Outcome, RouteCall},
+    rescue::request_id,
 };
 use std::{cell::LazyCell, time::SystemTime};
 
@@ -50,6 +51,15 @@ impl Observer for Recorder {
     fn faulted(&self, filter: &Identity, hook: Hook, kind: &'static str, detail: &str) {
         self.metrics.faulted(filter, kind);
         tracing::warn!(plugin = %filter.name, version = %filter.version, hook = hook.as_str(), kind, detail, "plugin fault");
+    }
+
+    fn route_called(&self, call: &RouteCall<'_>) {
+        self.metrics.route_called(call);
+        let (micros, request) = (call.took.as_micros() as u64, request_id(call.id));
+        tracing::info!(plugin = %call.filter.name, method = call.method, path = call.path, verdict = call.verdict, status = call.status, micros, request, "route");
+        if let Some(audit) = &self.audit {
+            audit.line(|out| line::route(out, call, SystemTime::now()));
+        }
     }
 
     fn turned_away(&self, reason: &'static str) {

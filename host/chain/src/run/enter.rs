@@ -4,7 +4,7 @@ use super::Exchange;
 use crate::{
     fault::Fault,
     filter::{Filter, Hook, NotificationVerdict, Pass, Verdict},
-    generation::{Link, Mode, OnFault, Place},
+    generation::{Link, Mode, Place},
     record::{Ended, Passed},
     rescue::Error,
     verdict::{Rejection, Suspension},
@@ -153,18 +153,12 @@ impl Exchange {
 
     /// What the policy makes of a fault: the label, and the error if the exchange is to end.
     fn broke(&mut self, link: &Link, hook: Hook, fault: Fault) -> (&'static str, Option<Error>) {
-        let identity = link.filter.identity();
-        if !matches!(fault, Fault::Open { .. }) && link.breaker.failed() {
-            tracing::error!(plugin = %identity.name, "switched off after repeated faults");
+        let name = &link.filter.identity().name;
+        if link.broke(hook, &fault, &*self.host.observer) {
+            self.attributes.set_label("bypassed", name, fault.kind());
+            return (fault.bypassed_label(), None);
         }
-        let kind = fault.kind();
-        self.host.observer.faulted(identity, hook, kind, &fault.to_string());
-        let skip = link.policy.mode == Mode::Audit || link.policy.on_fault(kind) == OnFault::Skip;
-        if skip {
-            self.attributes.set_label("bypassed", &identity.name, kind);
-            return (bypassed_label(kind), None);
-        }
-        (fault_label(kind), Some(Error::Plugin { plugin: identity.name.to_string(), fault }))
+        (fault.label(), Some(Error::Plugin { plugin: name.to_string(), fault }))
     }
 
     fn note(&mut self, link: &Link, hook: Hook, verdict: &'static str, began: Instant) {
@@ -174,26 +168,4 @@ impl Exchange {
         link.filter.identity().calls.count(hook, took);
         self.passed.push(Passed { filter: link.filter.identity().clone(), hook, verdict, took });
     }
-}
-
-macro_rules! labels {
-    ($prefix:literal, $kind:expr) => {
-        match $kind {
-            "trap" => concat!($prefix, "trap"),
-            "deadline" => concat!($prefix, "deadline"),
-            "limit" => concat!($prefix, "limit"),
-            "bad_reply" => concat!($prefix, "bad_reply"),
-            "instantiate" => concat!($prefix, "instantiate"),
-            "saturated" => concat!($prefix, "saturated"),
-            _ => concat!($prefix, "open"),
-        }
-    };
-}
-
-fn fault_label(kind: &str) -> &'static str {
-    labels!("fault:", kind)
-}
-
-fn bypassed_label(kind: &str) -> &'static str {
-    labels!("bypassed:", kind)
 }

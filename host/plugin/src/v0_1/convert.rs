@@ -86,7 +86,7 @@ fn method(name: &str) -> types::Method<'_> {
     }
 }
 
-fn bad(what: impl Into<String>) -> Fault {
+pub(super) fn bad(what: impl Into<String>) -> Fault {
     Fault::BadReply(what.into())
 }
 
@@ -161,7 +161,7 @@ fn form(schema: String) -> Result<Bytes, Fault> {
     if is_form { Ok(document.into_bytes()) } else { Err(bad("its form is no schema of an object with properties")) }
 }
 
-fn is_header(name: &str, value: &str) -> bool {
+pub(super) fn is_header(name: &str, value: &str) -> bool {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !name.is_empty()
         && name.len() <= 128

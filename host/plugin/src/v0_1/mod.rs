@@ -8,6 +8,7 @@ pub(crate) mod bindings;
 pub(crate) mod catalog;
 pub(crate) mod convert;
 pub(crate) mod exchange;
+pub(crate) mod http;
 pub(crate) mod kv;
 pub(crate) mod log;
 mod metrics;

@@ -5,6 +5,7 @@ mod catalog;
 mod coverage;
 mod hooks;
 mod hostile;
+mod http;
 mod instances;
 mod loading;
 mod payload;

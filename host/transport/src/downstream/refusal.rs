@@ -35,6 +35,8 @@ pub(super) struct Words {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Was counted already.
     pub is_counted: bool,
+    /// The id under which it was written down already.
+    pub exchange: Option<u64>,
 }
 
 impl Deref for Refusal {
@@ -49,7 +51,8 @@ impl Refusal {
     /// Without id, data or headers.
     pub fn new(status: u16, code: i64, reason: &'static str, message: impl Into<Cow<'static, str>>) -> Refusal {
         let message = message.into();
-        Refusal(Box::new(Words { status, code, reason, message, id: None, data: String::new(), headers: Vec::new(), is_counted: false }))
+        let (data, headers) = (String::new(), Vec::new());
+        Refusal(Box::new(Words { status, code, reason, message, id: None, data, headers, is_counted: false, exchange: None }))
     }
 
     /// HTTP refused it; the protocol has no code for that.
@@ -72,6 +75,12 @@ impl Refusal {
     /// With a header.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Refusal {
         self.0.headers.push((name, value));
+        self
+    }
+
+    /// Written down under this id.
+    pub fn named(mut self, exchange: u64) -> Refusal {
+        self.0.exchange = Some(exchange);
         self
     }
 

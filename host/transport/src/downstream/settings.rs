@@ -129,6 +129,8 @@ pub struct Limits {
     pub handshake_wait: Duration,
     /// An HTTP/2 connection this old takes no further stream and ends with those it has.
     pub connection_age: Duration,
+    /// Longest body of a request to a plugin's route.
+    pub route_body_bytes_max: usize,
     /// Longest request header block.
     pub header_bytes_max: usize,
     /// From the first byte of a request, or from connecting, to the end of its header block.
@@ -180,6 +182,7 @@ impl Default for Limits {
             connections_max: 10_000,
             handshake_wait: Duration::from_secs(5),
             connection_age: Duration::from_secs(3600),
+            route_body_bytes_max: 64 * 1024,
             header_bytes_max: 32 * 1024,
             header_wait: Duration::from_secs(10),
             json: JsonLimits::REQUEST,

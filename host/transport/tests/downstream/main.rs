@@ -15,6 +15,7 @@ mod names;
 mod pace;
 mod principals;
 mod rounds;
+mod routes;
 mod sse;
 mod stdio;
 mod subscriptions;

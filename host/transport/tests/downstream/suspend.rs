@@ -32,7 +32,7 @@ struct Asks {
 fn asks(name: &str, ttl: Option<Duration>, entered: &Arc<AtomicUsize>) -> Link {
     let interest = Interest {
         hooks: vec![(Hook::OnRequest, Selector { methods: vec!["tools/call".into()], names: vec!["echo".into()] })],
-        reads_payload: false,
+        ..Interest::default()
     };
     let identity = Arc::new(Identity::new(name.into(), "1.0.0", "0"));
     Link::new(Arc::new(Asks { identity, interest, ttl, entered: entered.clone() }), Policy::default())

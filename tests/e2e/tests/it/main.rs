@@ -21,6 +21,7 @@ mod links;
 mod plugins;
 mod records;
 mod required;
+mod routes;
 mod spans;
 mod stdio;
 mod swap;

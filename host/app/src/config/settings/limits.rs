@@ -58,6 +58,10 @@ section! {
         pub listens_per_principal_max: u64 = 32, within 1..=1_000_000;
         /// Open `subscriptions/listen` of all principals.
         pub listens_max: u64 = 10_000, within 1..=1_000_000;
+        /// The body of a request to a plugin's own route.
+        pub route_body_bytes_max: u64 = 65_536, within 0..=1_073_741_824;
+        /// Requests to plugins' own routes that are answered at once; they come from anybody.
+        pub route_calls_max: u64 = 32, within 1..=100_000;
         /// Hook calls at once that go on after their first 2 ms; the others take turns. Absent: one less than there are
         /// processors, so that one is left for all other traffic.
         pub slow_hooks_max: Option<u64> = None, within 1..=1000;

@@ -14,7 +14,7 @@ section! {
     pub struct PluginSettings {
         /// What the plugin is told; its manifest has the schema.
         pub config: Map<String, Json> = Map::new();
-        /// Powers beyond those that every plugin has, e.g. `kv:shared-bucket`.
+        /// Powers beyond those that every plugin has: `kv:shared-bucket`, `http:/-/connect/*`.
         pub grants: Vec<Grant> = Vec::new();
         /// Powers that are taken away from those that every plugin has.
         pub deny: Vec<Power> = Vec::new();
@@ -205,7 +205,7 @@ section! {
 pub struct Grant(String);
 
 impl Grant {
-    /// "kv:shared-bucket".
+    /// "kv:shared-bucket", "http:/-/connect/*".
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -213,21 +213,24 @@ impl Grant {
 
 impl Setting for Grant {
     fn schema() -> Json {
-        json!({"type": "string", "pattern": "^kv:[A-Za-z0-9_.-]{1,64}$"})
+        let kinds = ["kv:[A-Za-z0-9_.-]{1,64}", "http:/(\\.well-known|-)/[A-Za-z0-9_./-]{1,200}\\*?"];
+        json!({"type": "string", "pattern": format!("^({})$", kinds.join("|"))})
     }
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Grant> {
         const BY_DEFAULT: [&str; 5] = ["log", "metrics", "payload", "patterns", "kv"];
         let text = String::read(node, reader)?;
-        if let Some(bucket) = text.strip_prefix("kv:")
-            && (1..=64).contains(&bucket.len())
-            && bucket.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
-        {
+        let is_good = match text.split_once(':') {
+            Some(("kv", bucket)) => is_made_of(bucket, 1..=64, b"_.-"),
+            Some(("http", path)) => is_route(path),
+            _ => false,
+        };
+        if is_good {
             return Some(Grant(text));
         }
         let suggestion = match nearest(&text, BY_DEFAULT) {
             Some(power) if power == text => format!("every plugin has {}: leave it away", quoted(power)),
-            _ => "what can be granted is \"kv:<bucket>\", a bucket shared with other plugins".to_owned(),
+            _ => "what can be granted is \"kv:<bucket>\", a bucket shared with other plugins, and \"http:<path>\", a route of the plugin's own below /.well-known/ or /-/".to_owned(),
         };
         reader.mismatch(node, "a power that can be granted", Some(suggestion));
         None
@@ -236,4 +239,14 @@ impl Setting for Grant {
     fn show(&self) -> Json {
         json!(self.0)
     }
+}
+
+fn is_made_of(text: &str, length: std::ops::RangeInclusive<usize>, more: &[u8]) -> bool {
+    length.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || more.contains(&b))
+}
+
+/// As a manifest declares it, with `*` at its end maybe; the plugin host knows the finer rules.
+fn is_route(path: &str) -> bool {
+    let stem = path.strip_suffix('*').unwrap_or(path);
+    ["/.well-known/", "/-/"].into_iter().filter_map(|root| stem.strip_prefix(root)).any(|rest| is_made_of(rest, 1..=200, b"_.-/"))
 }

@@ -111,6 +111,13 @@ fn a_grant_is_a_power_that_is_not_given_anyway() {
     one_sluice_problem(&plugin(r#"{"grants": ["payload"]}"#), "every plugin has \"payload\": leave it away");
     one_sluice_problem(&plugin(r#"{"grants": ["net:example.com"]}"#), "what can be granted is \"kv:<bucket>\"");
     one_sluice_problem(&plugin(r#"{"grants": ["kv:a b"]}"#), "what can be granted is");
+    for path in ["/mcp", "/", "/-/", "/.well-known/", "/.well-known/*/x", "/-/a b", "-/connect/x", "/.well-known/**"] {
+        one_sluice_problem(&plugin(&format!(r#"{{"grants": ["http:{path}"]}}"#)), "a route of the plugin's own");
+    }
+    for path in ["/.well-known/oauth-protected-resource*", "/-/connect/*", "/-/connect/callback"] {
+        let settings = settings(&plugin(&format!(r#"{{"grants": ["http:{path}"]}}"#)));
+        assert_eq!(settings.plugins.settings["p"].grants[0].as_str(), format!("http:{path}"));
+    }
     one_sluice_problem(&plugin(r#"{"deny": ["paylod"]}"#), "did you mean \"payload\"?");
     let settings = settings(&plugin(r#"{"grants": ["kv:shared"], "deny": ["payload"]}"#));
     assert_eq!(settings.plugins.settings["p"].grants[0].as_str(), "kv:shared");

@@ -47,14 +47,18 @@ pub(super) fn answer(connection: &Connection, head: &Parts) -> Option<Response<C
     })
 }
 
-/// Where this client reached us, so that behind a name of ours the card names it, too.
 fn endpoint(connection: &Connection, headers: &HeaderMap) -> String {
+    format!("{}{}", base(connection, headers), connection.shared.settings.path)
+}
+
+/// Where this client reached us, so that behind a name of ours the card names it, too.
+pub(super) fn base(connection: &Connection, headers: &HeaderMap) -> String {
     let facts = connection.facts(headers);
     let is_encrypted = facts.iter().any(|(key, value)| **key == *"transport.proto" && **value == *"https");
     let scheme = if is_encrypted { "https" } else { "http" };
     // Checked before: it is one of our names.
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    format!("{scheme}://{host}{}", connection.shared.settings.path)
+    format!("{scheme}://{host}")
 }
 
 /// As `server/discover` says it, where no single server stands behind the host.

@@ -26,7 +26,7 @@ use super::{
     content::{Content, Reply},
     headers, intake, legacy, media, modern,
     pace::Phase,
-    sse,
+    routes, sse,
 };
 use crate::downstream::{client::Caller, refusal::Refusal, settings::Settings};
 
@@ -54,7 +54,7 @@ fn refuse(connection: &Connection, refusal: Refusal) -> Response<Content> {
     if !refusal.is_counted {
         host.turned_away(refusal.reason);
     }
-    let exchange = host.next_exchange_id();
+    let exchange = refusal.exchange.unwrap_or_else(|| host.next_exchange_id());
     tracing::debug!(exchange, reason = refusal.reason, status = refusal.status, peer = %connection.peer, "turned away");
     let mut response = json(refusal.status, refusal.body(exchange));
     name_request(&mut response, &request_id(exchange));
@@ -86,6 +86,9 @@ async fn respond(connection: &Arc<Connection>, request: Request<Incoming>) -> Re
         intake::note_unread(&body, &connection.pace);
         return Ok(card);
     }
+    let Some(route) = Route::of(&connection.shared.settings, head.uri.path()) else {
+        return routes::answer(connection, &head, body).await;
+    };
     let admitted = admit(connection, &head).await;
     let call = match admitted {
         Ok(call) => call,
@@ -94,16 +97,21 @@ async fn respond(connection: &Arc<Connection>, request: Request<Incoming>) -> Re
             return Err(refusal);
         }
     };
-    match (Route::of(&connection.shared.settings, head.uri.path()), &head.method) {
-        (Some(Route::Stream), &Method::GET) => sse::open(call),
-        (Some(Route::Stream), _) => Err(sse::method_not_allowed("GET")),
-        (Some(Route::Messages), &Method::POST) => sse::post(call, &head.uri, body).await,
-        (Some(Route::Messages), _) => Err(sse::method_not_allowed("POST")),
-        (_, &Method::POST) => post(call, body).await,
-        (_, &Method::GET) => legacy::listen(&call),
-        (_, &Method::DELETE) => legacy::end(&call),
-        _ => Err(method_not_allowed(connection)),
+    match (route, &head.method) {
+        (Route::Stream, &Method::GET) => sse::open(call),
+        (Route::Stream, _) => Err(sse::method_not_allowed("GET")),
+        (Route::Messages, &Method::POST) => sse::post(call, &head.uri, body).await,
+        (Route::Messages, _) => Err(sse::method_not_allowed("POST")),
+        (Route::Endpoint, &Method::POST) => post(call, body).await,
+        (Route::Endpoint, &Method::GET) => legacy::listen(&call),
+        (Route::Endpoint, &Method::DELETE) => legacy::end(&call),
+        (Route::Endpoint, _) => Err(method_not_allowed(connection)),
     }
+}
+
+/// A path that is nobody's.
+pub(super) fn nothing_here(settings: &Settings) -> Refusal {
+    Refusal::http(404, "route", format!("there is nothing here; MCP is served at {}", settings.path))
 }
 
 /// Before anything else, whatever the route.
@@ -134,12 +142,9 @@ impl Route {
     }
 }
 
-/// Route, credential: whoever fails here learns nothing else.
+/// Whoever fails here learns nothing else.
 async fn admit<'a>(connection: &'a Arc<Connection>, head: &'a Parts) -> Result<Call<'a>, Refusal> {
     let shared = &connection.shared;
-    if Route::of(&shared.settings, head.uri.path()).is_none() {
-        return Err(Refusal::http(404, "route", format!("there is nothing here; MCP is served at {}", shared.settings.path)));
-    }
     let credential = headers::credential(&head.headers, &shared.settings)?;
     let transport = connection.facts(&head.headers);
     let generation = shared.host.generation();

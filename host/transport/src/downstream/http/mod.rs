@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`Listener`], `connection` (one client's bytes), `socket`, `pace` and `patience` (how
 //! long it is waited for), `http2` (many exchanges on one connection), `endpoint` (the checks), `card` (what anybody may
-//! know), `intake` (the body), `modern` and `legacy` (the two eras), `sse` (the transport before), `batch`, `answer` (what goes back),
+//! know), `routes` (what plugins answer), `intake` (the body), `modern` and `legacy` (the two eras), `sse` (the transport before), `batch`, `answer` (what goes back),
 //! `events` (streams), `content` (bytes on their way out).
 
 mod answer;
@@ -25,6 +25,7 @@ mod media;
 mod modern;
 mod pace;
 mod patience;
+mod routes;
 mod socket;
 mod sse;
 

@@ -24,7 +24,7 @@ pub struct Guard {
 pub fn guard() -> Vec<Link> {
     let hooks = vec![(Hook::Authenticate, Selector::default()), (Hook::OnRequest, Selector::default())];
     let identity = Arc::new(Identity::new("guard".into(), "1.0.0", "0"));
-    let guard = Guard { identity, interest: Interest { hooks, reads_payload: false } };
+    let guard = Guard { identity, interest: Interest { hooks, ..Interest::default() } };
     vec![Link::new(Arc::new(guard), Policy::default())]
 }
 

@@ -22,7 +22,7 @@ use sluice_chain::{
     filter::{Hook, Identity},
     gate::Access,
     host::{Host, Listening, Parking, Settings as HostSettings},
-    record::{Ended, Observer},
+    record::{Ended, Observer, RouteCall},
     upstream::Upstream,
 };
 use sluice_transport::downstream::{Settings, serve};
@@ -41,6 +41,8 @@ pub struct Seen {
     pub turned_away: Mutex<Vec<&'static str>>,
     pub abandoned: Mutex<Vec<Ended>>,
     pub ended: Mutex<Vec<Ended>>,
+    /// Method, path, verdict and status.
+    pub routes: Mutex<Vec<String>>,
 }
 
 impl Observer for Seen {
@@ -48,6 +50,9 @@ impl Observer for Seen {
         self.ended.lock().unwrap().push(ended.clone());
     }
     fn faulted(&self, _: &Identity, _: Hook, _: &'static str, _: &str) {}
+    fn route_called(&self, call: &RouteCall<'_>) {
+        self.routes.lock().unwrap().push(format!("{} {} {} {:?}", call.method, call.path, call.verdict, call.status));
+    }
     fn turned_away(&self, reason: &'static str) {
         self.turned_away.lock().unwrap().push(reason);
     }
@@ -67,6 +72,7 @@ pub struct Rig {
     pub upstreams: Vec<Arc<dyn Upstream>>,
     pub parking: Parking,
     pub listening: Listening,
+    pub route_calls_max: usize,
 }
 
 impl Default for Rig {
@@ -82,6 +88,7 @@ impl Default for Rig {
             upstreams: Vec::new(),
             parking: Parking::default(),
             listening: Listening::default(),
+            route_calls_max: 32,
         }
     }
 }
@@ -116,7 +123,8 @@ impl Rig {
         let fake = Arc::new(Fake::new(self.era));
         let seen = Arc::new(Seen::default());
         let upstreams = if self.upstreams.is_empty() { vec![fake.clone() as Arc<dyn Upstream>] } else { self.upstreams.clone() };
-        let settings = HostSettings { parking: self.parking, listening: self.listening, ..HostSettings::new(self.access.clone()) };
+        let Self { parking, listening, route_calls_max, .. } = *self;
+        let settings = HostSettings { parking, listening, route_calls_max, ..HostSettings::new(self.access.clone()) };
         let host = Host::new(upstreams, settings, seen.clone()).expect("randomness");
         (host, fake, seen)
     }

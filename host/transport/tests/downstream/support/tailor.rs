@@ -31,7 +31,7 @@ pub struct Tailor {
 impl Default for Tailor {
     fn default() -> Tailor {
         let hooks = [Hook::Authenticate, Hook::OnCatalog, Hook::OnRequest, Hook::OnResponse];
-        let interest = Interest { hooks: hooks.map(|hook| (hook, Selector::default())).into(), reads_payload: true };
+        let interest = Interest { hooks: hooks.map(|hook| (hook, Selector::default())).into(), reads_payload: true, ..Interest::default() };
         Tailor {
             identity: Arc::new(Identity::new("tailor".into(), "1.0.0", "0")),
             interest,
