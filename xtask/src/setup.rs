@@ -48,10 +48,11 @@ fn packages(folder: &str) -> Result<Vec<String>> {
 /// makes all builds agree on the features of what they share, so that nothing is compiled twice.
 pub const NATIVE: [&str; 4] = ["--locked", "--workspace", "--exclude", "guest-*"];
 
-/// The host binary in the one profile that runs and tests share.
+/// The host binary, in the one profile that runs and tests share. A test is built beside it, because with one the dependencies get the
+/// features that all tests need, and are not built again for them.
 pub fn host() -> Result<PathBuf> {
     wasm_target()?;
-    step("building the host", cargo().arg("build").args(NATIVE).args(["--bin", "sluice"]))?;
+    step("building the host", cargo().arg("build").args(NATIVE).args(["--bin", "sluice", "--test", "arrows"]))?;
     Ok(target().join("debug/sluice"))
 }
 
