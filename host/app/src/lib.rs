@@ -11,6 +11,7 @@ pub mod chain;
 pub mod cli;
 pub mod config;
 pub mod embedded;
+mod fetcher;
 pub mod record;
 pub mod token;
 pub mod watch;

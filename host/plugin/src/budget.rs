@@ -186,6 +186,11 @@ impl Budget {
         self.check()
     }
 
+    /// Of the running call's wall time.
+    pub(crate) fn wall_left(&self) -> Duration {
+        (self.wall_max + self.slice.waited()).saturating_sub(self.started.elapsed())
+    }
+
     /// Bytes that host calls may still move.
     pub(crate) fn bytes_left(&self) -> usize {
         self.host_bytes_left

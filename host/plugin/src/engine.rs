@@ -1,6 +1,13 @@
 //! The one engine of a process: compiler settings, the pool of memories, the ticker, the cache.
 
-use crate::{cache::Cache, filter::WasmFilter, pool::Pools, ticker::Ticker};
+use crate::{
+    cache::Cache,
+    filter::WasmFilter,
+    pool::Pools,
+    secrets::{Secrets, Shelves},
+    ticker::Ticker,
+};
+use sluice_chain::fetch::Fetch;
 use sluice_state::Store;
 use std::{
     path::PathBuf,
@@ -35,13 +42,17 @@ pub struct Setup {
     /// Hook calls at once that go on after their first two milliseconds. With one less than there are workers, one is
     /// left for everybody else.
     pub slow_max: usize,
+    /// The operator's, behind the `secrets` import.
+    pub secrets: Secrets,
+    /// Behind the `fetch` import; without it every request is unreachable.
+    pub fetch: Option<Arc<dyn Fetch>>,
 }
 
 impl Setup {
-    /// No cache, room for 1,000 instances, one worker kept free.
+    /// No cache, no secrets, no network, room for 1,000 instances, one worker kept free.
     pub fn new(store: Arc<dyn Store>) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { store, cache: None, instances_max: 1_000, slow_max: workers.saturating_sub(1).max(1) }
+        Self { store, cache: None, instances_max: 1_000, slow_max: workers.saturating_sub(1).max(1), secrets: Secrets::new(), fetch: None }
     }
 }
 
@@ -66,6 +77,9 @@ pub struct Engine {
     ticker: Arc<Ticker>,
     memory: Memory,
     loaded: Arc<Loaded>,
+    secrets: Arc<Secrets>,
+    fetch: Option<Arc<dyn Fetch>>,
+    shelves: Arc<Shelves>,
 }
 
 /// What is loaded and still in use.
@@ -99,7 +113,18 @@ impl Engine {
         let pools = Arc::new(Pools::new(setup.instances_max as usize, setup.slow_max));
         let (ticks, swept) = (wasmtime.clone(), pools.clone());
         let ticker = Ticker::start(move || ticks.increment_epoch(), move || swept.sweep())?;
-        Ok(Self { wasmtime, store: setup.store, cache, pools, ticker: Arc::new(ticker), memory, loaded: Arc::default() })
+        Ok(Self {
+            wasmtime,
+            store: setup.store,
+            cache,
+            pools,
+            ticker: Arc::new(ticker),
+            memory,
+            loaded: Arc::default(),
+            secrets: Arc::new(setup.secrets),
+            fetch: setup.fetch,
+            shelves: Arc::default(),
+        })
     }
 
     /// How memories are had on this machine.
@@ -134,6 +159,21 @@ impl Engine {
 
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.store
+    }
+
+    /// The operator's.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// The way to the network.
+    pub(crate) fn fetch(&self) -> Option<Arc<dyn Fetch>> {
+        self.fetch.clone()
+    }
+
+    /// Those that plugins keep.
+    pub(crate) fn shelves(&self) -> &Shelves {
+        &self.shelves
     }
 
     pub(crate) fn pools(&self) -> &Arc<Pools> {

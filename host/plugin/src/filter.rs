@@ -263,6 +263,7 @@ impl WasmFilter {
         let export = hooks.on_done.as_ref().ok_or_else(|| not_exported(Hook::OnDone))?;
         store.data_mut().begin(Phase::Hook(Hook::OnDone), since);
         store.data_mut().lent.place(&ended.head);
+        store.data_mut().lent_by(&ended.principal);
         store.data_mut().lent.attributes = ended.attributes.clone();
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
         let (head, passed) = (convert::head(&ended.head, ended.request_bytes), convert::passed(ended));

@@ -5,6 +5,7 @@ use crate::{
     limits::Limits,
     patterns::PatternSet,
     plugin::{Opened, Plugin},
+    secrets::Caller,
     settings::Power,
     v0_1::{catalog::Viewed, payload::Staged},
     wasi::Stdio,
@@ -13,11 +14,12 @@ use sluice_chain::{
     attributes::Attributes,
     exchange::Head,
     filter::{Hook, Pass},
+    principal::Principal,
 };
 use sluice_wire::message::Message;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tokio::time::Instant;
-use wasmtime::ResourceLimiter;
+use wasmtime::{ResourceLimiter, component::ResourceTable};
 
 /// What an instance is doing; some powers are for some phases only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,16 +40,21 @@ pub(crate) struct Lent {
     /// What it counts was counted in an earlier round.
     pub(crate) again: bool,
     pub(crate) upstream: Option<Arc<str>>,
+    /// None outside of exchanges.
+    pub(crate) exchange: Option<u64>,
     /// Empty where none is known yet.
     pub(crate) protocol: &'static str,
     pub(crate) staged: Vec<Staged>,
     pub(crate) viewed: Option<Viewed>,
+    /// Whose secrets may be kept and found; only for those that keep any.
+    pub(crate) caller: Option<Caller>,
 }
 
 impl Lent {
     /// What a guest may ask of the head, beyond what it is given.
     pub(crate) fn place(&mut self, head: &Head) {
         self.upstream.clone_from(&head.upstream);
+        self.exchange = Some(head.exchange);
         self.protocol = head.protocol.as_str();
     }
 
@@ -71,6 +78,8 @@ pub(crate) struct Guest {
     /// Opened buckets; a handle is an index, and opening a name again gives the same one.
     pub(crate) opened: Vec<(Box<str>, Opened)>,
     pub(crate) sets: Vec<(Box<str>, Arc<PatternSet>)>,
+    /// Open secrets.
+    pub(crate) secrets: ResourceTable,
     pub(crate) stdio: Stdio,
 }
 
@@ -86,6 +95,7 @@ impl Guest {
             caps,
             opened: Vec::new(),
             sets: Vec::new(),
+            secrets: ResourceTable::new(),
             stdio: Stdio::default(),
             plugin,
         }
@@ -118,12 +128,20 @@ impl Guest {
         self.lent.place(pass.head);
         self.lent.attributes = std::mem::take(pass.attributes);
         self.lent.again = pass.again;
+        self.lent_by(pass.principal);
         // Most filters cannot read it, and need no more time for a longer one.
         if self.plugin.reads_payload {
             let (cpu, wall) = self.plugin.allowance(pass.message.bytes().len());
             self.budget.widen(cpu, wall);
             self.lent.message = Some(pass.message.clone());
             self.lent.asked = pass.asked.take();
+        }
+    }
+
+    /// Who is asking, for a plugin that keeps secrets.
+    pub(crate) fn lent_by(&mut self, principal: &Principal) {
+        if self.plugin.keeps_secrets {
+            self.lent.caller = Some(Caller::of(principal));
         }
     }
 

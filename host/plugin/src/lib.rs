@@ -5,9 +5,9 @@
 //! handles, host calls and the bytes it moves. It holds all of wasmtime and never sees a socket, a
 //! session or a configuration file.
 //!
-//! Reading order: [`engine`] (one a process), [`settings`] and [`limits`], [`load`] (bytes to filter, with
+//! Reading order: [`engine`] (one a process), [`settings`], [`grant`] and [`limits`], [`load`] (bytes to filter, with
 //! [`artifact`], [`manifest`], [`schema`], [`cache`]), [`filter`] (the hooks), `pool`, `instance`, `guest`,
-//! `budget`, `blame` (a trap becomes a fault), `v0_1` (the contract's imports), `wasi` (what toolchains
+//! `budget`, [`secrets`], `blame` (a trap becomes a fault), `v0_1` (the contract's imports), `wasi` (what toolchains
 //! import and get nothing from).
 //!
 //! Invariants:
@@ -26,6 +26,7 @@ mod compile;
 pub mod engine;
 pub mod figures;
 pub mod filter;
+pub mod grant;
 mod guest;
 mod instance;
 pub mod limits;
@@ -35,6 +36,7 @@ mod patterns;
 mod plugin;
 mod pool;
 pub mod schema;
+pub mod secrets;
 pub mod series;
 pub mod settings;
 mod ticker;
@@ -43,6 +45,8 @@ mod wasi;
 
 pub use engine::{Engine, EngineError, Setup};
 pub use filter::WasmFilter;
+pub use grant::Grant;
 pub use limits::Limits;
 pub use load::LoadError;
+pub use secrets::{Secret, Secrets};
 pub use settings::{Power, Scope, Settings};

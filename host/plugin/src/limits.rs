@@ -53,6 +53,14 @@ pub struct Limits {
     pub kv_value_bytes_max: usize,
     /// kv: bytes of all own keys and values together.
     pub kv_bytes_max: usize,
+    /// fetch: requests under way at once.
+    pub fetches_max: usize,
+    /// fetch: bytes of one answer.
+    pub fetch_bytes_max: usize,
+    /// secrets: how many the plugin keeps for all its owners together.
+    pub secrets_max: usize,
+    /// secrets: bytes of one.
+    pub secret_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -82,6 +90,10 @@ impl Default for Limits {
             kv_keys_max: 100_000,
             kv_value_bytes_max: 64 << 10,
             kv_bytes_max: 64 << 20,
+            fetches_max: 32,
+            fetch_bytes_max: 1 << 20,
+            secrets_max: 10_000,
+            secret_bytes_max: 16 << 10,
         }
     }
 }

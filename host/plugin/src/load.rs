@@ -4,12 +4,14 @@ use crate::{
     artifact, compile,
     engine::Engine,
     filter::WasmFilter,
+    grant::{self, Grants},
     guest::{Guest, Phase},
     instance::{Instance, Template, contained, store},
     manifest::{Manifest, Need},
     plugin::{Buckets, Plugin},
     pool::Pool,
     schema,
+    secrets::Secrets,
     settings::{Power, Powers, Scope, Settings},
     v0_1, wasi,
 };
@@ -62,7 +64,9 @@ impl Engine {
                     .into(),
             );
         }
-        check_needs(&manifest.needs, &settings)?;
+        let grants = Grants::read(&settings.grants)?;
+        check_needs(&manifest.needs, &settings, &grants)?;
+        let secrets = self.granted_secrets(&grants)?;
         if settings.scope == Scope::All && !manifest.stateless {
             return Err(format!(
                 "does not say that it is stateless, so its instances cannot serve everybody; take scope = \"all\" out of {}",
@@ -71,10 +75,16 @@ impl Engine {
         }
         let config = schema::complete(&manifest.config_schema, &settings.config)
             .map_err(|why| format!("does not accept its settings in {}: {why}", settings.sidecar))?;
-        let mut plugin = self.plugin(&manifest, &settings);
+        let mut plugin = self.plugin(&manifest, &settings, &grants);
         let reads = |power: Power| plugin.powers.has(power) && imports.iter().any(|import| import == power.as_str());
         let reads_payload = reads(Power::Payload) || reads(Power::Patterns);
         plugin.reads_payload = reads_payload;
+        plugin.keeps_secrets = reads(Power::Secrets);
+        if grants.has_fetch() && imports.iter().any(|import| import == "fetch") {
+            plugin.fetch = self.fetch();
+            plugin.waits_for_others();
+        }
+        (plugin.grants, plugin.secrets, plugin.shelf) = (grants, secrets, self.shelves().of(&manifest.name));
         let plugin = Arc::new(plugin);
         let pool = Arc::new(Pool::new(plugin.clone()));
         self.pools().add(&pool);
@@ -132,8 +142,19 @@ impl Engine {
         Manifest::new(said, exports).map_err(|why| format!("has a manifest that is not valid: {why}; its author must fix it"))
     }
 
-    fn plugin(&self, manifest: &Manifest, settings: &Settings) -> Plugin {
-        let granted = settings.grants.iter().filter_map(|grant| grant.strip_prefix("kv:")).map(str::to_owned).collect();
+    /// The operator's secrets that are granted, each of which there must be.
+    fn granted_secrets(&self, grants: &Grants) -> Result<Secrets, String> {
+        let one = |name: &str| match self.secrets().get(name) {
+            Some(secret) => Ok((name.to_owned(), secret.clone())),
+            None => Err(format!(
+                "is granted `secret:{name}`, and there is no such secret; add to the configuration: sluice.secrets.{name} = \"env:NAME\""
+            )),
+        };
+        grants.secrets().map(one).collect()
+    }
+
+    fn plugin(&self, manifest: &Manifest, settings: &Settings, grants: &Grants) -> Plugin {
+        let granted = grants.buckets().map(str::to_owned).collect();
         let buckets = Buckets::new(self.store(), &manifest.name, &settings.limits, granted, &manifest.shared_buckets());
         let (name, powers) = (manifest.name.as_str().into(), Powers::without(&settings.denied));
         Plugin::new(name, settings.limits.clone(), powers, buckets, self.pools())
@@ -157,11 +178,8 @@ fn fault_text(fault: &Fault) -> String {
     }
 }
 
-/// What can be granted, by how it begins.
-const GRANTS: [&str; 2] = ["kv:", "http:"];
-
 /// What is needed, not optional and not granted, with the line to add.
-fn check_needs(needs: &[Need], settings: &Settings) -> Result<(), String> {
+fn check_needs(needs: &[Need], settings: &Settings, given: &Grants) -> Result<(), String> {
     for need in needs.iter().filter(|need| !need.optional) {
         let capability = need.capability.as_str();
         if let Some(power) = Power::from_name(capability) {
@@ -171,11 +189,12 @@ fn check_needs(needs: &[Need], settings: &Settings) -> Result<(), String> {
                     need.reason, settings.sidecar
                 ));
             }
-        } else if !GRANTS.iter().any(|kind| capability.starts_with(kind)) {
-            return Err(format!("needs `{capability}` ({}), which this host cannot give; use a newer host", need.reason));
-        } else if !settings.grants.iter().any(|grant| grant == capability) {
+        } else if !given.covers(capability) {
+            let Some(line) = grant::line_for(capability) else {
+                return Err(format!("needs `{capability}` ({}), which this host cannot give; use a newer host", need.reason));
+            };
             let mut grants: Vec<_> = settings.grants.iter().map(|grant| format!("{grant:?}")).collect();
-            grants.push(format!("{capability:?}"));
+            grants.push(format!("{line:?}"));
             return Err(format!(
                 "needs `{capability}` ({}), which is not granted; add to {}: grants = [{}]",
                 need.reason,

@@ -189,7 +189,7 @@ fn route(route: wit::Route, plugin: &str) -> Result<Route, String> {
 }
 
 fn need(need: wit::Need) -> Result<Need, String> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/*".contains(&b);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/*,[] ".contains(&b);
     if need.capability.is_empty() || need.capability.len() > 256 || !need.capability.bytes().all(plain) {
         return Err(format!("it needs {:?}, which is no capability's name", crate::instance::one_line(&need.capability)));
     }

@@ -3,18 +3,22 @@
 use crate::{
     budget::Turns,
     figures::Figures,
+    grant::Grants,
     limits::Limits,
     patterns::PatternCache,
     pool::Pools,
+    secrets::{Secrets, Shelf},
     series::Series,
     settings::{Power, Powers},
     v0_1::log::LogTap,
 };
+use sluice_chain::fetch::Fetch;
 use sluice_state::{Bucket, Quota, Store};
 use std::{
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
+use tokio::sync::Semaphore;
 
 /// A native search of this much text takes far less than a millisecond; a guest that parses it takes about one.
 const BYTES_PER_MS: usize = 128 << 10;
@@ -37,6 +41,16 @@ pub(crate) struct Plugin {
     pub(crate) series: Series,
     pub(crate) patterns: PatternCache,
     pub(crate) buckets: Buckets,
+    pub(crate) grants: Grants,
+    /// The operator's that it was granted.
+    pub(crate) secrets: Secrets,
+    /// What it keeps.
+    pub(crate) shelf: Arc<Shelf>,
+    /// The binary can keep secrets, and was not kept from it.
+    pub(crate) keeps_secrets: bool,
+    pub(crate) fetch: Option<Arc<dyn Fetch>>,
+    /// How many requests may still leave.
+    pub(crate) fetching: Semaphore,
 }
 
 impl Plugin {
@@ -49,6 +63,12 @@ impl Plugin {
             patterns: PatternCache::default(),
             wall: wall.min(WALL_MAX),
             reads_payload: false,
+            grants: Grants::default(),
+            secrets: Secrets::new(),
+            shelf: Arc::default(),
+            keeps_secrets: false,
+            fetch: None,
+            fetching: Semaphore::new(limits.fetches_max.min(Semaphore::MAX_PERMITS)),
             name,
             powers,
             series: Series::new(limits.series_max),
@@ -57,6 +77,11 @@ impl Plugin {
             total: pools.total(),
             turns: pools.turns(),
         }
+    }
+
+    /// One of its imports waits for others, so a hook call may take longer.
+    pub(crate) fn waits_for_others(&mut self) {
+        self.wall = self.limits.wall_waiting.min(WALL_MAX);
     }
 
     /// What `describe` runs as: without a name, without any power.

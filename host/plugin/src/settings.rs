@@ -16,11 +16,13 @@ pub enum Power {
     Patterns,
     /// Keys and counters.
     Kv,
+    /// Keeping secrets, and using them unseen.
+    Secrets,
 }
 
 impl Power {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Log, Self::Metrics, Self::Payload, Self::Patterns, Self::Kv];
+    pub const ALL: [Self; 6] = [Self::Log, Self::Metrics, Self::Payload, Self::Patterns, Self::Kv, Self::Secrets];
 
     /// The name of the interface in the contract.
     pub fn as_str(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Power {
             Self::Payload => "payload",
             Self::Patterns => "patterns",
             Self::Kv => "kv",
+            Self::Secrets => "secrets",
         }
     }
 
@@ -88,7 +91,7 @@ pub struct Settings {
     pub sidecar: Arc<str>,
     /// The plugin's own settings: a JSON object.
     pub config: serde_json::Value,
-    /// Capabilities given, as the contract names them: `kv:shared-bucket`.
+    /// Capabilities given, each as [`Grant`](crate::Grant) writes it: `kv:shared-bucket`.
     pub grants: Vec<String>,
     /// Powers taken away.
     pub denied: Vec<Power>,

@@ -18,6 +18,8 @@ pub mod base {
                 import sluice:filter/payload@0.1.0;
                 import sluice:filter/patterns@0.1.0;
                 import sluice:filter/kv@0.1.0;
+                import sluice:filter/secrets@0.1.0;
+                import sluice:filter/fetch@0.1.0;
                 import sluice:filter/catalog@0.1.0;
                 export sluice:filter/describe@0.1.0;
                 export sluice:filter/lifecycle@0.1.0;

@@ -55,8 +55,8 @@
 //! that starts with `#![cfg_attr(target_family = "wasm", no_std)]` and calls [`lean!`] imports none.
 //!
 //! Modules, in reading order: [`plugin`] (the traits to implement), [`manifest`], [`exchange`] (facts, payload,
-//! scan), [`verdict`], [`identity`], [`catalog`], [`http`], then the powers without an exchange: [`kv`], [`patterns`],
-//! [`log`], [`metrics`], [`clock`]; and natively `testing`.
+//! scan), [`verdict`], [`identity`], [`catalog`], [`http`], then the powers without an exchange: [`kv`], [`secrets`], [`fetch`],
+//! [`patterns`], [`log`], [`metrics`], [`clock`]; and natively `testing`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 #![warn(missing_docs)]
@@ -70,6 +70,7 @@ pub mod clock;
 pub mod exchange;
 #[doc(hidden)]
 pub mod export;
+pub mod fetch;
 pub mod http;
 pub mod identity;
 pub mod json;
@@ -83,6 +84,7 @@ pub mod method;
 pub mod metrics;
 pub mod patterns;
 pub mod plugin;
+pub mod secrets;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod slot;

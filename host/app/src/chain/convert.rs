@@ -7,7 +7,7 @@ use sluice_chain::{
     generation::{Mode, OnFault, Policy},
     selector::{Conditions, Globs, Scope},
 };
-use sluice_plugin::{Limits, Power, Settings};
+use sluice_plugin::{Limits, Power, Secret, Secrets, Settings};
 use std::time::Duration;
 
 /// What the plugin host needs to load a file.
@@ -15,7 +15,7 @@ pub fn settings(file: &str, sidecar: &str, written: &PluginSettings, message_byt
     let mut settings = Settings::new(file);
     settings.sidecar = sidecar.into();
     settings.config = serde_json::Value::Object(written.config.clone());
-    settings.grants = written.grants.iter().map(|g| g.as_str().to_owned()).collect();
+    settings.grants = written.grants.iter().map(|g| g.to_string()).collect();
     settings.denied = written.deny.iter().map(|p| power(*p)).collect();
     settings.scope = match written.scope {
         config::Scope::Call => sluice_plugin::Scope::Call,
@@ -33,6 +33,7 @@ fn power(power: config::Power) -> Power {
         config::Power::Payload => Power::Payload,
         config::Power::Patterns => Power::Patterns,
         config::Power::Kv => Power::Kv,
+        config::Power::Secrets => Power::Secrets,
         config::Power::Log => Power::Log,
         config::Power::Metrics => Power::Metrics,
     }
@@ -60,8 +61,18 @@ fn limits(written: &config::PluginLimits, message_bytes_max: u64) -> Limits {
         kv_keys_max: count(written.kv_keys_max),
         kv_value_bytes_max: count(written.kv_value_bytes_max),
         kv_bytes_max: count(written.kv_bytes_max),
+        fetches_max: count(written.fetches_max),
+        fetch_bytes_max: count(written.fetch_bytes_max),
+        secrets_max: count(written.secrets_max),
+        secret_bytes_max: count(written.secret_bytes_max),
         ..defaults
     }
+}
+
+/// The operator's secrets as guests get handles to them.
+pub fn secrets(config: &config::Config) -> Secrets {
+    let secret = |written: &config::Secret| Secret::new(written.reveal().as_bytes().to_vec());
+    config.settings.secrets.iter().map(|(name, written)| (name.clone(), secret(written))).collect()
 }
 
 /// What the chain does with its verdicts and faults.

@@ -134,6 +134,8 @@ fn powers(imports: &[String], placed: &Placed) -> Vec<String> {
             "payload" => "read and edit arguments and results",
             "patterns" => "search arguments and results",
             "kv" => "keep values between calls in a bucket of its own",
+            "secrets" => "keep secrets of its own and use granted ones, unseen",
+            "fetch" => "send requests to granted hosts",
             "metrics" => "count under its own name",
             "log" => "write to the log",
             _ => return None,

@@ -14,6 +14,7 @@ use anyhow::{Result, bail};
 use bytes::Bytes;
 use sluice_chain::{
     breaker::Breaker,
+    fetch::Fetch,
     filter::{Filter, Hook},
     generation::{Link, Policy},
     host::Host,
@@ -65,8 +66,13 @@ impl Plugins {
     ///
     /// # Errors
     /// Every problem at once, a line each: a plugin that never loaded is a failing plugin, not an absent one.
-    pub async fn load(config: &Config, host: Arc<Host>) -> Result<Arc<Self>> {
-        let mut setup = Setup { cache: Some(config.places.cache_dir.clone()), ..Setup::new(Arc::new(MemoryStore::new())) };
+    pub async fn load(config: &Config, host: Arc<Host>, fetch: Arc<dyn Fetch>) -> Result<Arc<Self>> {
+        let mut setup = Setup {
+            cache: Some(config.places.cache_dir.clone()),
+            secrets: convert::secrets(config),
+            fetch: Some(fetch),
+            ..Setup::new(Arc::new(MemoryStore::new()))
+        };
         if let Some(slow_max) = config.settings.limits.slow_hooks_max {
             setup.slow_max = convert::count(slow_max);
         }

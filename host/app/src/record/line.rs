@@ -2,6 +2,7 @@
 //!
 //! Names, sizes, verdicts and digests; never an argument, a result or a credential.
 
+use super::Fetched;
 use sluice_chain::{
     record::{Ended, Outcome, RouteCall},
     rescue::request_id,
@@ -86,6 +87,28 @@ pub fn route(out: &mut Vec<u8>, call: &RouteCall<'_>, now: SystemTime) {
         count(out, ",\"status\":", status);
     }
     count(out, ",\"micros\":", micros(call.took));
+    put(out, &["}"]);
+}
+
+/// One JSON object for a request of a plugin.
+pub fn fetched(out: &mut Vec<u8>, fetched: &Fetched, now: SystemTime) {
+    put(out, &["{\"time\":\""]);
+    timestamp(out, now);
+    put(out, &["\",\"event\":\"fetch\",\"plugin\":\"", &fetched.plugin, "\""]);
+    if let Some(exchange) = fetched.exchange {
+        put(out, &[",\"request\":\"", &request_id(exchange), "\""]);
+    }
+    member(out, "method", &fetched.method);
+    member(out, "origin", &fetched.origin);
+    match &fetched.outcome {
+        Ok((status, received)) => {
+            count(out, ",\"status\":", *status);
+            count(out, ",\"responseBytes\":", *received);
+        }
+        Err(error) => member(out, "error", &error.to_string()),
+    }
+    count(out, ",\"requestBytes\":", fetched.sent);
+    count(out, ",\"micros\":", micros(fetched.took));
     put(out, &["}"]);
 }
 

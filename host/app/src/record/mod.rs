@@ -9,11 +9,34 @@ pub use sink::Sink;
 
 use crate::config::LogFormat;
 use sluice_chain::{
+    fetch::FetchError,
     filter::{Hook, Identity},
     record::{Ended, Observer, Outcome, RouteCall},
     rescue::request_id,
 };
-use std::{cell::LazyCell, time::SystemTime};
+use std::{
+    cell::LazyCell,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+/// A request of a plugin, as the audit log has it: where it went, never what was said.
+pub struct Fetched {
+    /// Whose.
+    pub plugin: Arc<str>,
+    /// In which exchange, if in one.
+    pub exchange: Option<u64>,
+    /// HTTP method.
+    pub method: String,
+    /// Scheme, host and port.
+    pub origin: String,
+    /// Bytes of the body that was sent.
+    pub sent: usize,
+    /// Status and bytes of the body that came back, or why nothing did.
+    pub outcome: Result<(u16, usize), FetchError>,
+    /// From the first look at it to its end.
+    pub took: Duration,
+}
 
 /// Writes every ended exchange down, three times: for people, for auditors, for graphs.
 pub struct Recorder {
@@ -29,6 +52,13 @@ impl Recorder {
     /// `log`: where exchange lines go, if anywhere; `quiet`: only those that failed; `audit`: the audit file.
     pub fn new(log: Option<Sink>, format: LogFormat, quiet: bool, audit: Option<Sink>) -> Self {
         Self { log, format, quiet, audit, metrics: Metrics::default() }
+    }
+
+    /// A request of a plugin has ended.
+    pub fn fetched(&self, fetched: &Fetched) {
+        if let Some(audit) = &self.audit {
+            audit.line(|out| line::fetched(out, fetched, SystemTime::now()));
+        }
     }
 
     /// Everything written so far is with the kernel when this returns.

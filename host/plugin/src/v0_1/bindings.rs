@@ -1,7 +1,7 @@
 //! Generated from `wit/v0.1.0`. Records that go in are borrowed, so a hook call copies its head once,
 //! into the guest's memory.
 
-pub use super::{catalog::Viewer, exchange::Exchange, kv::OpenBucket};
+pub use super::{catalog::Viewer, exchange::Exchange, kv::OpenBucket, secrets::OpenSecret};
 
 wasmtime::component::bindgen!({
     path: "../../wit/v0.1.0",
@@ -9,6 +9,7 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: true },
     imports: {
         "sluice:filter/kv": async | trappable,
+        "sluice:filter/fetch": async | trappable,
         "sluice:filter/patterns.scan": async | trappable,
         default: trappable,
     },
@@ -17,5 +18,6 @@ wasmtime::component::bindgen!({
         "sluice:filter/types.exchange": Exchange,
         "sluice:filter/catalog.viewer": Viewer,
         "sluice:filter/kv.bucket": OpenBucket,
+        "sluice:filter/secrets.secret": OpenSecret,
     },
 });

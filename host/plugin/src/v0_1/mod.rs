@@ -8,12 +8,14 @@ pub(crate) mod bindings;
 pub(crate) mod catalog;
 pub(crate) mod convert;
 pub(crate) mod exchange;
+mod fetch;
 pub(crate) mod http;
 pub(crate) mod kv;
 pub(crate) mod log;
 mod metrics;
 pub(crate) mod patterns;
 pub(crate) mod payload;
+pub(crate) mod secrets;
 
 use crate::guest::Guest;
 use wasmtime::component::{HasSelf, Linker};
@@ -22,7 +24,7 @@ use wasmtime::component::{HasSelf, Linker};
 pub(crate) const VERSION: &str = "0.1.0";
 
 /// Interfaces a component may import from us.
-pub(crate) const IMPORTS: [&str; 7] = ["types", "log", "metrics", "payload", "patterns", "kv", "catalog"];
+pub(crate) const IMPORTS: [&str; 9] = ["types", "log", "metrics", "payload", "patterns", "kv", "secrets", "fetch", "catalog"];
 
 /// Put every import of the contract into a linker. What a plugin was not granted answers `denied`.
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -34,5 +36,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     own::payload::add_to_linker::<_, Get>(linker, |guest| guest)?;
     own::patterns::add_to_linker::<_, Get>(linker, |guest| guest)?;
     own::kv::add_to_linker::<_, Get>(linker, |guest| guest)?;
+    own::secrets::add_to_linker::<_, Get>(linker, |guest| guest)?;
+    own::fetch::add_to_linker::<_, Get>(linker, |guest| guest)?;
     own::catalog::add_to_linker::<_, Get>(linker, |guest| guest)
 }

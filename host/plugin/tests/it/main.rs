@@ -3,6 +3,7 @@
 mod cache;
 mod catalog;
 mod coverage;
+mod fetch;
 mod hooks;
 mod hostile;
 mod http;
@@ -10,6 +11,7 @@ mod instances;
 mod loading;
 mod payload;
 mod search;
+mod secrets;
 mod standard;
 mod support;
 mod world;

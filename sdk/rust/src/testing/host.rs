@@ -35,6 +35,10 @@ pub(super) struct Host {
     pub(super) clock_ms: u64,
     pub(super) kv: Store,
     pub(super) kv_broken: Option<String>,
+    pub(super) fetches: Option<super::fetch::Answering>,
+    pub(super) secrets: HashMap<String, Vec<u8>>,
+    pub(super) reveals: Vec<String>,
+    pub(super) kept: HashMap<(String, String), super::secrets::Kept>,
     pub(super) sets: HashMap<String, Vec<regex::Regex>>,
     log: Vec<LogLine>,
     counts: Vec<Counted>,
@@ -77,6 +81,16 @@ pub fn break_kv(reason: &str) {
 /// kv answers again.
 pub fn heal_kv() {
     with(|host| host.kv_broken = None);
+}
+
+/// One of the operator's secrets, granted.
+pub fn set_secret(name: &str, value: &[u8]) {
+    with(|host| host.secrets.insert(name.to_string(), value.to_vec()));
+}
+
+/// From now on the plugin may see the secrets of this name.
+pub fn grant_reveal(name: &str) {
+    with(|host| host.reveals.push(name.to_string()));
 }
 
 /// What was logged so far.

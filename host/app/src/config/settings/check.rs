@@ -33,6 +33,7 @@ pub(in crate::config) fn check(settings: &Settings, node: &Node, reader: &mut Re
     limits(settings, node, reader);
     idempotent(node, reader);
     upstream_tls(settings, node, reader);
+    secrets(settings, node, reader);
     chain(settings, node, reader);
 }
 
@@ -118,6 +119,16 @@ fn upstream_tls(settings: &Settings, node: &Node, reader: &mut Reader) {
             let what = format!("{}.upstreams.{name}.tls needs both cert and key, or neither", reader.path());
             reader.wrong(written.at, what, None);
         }
+    }
+}
+
+/// A secret is granted by its name, so its name must be one that a grant can have.
+fn secrets(settings: &Settings, node: &Node, reader: &mut Reader) {
+    let unnamable = |name: &&String| format!("secret:{name}").parse::<sluice_plugin::Grant>().is_err();
+    for name in settings.secrets.keys().filter(unnamable) {
+        let Some(written) = node.find(&["secrets", name]) else { continue };
+        let what = format!("{}.secrets: {} cannot be granted", reader.path(), quoted(name));
+        reader.wrong(written.at, what, Some("name it with at most 64 letters, digits, '_', '.' and '-'".to_owned()));
     }
 }
 

@@ -55,6 +55,9 @@ section! {
         pub admin: Admin = Admin::default();
         /// The plugin directory and each plugin's settings.
         pub plugins: Plugins = Plugins::default();
+        /// Secrets that plugins use by name, each only with the grant `secret:<name>`. A plugin holds a handle; the bytes
+        /// stay here.
+        pub secrets: BTreeMap<String, Secret> = BTreeMap::new();
         /// The filters in order: a plugin of the directory by name, `builtin:<name>`, or the path of
         /// a `.wasm` file. Absent: the directory in file-name order, then `builtin:namespace`.
         /// `[]` is the empty chain.

@@ -14,7 +14,10 @@ section! {
     pub struct PluginSettings {
         /// What the plugin is told; its manifest has the schema.
         pub config: Map<String, Json> = Map::new();
-        /// Powers beyond those that every plugin has: `kv:shared-bucket`, `http:/-/connect/*`.
+        /// Powers beyond those that every plugin has: `kv:<bucket>`, a bucket shared with other plugins; `secret:<name>`, one of
+        /// `sluice.secrets` to use unseen; `reveal:<name>`, one to see; `http:<path>`, a route of its
+        /// own below `/.well-known/` or `/-/`; `fetch:<origin> <METHOD>,…`, requests to a host, e.g.
+        /// `fetch:https://api.example.com GET,POST`, with ` private` behind it for a host whose addresses are not public.
         pub grants: Vec<Grant> = Vec::new();
         /// Powers that are taken away from those that every plugin has.
         pub deny: Vec<Power> = Vec::new();
@@ -48,6 +51,8 @@ choice! {
         Patterns = "patterns",
         /// Keeping values between calls, in the plugin's own bucket.
         Kv = "kv",
+        /// Keeping secrets of its own, and using them and granted ones unseen.
+        Secrets = "secrets",
     }
 }
 
@@ -149,7 +154,7 @@ section! {
         pub cpu_ms: u64 = 20, within 1..=60_000;
         /// Time of one hook call of a plugin that can wait for nobody.
         pub wall_ms: u64 = 100, within 1..=600_000;
-        /// Time of one hook call of a plugin that can wait for others, such as a remote store.
+        /// Time of one hook call of a plugin that can wait for others: a remote store, a server that it may send requests to.
         pub wall_waiting_ms: u64 = 5_000, within 1..=600_000;
         /// CPU time of starting one instance.
         pub init_cpu_ms: u64 = 100, within 1..=60_000;
@@ -179,6 +184,14 @@ section! {
         pub kv_value_bytes_max: u64 = 65_536, within 0..=16_777_216;
         /// Bytes of all its keys and values.
         pub kv_bytes_max: u64 = 67_108_864, within 0..=17_179_869_184;
+        /// Requests that it has under way at once.
+        pub fetches_max: u64 = 32, within 1..=1_000;
+        /// Bytes of one answer to such a request.
+        pub fetch_bytes_max: u64 = 1_048_576, within 1024..=67_108_864;
+        /// Secrets that it keeps, of all owners together; of one caller or tenant it keeps at most 64.
+        pub secrets_max: u64 = 10_000, within 0..=10_000_000;
+        /// Bytes of one secret that it keeps.
+        pub secret_bytes_max: u64 = 16_384, within 0..=1_048_576;
     }
 }
 
@@ -202,51 +215,36 @@ section! {
 
 /// A power beyond the default ones, written as a plugin's manifest asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant(String);
+pub struct Grant(sluice_plugin::Grant);
 
-impl Grant {
-    /// "kv:shared-bucket", "http:/-/connect/*".
-    pub fn as_str(&self) -> &str {
-        &self.0
+impl std::fmt::Display for Grant {
+    /// "kv:shared-bucket".
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
     }
 }
 
 impl Setting for Grant {
     fn schema() -> Json {
-        let kinds = ["kv:[A-Za-z0-9_.-]{1,64}", "http:/(\\.well-known|-)/[A-Za-z0-9_./-]{1,200}\\*?"];
-        json!({"type": "string", "pattern": format!("^({})$", kinds.join("|"))})
+        json!({"type": "string", "pattern": sluice_plugin::Grant::PATTERN})
     }
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Grant> {
-        const BY_DEFAULT: [&str; 5] = ["log", "metrics", "payload", "patterns", "kv"];
         let text = String::read(node, reader)?;
-        let is_good = match text.split_once(':') {
-            Some(("kv", bucket)) => is_made_of(bucket, 1..=64, b"_.-"),
-            Some(("http", path)) => is_route(path),
-            _ => false,
+        let suggestion = match text.parse() {
+            Ok(grant) => return Some(Grant(grant)),
+            Err(error) => error,
         };
-        if is_good {
-            return Some(Grant(text));
-        }
-        let suggestion = match nearest(&text, BY_DEFAULT) {
+        let by_default = sluice_plugin::Power::ALL.map(sluice_plugin::Power::as_str);
+        let suggestion = match nearest(&text, by_default) {
             Some(power) if power == text => format!("every plugin has {}: leave it away", quoted(power)),
-            _ => "what can be granted is \"kv:<bucket>\", a bucket shared with other plugins, and \"http:<path>\", a route of the plugin's own below /.well-known/ or /-/".to_owned(),
+            _ => suggestion.to_string(),
         };
         reader.mismatch(node, "a power that can be granted", Some(suggestion));
         None
     }
 
     fn show(&self) -> Json {
-        json!(self.0)
+        json!(self.to_string())
     }
-}
-
-fn is_made_of(text: &str, length: std::ops::RangeInclusive<usize>, more: &[u8]) -> bool {
-    length.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || more.contains(&b))
-}
-
-/// As a manifest declares it, with `*` at its end maybe; the plugin host knows the finer rules.
-fn is_route(path: &str) -> bool {
-    let stem = path.strip_suffix('*').unwrap_or(path);
-    ["/.well-known/", "/-/"].into_iter().filter_map(|root| stem.strip_prefix(root)).any(|rest| is_made_of(rest, 1..=200, b"_.-/"))
 }

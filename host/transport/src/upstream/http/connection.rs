@@ -29,14 +29,14 @@ use tokio::{
 const BUFFER_MAX: usize = 128 * 1024;
 
 /// One connection. Large, so it is kept in a box and only the box is passed around.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: Driver,
     has_ended: bool,
     /// It has carried an exchange before.
-    pub(super) is_used: bool,
+    pub(crate) is_used: bool,
     /// After this the server is likely to have closed it.
-    pub(super) usable_until: Instant,
+    pub(crate) usable_until: Instant,
     /// What is left of a body nobody reads: nothing but its end, it is hoped.
     leftover: Option<Incoming>,
     _place: OwnedSemaphorePermit,
@@ -44,7 +44,7 @@ pub(super) struct Connection {
 
 /// What an idle connection is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Readiness {
+pub(crate) enum Readiness {
     /// The next request.
     Ready,
     /// The end of the last response has not come yet.
@@ -54,7 +54,7 @@ pub(super) enum Readiness {
 }
 
 /// A request got no response.
-pub(super) enum SendError {
+pub(crate) enum SendError {
     /// Not a byte was written; here it is again.
     NotSent(Box<Request<Full<Bytes>>>),
     /// Some of it may have arrived.
@@ -62,7 +62,7 @@ pub(super) enum SendError {
 }
 
 impl Connection {
-    pub(super) async fn over(stream: Io, headers_max: usize, place: OwnedSemaphorePermit) -> hyper::Result<Box<Self>> {
+    pub(crate) async fn over(stream: Io, headers_max: usize, place: OwnedSemaphorePermit) -> hyper::Result<Box<Self>> {
         let (sender, driver) =
             http1::Builder::new().max_headers(headers_max).max_buf_size(BUFFER_MAX).handshake(TokioIo::new(stream)).await?;
         let usable_until = Instant::now();
@@ -70,7 +70,7 @@ impl Connection {
     }
 
     /// Sends a request and waits for the head of the response.
-    pub(super) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, SendError> {
+    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, SendError> {
         let mut response = pin!(self.sender.try_send_request(request));
         let outcome = poll_fn(|cx| {
             drive(&mut self.driver, &mut self.has_ended, cx);
@@ -83,12 +83,12 @@ impl Connection {
     }
 
     /// The next piece of a body; none at its end.
-    pub(super) async fn data(&mut self, body: &mut Incoming) -> Option<hyper::Result<Bytes>> {
+    pub(crate) async fn data(&mut self, body: &mut Incoming) -> Option<hyper::Result<Bytes>> {
         poll_fn(|cx| poll_data(&mut self.driver, &mut self.has_ended, body, cx)).await
     }
 
     /// Whether another request can go over it, as far as can be known without waiting.
-    pub(super) fn readiness(&mut self) -> Readiness {
+    pub(crate) fn readiness(&mut self) -> Readiness {
         // Nobody is to be woken for a connection that lies idle.
         let mut cx = Context::from_waker(Waker::noop());
         while let Some(body) = &mut self.leftover {
@@ -104,12 +104,12 @@ impl Connection {
     }
 
     /// Leaves the rest of a body to be read when the connection is next looked at.
-    pub(super) fn leave(&mut self, body: Incoming) {
+    pub(crate) fn leave(&mut self, body: Incoming) {
         self.leftover = Some(body);
     }
 
     /// Remembers how long the server lets it lie idle.
-    pub(super) fn keep_for(&mut self, idle: Duration) {
+    pub(crate) fn keep_for(&mut self, idle: Duration) {
         self.is_used = true;
         self.usable_until = Instant::now() + idle;
     }

@@ -12,7 +12,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 /// One connection's bytes.
-pub(super) enum Io {
+pub(crate) enum Io {
     Plain(TcpStream),
     /// In a box: it is ten times as large as the others.
     Tls(Box<TlsStream<TcpStream>>),

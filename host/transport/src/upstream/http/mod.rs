@@ -8,10 +8,10 @@
 //! [`session`], [`sessions`], [`listen`], [`sse`], [`route`], [`attempt`], [`hearing`].
 
 mod attempt;
-mod connection;
+pub(crate) mod connection;
 mod endpoint;
 mod hearing;
-mod io;
+pub(crate) mod io;
 mod line;
 mod listen;
 mod pool;
