@@ -1,0 +1,156 @@
+"""The views on the contract, in the fake host."""
+
+import unittest
+
+from sluice import NEXT, Exchange, HostError, Kind, confirm, log, metrics, patterns, reply, suspend
+from sluice.verdict import rejection
+from sluice.catalog import HIDE, Viewer, answer, patch, rename
+from sluice.document import Fault
+from sluice.exchange import remove, set_, splice, splice_key
+from sluice.guest import Guest
+from sluice.head import Head
+from sluice.kv import Bucket
+from sluice.http import header, respond_json, see_other
+from sluice.manifest import Hook, Manifest, Need, Route, Selector
+from sluice.plugin import Config, Plugin
+from sluice.testing import FakeExchange, FakeViewer, answered, head, host, reset
+from sluice_contract.exports import on_http
+from sluice_contract.imports import kv, types
+
+
+class ViewsTest(unittest.TestCase):
+    def setUp(self) -> None:
+        reset()
+
+    def test_values_are_pythons(self) -> None:
+        x = FakeExchange({"params": {"a": [1, None], "n": None}}, asked={"params": {"q": "x"}})
+        self.assertEqual(x.get("/params/a"), [1, None])
+        self.assertEqual(x.get_many(["/params/n", "/params/none"], default=7), [None, 7])
+        self.assertEqual(x.asked("/params/q"), "x")
+
+    def test_attributes_and_what_a_person_said(self) -> None:
+        x = FakeExchange(upstream="files", attrs={"p.answer.action": "accept", "p.answer.content": '{"a":1}'})
+        said = x.elicited("p")
+        assert said is not None
+        self.assertEqual((said.action, said.content, x.upstream), ("accept", {"a": 1}, "files"))
+        self.assertIsNone(x.elicited("other"))
+        x.set_attr("score", "1")
+        self.assertEqual(x.set_attrs, {"score": "1"})
+
+    def test_errors_are_exceptions_with_the_contracts_word(self) -> None:
+        with self.assertRaises(HostError) as raised:
+            FakeExchange({"id": 1}).set("/id", 2)
+        self.assertEqual((raised.exception.case, raised.exception.detail), ("denied", "/id"))
+        with self.assertRaises(HostError) as raised:
+            patterns.define("bad", ["("])
+        self.assertEqual(raised.exception.case, "bad-pattern")
+        with self.assertRaises(HostError) as raised:
+            FakeExchange().set_attr("long", "x" * 4097)
+        self.assertEqual(raised.exception.case, "too-large")
+
+    def test_edits_speak_of_the_document_as_it_was(self) -> None:
+        x = FakeExchange({"p": {"a": "one two", "k": [1, 2, 3]}})
+        x.stage([splice("/p/a", 0, 3, "1"), splice("/p/a", 4, 7, "2"), splice_key("/p/a", 0, 1, "b"), remove("/p/k/0")])
+        x.stage([remove("/p/k/2"), set_("/p/new", {})])
+        self.assertEqual(x.edited(), {"p": {"b": "1 2", "k": [2], "new": {}}})
+
+    def test_overlap_is_a_fault(self) -> None:
+        for edits in (
+            [splice("/p", 0, 2, ""), splice("/p", 1, 3, "")],
+            [set_("/p", 1), splice("/p", 0, 1, "")],
+        ):
+            x = FakeExchange({"p": "one"})
+            x.stage(edits)
+            with self.assertRaises(Fault):
+                x.edited()
+
+    def test_a_bucket_refills_with_the_clock(self) -> None:
+        bucket = Bucket("b")
+        self.assertEqual([bucket.take("k", 2, 2, 1.0), bucket.take("k", 1, 2, 1.0)], [0, 1000])
+        host.clock_ms += 999
+        self.assertEqual(bucket.take("k", 1, 2, 1.0), 1)
+        host.clock_ms += 1
+        self.assertEqual(bucket.take("k", 1, 2, 1.0), 0)
+
+    def test_values_end_and_numbers_count(self) -> None:
+        bucket = Bucket("b")
+        self.assertEqual([bucket.incr("n", 2, 100), bucket.incr("n", 3, 100)], [2, 5])
+        host.clock_ms += 100
+        self.assertEqual(bucket.incr("n", 1, 100), 1)
+        self.assertTrue(bucket.swap("s", None, b"a"))
+        self.assertFalse(bucket.swap("s", None, b"b"))
+        self.assertEqual(bucket.get("s"), b"a")
+        host.kv_broken = "down"
+        with self.assertRaises(HostError) as raised:
+            bucket.get("s")
+        self.assertEqual((raised.exception.case, raised.exception.detail), ("unavailable", "down"))
+
+    def test_a_batch_has_an_outcome_each(self) -> None:
+        bucket = Bucket("b")
+        said = bucket.batch([kv.Op_Incr(("n", 2, 100)), kv.Op_Set(("s", b"a", None)), kv.Op_Get("s"), kv.Op_Delete("s"), kv.Op_Get("s")])
+        self.assertEqual(said, [kv.Outcome_Count(2), kv.Outcome_Done(), kv.Outcome_Value(b"a"), kv.Outcome_Done(), kv.Outcome_Value(None)])
+
+    def test_the_rest_of_the_host_takes_note(self) -> None:
+        log.warn("careful", tool="rm")
+        metrics.add("calls", tool="rm")
+        metrics.record_ms("took", 1.5)
+        self.assertEqual(host.lines, [("warn", "careful", {"tool": "rm"})])
+        self.assertEqual((host.counts, host.timings), ([("calls", 1, {"tool": "rm"})], [("took", 1.5)]))
+
+    def test_a_list_is_shaped(self) -> None:
+        viewer = Viewer(FakeViewer(2, {"principal.id": "a"}, [{"name": "rm"}]))
+        self.assertEqual((viewer.upstreams, viewer.attr("principal.id"), viewer.definition(0), viewer.definition(1)), (2, "a", {"name": "rm"}, None))
+        said = answer([HIDE, rename("x"), patch({"title": None})], added=[{"name": "own"}])
+        self.assertEqual((len(said.changes), said.added), (3, ['{"name": "own"}']))
+
+
+class Fussy(Plugin):
+    manifest = Manifest(
+        "fussy",
+        "0.1.0",
+        "x",
+        needs=[Need("kv:shared", "to share")],
+        selectors=[Selector(Hook.ON_REQUEST, ["tools/*"])],
+        routes=[Route("/-/fussy/*")],
+        more={"a": 1},
+    )
+
+    def __init__(self, config: Config) -> None:
+        self.limit: int = config["limit"]
+
+    def on_request(self, given: Head, x: Exchange) -> types.Verdict:
+        return reply({"limit": self.limit, "method": given.method, "upstream": x.upstream})
+
+
+class GuestTest(unittest.TestCase):
+    def test_the_contracts_own_values_become_views(self) -> None:
+        guest = Guest(Fussy)
+        guest.init('{"limit": 3}')
+        raw = types.Head(1, 0, types.Direction.TO_SERVER, Kind.REQUEST, types.Method_ToolsCall(), "t", 9)
+        verdict = guest.call("on_request", (raw, FakeExchange(upstream="files").raw))
+        self.assertEqual(verdict, reply({"limit": 3, "method": "tools/call", "upstream": "files"}))
+
+    def test_a_manifest_is_the_contracts_record(self) -> None:
+        said = Guest(Fussy).describe()
+        self.assertEqual((said.name, said.needs[0].capability, said.selectors[0].methods), ("fussy", "kv:shared", ["tools/*"]))
+        self.assertEqual(said.more, [("a", "1")])
+
+    def test_answers_of_a_route(self) -> None:
+        self.assertEqual((respond_json({"a": 1}).status, respond_json({"a": 1}).body), (200, b'{"a": 1}'))
+        self.assertEqual(see_other("/x").headers, [("location", "/x")])
+        request = on_http.Request("GET", "/-/fussy/x", None, [("accept", "*/*")], b"", "https://mcp.example.com")
+        self.assertEqual((header(request, "accept"), header(request, "cookie")), ("*/*", None))
+
+    def test_what_init_raises_is_the_operators_message(self) -> None:
+        with self.assertRaisesRegex(Exception, "KeyError"):
+            Guest(Fussy).init("{}")
+
+    def test_heads_and_verdicts(self) -> None:
+        self.assertEqual(answered(head("tools/call", "t")).kind, Kind.RESPONSE)
+        no = rejection(4030, "no", data={"a": 1}, status=403, headers={"x": "y"}, tool_result=True)
+        self.assertEqual((no.data, no.http_headers), ('{"a": 1}', [("x", "y")]))
+        self.assertNotEqual(suspend(confirm("Sure?")), NEXT)
+
+
+if __name__ == "__main__":
+    unittest.main()
