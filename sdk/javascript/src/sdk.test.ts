@@ -1,0 +1,90 @@
+/** The views on the contract, in the fake host. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { apply } from './document.js';
+import { connect } from './guest.js';
+import { contractName } from './hooks.js';
+import { edit, HostError, next, plugin, reject, reply } from './index.js';
+import { answered, FakeHost, head } from './testing.js';
+
+test('values are JavaScript values, and errors say the word of the contract', () => {
+  const x = new FakeHost().exchange({ id: 1, params: { a: [1, null] } }, { asked: { params: { q: 'x' } }, upstream: 'files' });
+  assert.deepEqual([x.get('/params/a'), x.getMany(['/params/a/1', '/none']), x.asked('/params/q'), x.upstream], [[1, null], [null, undefined], 'x', 'files']);
+  assert.throws(() => x.stage([edit.set('/id', 2)]), (error) => error instanceof HostError && error.word === 'denied' && error.detail === '/id');
+  assert.throws(() => x.setAttr('long', 'x'.repeat(4097)), (error) => error instanceof HostError && error.word === 'too-large');
+});
+
+test('what a person said', () => {
+  const x = new FakeHost().exchange({}, { attrs: { 'p.answer.action': 'accept', 'p.answer.content': '{"a":1}' } });
+  assert.deepEqual(x.elicited('p'), { action: 'accept', content: { a: 1 } });
+  assert.equal(x.elicited('other'), undefined);
+});
+
+test('edits speak of the document as it was', () => {
+  const edits = [
+    edit.splice('/p/a', 0, 3, '1'), edit.splice('/p/a', 4, 7, '2'), edit.spliceKey('/p/a', 0, 1, 'b'),
+    edit.remove('/p/k/0'), edit.remove('/p/k/2'), edit.set('/p/new', {}),
+  ];
+  assert.deepEqual(apply({ p: { a: 'one two', k: [1, 2, 3] } }, edits), { p: { b: '1 2', k: [2], new: {} } });
+  assert.deepEqual(apply({ a: 1, b: 2 }, [edit.spliceKey('/a', 0, 1, 'b'), edit.spliceKey('/b', 0, 1, 'a')]), { b: 1, a: 2 });
+});
+
+test('overlap is a fault', () => {
+  assert.throws(() => apply({ p: 'one' }, [edit.splice('/p', 0, 2, ''), edit.splice('/p', 1, 3, '')]), /overlap/);
+  assert.throws(() => apply({ p: 'one' }, [edit.set('/p', 1), edit.splice('/p', 0, 1, '')]), /overlap/);
+});
+
+test('a bucket refills with the clock, values end and numbers count', () => {
+  const fake = new FakeHost();
+  const bucket = fake.powers.kv.Bucket.open('b');
+  assert.deepEqual([bucket.take('k', 2, 2, 1), bucket.take('k', 1, 2, 1)], [0, 1000]);
+  fake.clockMs += 1000;
+  assert.equal(bucket.take('k', 1, 2, 1), 0);
+  assert.deepEqual([bucket.incr('n', 2n, 100), bucket.incr('n', 3n, 100)], [2n, 5n]);
+  fake.clockMs += 100;
+  assert.equal(bucket.incr('n', 1n, 100), 1n);
+  assert.deepEqual([bucket.swap('s', undefined, Buffer.from('a'), undefined), bucket.swap('s', undefined, Buffer.from('b'), undefined)], [true, false]);
+});
+
+test('a batch has an outcome each', () => {
+  const bucket = new FakeHost().powers.kv.Bucket.open('b');
+  const said = bucket.batch([{ tag: 'incr', val: ['n', 2n, 100] }, { tag: 'delete', val: 'n' }, { tag: 'get', val: 'n' }]);
+  assert.deepEqual(said.map((one) => one.val), [{ tag: 'count', val: 2n }, { tag: 'done' }, { tag: 'value', val: undefined }]);
+});
+
+const fussy = plugin({
+  manifest: { name: 'fussy', version: '0.1.0', summary: 'x', selectors: [{ hook: 'on-request', methods: ['tools/*'] }], more: { a: 1 } },
+  hooks: ['onRequest'],
+  init(config: { limit: number }, host) {
+    if (typeof config.limit !== 'number') throw new Error('no limit');
+    host.log('warn', 'made', { limit: String(config.limit) });
+    return { onRequest: (head, x) => reply({ limit: config.limit, method: head.method, upstream: x.upstream }) };
+  },
+});
+
+test("the contract's own values become views", () => {
+  const fake = new FakeHost();
+  const guest = connect(fussy, fake.powers);
+  guest.init('{"limit":3}');
+  const raw = { ...head('x'), method: { tag: 'tools-call' } };
+  const verdict = guest.hook('onRequest')(raw, fake.exchange({}, { upstream: 'files' }).raw);
+  assert.deepEqual(verdict, reply({ limit: 3, method: 'tools/call', upstream: 'files' }));
+  assert.deepEqual(fake.lines, [['warn', 'made', { limit: '3' }]]);
+  assert.deepEqual(guest.describe().more, [['a', '1']]);
+  assert.deepEqual(guest.describe().selectors, [{ hook: 'on-request', methods: ['tools/*'], names: [] }]);
+});
+
+test('what init throws is the message for the operator', () => {
+  assert.throws(() => connect(fussy, new FakeHost().powers).init('{}'), (error) => error === 'Error: no limit');
+});
+
+test('what is not imported says what to do', () => {
+  const guest = connect(fussy, {});
+  assert.throws(() => guest.init('{"limit":3}'), (error) => /add "log" to sluice.imports/.test(String(error)));
+});
+
+test('names, heads and verdicts', () => {
+  assert.equal(contractName('onNotification'), 'on-notification');
+  assert.equal(answered(head('tools/call', 't')).kind, 'response');
+  assert.notDeepEqual(reject(4030, 'no'), next);
+});
