@@ -6,6 +6,7 @@ mod asking;
 mod bench;
 mod conformance;
 mod faults;
+mod languages;
 mod must_reject;
 mod mutations;
 mod parity;
@@ -22,6 +23,8 @@ const HELP: &str = "\
 cargo xtask run                 build everything and start Sluice with two demo upstreams and the four plugins
 cargo xtask test [--fast]       install what the tests need and run all of them (--fast: only those in Rust)
 cargo xtask plugins             build the standard plugins and the test guests to components
+cargo xtask languages           the same filter in Rust, Python, TypeScript and C: built, tested, compared, in one chain
+cargo xtask bindings            write the C bindings again, after a change of the contract
 cargo xtask statements          write docs/statements.md: which test shows which statement of what a proxy must do
 cargo xtask mutations           break the host in each named way, and see that the statement's test notices
 cargo xtask conformance         the official suite, direct and through Sluice, side by side
@@ -40,6 +43,8 @@ fn main() -> ExitCode {
         Some("run") => run::run(),
         Some("test") => test::run(rest),
         Some("plugins") => setup::components().map(|folder| println!("components are in {}", folder.display())),
+        Some("languages") => languages::run(rest),
+        Some("bindings") => languages::bindings(),
         Some("statements") => statements::run(),
         Some("mutations") => mutations::run(rest),
         Some("conformance") => conformance::run(rest),

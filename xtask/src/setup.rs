@@ -20,7 +20,7 @@ pub fn components() -> Result<PathBuf> {
     let out = target().join("components");
     let mut command = cargo();
     command.args(["build", "--locked", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"]).arg(&out);
-    for folder in ["plugins", "examples", "tests/guests"] {
+    for folder in ["plugins", "examples", "examples/mask", "tests/guests"] {
         for package in packages(folder)? {
             command.args(["-p", &package]);
         }

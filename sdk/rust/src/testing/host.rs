@@ -121,6 +121,9 @@ pub(crate) fn note_timing(name: &str, ms: f64) {
 }
 
 pub(crate) fn define_patterns(name: &str, patterns: &[Pattern]) -> Result<(), String> {
+    if !(1..=1000).contains(&patterns.len()) {
+        return Err(format!("a set has 1 to 1000 patterns, not {}", patterns.len()));
+    }
     let compiled = patterns
         .iter()
         .map(|p| regex::RegexBuilder::new(&p.regex).case_insensitive(p.case_insensitive).build())
