@@ -10,6 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "parity"))
 
 from client import CAPABILITIES, INFO, LEGACY, META, MODERN
+from upstream import MEANT_FOR
 from wire import Lost, Wire
 
 HUNG_SECONDS = 30
@@ -72,7 +73,7 @@ class Call:
         self.arguments = {"nonce": self.nonce}
         if self.fault:
             self.arguments |= {"fault": self.fault, "seconds": round(dice.uniform(0.01, 0.3), 3)}
-        self.outcomes, self.was_asked, self.did, self.wrong = [], False, False, []
+        self.outcomes, self.was_asked, self.said_yes, self.did, self.wrong = [], False, False, False, []
 
     def __str__(self):
         return f"{self.nonce} {self.tool}, client {self.way}, {self.answer}, server {self.fault}: {self.outcomes}"
@@ -82,12 +83,14 @@ class Call:
         self.was_asked = True
         if self.way == "refuses" and self.tool in ("sample", "roots"):
             return None
-        method = question["method"]
+        method, meta = question["method"], {"_meta": {MEANT_FOR: self.nonce}}
+        self.said_yes = self.answer == "accept"
         if method == "roots/list":
-            return {"roots": [{"uri": "file:///home/ada"}]}
+            return {"roots": [{"uri": "file:///home/ada"}]} | meta
         if method == "sampling/createMessage":
-            return {"role": "assistant", "model": "m", "content": {"type": "text", "text": "yes"}}
-        return {"action": self.answer} | ({"content": {"name": "Ada"}} if (self.tool, self.answer) == ("form", "accept") else {})
+            return {"role": "assistant", "model": "m", "content": {"type": "text", "text": "yes"}} | meta
+        content = {"content": {"name": "Ada"}} if (self.tool, self.answer) == ("form", "accept") else {}
+        return {"action": self.answer} | content | meta
 
     def about(self, question):
         """The call a question is about. A client of the legacy era hears all of its session's, wherever they are put."""

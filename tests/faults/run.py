@@ -9,11 +9,14 @@ back late, twice, with another state; server and Sluice are killed with -9 and s
 what it does. Then, of every call:
 
 - it began and had its effect at most once;
-- nobody was asked about another's call, and who was told a result was told its own, of a call that had exactly the effect it speaks of;
-- what nobody consented to had no effect, nor had a call that is said not to have reached its server;
+- nobody was asked about another's call or answered for it, and who was told a result was told its own, of a call that had exactly
+  the effect it speaks of;
+- what nobody consented to had no effect, nor had a call that is said not to have reached its server; what its client consented to had;
+- a client whose call came to a result had its question, but for a few of those that a legacy server puts without saying whose they are;
 - its client heard a result or an error with a reason of docs/errors.md, or left, or Sluice was killed under it.
 
-`--control` puts a client in front that repeats what it is told may have run. That must be found out.
+`--control` puts a client in front that repeats what it is told may have run. That must be found out in every cell, for which each
+needs some 200 calls.
 Ends with 1 when something was wrong, or when the control was not found."""
 
 import argparse
@@ -41,6 +44,8 @@ TTL_SECONDS = 1.0
 RESTARTS_MAX = 3
 CALLS_A_RESTART = 300
 SHOWN_MAX = 20
+# Of a legacy server's questions, at most so many in a hundred are refused since nobody can tell whose they are (ADR 11).
+NOBODYS_PERCENT = 5
 CELLS = [(down, up, kind) for down in ("modern", "legacy") for up in ("modern", "legacy") for kind in ("stdio", "http")]
 OWN_WAYS = ("left", "never came back", "never answered", "kept", "lost", "tool_error", "result")
 
@@ -270,7 +275,7 @@ def children(pid):
 
 def judge(cell, typed):
     """What is wrong, in words; and what the journal holds."""
-    facts = {"begun": Counter(), "did": Counter(), "fault": Counter()}
+    facts = {"begun": Counter(), "did": Counter(), "fault": Counter(), "mixed": Counter()}
     struck = Counter()
     for line in cell.journal.read_text().splitlines():
         fact = json.loads(line)
@@ -285,6 +290,11 @@ def judge(cell, typed):
             wrong.append(f"ran more than once ({begun} begun, {did} done): {cell.calls.get(nonce, nonce)}")
         elif nonce not in cell.calls:
             wrong.append(f"nobody made the call {nonce}")
+    wrong += [f"was answered what another call's client said: {cell.calls.get(nonce, nonce)}" for nonce in facts["mixed"]]
+    asking = [call for call in cell.calls.values() if call.tool != "plain" and "result" in call.outcomes]
+    unasked = [call for call in asking if not call.was_asked]
+    if len(unasked) * 100 > len(asking) * (NOBODYS_PERCENT if cell.up == "legacy" else 0):
+        wrong += [f"{len(unasked)} of {len(asking)} clients were never asked", *(f"was never asked: {call}" for call in unasked[:3])]
     for call in cell.calls.values():
         did = facts["did"][call.nonce]
         wrong.extend(f"{what}: {call}" for what in judge_call(call, did, facts["begun"][call.nonce], typed))
@@ -298,6 +308,8 @@ def judge_call(call, did, begun, typed):
         yield "several results"
     if results == 1 and (did != int(call.did) or begun != 1):
         yield f"was told {'done' if call.did else 'not done'}, and it was done {did} times"
+    if results == 1 and call.said_yes and call.way not in SILENT and not did:
+        yield "its client said yes, and it was not done"
     if did and call.tool in ("form", "url") and call.answer != "accept":
         yield "done without consent"
     if did and call.way in SILENT and call.tool != "plain":
@@ -316,7 +328,7 @@ def documented():
 
 def report(cells, wanted, seconds):
     typed = documented()
-    outcomes, faults, ways, wrong, doubled = Counter(), Counter(), Counter(), [], 0
+    outcomes, faults, ways, wrong, doubled, unnoticed = Counter(), Counter(), Counter(), [], 0, []
     print(f"{'cell':24}{'calls':>7}{'begun':>7}{'done':>7}{'results':>9}{'twice':>7}{'wrong':>7}")
     for cell in cells:
         found, twice, facts, struck = judge(cell, typed)
@@ -327,6 +339,7 @@ def report(cells, wanted, seconds):
         print(f"{cell.name:24}{len(cell.calls):7}{len(facts['begun']):7}{len(facts['did']):7}{results:9}{twice:7}{len(found):7}")
         wrong += [f"{cell.name}: {what}" for what in found]
         doubled += twice
+        unnoticed += [] if twice else [cell.name]
         # In a short run one server that was killed may be most of a cell.
         if results * 3 < len(cell.calls) and len(cell.calls) >= CALLS_A_RESTART:
             wrong.append(f"{cell.name}: only {results} of {len(cell.calls)} calls came to a result, which shows too little")
@@ -339,8 +352,8 @@ def report(cells, wanted, seconds):
         print(f"WRONG {what}")
     print(f"{doubled} double executions of {made} calls, {len(wrong)} wrong, seed {wanted.seed}, {seconds:.0f} s, {machine()}")
     if wanted.control:
-        print("the control was found" if doubled else "THE CONTROL WAS NOT FOUND")
-        return 0 if doubled else 1
+        print(f"THE CONTROL WAS NOT FOUND IN {', '.join(unnoticed)}" if unnoticed else "the control was found in every cell")
+        return 1 if unnoticed else 0
     return 1 if wrong else 0
 
 

@@ -3,8 +3,9 @@
 
     upstream.py legacy|modern stdio|http JOURNAL [PORT]
 
-One line a fact, appended in one write: `begun` when a call arrives, `did` when it takes its effect, `fault` before one happens. A
-tool has its effect only if its question was answered with a yes."""
+One line a fact, appended in one write: `begun` when a call arrives, `did` when it takes its effect, `fault` before one happens,
+`mixed` when it is answered what another call's client said. A tool has its effect only if its question was answered with a yes, and
+by its own client: each answer names the call it is meant for."""
 
 import json
 import os
@@ -20,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "parity"))
 import server as twin
 
 STALL_SECONDS = 4.0
+# In the `_meta` of an answer: the call it is meant for.
+MEANT_FOR = "com.example/nonce"
 
 
 class Journal:
@@ -32,10 +35,13 @@ class Journal:
 
 def tool(question, kind, journal):
     def run(arguments, _say):
-        said = None
+        does = kind == "plain"
         if question:
             said = (yield {"q": about(arguments["nonce"], question)})["q"]
-        does = is_yes(kind, said)
+            meant_for = said.get("_meta", {}).get(MEANT_FOR)
+            if meant_for not in (None, arguments["nonce"]):
+                journal.note("mixed", arguments["nonce"], said=meant_for)
+            does = meant_for == arguments["nonce"] and is_yes(kind, said)
         if does:
             journal.note("did", arguments["nonce"])
         strike(journal, arguments, "after")
@@ -55,8 +61,6 @@ def about(nonce, question):
 
 
 def is_yes(kind, said):
-    if kind == "plain":
-        return True
     if kind in ("form", "url"):
         return said.get("action") == "accept"
     return "error" not in said and {"sample": "content", "roots": "roots"}[kind] in said
