@@ -200,10 +200,12 @@ impl Hasher for Maker {
 }
 
 /// Anything wasmtime does not like is a miss.
-#[expect(unsafe_code, reason = "the only way to load compiled code; the caller has verified its seal, so we wrote it")]
-fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> Option<Component> {
-    // SAFETY: `code` must be what this engine's `serialize` gave. It was sealed by this process or an earlier one
-    // with a secret that only our user can read, under a name that holds the hash of the engine's settings and of
-    // the source, and it is read from our own memory, which nobody can change between check and use.
+#[expect(unsafe_code, reason = "the only way to load compiled code; the caller has verified its seal, or it is our compiler's")]
+pub(crate) fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> Option<Component> {
+    // SAFETY: `code` must be what such an engine's `serialize` or `precompile_component` gave. Either it was sealed by this
+    // process or an earlier one with a secret that only our user can read, under a name that holds the hash of the engine's
+    // settings and of the source; or this binary, started again as a compiler, has just written it into a pipe that only we
+    // hold. It is in our own memory, which nobody can change between check and use, and wasmtime compares its own version
+    // and the engine's settings.
     unsafe { Component::deserialize(engine, code) }.ok()
 }

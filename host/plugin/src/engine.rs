@@ -2,6 +2,7 @@
 
 use crate::{
     cache::Cache,
+    compiler::Compiler,
     filter::WasmFilter,
     pool::Pools,
     secrets::{Secrets, Shelves},
@@ -37,6 +38,8 @@ pub struct Setup {
     pub store: Arc<dyn Store>,
     /// Folder for compiled code; none: compile every time.
     pub cache: Option<PathBuf>,
+    /// Compiles in a process with bounds of its own; none: on a thread of this one, which is for files that are trusted.
+    pub compiler: Option<Compiler>,
     /// Instances of all plugins together, at once.
     pub instances_max: u32,
     /// Hook calls at once that go on after their first two milliseconds. With one less than there are workers, one is
@@ -49,10 +52,18 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// No cache, no secrets, no network, room for 1,000 instances, one worker kept free.
+    /// No cache, compiled in this process, no secrets, no network, room for 1,000 instances, one worker kept free.
     pub fn new(store: Arc<dyn Store>) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { store, cache: None, instances_max: 1_000, slow_max: workers.saturating_sub(1).max(1), secrets: Secrets::new(), fetch: None }
+        Self {
+            store,
+            cache: None,
+            compiler: None,
+            instances_max: 1_000,
+            slow_max: workers.saturating_sub(1).max(1),
+            secrets: Secrets::new(),
+            fetch: None,
+        }
     }
 }
 
@@ -73,6 +84,7 @@ pub struct Engine {
     wasmtime: wasmtime::Engine,
     store: Arc<dyn Store>,
     cache: Option<Arc<Cache>>,
+    compiler: Option<Arc<Compiler>>,
     pools: Arc<Pools>,
     ticker: Arc<Ticker>,
     memory: Memory,
@@ -117,6 +129,7 @@ impl Engine {
             wasmtime,
             store: setup.store,
             cache,
+            compiler: setup.compiler.map(Arc::new),
             pools,
             ticker: Arc::new(ticker),
             memory,
@@ -143,6 +156,10 @@ impl Engine {
 
     pub(crate) fn cache(&self) -> Option<Arc<Cache>> {
         self.cache.clone()
+    }
+
+    pub(crate) fn compiler(&self) -> Option<&Compiler> {
+        self.compiler.as_deref()
     }
 
     /// The compiled form of a file that is in use already: other settings for it cost no second copy.
@@ -187,33 +204,30 @@ impl Engine {
 
 /// The best way to have memories that this machine allows.
 fn wasmtime_engine(instances: u32) -> Result<(wasmtime::Engine, Memory), EngineError> {
-    let pooled = |reservation: Option<usize>| {
-        let mut config = config();
-        let mut pool = pool(instances);
-        if let Some(bytes) = reservation {
-            config.memory_reservation(bytes as u64).memory_guard_size(64 << 10);
-            pool.max_memory_size(bytes);
+    let pooled = |memory: Memory| {
+        let (mut config, mut pool) = (config(memory), pool(instances));
+        if memory == Memory::PooledSmall {
+            pool.max_memory_size(SMALL_RESERVATION);
         }
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         wasmtime::Engine::new(&config)
     };
-    let why = match pooled(None) {
+    let why = match pooled(Memory::Pooled) {
         Ok(engine) => return Ok((engine, Memory::Pooled)),
         Err(error) => error,
     };
-    if let Ok(engine) = pooled(Some(SMALL_RESERVATION)) {
+    if let Ok(engine) = pooled(Memory::PooledSmall) {
         tracing::warn!("address space is limited, so plugins run about a fifth slower ({why}); raise `ulimit -v`");
         return Ok((engine, Memory::PooledSmall));
     }
-    let mut config = config();
-    config.memory_reservation(SMALL_RESERVATION as u64);
-    let engine = wasmtime::Engine::new(&config).map_err(|error| EngineError::Wasmtime(error.to_string()))?;
+    let engine = wasmtime::Engine::new(&config(Memory::OnDemand)).map_err(|error| EngineError::Wasmtime(error.to_string()))?;
     tracing::warn!("memories of plugins cannot be pooled ({why}); each new instance is slower; raise `ulimit -v`");
     Ok((engine, Memory::OnDemand))
 }
 
-/// What holds however memories are had. Several memories stay allowed: components made of components need them.
-fn config() -> Config {
+/// What machine code depends on: a compiler in another process has to have the same. Several memories stay allowed:
+/// components made of components need them.
+pub(crate) fn config(memory: Memory) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -223,6 +237,11 @@ fn config() -> Config {
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
         .wasm_wide_arithmetic(false);
+    match memory {
+        Memory::Pooled => &mut config,
+        Memory::PooledSmall => config.memory_reservation(SMALL_RESERVATION as u64).memory_guard_size(64 << 10),
+        Memory::OnDemand => config.memory_reservation(SMALL_RESERVATION as u64),
+    };
     config
 }
 

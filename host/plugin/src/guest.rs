@@ -107,6 +107,8 @@ impl Guest {
 
     /// Every import begins here: counts the call and its incoming bytes.
     pub(crate) fn entered(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        #[cfg(debug_assertions)]
+        crate::failpoint::host_call();
         Ok(self.budget.charge(&self.plugin.limits, bytes)?)
     }
 

@@ -87,6 +87,7 @@ pub(crate) struct Instance {
     pub(crate) store: Store<Guest>,
     pub(crate) hooks: Hooks,
     pub(crate) calls: u32,
+    pub(crate) born: Instant,
 }
 
 /// A store with every bound set.
@@ -118,12 +119,13 @@ impl Instance {
         let unstarted = |error: wasmtime::Error| Fault::Instantiate(error.to_string());
         let mut store = store(template.pre.engine(), plugin.clone()).map_err(unstarted)?;
         plugin.figures.created.fetch_add(1, Relaxed);
-        store.data_mut().begin(Phase::Init, Instant::now());
+        let born = Instant::now();
+        store.data_mut().begin(Phase::Init, born);
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
         let started = contained(Self::link(template, &mut store, config)).await;
         store.data_mut().finish();
         match started {
-            Ok((hooks, Ok(()))) => Ok(Self { store, hooks, calls: 0 }),
+            Ok((hooks, Ok(()))) => Ok(Self { store, hooks, calls: 0, born }),
             Ok((_, Err(refusal))) => Err(Fault::Instantiate(format!("its init refused: {}", one_line(&refusal)))),
             Err(error) => Err(blame::instantiation(error, store.data())),
         }

@@ -6,14 +6,14 @@
 //! session or a configuration file.
 //!
 //! Reading order: [`engine`] (one a process), [`settings`], [`grant`] and [`limits`], [`load`] (bytes to filter, with
-//! [`artifact`], [`manifest`], [`schema`], [`cache`]), [`filter`] (the hooks), `pool`, `instance`, `guest`,
+//! [`artifact`], [`compiler`], [`cache`], [`manifest`], [`schema`]), [`filter`] (the hooks), `pool`, `instance`, `guest`,
 //! `budget`, [`secrets`], `blame` (a trap becomes a fault), `v0_1` (the contract's imports), `wasi` (what toolchains
 //! import and get nothing from).
 //!
 //! Invariants:
 //! - A guest call is never cancelled by dropping its future: epochs and bounded waits end it.
 //! - Whatever goes wrong in a guest, its instance is discarded. Reuse is for calls that ended well.
-//! - Machine code is only ever loaded from bytes this process compiled or sealed: see [`cache`].
+//! - Machine code is only ever loaded from bytes that this binary compiled or sealed: see [`cache`] and [`compiler`].
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -23,7 +23,10 @@ mod blame;
 mod budget;
 pub mod cache;
 mod compile;
+pub mod compiler;
 pub mod engine;
+#[cfg(debug_assertions)]
+pub mod failpoint;
 pub mod figures;
 pub mod filter;
 pub mod grant;

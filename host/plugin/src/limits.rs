@@ -39,6 +39,8 @@ pub struct Limits {
     pub warm_max: usize,
     /// A warm instance that was not used for this long is dropped.
     pub idle: Duration,
+    /// An instance is dropped at the end of a call once it is this old, however busy it is.
+    pub age: Duration,
     /// An instance is dropped after this many calls.
     pub calls_max: u32,
     /// Log lines a second, and at once.
@@ -83,6 +85,7 @@ impl Default for Limits {
             overflow_max: 64,
             warm_max: 64,
             idle: Duration::from_secs(30),
+            age: Duration::from_secs(600),
             calls_max: 10_000,
             log_lines_per_second: 50,
             log_line_bytes_max: 4096,

@@ -49,7 +49,7 @@ impl Engine {
         let digest = artifact::digest(&bytes);
         let component = match self.compiled(&digest) {
             Some(component) => component,
-            None => compile::component(self.wasmtime(), self.cache(), &settings.file, &digest, bytes).await?,
+            None => compile::component(self, &settings.file, &digest, bytes).await?,
         };
         let imports = artifact::imports(&component.component_type(), self.wasmtime())?;
         if let Some(missing) = artifact::missing_exports(&component.component_type(), self.wasmtime()) {

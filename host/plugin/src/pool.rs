@@ -92,11 +92,13 @@ impl Pool {
     pub(crate) fn put(&self, key: Key, mut instance: Box<Instance>) {
         let limits = &self.plugin.limits;
         instance.calls += 1;
-        if instance.calls >= limits.calls_max || limits.warm_max == 0 {
+        // When its last call began: no clock is read for this.
+        let since = instance.store.data().budget.started();
+        let is_old = since.saturating_duration_since(instance.born) >= limits.age;
+        if is_old || instance.calls >= limits.calls_max || limits.warm_max == 0 {
             self.retired(1);
             return;
         }
-        let since = instance.store.data().budget.started();
         let mut part = self.warm.own();
         let oldest = (part.len() >= self.warm_max).then(|| part.remove(0));
         part.push(Warm { key, instance, since });

@@ -1,14 +1,24 @@
 //! The operator's words as the plugin host and the chain take them.
 
-use crate::config::{self, FaultAction, PluginSettings};
+use crate::{
+    cli,
+    config::{self, Config, FaultAction, PluginSettings},
+};
 use sluice_chain::{
     breaker::BreakerLimits,
     filter::Selector,
     generation::{Mode, OnFault, Policy},
     selector::{Conditions, Globs, Scope},
 };
-use sluice_plugin::{Limits, Power, Secret, Secrets, Settings};
+use sluice_plugin::{Limits, Power, Secret, Secrets, Settings, compiler::Compiler};
 use std::time::Duration;
+
+/// This binary as a compiler, with the operator's bounds.
+pub fn compiler(config: &Config) -> Compiler {
+    let limits = &config.settings.limits;
+    let bounded = Compiler::this_binary([cli::COMPILE]);
+    Compiler { cpu: ms(limits.compile_cpu_ms), memory_bytes_max: limits.compile_memory_mib << 20, ..bounded }
+}
 
 /// What the plugin host needs to load a file.
 pub fn settings(file: &str, sidecar: &str, written: &PluginSettings, message_bytes_max: u64) -> Settings {
@@ -56,6 +66,7 @@ fn limits(written: &config::PluginLimits, message_bytes_max: u64) -> Limits {
         overflow_max: count(written.overflow_max),
         warm_max: count(written.warm_max),
         idle: ms(written.idle_ms),
+        age: ms(written.age_ms),
         calls_max: small(written.calls_max),
         log_lines_per_second: small(written.log_lines_per_second),
         kv_keys_max: count(written.kv_keys_max),

@@ -69,6 +69,7 @@ impl Plugins {
     pub async fn load(config: &Config, host: Arc<Host>, fetch: Arc<dyn Fetch>) -> Result<Arc<Self>> {
         let mut setup = Setup {
             cache: Some(config.places.cache_dir.clone()),
+            compiler: Some(convert::compiler(config)),
             secrets: convert::secrets(config),
             fetch: Some(fetch),
             ..Setup::new(Arc::new(MemoryStore::new()))
@@ -98,6 +99,9 @@ impl Plugins {
         let before = self.placed().clone();
         let found = sources::find(&self.config);
         let mut problems = found.problems;
+        if found.is_partial {
+            return problems;
+        }
         let mut after = Vec::new();
         for key in found.order {
             let old = before.iter().find(|p| p.key == key);
@@ -115,7 +119,7 @@ impl Plugins {
         }
         problems.extend(keep_required(&before, &mut after));
         sources::settle(&self.config, &mut after);
-        if let Some(problem) = self.would_open_the_door(&after) {
+        if let Some(problem) = two_of_one_name(&after).or_else(|| self.would_open_the_door(&after)) {
             problems.push(problem);
         } else if !same(&before, &after) {
             self.swap(after);
@@ -184,6 +188,15 @@ fn keep_required(before: &[Placed], after: &mut Vec<Placed>) -> Vec<String> {
         }
     }
     alarms
+}
+
+/// A name is a plugin's own: its attributes and its kv bucket go by it. Two different files that claim the same one would share them.
+fn two_of_one_name(chain: &[Placed]) -> Option<String> {
+    chain.iter().enumerate().find_map(|(at, second)| {
+        let name = &second.filter.identity().name;
+        let first = chain[..at].iter().find(|first| first.filter.identity().name == *name && first.digest != second.digest)?;
+        Some(format!("{} and {} are different plugins that both call themselves {name}: take one of them away", first.key, second.key))
+    })
 }
 
 fn same(before: &[Placed], after: &[Placed]) -> bool {

@@ -21,6 +21,8 @@ pub struct Sources {
     pub plugins: HashMap<String, Found>,
     /// A line each.
     pub problems: Vec<String>,
+    /// The directory could not be looked at, so what is missing here says nothing.
+    pub is_partial: bool,
 }
 
 /// Look at the directory and the configuration.
@@ -54,11 +56,16 @@ impl Sources {
             Link::Builtin(name) => self.builtin(name, config, true),
             Link::File(path) => self.file(path.display().to_string(), path, config, true),
             Link::Named(name) => {
-                let listed = self.listed(config);
-                let named = listed.iter().find(|path| stem(path) == *name || plain(&stem(path)) == *name);
-                match named {
-                    Some(path) => self.file(file_name(path), path, config, true),
-                    None => {
+                let mut listed = self.listed(config);
+                listed.retain(|path| stem(path) == *name || plain(&stem(path)) == *name);
+                match &listed[..] {
+                    [path] => self.file(file_name(path), path, config, true),
+                    [first, second, ..] => self.problems.push(format!(
+                        "the chain names {name}, which is {} as well as {}: write one of the file names there",
+                        first.display(),
+                        second.display()
+                    )),
+                    [] => {
                         // The key of the file it was, if it was there before: what is named cannot vanish.
                         self.problems.push(format!(
                             "the chain names {name}, and {} has no {name}.wasm: put it there, or take it out of \"chain\"",
@@ -72,7 +79,10 @@ impl Sources {
 
     fn listed(&mut self, config: &Config) -> Vec<std::path::PathBuf> {
         folder::list(&config.places.plugins_dir).unwrap_or_else(|problem| {
-            self.problems.push(problem);
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
+            self.is_partial = true;
             Vec::new()
         })
     }
@@ -99,23 +109,29 @@ impl Sources {
         }
     }
 
-    /// From the sidecar or from the configuration, never from both.
+    /// From the sidecar or from one place of the configuration, never from two.
     fn settings(&self, path: &Path, config: &Config) -> Result<(String, PluginSettings), String> {
         let sidecar = path.with_extension("toml");
-        let name = plain(&stem(path));
+        let (stem, name) = (stem(path), plain(&stem(path)));
         let under = &config.settings.plugins.settings;
-        let central = under.get(&stem(path)).or_else(|| under.get(&name));
-        match (sidecar.exists(), central) {
-            (true, Some(_)) => {
+        let central = under.get(&stem).or_else(|| under.get(&name));
+        if stem != name && under.contains_key(&stem) && under.contains_key(&name) {
+            return Err(format!(
+                "{} has settings under {stem} and under {name} in sluice.plugins.settings: keep one of them",
+                path.display()
+            ));
+        }
+        match (folder::sidecar(&sidecar)?, central) {
+            (Some(_), Some(_)) => {
                 Err(format!("{} has settings in {} and under sluice.plugins.settings: keep one of them", path.display(), sidecar.display()))
             }
-            (true, None) => {
-                let read = Sidecar::load(&sidecar, &Surroundings::of_process())
+            (Some(text), None) => {
+                let read = Sidecar::read(&text, &sidecar, &Surroundings::of_process())
                     .map_err(|report| report.to_string().trim_end().replace('\n', "; "))?;
                 Ok((sidecar.display().to_string(), read.settings))
             }
-            (false, Some(settings)) => Ok((format!("sluice.plugins.settings.{name}"), settings.clone())),
-            (false, None) => Ok((sidecar.display().to_string(), PluginSettings::default())),
+            (None, Some(settings)) => Ok((format!("sluice.plugins.settings.{name}"), settings.clone())),
+            (None, None) => Ok((sidecar.display().to_string(), PluginSettings::default())),
         }
     }
 

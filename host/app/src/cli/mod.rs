@@ -74,7 +74,16 @@ enum Command {
     Call(call::Call),
     /// Print the JSON Schema of the configuration file.
     Schema,
+    /// What Sluice starts itself as, to compile a plugin within bounds.
+    #[command(name = COMPILE, hide = true)]
+    CompilePlugin {
+        /// For the compiler.
+        words: Vec<String>,
+    },
 }
+
+/// The hidden command that compiles a plugin.
+pub const COMPILE: &str = "compile-plugin";
 
 /// Where the configuration is.
 #[derive(Args, Clone, Debug, Default)]
@@ -121,6 +130,7 @@ fn print_line(line: fmt::Arguments<'_>) {
 /// Run the command line of this process.
 pub fn run() -> ExitCode {
     let exit = match Cli::parse().command {
+        Command::CompilePlugin { words } => return sluice_plugin::compiler::serve(&words),
         Command::Serve(serve) => serve.run(),
         Command::Stdio(stdio) => stdio.run(),
         Command::Check(check) => check.run(),

@@ -22,14 +22,7 @@ pub struct Sidecar {
 }
 
 impl Sidecar {
-    /// Reads and checks the file. A relative path in it starts at its own directory.
-    pub fn load(file: &Path, surroundings: &Surroundings) -> Result<Sidecar, Report> {
-        let text = load::text(&surroundings.directory().join(file), file)
-            .map_err(|problem| Report { problems: vec![problem], warnings: Vec::new() })?;
-        Sidecar::read(&text, file, surroundings)
-    }
-
-    /// Reads and checks a text as if it stood in `file`, which need not exist.
+    /// Checks the text of `file`, which need not exist. A relative path in it starts at the file's own directory.
     pub fn read(text: &str, file: &Path, surroundings: &Surroundings) -> Result<Sidecar, Report> {
         let base = surroundings.directory().join(file.parent().unwrap_or(Path::new("")));
         let nothing = Inputs::default();

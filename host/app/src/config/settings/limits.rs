@@ -65,5 +65,9 @@ section! {
         /// Hook calls at once that go on after their first 2 ms; the others take turns. Absent: one less than there are
         /// processors, so that one is left for all other traffic.
         pub slow_hooks_max: Option<u64> = None, within 1..=1000;
+        /// CPU time to compile one plugin, in a process of its own.
+        pub compile_cpu_ms: u64 = 60_000, within 1000..=3_600_000;
+        /// Memory of that process: its address space.
+        pub compile_memory_mib: u64 = 1024, within 128..=65_536;
     }
 }

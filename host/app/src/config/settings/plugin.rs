@@ -174,6 +174,8 @@ section! {
         pub warm_max: u64 = 64, within 0..=10_000;
         /// How long a warm instance is kept unused.
         pub idle_ms: u64 = 30_000, within 1..=86_400_000;
+        /// How long an instance is used before it is replaced, however busy it is.
+        pub age_ms: u64 = 600_000, within 1..=86_400_000;
         /// Calls after which an instance is replaced.
         pub calls_max: u64 = 10_000, within 1..=4_000_000_000;
         /// Log lines in a second.

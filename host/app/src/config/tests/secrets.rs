@@ -91,8 +91,8 @@ fn no_debug_print_and_no_finding_shows_a_value() {
 fn a_sidecar_is_ours_from_top_to_bottom() {
     let room = Room::new();
     let surroundings = room.source(&[("WHO", "ada")]).surroundings;
-    let path = room.put("plugins/10-auth.toml", "mode = \"audit\"\n[config]\nuser = \"${WHO}\"\n");
-    let sidecar = Sidecar::load(&path, &surroundings).unwrap_or_else(|report| panic!("{report}"));
+    let text = "mode = \"audit\"\n[config]\nuser = \"${WHO}\"\n";
+    let sidecar = Sidecar::read(text, "plugins/10-auth.toml".as_ref(), &surroundings).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(sidecar.settings.config["user"], "ada");
 
     let text = "mod = \"audit\"\nscope = \"prinzipal\"\n[limits]\nmemory_mib = \"64 MiB\"\n[config]\nkey = \"sk-0123456789abcdefghijkl\"\n";
