@@ -6,6 +6,7 @@ mod asking;
 mod bench;
 mod conformance;
 mod faults;
+mod hostile;
 mod languages;
 mod must_reject;
 mod mutations;
@@ -13,6 +14,7 @@ mod parity;
 mod run;
 mod schemas;
 mod setup;
+mod sources;
 mod statements;
 mod step;
 mod test;
@@ -26,6 +28,7 @@ cargo xtask plugins             build the standard plugins and the test guests t
 cargo xtask languages           the same filter in Rust, Python, TypeScript and C: built, tested, compared, in one chain
 cargo xtask bindings            write the C bindings again, after a change of the contract
 cargo xtask statements          write docs/statements.md: which test shows which statement of what a proxy must do
+cargo xtask hostile [--run]     write docs/hostile.md: which test shows which kind of hostile plugin contained, with its control
 cargo xtask mutations           break the host in each named way, and see that the statement's test notices
 cargo xtask conformance         the official suite, direct and through Sluice, side by side
 cargo xtask asking              official clients and servers that ask each other, in every pairing and with every answer
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Some("languages") => languages::run(rest),
         Some("bindings") => languages::bindings(),
         Some("statements") => statements::run(),
+        Some("hostile") => hostile::run(rest),
         Some("mutations") => mutations::run(rest),
         Some("conformance") => conformance::run(rest),
         Some("asking") => asking::run(rest),

@@ -5,6 +5,7 @@
 //! each test must pass: the control.
 
 use crate::{
+    sources::place,
     statements::test_of,
     step::{cargo, root, target},
 };
@@ -115,17 +116,6 @@ fn passes(tree: &Path, (path, name): &(String, String), switch: &str) -> Result<
     let said = String::from_utf8_lossy(&output.stdout);
     ensure!(said.contains("running 1 test"), "{name}: not run as one test\n{said}{}", String::from_utf8_lossy(&output.stderr));
     Ok(output.status.success())
-}
-
-/// Cargo's words for where a test stands.
-fn place(path: &str) -> Result<Vec<String>> {
-    let parts: Vec<&str> = path.split('/').collect();
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    match *parts {
-        ["host", room, "src", ..] => Ok(words(&["-p", &format!("sluice-{room}"), "--lib"])),
-        ["host", room, "tests", file, ..] => Ok(words(&["-p", &format!("sluice-{room}"), "--test", file.trim_end_matches(".rs")])),
-        _ => bail!("{path}: mutations are of the host's rooms, and shown by their tests"),
-    }
 }
 
 #[cfg(test)]

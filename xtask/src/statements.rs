@@ -2,13 +2,9 @@
 //!
 //! A test that shows statement 7 is named `s007_…`; no other test is.
 
-use crate::step::root;
+use crate::{sources::sources, step::root};
 use anyhow::{Context as _, Result, bail, ensure};
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 const STATEMENTS: &str = "tests/statements/statements.txt";
 const PENDING: &str = "tests/statements/pending.txt";
@@ -163,33 +159,6 @@ fn reasons(path: &str) -> Result<BTreeMap<u32, String>> {
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let parse = |line: &str| Some((number(line)?, line.split_once('\t')?.1.to_owned()));
     lines.map(|line| parse(line).with_context(|| format!("{path}: not \"number, tab, reason\": {line}"))).collect()
-}
-
-/// Every Rust source of the project, relative to its root, in order.
-pub fn sources() -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for folder in ["host", "plugins", "sdk", "tests", "xtask"] {
-        walk(&root().join(folder), &mut found)?;
-    }
-    let relative = |path: PathBuf| path.strip_prefix(root()).ok().map(|path| path.to_string_lossy().into_owned());
-    let mut found: Vec<String> = found.into_iter().filter_map(relative).collect();
-    found.sort();
-    Ok(found)
-}
-
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default();
-        if path.is_dir() {
-            if name != "target" && name != "node_modules" {
-                walk(&path, found)?;
-            }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-    Ok(())
 }
 
 /// The functions named `sNNN_…` in a source.

@@ -165,3 +165,88 @@ async fn a_folder_that_is_not_private_is_not_used() {
         works(&engine, "facts-only").await;
     }
 }
+
+/// The code of `label`, put in the place of `facts-only`'s, under a seal made with this secret.
+fn poison(folder: &Path, secret: &[u8]) {
+    use hmac::{Hmac, Mac as _};
+    let found = entries(folder);
+    let digest = sluice_plugin::artifact::digest(&guests::bytes("facts-only"));
+    let target = found.iter().find(|path| path.to_string_lossy().contains(&digest)).expect("facts-only was compiled");
+    let source = found.iter().find(|path| *path != target).expect("label was compiled");
+    let (name, code) = (target.file_name().unwrap().to_str().unwrap(), &fs::read(source).unwrap()[32..]);
+    let mut seal = Hmac::<sha2::Sha256>::new_from_slice(secret).unwrap();
+    seal.update(&(name.len() as u64).to_le_bytes());
+    seal.update(name.as_bytes());
+    seal.update(code);
+    fs::write(target, [&seal.finalize().into_bytes()[..], code].concat()).unwrap();
+}
+
+async fn name_of_facts_only(folder: &Path) -> String {
+    let filter = engine(folder).load(guests::bytes("facts-only"), Settings::new("x.wasm")).await.unwrap();
+    filter.identity().name.to_string()
+}
+
+/// Whoever can write the folder but not read its secret gets nothing run; with the secret, he does.
+#[tokio::test]
+async fn code_under_a_forged_seal_never_runs() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("cache");
+    let first = engine(&folder);
+    works(&first, "facts-only").await;
+    works(&first, "label").await;
+    for forged in [&[0; 32][..], b"", &[0xff; 32], b"secret"] {
+        poison(&folder, forged);
+        assert_eq!(name_of_facts_only(&folder).await, "facts-only", "{forged:?}");
+    }
+    poison(&folder, &fs::read(folder.join("secret")).unwrap());
+    assert_eq!(name_of_facts_only(&folder).await, "label", "the control: only the secret stood between the poison and its run");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_who_writes_all_the_time_gets_nothing_run() {
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("cache");
+    let first = engine(&folder);
+    works(&first, "facts-only").await;
+    works(&first, "label").await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (writing, stopped) = (folder.clone(), stop.clone());
+    let writer = std::thread::spawn(move || {
+        let mut writes = 0;
+        while !stopped.load(Relaxed) {
+            poison(&writing, &[7; 32]);
+            writes += 1;
+        }
+        writes
+    });
+    let mut loads = 0;
+    let began = std::time::Instant::now();
+    while began.elapsed() < std::time::Duration::from_secs(2) || loads < 5 {
+        assert_eq!(name_of_facts_only(&folder).await, "facts-only");
+        loads += 1;
+    }
+    stop.store(true, Relaxed);
+    println!("cache: N={loads} loads during {} poisoned writes, 0 ran the poison", writer.join().unwrap());
+}
+
+#[tokio::test]
+async fn code_of_another_engine_is_not_loaded() {
+    use hmac::{Hmac, Mac as _};
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("cache");
+    works(&engine(&folder), "facts-only").await;
+    let path = entries(&folder).remove(0);
+    // Sealed with the right secret, and made by an engine that never stops a guest.
+    let other = wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(false)).unwrap();
+    let code = other.precompile_component(&guests::bytes("facts-only")).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let mut seal = Hmac::<sha2::Sha256>::new_from_slice(&fs::read(folder.join("secret")).unwrap()).unwrap();
+    seal.update(&(name.len() as u64).to_le_bytes());
+    seal.update(name.as_bytes());
+    seal.update(&code);
+    let sealed = [&seal.finalize().into_bytes()[..], &code].concat();
+    fs::write(&path, &sealed).unwrap();
+    works(&engine(&folder), "facts-only").await;
+    assert_ne!(fs::read(&path).unwrap(), sealed, "it was compiled again by an engine that stops guests");
+}

@@ -244,3 +244,36 @@ async fn sixty_four_at_once_do_not_bring_the_host_down() {
     let well = load(&engine, "facts-only", json!({})).await;
     assert!(matches!(call("ls", json!({})).request(&well).await, Ok(Verdict::Next(None))));
 }
+
+#[tokio::test]
+async fn a_panic_in_any_import_is_its_own_calls_only() {
+    use sluice_plugin::failpoint::{host_call, panic_in_host_call};
+    let engine = engine();
+    let mut panics = 0;
+    for what in ["attr", "set-attr", "get", "text", "stage", "kv", "bucket", "define", "log"] {
+        let (name, config) = if what == "log" { ("flood-log", json!({})) } else { ("flood-host", json!({"call": what})) };
+        let filter = with(&engine, name, config, Limits { cpu: Duration::from_secs(5), ..patient() }).await;
+        for nth in [1, 2, 7] {
+            panic_in_host_call(nth);
+            let verdict = call("ls", ARGUMENTS()).request(&filter).await;
+            panic_in_host_call(0);
+            assert!(matches!(&verdict, Err(Fault::Trap(why)) if why.contains("panicked")), "{what}, call {nth}: {verdict:?}");
+            panics += 1;
+        }
+        assert_eq!(filter.figures().live.load(Relaxed), 0, "{what}: its instances are gone");
+    }
+    // Where an instance is made it is the load that fails.
+    panic_in_host_call(1);
+    let error = crate::support::try_load(&engine, settings("flood-log", json!({"on": "init"}))).await.err();
+    panic_in_host_call(0);
+    assert!(error.as_ref().is_some_and(|error| error.what.contains("panicked")), "{error:?}");
+    let well = load(&engine, "facts-only", json!({})).await;
+    assert!(matches!(call("ls", json!({})).request(&well).await, Ok(Verdict::Next(None))));
+    // The control: the same panic with nothing around it takes its task down.
+    let bare = tokio::spawn(async {
+        panic_in_host_call(1);
+        host_call();
+    });
+    assert!(bare.await.is_err_and(|error| error.is_panic()));
+    println!("hostile: N={panics} panics of the host in 9 imports, 0 reached a task");
+}

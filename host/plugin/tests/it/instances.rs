@@ -161,3 +161,77 @@ async fn a_dropped_task_leaves_no_instance() {
     }
     assert_eq!(filter.figures().live.load(Relaxed), 0);
 }
+
+/// Sleepers of one plugin, and how many calls of its neighbour were answered meanwhile.
+async fn beside_sleepers(limits: Limits) -> (usize, usize) {
+    let engine = engine();
+    let sleepy = load_with(&engine, Settings { limits, ..settings("wait-in-host", json!({})) }).await;
+    let other = load(&engine, "facts-only", json!({})).await;
+    let sleepers: Vec<_> = (0..90)
+        .map(|i| {
+            let sleepy = sleepy.clone();
+            tokio::spawn(async move { call("ls", json!({})).by(&format!("user{i}")).request(&sleepy).await.map(|_| ()) })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let busy = sleepy.figures().live.load(Relaxed);
+    let mut answered = 0;
+    for i in 0..20 {
+        answered += usize::from(call("ls", json!({})).by(&format!("user{i}")).request(&other).await.is_ok());
+    }
+    for sleeper in sleepers {
+        let _ = sleeper.await.expect("no panic");
+    }
+    (busy, answered)
+}
+
+#[tokio::test]
+async fn a_plugin_whose_calls_all_sleep_takes_no_place_of_others() {
+    let slow = |instances_max, overflow_max| Limits { instances_max, overflow_max, wall: Duration::from_secs(2), ..Limits::default() };
+    assert_eq!(beside_sleepers(slow(24, 8)).await, (32, 20));
+    // The control: without a bound of its own it takes all 64 places.
+    let (busy, answered) = beside_sleepers(slow(1_000, 1_000)).await;
+    assert!(busy >= 64 && answered < 20, "{busy} busy, {answered} answered");
+}
+
+/// A call runs to its end when whoever asked has gone; a call that is dropped instead ends nowhere.
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_any_more_ends_all_the_same() {
+    let limits = || Limits { wall: Duration::from_millis(60), ..Limits::default() };
+    for (drops, faults) in [(false, 20), (true, 0)] {
+        let filter = load_with(&engine(), Settings { limits: limits(), ..settings("wait-in-host", json!({})) }).await;
+        let mut asked = Vec::new();
+        for at in 0..20_u64 {
+            let filter = filter.clone();
+            let task = tokio::spawn(async move { call("ls", json!({})).by(&format!("user{at}")).request(&filter).await.map(|_| ()) });
+            tokio::time::sleep(Duration::from_millis(at % 7)).await;
+            // The control is the second round.
+            if drops {
+                task.abort();
+            }
+            asked.push(task);
+        }
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let counted: u64 = filter.figures().faults().iter().map(|(_, count)| count).sum();
+        assert_eq!(counted, faults, "every call has one outcome, unless it is dropped: {drops}");
+        assert_eq!(filter.figures().live.load(Relaxed), 0);
+    }
+}
+
+#[tokio::test]
+async fn instances_retire_by_age_however_busy() {
+    let filter = remembers(Scope::Principal, Limits { age: Duration::from_millis(80), ..Limits::default() }).await;
+    let began = std::time::Instant::now();
+    let mut youngest = 0;
+    while began.elapsed() < Duration::from_millis(400) {
+        let (_, calls) = visit(&filter, call("ls", json!({}))).await;
+        youngest += u32::from(calls == 1);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!((2..=6).contains(&youngest), "{youngest} instances in 400 ms");
+    let filter = remembers(Scope::Principal, Limits::default()).await;
+    for round in 1..=20 {
+        assert_eq!(visit(&filter, call("ls", json!({}))).await.1, round, "without that limit it is one");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

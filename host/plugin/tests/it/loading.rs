@@ -59,15 +59,32 @@ async fn an_import_of_another_shape_is_refused() {
     assert!(text.contains("does not fit sluice:filter 0.1.0"), "{text}");
 }
 
+/// One at every byte, the others at a step.
 #[tokio::test]
 async fn a_file_cut_anywhere_is_refused() {
     let engine = engine();
-    let whole = guests::bytes("facts-only");
-    let step = (whole.len() / 150).max(1);
-    for end in (0..64).chain((64..whole.len()).step_by(step)).chain(whole.len() - 8..whole.len()) {
-        refused(&engine, whole.slice(..end)).await;
+    let handmade = crate::support::handmade::Handmade::default().component();
+    let mut cuts = 0;
+    for (whole, step) in [(handmade, 1), (guests::bytes("facts-only"), 97), (guests::bytes("label"), 397)] {
+        for end in (0..64).chain((64..whole.len()).step_by(step)).chain(whole.len() - 8..whole.len()) {
+            refused(&engine, whole.slice(..end)).await;
+            cuts += 1;
+        }
+        // The control: it is the cut that is refused.
+        assert!(engine.load(whole, Settings::new("10-x.wasm")).await.is_ok());
     }
-    assert!(engine.load(whole, Settings::new("10-x.wasm")).await.is_ok());
+    println!("loading: N={cuts} cut files refused, 3 whole ones loaded");
+}
+
+/// What refuses an unknown import is the host: the engine underneath would put a trap in its place and run the rest.
+#[test]
+fn without_the_check_an_unknown_import_would_load() {
+    let engine = wasmtime::Engine::new(wasmtime::Config::new().concurrency_support(false)).unwrap();
+    let component = wasmtime::component::Component::from_binary(&engine, &guests::bytes("unknown-import")).unwrap();
+    let mut linker = wasmtime::component::Linker::<()>::new(&engine);
+    assert!(linker.instantiate_pre(&component).is_err());
+    linker.define_unknown_imports_as_traps(&component).unwrap();
+    assert!(linker.instantiate_pre(&component).is_ok());
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ async fn wasi_gives_nothing_away() {
     let verdict = call.request(&filter).await;
     assert!(matches!(verdict, Ok(Verdict::Next(None))), "{verdict:?}");
     let said = labels(&call);
+    // The control: there is something to give away.
+    assert!(std::env::vars_os().count() > 0 && std::env::args_os().count() > 0);
     for expected in ["env=0", "args=0", "stdin=0", "slept=true", "coarse=true", "random=true"] {
         assert!(said.contains(&format!("wasi-probe.{expected}")), "{expected}: {said:?}");
     }
@@ -164,4 +166,62 @@ async fn a_store_that_fails_is_the_guests_to_judge() {
 async fn a_panic_of_the_host_is_one_calls_fault() {
     let (verdict, _) = counts_on(How::Panics).await;
     assert!(matches!(&verdict, Err(Fault::Trap(why)) if why.contains("panicked")), "{verdict:?}");
+}
+
+/// A quota is the plugin's own: who fills his bucket fills nobody else's, and counting at once loses nothing.
+#[tokio::test]
+async fn a_bucket_is_full_for_who_filled_it() {
+    use sluice_state::memory::MemoryStore;
+    let store = MemoryStore::new();
+    let fill = async |name: &str, quota: Quota| {
+        let bucket = store.bucket(name, quota);
+        let mut kept = 0;
+        for at in 0..50 {
+            kept += usize::from(bucket.set(&format!("k{at}"), vec![0; 100], None).await.is_ok());
+        }
+        (bucket, kept)
+    };
+    let small = Quota { keys_max: 10, ..Quota::default() };
+    let (_, kept) = fill("plugin/greedy", small).await;
+    assert_eq!(kept, 10);
+    let few_bytes = Quota { bytes_max: 1_000, ..Quota::default() };
+    assert!(fill("plugin/fat", few_bytes).await.1 < 10);
+    let (other, kept) = fill("plugin/other", Quota::default()).await;
+    assert_eq!(kept, 50, "the control: without the quota they all fit");
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let other = other.clone();
+            tokio::spawn(async move {
+                for _ in 0..500 {
+                    other.incr("count", 1, Duration::from_secs(60)).await.expect("it counts");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic");
+    }
+    assert_eq!(other.incr("count", 0, Duration::from_secs(60)).await.expect("it counts"), 4_000);
+}
+
+/// Bytes of the same plugin with a digest of their own.
+fn another(bytes: &[u8]) -> bytes::Bytes {
+    // A custom section called "x".
+    [bytes, &[0, 3, 1, b'x', b'y'][..]].concat().into()
+}
+
+/// Why a chain has no two different plugins of one name: nothing else keeps them apart.
+#[tokio::test]
+async fn without_the_check_an_impostor_counts_in_anothers_bucket() {
+    let engine = crate::support::engine();
+    let (good, impostor) = (guests::bytes("kv-counter"), another(&guests::bytes("kv-counter")));
+    assert_ne!(sluice_plugin::artifact::digest(&good), sluice_plugin::artifact::digest(&impostor));
+    let mut counts = Vec::new();
+    for bytes in [good, impostor] {
+        let filter = engine.load(bytes, settings("kv-counter", json!({}))).await.unwrap();
+        let mut call = call("ls", json!({}));
+        call.request(&filter).await.unwrap();
+        counts.extend(labels(&call).into_iter().filter(|label| label.starts_with("kv-counter.count=")));
+    }
+    assert_eq!(counts, ["kv-counter.count=1", "kv-counter.count=2"]);
 }

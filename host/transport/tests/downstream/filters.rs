@@ -6,7 +6,7 @@ use sluice_chain::{
     exchange::Delivery,
     fault::Fault,
     filter::Verdict,
-    generation::{OnFault, Policy},
+    generation::{Link, OnFault, Policy},
     host::Ear,
     principal::Principal,
     upstream::{Listener, Unsolicited},
@@ -126,4 +126,59 @@ async fn s116_a_filter_that_breaks_is_answered_as_the_operator_says_and_harms_no
             endpoint.is_well().await;
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Outcome {
+    Passes,
+    Denies,
+    Breaks,
+}
+
+/// One that does this, and writes down that it was asked.
+fn one_that(outcome: Outcome, name: &'static str, asked: &Arc<std::sync::Mutex<Vec<&'static str>>>) -> Tailor {
+    let asked = asked.clone();
+    Tailor {
+        request: Box::new(move |_| {
+            asked.lock().unwrap().push(name);
+            match outcome {
+                Outcome::Passes => Ok(Verdict::Next(None)),
+                Outcome::Denies => Ok(Verdict::Reject(Rejection { code: 1, message: name.into(), ..Rejection::default() })),
+                Outcome::Breaks => Err(Fault::Trap("unreachable".into())),
+            }
+        }),
+        ..Tailor::default()
+    }
+}
+
+/// Deny wins wherever it stands, a fault is a deny unless the operator says otherwise, and who comes first in the chain is
+/// asked first.
+#[tokio::test]
+async fn every_pair_of_outcomes_in_every_fault_mode() {
+    let outcomes = [Outcome::Passes, Outcome::Denies, Outcome::Breaks];
+    let modes = [OnFault::Refuse, OnFault::Skip];
+    let mut rows = 0;
+    for (first, second) in outcomes.iter().flat_map(|first| outcomes.map(|second| (*first, second))) {
+        for (on_first, on_second) in modes.iter().flat_map(|first| modes.map(|second| (*first, second))) {
+            let asked = Arc::default();
+            let endpoint = start().await;
+            let link =
+                |outcome, name, on_fault| Link::new(Arc::new(one_that(outcome, name, &asked)), Policy { on_fault, ..Policy::default() });
+            endpoint.host.swap(vec![link(first, "first", on_first), link(second, "second", on_second)]);
+            let reply = endpoint.modern("1", "tools/call", r#""name":"echo""#).await;
+            let lets_pass = |outcome, mode| outcome == Outcome::Passes || outcome == Outcome::Breaks && mode == OnFault::Skip;
+            let (past_first, past_second) = (lets_pass(first, on_first), lets_pass(second, on_second));
+            let row = format!("{first:?} {on_first:?}, {second:?} {on_second:?}: {}", reply.text());
+            assert_eq!(endpoint.fake.called().len(), usize::from(past_first && past_second), "{row}");
+            let expected: &[&str] = if past_first { &["first", "second"] } else { &["first"] };
+            assert_eq!(asked.lock().unwrap()[..], *expected, "{row}");
+            assert_eq!(reply.json().get("result").is_some(), past_first && past_second, "{row}");
+            if !past_first && first == Outcome::Denies || past_first && second == Outcome::Denies {
+                let denier = if past_first { "second" } else { "first" };
+                assert_eq!(reply.json()["error"]["message"], denier, "{row}");
+            }
+            rows += 1;
+        }
+    }
+    println!("filters: {rows} rows of outcomes and modes");
 }

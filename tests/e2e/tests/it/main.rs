@@ -16,6 +16,7 @@ mod bad_input;
 mod child_kill;
 mod contained;
 mod drain;
+mod dropped;
 mod fetching;
 mod isolation;
 mod links;

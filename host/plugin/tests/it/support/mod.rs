@@ -1,6 +1,7 @@
 //! An engine, guests by name, and messages to lend them.
 
 pub mod guests;
+pub mod handmade;
 mod message;
 
 pub use message::{Call, call, labels};
