@@ -2,7 +2,7 @@
 
 import unittest
 
-from sluice import NEXT, Exchange, HostError, Kind, confirm, log, metrics, patterns, reply, suspend
+from sluice import NEXT, Exchange, HostError, Kind, confirm, fetch, log, metrics, patterns, reply, secrets, suspend
 from sluice.verdict import rejection
 from sluice.catalog import HIDE, Viewer, answer, patch, rename
 from sluice.document import Fault
@@ -89,6 +89,39 @@ class ViewsTest(unittest.TestCase):
         bucket = Bucket("b")
         said = bucket.batch([kv.Op_Incr(("n", 2, 100)), kv.Op_Set(("s", b"a", None)), kv.Op_Get("s"), kv.Op_Delete("s"), kv.Op_Get("s")])
         self.assertEqual(said, [kv.Outcome_Count(2), kv.Outcome_Done(), kv.Outcome_Value(b"a"), kv.Outcome_Done(), kv.Outcome_Value(None)])
+
+    def test_secrets_are_used_unseen(self) -> None:
+        x = FakeExchange()
+        with self.assertRaises(HostError) as raised:
+            secrets.open("token")
+        self.assertEqual(raised.exception.case, "denied")
+        host.vault.operators["token"] = b"s3cret"
+        secret = secrets.open("token")
+        self.assertTrue(secret.equals(b"s3cret"))
+        with self.assertRaises(HostError) as raised:
+            secret.reveal()
+        self.assertEqual((raised.exception.case, raised.exception.detail), ("denied", "reveal:token"))
+        secrets.put(x, secrets.Owner.PRINCIPAL, "mine", b"1")
+        self.assertTrue(secrets.open_own(x, secrets.Owner.PRINCIPAL, "mine").equals(b"1"))
+        with self.assertRaises(HostError) as raised:
+            secrets.open_own(x, secrets.Owner.PLUGIN, "mine")
+        self.assertEqual(raised.exception.case, "missing")
+
+    def test_a_request_takes_a_secret_along(self) -> None:
+        host.vault.operators["token"] = b"s3cret"
+        seen: list[object] = []
+
+        def answers(request: fetch.Request, given: list[tuple[fetch.Place, bytes]]) -> fetch.Response:
+            seen.append((request.url, given))
+            return fetch.Response(200, [], b"{}", [])
+
+        x, url = FakeExchange(), "https://api.example.com/"
+        with self.assertRaises(HostError):
+            fetch.send(x, "GET", url)
+        host.vault.answers = answers
+        place = fetch.in_header("authorization", "Bearer ")
+        self.assertEqual(fetch.send(x, "GET", url, secrets=[(place, secrets.open("token"))]).status, 200)
+        self.assertEqual(seen, [(url, [(place, b"s3cret")])])
 
     def test_the_rest_of_the_host_takes_note(self) -> None:
         log.warn("careful", tool="rm")

@@ -18,6 +18,7 @@ from sluice_contract.imports import catalog, kv, log, metrics, patterns, payload
 
 from .document import MISSING, Fault, apply, each_text, permit, value_at
 from .exchange import Exchange
+from .fake_secrets import Vault, install
 from .guest import VIEWS
 from .head import Head
 from .plugin import Plugin
@@ -40,6 +41,8 @@ class Host:
     sets: dict[str, list[re.Pattern[str]]] = field(default_factory=dict)
     values: dict[tuple[str, str], tuple[bytes, int | None]] = field(default_factory=dict)
     tokens: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
+    vault: Vault = field(default_factory=Vault)
+    """Secrets, and what `fetch` is answered with (nothing is captured here: the answer is given as the plugin gets it)."""
     kv_broken: str | None = None
     """If set, kv answers `unavailable` with it."""
 
@@ -290,6 +293,7 @@ def _install() -> None:
         for name, function in functions.items():
             setattr(module, name, function)
     VIEWS[_RawExchange] = Exchange
+    install(lambda: host.vault)
 
 
 _install()
