@@ -47,6 +47,7 @@ def main():
         parts.attempt("Python", lambda: python_plugin(python, built)),
         parts.attempt("TypeScript", lambda: typescript(npm, built)),
     ]
+    results.append(parts.attempt("what the READMEs show", lambda: readmes(python, npm)))
     if all(results):
         results.append(parts.attempt("same verdicts", lambda: same_verdicts(wanted.same, built)))
         results.append(parts.attempt("one chain, a real server", lambda: one_chain(wanted.bin.resolve(), built)))
@@ -169,6 +170,34 @@ def described(python, component):
     imports = interfaces(python, component, "import")
     assert {"payload", "patterns"} <= imports <= {"log", "types", "payload", "patterns"}, f"it imports {sorted(imports)}"
     return f"{component.stat().st_size / 1e6:.2f} MB, imports {', '.join(sorted(imports))}"
+
+
+def readmes(python, npm):
+    """The five-minute start of each SDK compiles, and its test passes."""
+    home = WORK / "readmes"
+    shown = [ROOT / "sdk" / language / "README.md" for language in ("c", "python", "javascript")]
+
+    def check():
+        shutil.rmtree(home, ignore_errors=True)
+        (home / "node_modules").mkdir(parents=True)
+        (home / "node_modules" / "@sluice").mkdir()
+        (home / "node_modules" / "@sluice" / "sdk").symlink_to(npm)
+        (home / "node_modules" / "@types").symlink_to(npm / "node_modules" / "@types")
+        for readme, language, names in zip(shown, ("c", "python", "ts"), (["deny.c"], ["deny.py", "test_deny.py"], ["deny.ts"]), strict=True):
+            blocks = re.findall(rf"```{language}\n(.*?)```", readme.read_text(), re.DOTALL)
+            for name, text in zip(names, blocks, strict=False):
+                (home / name).write_text(text)
+        (home / "package.json").write_text('{"type": "module"}')
+        zig = [str(python), "-m", "ziglang", "cc", "--target=wasm32-wasi", "-mexec-model=reactor", "-Wall", "-Werror"]
+        parts.run([*zig, "-I", str(ROOT / "sdk/c/include"), "deny.c", "-o", "core.wasm"], home)
+        parts.run([str(python.with_name("wasm-tools")), "component", "new", "core.wasm", "-o", "deny.wasm"], home)
+        parts.run([str(python), "-B", "test_deny.py"], home)
+        parts.run([str(python), "-m", "mypy", "--strict", "--cache-dir", str(WORK / "mypy"), "deny.py"], home)
+        tsc = [str(npm / "node_modules/.bin/tsc"), "--strict", "--noEmit", "--module", "nodenext", "--target", "es2023", "--types", "node"]
+        parts.run([*tsc, "--skipLibCheck", "deny.ts"], home)
+
+    once("readmes", [*shown, *sources(ROOT / "sdk/c/include"), *sources(ROOT / "sdk/python"), *sources(npm / "dist")], check)
+    return f"{len(shown)} of {len(shown)}"
 
 
 def interfaces(python, component, word):
