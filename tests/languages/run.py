@@ -188,7 +188,7 @@ def readmes(python, npm):
             for name, text in zip(names, blocks, strict=False):
                 (home / name).write_text(text)
         (home / "package.json").write_text('{"type": "module"}')
-        zig = [str(python), "-m", "ziglang", "cc", "--target=wasm32-wasi", "-mexec-model=reactor", "-Wall", "-Werror"]
+        zig = [str(python), "-m", "ziglang", "cc", "--target=wasm32-wasi", "-mexec-model=reactor", "-Os", "-s", "-Wall", "-Werror"]
         parts.run([*zig, "-I", str(ROOT / "sdk/c/include"), "deny.c", "-o", "core.wasm"], home)
         parts.run([str(python.with_name("wasm-tools")), "component", "new", "core.wasm", "-o", "deny.wasm"], home)
         parts.run([str(python), "-B", "test_deny.py"], home)
