@@ -64,6 +64,8 @@ pub struct Link {
     pub policy: Policy,
     /// Shared by all generations that hold the same filter with the same settings.
     pub breaker: Arc<Breaker>,
+    /// For its routes, which strangers reach: what breaks there switches off no call.
+    pub(crate) routes: Breaker,
     scopes: Vec<(Hook, Scope)>,
 }
 
@@ -77,7 +79,8 @@ impl Link {
     /// The same, going on with the breaker of an earlier generation.
     pub fn with_breaker(filter: Arc<dyn Filter>, policy: Policy, breaker: Arc<Breaker>) -> Self {
         let scopes = filter.interest().hooks.iter().map(|(hook, s)| (*hook, Scope::new(s))).collect();
-        Self { filter, policy, breaker, scopes }
+        let routes = Breaker::new(policy.breaker.clone());
+        Self { filter, policy, breaker, routes, scopes }
     }
 
     /// Does the filter export this hook at all?
@@ -94,8 +97,9 @@ impl Link {
     /// A call of the filter ended in a fault: tell the breaker and whoever watches. Says whether the filter is passed over.
     pub(crate) fn broke(&self, hook: Hook, fault: &Fault, observer: &dyn Observer) -> bool {
         let identity = self.filter.identity();
-        if !matches!(fault, Fault::Open { .. }) && self.breaker.failed() {
-            tracing::error!(plugin = %identity.name, "switched off after repeated faults");
+        let breaker = if hook == Hook::OnHttp { &self.routes } else { &*self.breaker };
+        if !matches!(fault, Fault::Open { .. }) && breaker.failed() {
+            tracing::error!(plugin = %identity.name, hook = hook.as_str(), "switched off after repeated faults");
         }
         observer.faulted(identity, hook, fault.kind(), &fault.to_string());
         self.policy.mode == Mode::Audit || self.policy.on_fault(fault.kind()) == OnFault::Skip

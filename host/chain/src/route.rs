@@ -136,7 +136,7 @@ impl Host {
     /// One filter's answer under the operator's policy; none when it is passed over.
     async fn ask_filter(&self, link: &Link, request: &RouteRequest, facts: Attributes) -> Option<Result<RouteResponse, Unrouted>> {
         let began = Instant::now();
-        let result = match link.breaker.admit() {
+        let result = match link.routes.admit() {
             Ok(()) => link.filter.on_http(request, facts).await,
             Err(retry_after) => Err(Fault::Open { retry_after }),
         };
@@ -145,7 +145,7 @@ impl Host {
         identity.calls.count(Hook::OnHttp, took);
         let (verdict, end) = match result {
             Ok(response) => {
-                link.breaker.succeeded();
+                link.routes.succeeded();
                 match link.policy.mode {
                     Mode::Enforce => ("answered", Some(Ok(response))),
                     Mode::Audit => ("audit:answered", None),

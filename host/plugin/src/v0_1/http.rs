@@ -11,6 +11,7 @@ use sluice_chain::{
 
 const HEADERS_MAX: usize = 64;
 const BODY_BYTES_MAX: usize = 1 << 20;
+const COOKIE_PATH_BYTES_MAX: usize = 1024;
 
 /// All that a page or document needs and that speaks of itself only. What speaks of the connection, of the whole origin
 /// (`strict-transport-security`, `clear-site-data`, `service-worker-allowed`) or of MCP is the host's.
@@ -90,11 +91,13 @@ fn header((name, value): (String, String), plugin: &str) -> Result<(String, Stri
     Ok((name, value))
 }
 
-/// The browser gives the cookie to this path only, and to this host only. The last attribute of a name counts (RFC 6265 §5.3).
+/// The browser gives the cookie to this path only, and to this host only. Of two paths it may pass over either (RFC 6265bis leaves
+/// attributes of more than 1,024 bytes out), so there is one, and it is short.
 fn stays_below(cookie: &str, path: &str) -> bool {
     let attributes = || cookie.split(';').skip(1).map(|part| part.split_once('=').unwrap_or((part, "")));
-    let of = |wanted: &str| attributes().filter(|(name, _)| name.trim().eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim()).last();
-    of("path").is_some_and(|own| own.starts_with(path)) && of("domain").is_none()
+    let of = |wanted: &'static str| attributes().filter(move |(name, _)| name.trim().eq_ignore_ascii_case(wanted));
+    let paths: Vec<&str> = of("path").map(|(_, value)| value.trim()).collect();
+    matches!(paths[..], [own] if own.starts_with(path) && own.len() <= COOKIE_PATH_BYTES_MAX) && of("domain").next().is_none()
 }
 
 #[cfg(test)]
@@ -126,6 +129,8 @@ mod tests {
             ("set-cookie", "s=1"),
             ("set-cookie", "s=1; path=/"),
             ("set-cookie", "s=1; path=/-/connect/; path=/"),
+            ("set-cookie", "s=1; path=/; path=/-/connect/"),
+            ("set-cookie", &format!("s=1; path=/-/connect/{}", "x".repeat(1024))),
             ("set-cookie", "s=1; Path=/-/connecting/"),
             ("set-cookie", "s=1; path=/-/connect/; Domain=example.com"),
         ] {

@@ -17,7 +17,8 @@ enum Reach {
 
 /// Instances ask these who they are and what they may do. The first lies among public addresses.
 const METADATA_V4: [Ipv4Addr; 3] = [Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// The networks of clouds' own services, by their first 32 bits: AWS fd00:ec2::/32, Google fd20:ce::/32, Oracle fd00:c1::/32.
+const METADATA_V6: [(u16, u16); 3] = [(0xfd00, 0xec2), (0xfd20, 0xce), (0xfd00, 0xc1)];
 
 /// May a request for `host` go to this address? `is_private`: the operator named the host as one of the private network.
 pub(super) fn permits(host: &str, is_private: bool, address: IpAddr) -> bool {
@@ -53,7 +54,7 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
 fn reach_v6(address: Ipv6Addr) -> Reach {
     let [a, b, ..] = address.segments();
     match a {
-        _ if address == METADATA_V6 => Reach::Special,
+        _ if METADATA_V6.contains(&(a, b)) => Reach::Special,
         _ if address.is_unspecified() || address.is_multicast() => Reach::Never,
         _ if address.is_loopback() => Reach::Private,
         0xfc00..=0xfdff => Reach::Private,
@@ -118,6 +119,9 @@ mod tests {
             "3fff::1",
             "fc00::1",
             "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
             "fe80::1",
             "fec0::1",
             "ff02::1",
@@ -133,9 +137,17 @@ mod tests {
         for private in ["10.0.0.1", "127.0.0.1", "192.168.1.1", "100.64.0.1", "::1", "fd12::1", "1.1.1.1"] {
             assert!(permitted("intranet", true, private), "{private}");
         }
-        for refused in
-            ["169.254.169.254", "fd00:ec2::254", "168.63.129.16", "fe80::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "0.0.0.0", "224.0.0.1"]
-        {
+        for refused in [
+            "169.254.169.254",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+            "168.63.129.16",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "0.0.0.0",
+            "224.0.0.1",
+        ] {
             assert!(!permitted("intranet", true, refused), "{refused}");
         }
         assert!(permitted("169.254.169.254", true, "169.254.169.254"), "it was written down");

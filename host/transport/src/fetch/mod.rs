@@ -31,13 +31,13 @@ use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 
 /// Requests of all plugins at once.
 const REQUESTS_MAX: usize = 256;
-/// Headers of one answer.
+/// Headers of one request or answer.
 const HEADERS_MAX: usize = 100;
 const HEADER_BYTES_MAX: usize = 32 << 10;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("sluice/", env!("CARGO_PKG_VERSION")));
 
 /// What belongs to the connection, to the host, or would let a request pass for another.
-const NOT_THE_PLUGINS: [HeaderName; 14] = [
+const NOT_THE_PLUGINS: [HeaderName; 13] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::EXPECT,
@@ -51,8 +51,18 @@ const NOT_THE_PLUGINS: [HeaderName; 14] = [
     header::UPGRADE,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("x-forwarded-for"),
 ];
+
+/// What servers take for another method or path than the request's, or for what a proxy knows. A server that speaks CGI reads `_` as `-`.
+const PRETENDS: [&str; 5] = ["proxy-", "x-forwarded-", "x-http-method", "x-original-", "x-rewrite-"];
+
+fn is_the_hosts(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    NOT_THE_PLUGINS.contains(name)
+        || text.contains('_')
+        || text == "x-method-override"
+        || PRETENDS.iter().any(|start| text.starts_with(start))
+}
 
 /// Name and port to addresses.
 type Resolver = Arc<dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
@@ -153,11 +163,15 @@ fn broken(error: &hyper::Error) -> FetchError {
 /// The request as it goes out, or why it does not.
 fn head(request: &Request) -> Result<HttpRequest<Full<Bytes>>, FetchError> {
     let refused = |why: String| FetchError::Refused(why);
+    let header_bytes: usize = request.headers.iter().map(|header| header.name.len() + header.value.len() + 4).sum();
+    if request.headers.len() > HEADERS_MAX || header_bytes > HEADER_BYTES_MAX {
+        return Err(refused(format!("it has more than {HEADERS_MAX} headers, or more than {HEADER_BYTES_MAX} bytes of them")));
+    }
     let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
     for Header { name, value } in &request.headers {
         let shown: String = name.chars().take(64).flat_map(char::escape_default).collect();
         let name = HeaderName::try_from(name).map_err(|_| refused(format!("{shown} is no name of a header")))?;
-        if NOT_THE_PLUGINS.contains(&name) || name.as_str().starts_with("proxy-") {
+        if is_the_hosts(&name) {
             return Err(refused(format!("the header {shown} is the host's own")));
         }
         let mut value = HeaderValue::from_bytes(value).map_err(|_| refused(format!("the value of {shown} fits no header")))?;

@@ -133,6 +133,12 @@ async fn headers_that_are_not_the_plugins_do_not_leave() {
         ("proxy-authorization", "x"),
         ("proxy-foo", "x"),
         ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-host", "a"),
+        ("x_forwarded_for", "127.0.0.1"),
+        ("x-http-method-override", "DELETE"),
+        ("x-method-override", "DELETE"),
+        ("x-original-url", "/admin"),
+        ("x-rewrite-url", "/admin"),
         ("x a", "b"),
         ("x:a", "b"),
         ("", "b"),
@@ -144,7 +150,15 @@ async fn headers_that_are_not_the_plugins_do_not_leave() {
         let refused = client.fetch(with(name, value)).await;
         assert!(matches!(refused, Err(FetchError::Refused(_))), "{name:?}: {value:?}");
     }
+    let many = |count: usize, bytes: usize| {
+        let header = |n| Header { name: format!("x-{n}"), value: vec![b'v'; bytes] };
+        Request { is_private: true, headers: (0..count).map(header).collect(), ..request(&url) }
+    };
+    for (count, bytes) in [(101, 1), (30_000, 1), (1, 32 << 10)] {
+        assert!(matches!(client.fetch(many(count, bytes)).await, Err(FetchError::Refused(_))), "{count} of {bytes} bytes");
+    }
     assert_eq!(connects.load(Relaxed), 0, "nothing was sent");
+    client.fetch(many(100, 1)).await.unwrap();
     client.fetch(with("x-a", "b")).await.unwrap();
     assert!(String::from_utf8_lossy(&heard.lock().unwrap()).contains("x-a: b\r\n"));
 }
