@@ -155,6 +155,6 @@ class Process:
                 break
         self.child.wait()
         # A panic that a runtime swallows may show in no answer.
-        panics = [line for line in self.log.read_text(errors="replace").splitlines() if "panicked at" in line]
+        panics = [line for line in self.log.read_text(errors="replace").splitlines() if line.startswith("thread '") and "panicked at" in line]
         if panics and kind is None:
             raise Missing(f"{self.command[0]} panicked: {panics[0]} (and {len(panics) - 1} more in {self.log})")

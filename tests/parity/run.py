@@ -149,7 +149,7 @@ def panics(config):
     """A panic that a runtime swallows may show in no answer."""
     log = config.with_suffix(".log")
     said = log.read_text(errors="replace") if log.exists() else ""
-    return [line for line in said.splitlines() if "panicked at" in line]
+    return [line for line in said.splitlines() if line.startswith("thread '") and "panicked at" in line]
 
 
 def observe(client, exchange):

@@ -8,10 +8,13 @@ use crate::{
     server::{Answering, Response, Server},
     turn::beside,
 };
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 async fn api() -> Server {
-    Server::start(true, |_| -> Answering { Box::pin(std::future::ready(Response::json(r#"{"access_token":"tok-1","n":1}"#))) }).await
+    Server::start(true, |_| -> Answering { Box::pin(std::future::ready(Response::json(r#"{"access_token":"token-of-sixteen","n":1}"#))) })
+        .await
 }
 
 fn config(backend: &Backend) -> Value {
@@ -30,7 +33,7 @@ fn a_plugin_fetches_what_is_granted_and_the_audit_log_says_so() {
     beside("fetching", 60, async {
         let (backend, api) = (Backend::echo(&["fetch"]).await, api().await);
         let folder = dropped_in(&[format!("fetch:http://{} GET private", api.address), "secret:key".into()]);
-        let gateway = Gateway::start(&folder, config(&backend)).await;
+        let mut gateway = Gateway::start(&folder, config(&backend)).await;
         for era in Era::BOTH {
             let mut caller = gateway.caller(era).await;
             let wanted = json!({"url": format!("http://{}/token", api.address), "captures": [["/access_token", "token"]],
@@ -44,11 +47,13 @@ fn a_plugin_fetches_what_is_granted_and_the_audit_log_says_so() {
             let [.., first, second] = &seen[..] else { panic!("two requests: {seen:?}") };
             let path = std::env::var("PATH").unwrap_or_default();
             assert_eq!(first.header("x-key"), Some(format!("k {path}").as_str()));
-            assert_eq!(second.header("authorization"), Some("Bearer tok-1"));
+            assert_eq!(second.header("authorization"), Some("Bearer token-of-sixteen"));
             let elsewhere = json!({"url": "http://127.0.0.1:1/"});
             assert_eq!(caller.result("fetch", &elsewhere.to_string()).await["structuredContent"]["error"], "denied");
         }
-        drop(gateway);
+        // What is written down is with the kernel once it has ended.
+        gateway.signal(Signal::SIGTERM);
+        assert_eq!(gateway.ended(Duration::from_secs(20)).await.and_then(|status| status.code()), Some(0));
         let audit = folder.read("audit.jsonl");
         let fetched: Vec<Value> =
             audit.lines().map(|line| serde_json::from_str(line).expect("JSON")).filter(|line: &Value| line["event"] == "fetch").collect();
@@ -58,7 +63,7 @@ fn a_plugin_fetches_what_is_granted_and_the_audit_log_says_so() {
             assert_eq!((&line["plugin"], &line["origin"], &line["status"]), (&json!("fetches"), &json!(origin), &json!(200)), "{line}");
             assert!(line["request"].is_string() && line["requestBytes"] == 0 && line["responseBytes"].as_u64() > Some(0), "{line}");
         }
-        assert!(!audit.contains("tok-1"));
+        assert!(!audit.contains("token-of-sixteen"));
     });
 }
 
