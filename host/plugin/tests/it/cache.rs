@@ -7,7 +7,8 @@ use sluice_plugin::{Engine, Settings, Setup, cache::Cache};
 use sluice_state::memory::MemoryStore;
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    io::Write as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -166,19 +167,34 @@ async fn a_folder_that_is_not_private_is_not_used() {
     }
 }
 
-/// The code of `label`, put in the place of `facts-only`'s, under a seal made with this secret.
-fn poison(folder: &Path, secret: &[u8]) {
-    use hmac::{Hmac, Mac as _};
-    let found = entries(folder);
-    let digest = sluice_plugin::artifact::digest(&guests::bytes("facts-only"));
-    let target = found.iter().find(|path| path.to_string_lossy().contains(&digest)).expect("facts-only was compiled");
-    let source = found.iter().find(|path| *path != target).expect("label was compiled");
-    let (name, code) = (target.file_name().unwrap().to_str().unwrap(), &fs::read(source).unwrap()[32..]);
-    let mut seal = Hmac::<sha2::Sha256>::new_from_slice(secret).unwrap();
-    seal.update(&(name.len() as u64).to_le_bytes());
-    seal.update(name.as_bytes());
-    seal.update(code);
-    fs::write(target, [&seal.finalize().into_bytes()[..], code].concat()).unwrap();
+/// The code of `label`, for the place of `facts-only`'s.
+struct Poison {
+    target: PathBuf,
+    code: Vec<u8>,
+}
+
+impl Poison {
+    /// From a folder that holds the two.
+    fn brew(folder: &Path) -> Self {
+        let found = entries(folder);
+        let digest = sluice_plugin::artifact::digest(&guests::bytes("facts-only"));
+        let target = found.iter().find(|path| path.to_string_lossy().contains(&digest)).expect("facts-only was compiled");
+        let source = found.iter().find(|path| *path != target).expect("label was compiled");
+        Self { target: target.clone(), code: fs::read(source).unwrap()[32..].to_vec() }
+    }
+
+    /// Under a seal made with this secret, and as private as the real one.
+    fn put(&self, secret: &[u8]) {
+        use hmac::{Hmac, Mac as _};
+        let name = self.target.file_name().unwrap().to_str().unwrap();
+        let mut seal = Hmac::<sha2::Sha256>::new_from_slice(secret).unwrap();
+        seal.update(&(name.len() as u64).to_le_bytes());
+        seal.update(name.as_bytes());
+        seal.update(&self.code);
+        let sealed = [&seal.finalize().into_bytes()[..], &self.code].concat();
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.target).unwrap();
+        file.write_all(&sealed).unwrap();
+    }
 }
 
 async fn name_of_facts_only(folder: &Path) -> String {
@@ -194,11 +210,12 @@ async fn code_under_a_forged_seal_never_runs() {
     let first = engine(&folder);
     works(&first, "facts-only").await;
     works(&first, "label").await;
+    let poison = Poison::brew(&folder);
     for forged in [&[0; 32][..], b"", &[0xff; 32], b"secret"] {
-        poison(&folder, forged);
+        poison.put(forged);
         assert_eq!(name_of_facts_only(&folder).await, "facts-only", "{forged:?}");
     }
-    poison(&folder, &fs::read(folder.join("secret")).unwrap());
+    poison.put(&fs::read(folder.join("secret")).unwrap());
     assert_eq!(name_of_facts_only(&folder).await, "label", "the control: only the secret stood between the poison and its run");
 }
 
@@ -211,11 +228,11 @@ async fn somebody_who_writes_all_the_time_gets_nothing_run() {
     works(&first, "facts-only").await;
     works(&first, "label").await;
     let stop = Arc::new(AtomicBool::new(false));
-    let (writing, stopped) = (folder.clone(), stop.clone());
+    let (poison, stopped) = (Poison::brew(&folder), stop.clone());
     let writer = std::thread::spawn(move || {
         let mut writes = 0;
         while !stopped.load(Relaxed) {
-            poison(&writing, &[7; 32]);
+            poison.put(&[7; 32]);
             writes += 1;
         }
         writes
