@@ -135,7 +135,8 @@ class Cell:
             # Whatever was left waiting ends by now; a server that was told twice had the time to do it twice.
             await asyncio.sleep(TTL_SECONDS + 1.5)
         # A panic that a runtime swallows may show in no answer.
-        if b"\nthread '" in (self.home / "sluice.log").read_bytes():
+        said = (self.home / "sluice.log").read_text(errors="replace").splitlines()
+        if any(line.startswith("thread '") and "panicked at" in line for line in said):
             raise SystemExit(f"sluice panicked: {self.home / 'sluice.log'}")
 
     async def stop(self, task):

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// [`Fault::kind`] behind a prefix, without making a text.
+/// The kind of a fault behind a prefix, without making a text.
 macro_rules! labels {
     ($prefix:literal, $fault:expr) => {
         match $fault {
@@ -54,15 +54,7 @@ pub enum Fault {
 impl Fault {
     /// The label in metrics, audit and `on_fault` tables.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Trap(_) => "trap",
-            Self::Deadline { .. } => "deadline",
-            Self::Limit(_) => "limit",
-            Self::BadReply(_) => "bad_reply",
-            Self::Instantiate(_) => "instantiate",
-            Self::Saturated => "saturated",
-            Self::Open { .. } => "open",
-        }
+        labels!("", self)
     }
 
     /// The verdict in records of a call that ended so.

@@ -156,6 +156,10 @@ impl Grants {
         self.0.iter().any(|grant| matches!(grant, Grant::Reveal(granted) if granted == name))
     }
 
+    pub(crate) fn answers_at(&self, path: &str) -> bool {
+        self.0.iter().any(|grant| matches!(grant, Grant::Http(granted) if granted == path))
+    }
+
     fn fetches(&self) -> impl Iterator<Item = &Allowance> {
         self.0.iter().filter_map(|grant| if let Grant::Fetch(allowance) = grant { Some(allowance) } else { None })
     }

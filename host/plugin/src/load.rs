@@ -84,13 +84,14 @@ impl Engine {
             plugin.fetch = self.fetch();
             plugin.waits_for_others();
         }
+        let interest = manifest.interest(&exports, reads_payload, &grants);
         (plugin.grants, plugin.secrets, plugin.shelf) = (grants, secrets, self.shelves().of(&manifest.name));
         let plugin = Arc::new(plugin);
         let pool = Arc::new(Pool::new(plugin.clone()));
         self.pools().add(&pool);
         let filter = WasmFilter {
             identity: Arc::new(Identity::new(plugin.name.clone(), &manifest.version, &digest)),
-            interest: manifest.interest(&exports, reads_payload, &settings.grants),
+            interest,
             config: config.to_string().into(),
             manifest,
             settings,

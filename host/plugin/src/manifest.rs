@@ -1,6 +1,6 @@
 //! What a plugin says about itself, checked.
 
-use crate::v0_1::bindings::exports::sluice::filter::describe as wit;
+use crate::{grant::Grants, v0_1::bindings::exports::sluice::filter::describe as wit};
 use sluice_chain::{
     filter::{Hook, Interest, Selector},
     route::Route,
@@ -93,7 +93,7 @@ impl Manifest {
     }
 
     /// The hooks with their selectors; several of one hook are alternatives. And the routes that are among the grants.
-    pub(crate) fn interest(&self, exports: &[Hook], reads_payload: bool, grants: &[String]) -> Interest {
+    pub(crate) fn interest(&self, exports: &[Hook], reads_payload: bool, grants: &Grants) -> Interest {
         let mut hooks = Vec::new();
         for hook in exports {
             let own = self.selectors.iter().filter(|(selected, _)| selected == hook);
@@ -103,7 +103,7 @@ impl Manifest {
                 hooks.push((*hook, Selector::default()));
             }
         }
-        let routes = self.routes.iter().filter(|route| grants.contains(&capability(route))).cloned().collect();
+        let routes = self.routes.iter().filter(|route| grants.answers_at(&route.path)).cloned().collect();
         Interest { hooks, reads_payload, routes }
     }
 

@@ -196,12 +196,12 @@ impl Exchange {
     /// A status notification under the client's id for its task; none for a task that this client has not from here or may not
     /// see.
     pub(super) async fn status(&self, index: usize, delivery: &Delivery) -> Option<Delivery> {
-        let own = delivery.message.as_ref().clone().deepen().param("taskId")?.as_str()?.into_owned();
+        let whole = delivery.message.as_ref().clone().deepen();
+        let own = whole.param("taskId")?.as_str()?.into_owned();
         // Most are of tasks that others have.
         self.host.tasks.known(&self.principal, self.host.upstreams[index].name(), &own)?;
         let view = self.host.view(ListKind::Tools, self.asking(), Currency::Known).await.ok()?;
         let id = self.id_in(&view, index, &own)?;
-        let whole = delivery.message.as_ref().clone().deepen();
         let mut patch = Patch::new(whole.document());
         patch.replace(whole.param("taskId")?, quote(&id));
         let document = patch.apply_document(&Limits::RESPONSE, IndexDepth::Full).ok()?;

@@ -167,8 +167,8 @@ fn put(place: &Place, secret: &Secret, headers: &mut Vec<Header>, body: &mut Vec
 
 /// Does an answer hold a secret that was sent, as it is? A server that echoes would show what no guest may see.
 fn repeats(answer: &fetch::Response, used: &[(Place, Secret)]) -> bool {
-    let telling = used.iter().map(|(_, secret)| secret.expose()).filter(|secret| secret.len() >= TELLING_BYTES);
-    telling.into_iter().any(|secret| {
+    let mut telling = used.iter().map(|(_, secret)| secret.expose()).filter(|secret| secret.len() >= TELLING_BYTES);
+    telling.any(|secret| {
         let finder = memmem::Finder::new(secret);
         finder.find(&answer.body).is_some() || answer.headers.iter().any(|(_, value)| finder.find(value.as_bytes()).is_some())
     })
