@@ -99,7 +99,12 @@ impl Compiler {
     fn out_of_memory(&self, said: &[u8]) -> Option<String> {
         let said = String::from_utf8_lossy(said);
         let is_memory = said.contains("memory allocation of") || said.contains("annot allocate memory");
-        is_memory.then(|| format!("needs more than {} MiB of memory to be compiled; {RAISE}", self.memory_bytes_max >> 20))
+        is_memory.then(|| {
+            format!(
+                "needs more than {} MiB of memory to be compiled; if you trust it, raise sluice.limits.compile_memory_mib",
+                self.memory_bytes_max >> 20
+            )
+        })
     }
 
     fn killed(&self, status: ExitStatus) -> String {
@@ -107,13 +112,14 @@ impl Compiler {
             [rustix::process::Signal::XCPU, rustix::process::Signal::KILL].iter().any(|known| known.as_raw() == signal)
         });
         if is_time {
-            return format!("takes more than {} s of CPU time to compile; {RAISE}", self.cpu.as_secs());
+            return format!(
+                "takes more than {} s of CPU time to compile; if you trust it, raise sluice.limits.compile_cpu_ms",
+                self.cpu.as_secs()
+            );
         }
         format!("made the compiler fail ({status}); tell the plugin's author and us")
     }
 }
-
-const RAISE: &str = "if you trust it, raise that limit";
 
 fn word(memory: Memory) -> &'static str {
     match memory {

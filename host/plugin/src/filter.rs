@@ -205,7 +205,8 @@ impl WasmFilter {
         store.data_mut().begin(Phase::Hook(Hook::OnHttp), since);
         store.data_mut().lent.attributes = facts;
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
-        let headers = http::headers(request);
+        let headers = http::headers(request, &self.identity.name);
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let outcome = contained(export.call_on_http(&mut *store, http::request(request, &headers), exchange::lent())).await;
         let (lent, outcome) = loan.instance().settle(outcome);
         *lent = Lent::default();

@@ -45,8 +45,23 @@ const HEADERS: [&str; 27] = [
     "x-robots-tag",
 ];
 
-pub(crate) fn headers(request: &RouteRequest) -> Vec<(&str, &str)> {
-    request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+/// What stands before the names of a plugin's cookies outside: one name of ours serves the pages of all plugins, and maybe others'.
+fn mark(plugin: &str) -> String {
+    format!("{plugin}-")
+}
+
+/// The headers of a request; of its cookies those that the plugin has set.
+pub(crate) fn headers(request: &RouteRequest, plugin: &str) -> Vec<(String, String)> {
+    let seen = |(name, value): &(String, String)| match name.as_str() {
+        "cookie" => own_cookies(value, &mark(plugin)).map(|own| (name.clone(), own)),
+        _ => Some((name.clone(), value.clone())),
+    };
+    request.headers.iter().filter_map(seen).collect()
+}
+
+fn own_cookies(cookies: &str, mark: &str) -> Option<String> {
+    let own: Vec<&str> = cookies.split(';').filter_map(|cookie| cookie.trim().strip_prefix(mark)).collect();
+    (!own.is_empty()).then(|| own.join("; "))
 }
 
 pub(crate) fn request<'a>(request: &'a RouteRequest, headers: &'a [(&'a str, &'a str)]) -> wit::Request<'a> {
@@ -85,10 +100,13 @@ fn header((name, value): (String, String), plugin: &str) -> Result<(String, Stri
     if !HEADERS.contains(&name.as_str()) {
         return Err(bad(format!("it answers with the header {name:?}, which is not a plugin's")));
     }
-    if name == "set-cookie" && !stays_below(&value, &format!("/-/{plugin}/")) {
+    if name != "set-cookie" {
+        return Ok((name, value));
+    }
+    if !stays_below(&value, &format!("/-/{plugin}/")) {
         return Err(bad(format!("it sets a cookie that is not kept below /-/{plugin}/")));
     }
-    Ok((name, value))
+    Ok((name, mark(plugin) + &value))
 }
 
 /// The browser gives the cookie to this path only, and to this host only. Of two paths it may pass over either (RFC 6265bis leaves
@@ -113,6 +131,7 @@ mod tests {
     fn an_answer_speaks_of_itself_only() {
         let fine = answered(302, &[("Location", "/-/connect/done"), ("set-cookie", "s=1; Path=/-/connect/; HttpOnly")], 0).unwrap();
         assert_eq!(fine.headers[0], ("location".to_owned(), "/-/connect/done".to_owned()));
+        assert_eq!(fine.headers[1].1, "connect-s=1; Path=/-/connect/; HttpOnly");
         for bad in [
             ("content-length", "1"),
             ("transfer-encoding", "chunked"),
@@ -135,6 +154,18 @@ mod tests {
             ("set-cookie", "s=1; path=/-/connect/; Domain=example.com"),
         ] {
             assert!(matches!(answered(200, &[bad], 0), Err(Fault::BadReply(_))), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_plugin_is_shown_the_cookies_that_it_set() {
+        for (sent, seen) in [
+            ("connect-s=1", Some("s=1")),
+            ("sso=secret; connect-s=1;connect-t=a=b; other-s=2", Some("s=1; t=a=b")),
+            ("sso=secret; other=connect-s=1", None),
+            ("", None),
+        ] {
+            assert_eq!(own_cookies(sent, &mark("connect")).as_deref(), seen, "{sent}");
         }
     }
 

@@ -62,7 +62,8 @@ async fn a_request_arrives_whole_and_an_answer_comes_back_as_written() {
     let shown =
         "POST /-/http-page/a%20b Some(\"code=x\") https://mcp.example.com\naccept: text/html\ntransport.kind=http\nlabel false\nsent";
     assert_eq!((answer.status, text.as_str()), (303, shown));
-    let expected = [("content-type", "text/plain"), ("location", "/-/http-page/b"), ("set-cookie", "s=1; Path=/-/http-page/; Secure")];
+    let expected =
+        [("content-type", "text/plain"), ("location", "/-/http-page/b"), ("set-cookie", "http-page-s=1; Path=/-/http-page/; Secure")];
     assert!(answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(expected), "{:?}", answer.headers);
 }
 

@@ -149,7 +149,13 @@ async fn a_plugin_sees_no_credential_and_nothing_that_proxies_say() {
         ("x-api-key", "secret"),
         ("proxy-authorization", "Basic secret"),
         ("x-forwarded-for", "1.2.3.4"),
+        ("x-real-ip", "1.2.3.4"),
         ("forwarded", "for=1.2.3.4"),
+        ("via", "1.1 secret"),
+        ("cf-access-jwt-assertion", "secret"),
+        ("x-amzn-oidc-data", "secret"),
+        ("x-goog-iap-jwt-assertion", "secret"),
+        ("x-ms-token-aad-access-token", "secret"),
         ("mcp-session-id", "secret"),
         ("cookie", "own=1"),
     ];

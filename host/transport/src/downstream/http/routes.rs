@@ -74,14 +74,31 @@ fn check<'a>(generation: &Generation, head: &'a Parts) -> Result<&'a str, Option
     }))
 }
 
-/// What a plugin sees of the headers: no credential, nothing of the connection, nothing that proxies say, and no MCP.
+/// What proxies say: where a request came from, and who it is from.
+const OF_PROXIES: [&str; 11] = [
+    "x-forwarded-",
+    "x-real-ip",
+    "true-client-ip",
+    "x-auth-request-",
+    "cf-access-",
+    "cf-connecting-",
+    "x-amzn-oidc-",
+    "x-goog-iap-",
+    "x-goog-authenticated-",
+    "x-ms-token-",
+    "x-ms-client-principal",
+];
+
+/// What a plugin sees of the headers: no credential, nothing of the connection, nothing that proxies say, and no MCP. Of cookies the
+/// plugin host leaves those that the plugin has set.
 fn shown(headers: &HeaderMap, settings: &Settings) -> Vec<(String, String)> {
     const CONNECTIONS: [HeaderName; 9] =
         [AUTHORIZATION, PROXY_AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING];
     let is_kept = |name: &HeaderName| {
         let text = name.as_str();
-        let is_hop = CONNECTIONS.contains(name) || *name == UPGRADE || text == "keep-alive" || text == "forwarded";
-        !is_hop && !text.starts_with("x-forwarded-") && !text.starts_with("mcp-") && !settings.credential_headers.contains(name)
+        let is_hop = CONNECTIONS.contains(name) || *name == UPGRADE || matches!(text, "keep-alive" | "forwarded" | "via");
+        let is_of_proxies = OF_PROXIES.iter().any(|start| text.starts_with(start));
+        !is_hop && !is_of_proxies && !text.starts_with("mcp-") && !settings.credential_headers.contains(name)
     };
     let kept = headers.iter().filter(|(name, _)| is_kept(name));
     kept.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect()
