@@ -8,7 +8,7 @@ pub const LABELS_MAX: usize = 64;
 pub const LABEL_BYTES_MAX: usize = 4096;
 
 /// Key and value, in no order.
-type Facts = Vec<(Box<str>, Box<str>)>;
+pub type Facts = Vec<(Box<str>, Box<str>)>;
 
 /// Facts are shared by all exchanges of a client and never change; labels belong to one exchange.
 /// Cloning is two pointer copies and one small vector.

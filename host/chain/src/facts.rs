@@ -31,6 +31,18 @@ pub fn merge(era: Era, answers: &[(Arc<str>, Arc<ServerFacts>)]) -> ServerFacts 
     }
 }
 
+/// Of a server that cannot be asked yet: it may have every list.
+pub fn unknown(era: Era) -> ServerFacts {
+    let capabilities = r#"{"prompts":{"listChanged":true},"resources":{"listChanged":true},"tools":{"listChanged":true}}"#;
+    ServerFacts {
+        era,
+        revision: own_revision(era),
+        capabilities: Bytes::from_static(capabilities.as_bytes()),
+        info: None,
+        instructions: None,
+    }
+}
+
 #[derive(Default)]
 struct Carried {
     tools: bool,

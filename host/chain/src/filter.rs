@@ -4,6 +4,7 @@ use crate::{
     attributes::Attributes,
     calls::Calls,
     catalogue::Offer,
+    departures::{Leaving, OutboundVerdict},
     exchange::Head,
     fault::Fault,
     principal::Principal,
@@ -27,6 +28,8 @@ pub enum Hook {
     OnCatalog,
     /// A request on its way to the upstream, in config order.
     OnRequest,
+    /// An HTTP request that is about to leave for an upstream, in config order.
+    OnOutbound,
     /// A notification of a running exchange, either direction.
     OnNotification,
     /// The final response, in reverse order.
@@ -37,8 +40,16 @@ pub enum Hook {
 
 impl Hook {
     /// All of them, in that order.
-    pub const ALL: [Self; 7] =
-        [Self::OnHttp, Self::Authenticate, Self::OnCatalog, Self::OnRequest, Self::OnNotification, Self::OnResponse, Self::OnDone];
+    pub const ALL: [Self; 8] = [
+        Self::OnHttp,
+        Self::Authenticate,
+        Self::OnCatalog,
+        Self::OnRequest,
+        Self::OnOutbound,
+        Self::OnNotification,
+        Self::OnResponse,
+        Self::OnDone,
+    ];
 
     /// The name in the contract, e.g. `on-request`.
     pub fn as_str(self) -> &'static str {
@@ -47,6 +58,7 @@ impl Hook {
             Self::Authenticate => "authenticate",
             Self::OnCatalog => "on-catalog",
             Self::OnRequest => "on-request",
+            Self::OnOutbound => "on-outbound",
             Self::OnNotification => "on-notification",
             Self::OnResponse => "on-response",
             Self::OnDone => "on-done",
@@ -87,6 +99,8 @@ pub struct Interest {
     pub reads_payload: bool,
     /// Where it answers HTTP itself: what it declares and was granted.
     pub routes: Vec<Route>,
+    /// Upstreams that it may act for in `on-outbound`, by configured name; `*` is all.
+    pub outbound: Vec<String>,
 }
 
 /// Globs over methods and names; empty lists match everything.
@@ -183,6 +197,11 @@ pub trait Filter: Send + Sync {
     fn authenticate<'a>(&'a self, credential: &'a Credential, facts: &'a mut Attributes) -> BoxFuture<'a, Result<Authentication, Fault>>;
     /// A request on its way in.
     fn on_request<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<Verdict, Fault>>;
+    /// A request that is about to leave. By default there is nothing to add.
+    fn on_outbound<'a>(&'a self, leaving: &'a Leaving<'_>) -> BoxFuture<'a, Result<OutboundVerdict, Fault>> {
+        let _ = leaving;
+        Box::pin(ready(Ok(OutboundVerdict::Next(Vec::new()))))
+    }
     /// A response on its way out.
     fn on_response<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<Verdict, Fault>>;
     /// One notification.

@@ -94,6 +94,19 @@ impl Link {
             && self.policy.when.hold(at.method, at.name, at.upstream, at.tenant)
     }
 
+    /// May the filter act for requests to this upstream, whoever they are for?
+    pub(crate) fn departs_for(&self, upstream: &str) -> bool {
+        let granted = &self.filter.interest().outbound;
+        self.exports(Hook::OnOutbound)
+            && granted.iter().any(|name| name == "*" || name == upstream)
+            && self.policy.when.upstreams.matches(upstream)
+    }
+
+    /// Do requests of this tenant to this upstream leave through it?
+    pub(crate) fn departs(&self, upstream: &str, tenant: Option<&str>) -> bool {
+        self.departs_for(upstream) && self.policy.when.hold_for_tenant(tenant)
+    }
+
     /// A call of the filter ended in a fault: tell the breaker and whoever watches. Says whether the filter is passed over.
     pub(crate) fn broke(&self, hook: Hook, fault: &Fault, observer: &dyn Observer) -> bool {
         let identity = self.filter.identity();
@@ -134,6 +147,8 @@ pub struct Generation {
     /// What principals see under this chain.
     pub views: Views,
     index: IndexDepth,
+    /// Some filter has `on-outbound`.
+    departs: bool,
 }
 
 impl Generation {
@@ -142,12 +157,23 @@ impl Generation {
         let reads = links.iter().any(|l| l.filter.interest().reads_payload);
         // Level 4 holds everything the host itself reads: the envelope, `params`, `_meta` and what is in it.
         let index = if reads { IndexDepth::Full } else { IndexDepth::Levels(4) };
-        Self { number, links, views: Views::default(), index }
+        let departs = links.iter().any(|l| l.exports(Hook::OnOutbound));
+        Self { number, links, views: Views::default(), index, departs }
     }
 
     /// How deep messages must be indexed for this chain.
     pub fn index_depth(&self) -> IndexDepth {
         self.index
+    }
+
+    /// Does any filter act for requests that leave?
+    pub(crate) fn has_departures(&self) -> bool {
+        self.departs
+    }
+
+    /// Do requests to this upstream leave through a filter? Then what it says to one principal is no other's.
+    pub(crate) fn departs_for(&self, upstream: &str) -> bool {
+        self.departs && self.links.iter().any(|link| link.departs_for(upstream))
     }
 
     /// Does any filter authenticate callers?

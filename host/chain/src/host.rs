@@ -3,9 +3,10 @@
 pub use crate::changes::Listening;
 pub use crate::parked::Parking;
 use crate::{
-    attributes::Attributes,
+    attributes::{Attributes, Facts},
     catalogue::{Asking, Currency, CursorKey, ListKind, RawLists, View},
     changes::{Announced, Places, Subscription},
+    departures::{Departures, Held},
     exchange::{Arrival, Client, Delivery, Direction, Head, Kind},
     filter::Credential,
     gate::{Access, Denied, Gate},
@@ -19,7 +20,7 @@ use crate::{
     run,
     running::Running,
     task::Tasks,
-    upstream::{Listener, ServerFacts, Unsolicited, Upstream},
+    upstream::{Listener, ServerFacts, Unsolicited, Upstream, UpstreamError},
 };
 use arc_swap::ArcSwap;
 use futures_util::future::{FutureExt as _, join_all};
@@ -241,7 +242,13 @@ impl Host {
     /// An upstream that does not answer in time is left out.
     pub async fn facts(&self, era: Era, client: &Arc<Client>, principal: &Arc<Principal>) -> ServerFacts {
         let asked = self.upstreams.iter().map(|u| async move {
-            let facts = tokio::time::timeout(self.settings.gather, u.facts(era, client, principal)).await.ok()?.ok()?;
+            let facts = match tokio::time::timeout(self.settings.gather, u.facts(era, client, principal)).await.ok()? {
+                Ok(facts) => facts,
+                // What it offers shows when the person has done what is asked of them, and a client asks for no list that was not
+                // promised.
+                Err(UpstreamError::Held(held)) if matches!(*held, Held::Suspended { .. }) => Arc::new(crate::facts::unknown(era)),
+                Err(_) => return None,
+            };
             Some((u.name().clone(), facts))
         });
         let answers: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
@@ -283,6 +290,36 @@ impl Host {
     pub async fn close(&self) {
         self.parks.clear();
         join_all(self.upstreams.iter().map(|u| u.close())).await;
+    }
+
+    /// Do requests to this upstream leave through filters?
+    pub(crate) fn has_departures(&self, generation: &Generation, upstream: usize) -> bool {
+        generation.has_departures() && {
+            let upstream = &self.upstreams[upstream];
+            upstream.takes_headers() && generation.departs_for(upstream.name())
+        }
+    }
+
+    /// What requests leave through that belong to no exchange.
+    pub(crate) fn departures(
+        &self,
+        generation: &Arc<Generation>,
+        upstream: usize,
+        facts: &Arc<Facts>,
+        principal: &Arc<Principal>,
+    ) -> Option<Arc<Departures>> {
+        self.has_departures(generation, upstream).then(|| {
+            Arc::new(Departures {
+                observer: self.observer.clone(),
+                generation: generation.clone(),
+                upstream: self.upstreams[upstream].name().clone(),
+                principal: principal.clone(),
+                exchange: self.next_exchange_id(),
+                protocol: None,
+                attributes: Attributes::new(facts.clone()),
+                journal: None,
+            })
+        })
     }
 
     pub(crate) fn position(&self, upstream: &str) -> Option<usize> {
@@ -337,6 +374,12 @@ impl Listener for Ear {
         if let Some(upstream) = host.position(&n.upstream) {
             host.announce(upstream, list);
         }
+    }
+
+    fn departures(&self, upstream: &str, facts: &Arc<Facts>, principal: &Arc<Principal>) -> Option<Arc<Departures>> {
+        let host = self.0.get().and_then(std::sync::Weak::upgrade)?;
+        let generation = host.generation();
+        host.departures(&generation, host.position(upstream)?, facts, principal)
     }
 }
 

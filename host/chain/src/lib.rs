@@ -4,7 +4,7 @@
 //! This crate owns no socket, no wasm and no configuration file. It never formats HTTP and never knows
 //! which era an upstream speaks: transports translate at their own door.
 //!
-//! Reading order: [`exchange`], [`running`], [`verdict`], [`filter`], [`upstream`], [`fetch`], [`generation`], [`host`],
+//! Reading order: [`exchange`], [`running`], [`verdict`], [`filter`], [`upstream`], [`departures`], [`fetch`], [`generation`], [`host`],
 //! [`catalogue`], [`changes`], [`rescue`], [`record`], [`route`].
 
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ pub mod breaker;
 pub mod calls;
 pub mod catalogue;
 pub mod changes;
+pub mod departures;
 pub mod exchange;
 mod facts;
 pub mod fault;

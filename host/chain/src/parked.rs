@@ -136,6 +136,14 @@ pub(crate) struct Resumed {
     pub(crate) inputs: Vec<(String, Bytes)>,
 }
 
+impl Resumed {
+    /// Another of what is no running call: nothing of it has left yet.
+    pub(crate) fn copy(&self) -> Option<Self> {
+        let Waits::Server(asks) = &self.waits else { return None };
+        Some(Self { waits: Waits::Server(asks.clone()), inputs: self.inputs.clone() })
+    }
+}
+
 /// An exchange that waits here for its next round.
 pub(crate) struct Parked {
     pub(crate) owner: Owner,

@@ -4,7 +4,14 @@
 //! machine-readable `data.reason`; codes of our own would have to be learnt by every client.
 
 pub use crate::ticket::LostRound;
-use crate::{exchange::AnswerBody, fault::Fault, record::Outcome, upstream::UpstreamError, verdict::Rejection};
+use crate::{
+    departures::Held,
+    exchange::AnswerBody,
+    fault::Fault,
+    record::Outcome,
+    upstream::UpstreamError,
+    verdict::{Ask, Rejection},
+};
 use bytes::Bytes;
 use sluice_wire::{
     code,
@@ -31,8 +38,8 @@ pub enum Error {
         /// What happened.
         source: UpstreamError,
     },
-    /// A filter rejected a notification, which ends its exchange.
-    #[error("plugin {plugin} refused a notification: {}", rejection.message)]
+    /// A filter rejected a notification, or a request on its way out, which ends its exchange.
+    #[error("plugin {plugin} refused: {}", rejection.message)]
     Rejected {
         /// Whose word it is.
         plugin: String,
@@ -168,7 +175,7 @@ impl Error {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Upstream { source: UpstreamError::Cancelled, .. } => Outcome::Cancelled,
-            Self::Upstream { source: UpstreamError::NeedsCapability { .. }, .. } => Outcome::Refused,
+            Self::Upstream { source: UpstreamError::NeedsCapability { .. } | UpstreamError::Held(_), .. } => Outcome::Refused,
             Self::Plugin { .. } | Self::Upstream { .. } | Self::MaybeMissing { .. } | Self::Unanswered { .. } => Outcome::Failed,
             Self::Rejected { .. }
             | Self::Unknown { .. }
@@ -195,6 +202,7 @@ impl Error {
             Self::Plugin { .. } => {
                 "a policy of this gateway failed, so the request was refused; its operator finds the reason in the log".into()
             }
+            Self::Upstream { source: UpstreamError::Held(held), .. } => asked_first(held),
             Self::Unanswered { .. } => "a plugin of this gateway listed this and did not answer".into(),
             Self::Rejected { rejection, .. } => rejection.message.clone(),
             Self::NotTold { refused: Some((_, text)), .. } => text.clone(),
@@ -211,6 +219,11 @@ impl Error {
                     data.push_str(&format!(r#","cause":"{cause}""#));
                 }
                 data.push_str(&format!(r#","upstream":{}"#, quote(upstream)));
+                if let UpstreamError::Held(held) = source
+                    && let Some(url) = link(held)
+                {
+                    data.push_str(&format!(r#","url":{}"#, quote(url)));
+                }
                 if let UpstreamError::NeedsCapability { required } = source {
                     data.push_str(&format!(r#","requiredCapabilities":{required}"#));
                 }
@@ -240,6 +253,30 @@ impl Error {
     }
 }
 
+/// What a person is to do before a request can leave, for a client that cannot ask in the protocol's own way.
+pub fn asked_first(held: &Held) -> String {
+    match held {
+        Held::Suspended { asks, .. } => match &asks.ask {
+            Ask::Url(url) => format!("{} {url}", asks.message),
+            Ask::Form(_) => asks.message.clone(),
+        },
+        Held::Rejected { rejection, .. } => rejection.message.clone(),
+        Held::Broke { .. } => {
+            "a policy of this gateway failed, so the request was refused; its operator finds the reason in the log".into()
+        }
+    }
+}
+
+fn link(held: &Held) -> Option<&str> {
+    match held {
+        Held::Suspended { asks, .. } => match &asks.ask {
+            Ask::Url(url) => Some(url),
+            Ask::Form(_) => None,
+        },
+        Held::Rejected { .. } | Held::Broke { .. } => None,
+    }
+}
+
 fn upstream_reason(error: &UpstreamError) -> &'static str {
     match error {
         UpstreamError::Unreachable { .. } | UpstreamError::Resting { .. } => "upstream_unavailable",
@@ -250,6 +287,7 @@ fn upstream_reason(error: &UpstreamError) -> &'static str {
         UpstreamError::Busy { .. } => "upstream_busy",
         UpstreamError::CannotCross { .. } => "cannot_cross_eras",
         UpstreamError::NeedsCapability { .. } => "capability_missing",
+        UpstreamError::Held(_) => "action_required",
         UpstreamError::Cancelled => "cancelled",
     }
 }
@@ -267,6 +305,7 @@ fn unknown_cause(error: &UpstreamError) -> Option<&'static str> {
         | UpstreamError::Busy { .. }
         | UpstreamError::NeedsCapability { .. }
         | UpstreamError::CannotCross { .. }
+        | UpstreamError::Held(_)
         | UpstreamError::Cancelled => None,
     }
 }

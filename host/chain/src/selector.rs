@@ -105,6 +105,11 @@ impl Conditions {
         self.scope.matches(method, name) && self.upstreams.matches_optional(upstream) && self.tenants.matches_optional(tenant)
     }
 
+    /// The part of the conditions that a request on its way out can meet, besides its upstream.
+    pub fn hold_for_tenant(&self, tenant: Option<&str>) -> bool {
+        self.tenants.matches_optional(tenant)
+    }
+
     /// The part of the conditions that a list can meet: it has no name and no single upstream.
     pub fn hold_for_viewer(&self, method: &str, attributes: &Attributes) -> bool {
         self.scope.methods.matches(method) && self.tenants.matches_optional(attributes.find("principal.tenant"))

@@ -1,6 +1,8 @@
 //! What the chain asks of an upstream. The transport crate implements this.
 
 use crate::{
+    attributes::Facts,
+    departures::{Departures, Held},
     exchange::{Client, Delivery, Interim},
     principal::Principal,
     queue::Sender,
@@ -49,6 +51,8 @@ pub struct Outbound {
     pub task: Option<TaskSupport>,
     /// Ask for a task, or declare that one is welcome, in the server's way. The upstream's own to set.
     pub as_task: bool,
+    /// What its HTTP requests leave through; none where no filter acts for this upstream.
+    pub departures: Option<Arc<Departures>>,
     /// Set when nobody waits any more: cancel upstream in the way of its era, then return `Cancelled`.
     pub cancel: CancellationToken,
 }
@@ -156,6 +160,9 @@ pub enum UpstreamError {
         /// For `data.requiredCapabilities`.
         required: &'static str,
     },
+    /// A filter did not let the request leave.
+    #[error("was not asked: {0}")]
+    Held(Arc<Held>),
     /// The exchange was cancelled by its client.
     #[error("was told to stop by the client")]
     Cancelled,
@@ -193,6 +200,10 @@ pub trait Upstream: Send + Sync {
     fn name(&self) -> &Arc<str>;
     /// `stdio`, `http`, `builtin`.
     fn transport(&self) -> &'static str;
+    /// Requests to it have headers, which filters may set in `on-outbound`.
+    fn takes_headers(&self) -> bool {
+        false
+    }
     /// How it is, without asking it.
     fn health(&self) -> Health;
     /// Capabilities and identity as a client of `era` gets them; handshakes or probes when needed.
@@ -274,8 +285,14 @@ pub struct Unsolicited {
     pub delivery: Delivery,
 }
 
-/// Where upstreams put notifications that no exchange owns. The host implements it.
+/// What upstreams ask of the host, and tell it, outside of exchanges.
 pub trait Listener: Send + Sync {
     /// Must not block; drops and counts when the reader is slow.
     fn unsolicited(&self, notification: Unsolicited);
+    /// What requests leave through that belong to no exchange (handshakes, streams, ends of sessions), on behalf of a principal whose
+    /// client has these facts. None where no filter acts for this upstream.
+    fn departures(&self, upstream: &str, facts: &Arc<Facts>, principal: &Arc<Principal>) -> Option<Arc<Departures>> {
+        let _ = (upstream, facts, principal);
+        None
+    }
 }

@@ -14,13 +14,14 @@ use crate::{
         bindings::exports::sluice::filter as hooks,
         bindings::sluice::filter::types,
         catalog::{self, Viewed},
-        convert, exchange, http, payload,
+        convert, exchange, http, outbound, payload,
     },
 };
 use futures_util::future::BoxFuture;
 use sluice_chain::{
     attributes::Attributes,
     catalogue::Offer,
+    departures::{Leaving, OutboundVerdict},
     fault::Fault,
     filter::{Authentication, Credential, Filter, Hook, Identity, Interest, NotificationVerdict, Pass, Verdict},
     record::Ended,
@@ -215,6 +216,30 @@ impl WasmFilter {
         Ok(answer)
     }
 
+    async fn run_outbound(&self, leaving: &Leaving<'_>) -> Result<OutboundVerdict, Fault> {
+        let key = Key::new(self.settings.scope, leaving.exchange, leaving.principal);
+        let mut loan = self.borrow(key, leaving.began.into()).await?;
+        let since = loan.since;
+        let Instance { store, hooks, .. } = loan.instance();
+        let export = hooks.on_outbound.as_ref().ok_or_else(|| not_exported(Hook::OnOutbound))?;
+        let guest = store.data_mut();
+        guest.begin(Phase::Hook(Hook::OnOutbound), since);
+        guest.lent_by(leaving.principal);
+        guest.lent.upstream = Some(leaving.departure.upstream.clone());
+        guest.lent.exchange = Some(leaving.exchange);
+        guest.lent.protocol = leaving.protocol.map_or("", sluice_wire::revision::Revision::as_str);
+        guest.lent.attributes = leaving.attributes.clone();
+        guest.lent.departure = Some(leaving.departure.clone());
+        store.set_epoch_deadline(crate::budget::SLICE_TICKS);
+        let outcome = contained(export.call_on_outbound(&mut *store, outbound::lent(), exchange::lent())).await;
+        let (_, outcome) = loan.instance().settle(outcome);
+        let verdict = outcome.and_then(|said| outbound::verdict(said, leaving.departure, loan.instance().store.data_mut()));
+        loan.instance().store.data_mut().lent = Lent::default();
+        let verdict = verdict?;
+        loan.give_back();
+        Ok(verdict)
+    }
+
     async fn run_authenticate(&self, credential: &Credential, facts: &mut Attributes) -> Result<Authentication, Fault> {
         // Never a warm instance: what one caller's secret left in memory is nobody else's.
         let mut loan = self.borrow(None, Instant::now()).await?;
@@ -299,6 +324,10 @@ impl Filter for WasmFilter {
 
     fn on_request<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<Verdict, Fault>> {
         Box::pin(async move { self.counted(self.run_request(pass).await) })
+    }
+
+    fn on_outbound<'a>(&'a self, leaving: &'a Leaving<'_>) -> BoxFuture<'a, Result<OutboundVerdict, Fault>> {
+        Box::pin(async move { self.counted(self.run_outbound(leaving).await) })
     }
 
     fn on_response<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<Verdict, Fault>> {

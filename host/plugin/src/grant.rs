@@ -8,14 +8,48 @@ use std::{fmt, str::FromStr};
 pub enum Grant {
     /// `kv:<bucket>`: a bucket shared with other plugins.
     Kv(String),
-    /// `secret:<name>`: to use one of the operator's secrets unseen.
-    Secret(String),
+    /// `secret:<name> [<place> …]`: to use one of the operator's secrets unseen; where places are named, to send it to those only.
+    Secret(String, Vec<Place>),
     /// `reveal:<name>`: to see a secret, the operator's or a kept one.
     Reveal(String),
     /// `http:<path>`: to answer requests to a route of its own.
     Http(String),
     /// `fetch:<origin> [<METHOD>,…] [private]`: to send requests there.
     Fetch(Allowance),
+    /// `outbound:<upstream>`: to give requests toward this upstream what they leave with; `*` is all.
+    Outbound(String),
+}
+
+/// Where a secret may be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// `fetch:<origin>`
+    Fetch(Origin),
+    /// `outbound:<upstream>`
+    Outbound(String),
+}
+
+impl FromStr for Place {
+    type Err = GrantError;
+
+    fn from_str(text: &str) -> Result<Self, GrantError> {
+        let known =
+            || GrantError(format!("{text:?} is no place for a secret; known are \"outbound:<upstream>\" and \"fetch:https://<host>\""));
+        match text.split_once(':').ok_or_else(known)? {
+            ("outbound", upstream) if is_upstream(upstream) && upstream != "*" => Ok(Self::Outbound(upstream.into())),
+            ("fetch", origin) => origin.parse().map(Self::Fetch).map_err(|_| known()),
+            _ => Err(known()),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fetch(origin) => write!(f, "fetch:{origin}"),
+            Self::Outbound(upstream) => write!(f, "outbound:{upstream}"),
+        }
+    }
 }
 
 /// Where requests may go, and which.
@@ -81,7 +115,7 @@ const NAME_BYTES_MAX: usize = 64;
 
 impl Grant {
     /// A regular expression for JSON Schema: whatever matches is a grant, or nearly.
-    pub const PATTERN: &str = "^((kv|secret|reveal):[A-Za-z0-9_.-]{1,64}|http:/(\\.well-known|-)/[A-Za-z0-9_./-]{1,200}\\*?|fetch:https?://[^ /?#@]+( [A-Z,]+)?( private)?)$";
+    pub const PATTERN: &str = "^((kv|reveal):[A-Za-z0-9_.-]{1,64}|secret:[A-Za-z0-9_.-]{1,64}( (outbound:[A-Za-z0-9_.-]{1,64}|fetch:https?://[^ /?#@]+))*|outbound:(\\*|[A-Za-z0-9_.-]{1,64})|http:/(\\.well-known|-)/[A-Za-z0-9_./-]{1,200}\\*?|fetch:https?://[^ /?#@]+( [A-Z,]+)?( private)?)$";
 }
 
 impl FromStr for Grant {
@@ -89,14 +123,19 @@ impl FromStr for Grant {
 
     fn from_str(text: &str) -> Result<Self, GrantError> {
         let known = "what can be granted is \"kv:<bucket>\", a bucket shared with other plugins, \"secret:<name>\", a secret to use \
-                     unseen, \"reveal:<name>\", one to see, \"http:<path>\", a route of its own, or \"fetch:https://<host> <METHOD>,…\", requests to send";
+                     unseen, \"reveal:<name>\", one to see, \"http:<path>\", a route of its own, \"fetch:https://<host> <METHOD>,…\", requests \
+                     to send, or \"outbound:<upstream>\", what requests to an upstream leave with";
         let (kind, rest) = text.split_once(':').ok_or_else(|| GrantError(known.into()))?;
         match kind {
-            "kv" | "secret" | "reveal" if !is_name(rest) => Err(GrantError(format!(
+            "secret" => secret(rest),
+            "outbound" if is_upstream(rest) => Ok(Self::Outbound(rest.into())),
+            "outbound" => {
+                Err(GrantError("what can be granted is \"outbound:<upstream>\", an upstream's name in the configuration, or `*`".into()))
+            }
+            "kv" | "reveal" if !is_name(rest) => Err(GrantError(format!(
                 "what can be granted is \"{kind}:<name>\" with a name of 1 to {NAME_BYTES_MAX} letters, digits, '_', '.' and '-'"
             ))),
             "kv" => Ok(Self::Kv(rest.into())),
-            "secret" => Ok(Self::Secret(rest.into())),
             "reveal" => Ok(Self::Reveal(rest.into())),
             "http" if is_route(rest) => Ok(Self::Http(rest.into())),
             "http" => Err(GrantError(
@@ -113,10 +152,14 @@ impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kv(name) => write!(f, "kv:{name}"),
-            Self::Secret(name) => write!(f, "secret:{name}"),
+            Self::Secret(name, places) => {
+                write!(f, "secret:{name}")?;
+                places.iter().try_for_each(|place| write!(f, " {place}"))
+            }
             Self::Reveal(name) => write!(f, "reveal:{name}"),
             Self::Http(path) => write!(f, "http:{path}"),
             Self::Fetch(allowance) => write!(f, "fetch:{allowance}"),
+            Self::Outbound(upstream) => write!(f, "outbound:{upstream}"),
         }
     }
 }
@@ -126,6 +169,22 @@ fn is_route(path: &str) -> bool {
     let stem = path.strip_suffix('*').unwrap_or(path);
     let plain = |rest: &str| (1..=200).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-/".contains(&b));
     ["/.well-known/", "/-/"].into_iter().filter_map(|root| stem.strip_prefix(root)).any(plain)
+}
+
+fn secret(rest: &str) -> Result<Grant, GrantError> {
+    let mut words = rest.split(' ');
+    let name = words.next().unwrap_or_default();
+    if !is_name(name) {
+        return Err(GrantError(format!(
+            "what can be granted is \"secret:<name>\" with a name of 1 to {NAME_BYTES_MAX} letters, digits, '_', '.' and '-', and behind \
+             it the places where it may go, if not all"
+        )));
+    }
+    Ok(Grant::Secret(name.into(), words.map(str::parse).collect::<Result<_, _>>()?))
+}
+
+fn is_upstream(name: &str) -> bool {
+    name == "*" || is_name(name)
 }
 
 fn is_name(name: &str) -> bool {
@@ -149,7 +208,25 @@ impl Grants {
 
     /// Names of the operator's secrets.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|grant| if let Grant::Secret(name) = grant { Some(name.as_str()) } else { None })
+        self.0.iter().filter_map(|grant| if let Grant::Secret(name, _) = grant { Some(name.as_str()) } else { None })
+    }
+
+    /// Where one of them may be sent; none: wherever requests may go.
+    pub(crate) fn places(&self, secret: &str) -> Option<Vec<Place>> {
+        let mut all = Vec::new();
+        for grant in &self.0 {
+            match grant {
+                Grant::Secret(name, places) if name == secret && places.is_empty() => return None,
+                Grant::Secret(name, places) if name == secret => all.extend(places.iter().cloned()),
+                _ => {}
+            }
+        }
+        Some(all)
+    }
+
+    /// Upstreams that it may act for; `*` is all.
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|grant| if let Grant::Outbound(name) = grant { Some(name.as_str()) } else { None })
     }
 
     pub(crate) fn reveals(&self, name: &str) -> bool {
@@ -181,11 +258,14 @@ impl Grants {
         match need {
             "secret" => self.secrets().next().is_some(),
             "fetch" => self.has_fetch(),
+            "outbound" => self.upstreams().next().is_some(),
             _ => match need.parse() {
                 Ok(Grant::Fetch(need)) => {
                     let allowed = |method: &String| self.fetches().any(|given| given.allows(&need.origin, method));
                     need.methods.iter().all(allowed)
                 }
+                Ok(Grant::Secret(need, _)) => self.secrets().any(|name| name == need),
+                Ok(Grant::Outbound(need)) => self.upstreams().any(|name| name == "*" || name == need),
                 Ok(need) => self.0.contains(&need),
                 Err(_) => false,
             },
@@ -198,6 +278,7 @@ pub(crate) fn line_for(need: &str) -> Option<String> {
     match need {
         "secret" => Some("secret:<name>".into()),
         "fetch" => Some("fetch:https://<host> GET".into()),
+        "outbound" => Some("outbound:<upstream>".into()),
         _ => need.parse().ok().map(|grant: Grant| grant.to_string()),
     }
 }
@@ -211,6 +292,9 @@ mod tests {
         for text in [
             "kv:shared-bucket",
             "secret:github.token",
+            "secret:key outbound:github fetch:https://api.example.com",
+            "outbound:github",
+            "outbound:*",
             "reveal:x",
             "http:/-/connect/*",
             "fetch:https://api.example.com GET,POST",
@@ -218,7 +302,21 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Grant>().unwrap().to_string(), text);
         }
-        for text in ["", "kv", "kv:", "kv:a b", "secret:é", "net:example.com", &format!("reveal:{}", "x".repeat(65))] {
+        for text in [
+            "",
+            "kv",
+            "kv:",
+            "kv:a b",
+            "secret:é",
+            "secret:a b",
+            "secret:a outbound:*",
+            "secret:a fetch:x",
+            "secret:a kv:b",
+            "outbound:",
+            "outbound:a b",
+            "net:example.com",
+            &format!("reveal:{}", "x".repeat(65)),
+        ] {
             assert!(text.parse::<Grant>().is_err(), "{text}");
         }
     }
@@ -253,12 +351,23 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_goes_where_its_grants_say_and_without_a_word_of_that_anywhere() {
+        let places =
+            |grants: &[&str]| Grants::read(&grants.iter().map(|grant| (*grant).to_owned()).collect::<Vec<_>>()).unwrap().places("a");
+        let there = |name: &str| Place::Outbound(name.into());
+        assert_eq!(places(&["secret:a outbound:one", "secret:b outbound:two"]), Some(vec![there("one")]));
+        assert_eq!(places(&["secret:a outbound:one", "secret:a outbound:two"]), Some(vec![there("one"), there("two")]));
+        assert_eq!(places(&["secret:a outbound:one", "secret:a"]), None);
+        assert_eq!(places(&["secret:b"]), Some(Vec::new()), "what is not granted goes nowhere");
+    }
+
+    #[test]
     fn a_need_is_met_by_its_own_grant_and_a_kind_by_any() {
-        let grants = Grants::read(&["kv:a".into(), "secret:b".into()]).unwrap();
-        for met in ["kv:a", "secret:b", "secret"] {
+        let grants = Grants::read(&["kv:a".into(), "secret:b outbound:u".into(), "outbound:u".into()]).unwrap();
+        for met in ["kv:a", "secret:b", "secret", "outbound:u", "outbound"] {
             assert!(grants.covers(met), "{met}");
         }
-        for unmet in ["kv:b", "secret:a", "reveal:b", "net"] {
+        for unmet in ["kv:b", "secret:a", "reveal:b", "net", "outbound:v", "outbound:*"] {
             assert!(!grants.covers(unmet), "{unmet}");
         }
         assert!(!grants.reveals("b") && Grants::read(&["nonsense".into()]).is_err());

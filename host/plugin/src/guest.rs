@@ -12,6 +12,7 @@ use crate::{
 };
 use sluice_chain::{
     attributes::Attributes,
+    departures::Departure,
     exchange::Head,
     filter::{Hook, Pass},
     principal::Principal,
@@ -46,6 +47,8 @@ pub(crate) struct Lent {
     pub(crate) protocol: &'static str,
     pub(crate) staged: Vec<Staged>,
     pub(crate) viewed: Option<Viewed>,
+    /// What is about to leave.
+    pub(crate) departure: Option<Departure>,
     /// Whose secrets may be kept and found; only for those that keep any.
     pub(crate) caller: Option<Caller>,
 }

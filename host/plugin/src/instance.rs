@@ -24,6 +24,7 @@ pub(crate) struct Template {
     authenticate: Option<hooks::authenticate::GuestIndices>,
     on_http: Option<hooks::on_http::GuestIndices>,
     on_request: Option<hooks::on_request::GuestIndices>,
+    on_outbound: Option<hooks::on_outbound::GuestIndices>,
     on_response: Option<hooks::on_response::GuestIndices>,
     on_notification: Option<hooks::on_notification::GuestIndices>,
     on_catalog: Option<hooks::on_catalog::GuestIndices>,
@@ -48,6 +49,7 @@ impl Template {
             authenticate: found!("authenticate", authenticate),
             on_http: found!("on-http", on_http),
             on_request: found!("on-request", on_request),
+            on_outbound: found!("on-outbound", on_outbound),
             on_response: found!("on-response", on_response),
             on_notification: found!("on-notification", on_notification),
             on_catalog: found!("on-catalog", on_catalog),
@@ -63,6 +65,7 @@ impl Template {
             (Hook::Authenticate, self.authenticate.is_some()),
             (Hook::OnCatalog, self.on_catalog.is_some()),
             (Hook::OnRequest, self.on_request.is_some()),
+            (Hook::OnOutbound, self.on_outbound.is_some()),
             (Hook::OnNotification, self.on_notification.is_some()),
             (Hook::OnResponse, self.on_response.is_some()),
             (Hook::OnDone, self.on_done.is_some()),
@@ -76,6 +79,7 @@ pub(crate) struct Hooks {
     pub(crate) authenticate: Option<hooks::authenticate::Guest>,
     pub(crate) on_http: Option<hooks::on_http::Guest>,
     pub(crate) on_request: Option<hooks::on_request::Guest>,
+    pub(crate) on_outbound: Option<hooks::on_outbound::Guest>,
     pub(crate) on_response: Option<hooks::on_response::Guest>,
     pub(crate) on_notification: Option<hooks::on_notification::Guest>,
     pub(crate) on_catalog: Option<hooks::on_catalog::Guest>,
@@ -140,7 +144,7 @@ impl Instance {
                 Hooks { $($hook: template.$hook.as_ref().map(|found| found.load(&mut *store, &instance)).transpose()?,)* }
             };
         }
-        let hooks = load!(authenticate, on_http, on_request, on_response, on_notification, on_catalog, on_done);
+        let hooks = load!(authenticate, on_http, on_request, on_outbound, on_response, on_notification, on_catalog, on_done);
         let answer = lifecycle.call_init(&mut *store, config).await?;
         Ok((hooks, answer))
     }

@@ -60,7 +60,7 @@ impl Engine {
         let manifest = self.describe(&template, &settings, &exports).await?;
         if exports.is_empty() {
             return Err(
-                "exports no hook; export at least one of authenticate, on-http, on-request, on-response, on-notification, on-catalog, on-done"
+                "exports no hook; export at least one of authenticate, on-http, on-request, on-outbound, on-response, on-notification, on-catalog, on-done"
                     .into(),
             );
         }

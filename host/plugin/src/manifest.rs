@@ -67,6 +67,9 @@ impl Manifest {
         if selectors.iter().any(|(hook, _)| *hook == Hook::OnHttp) {
             return Err("it has a selector for on-http, which has routes instead".into());
         }
+        if selectors.iter().any(|(hook, _)| *hook == Hook::OnOutbound) {
+            return Err("it has a selector for on-outbound, which runs for every request to the upstreams that it is granted".into());
+        }
         if !said.routes.is_empty() && !exports.contains(&Hook::OnHttp) {
             return Err("it has routes, and the component does not export on-http".into());
         }
@@ -77,6 +80,10 @@ impl Manifest {
             if !needs.iter().any(|need| need.capability == capability) {
                 needs.push(Need { capability, reason: "to answer requests there".into(), optional: false });
             }
+        }
+        if exports.contains(&Hook::OnOutbound) && !needs.iter().any(|need| need.capability.starts_with("outbound")) {
+            let reason = "to give its requests what they leave with".into();
+            needs.push(Need { capability: "outbound".into(), reason, optional: false });
         }
         Ok(Self {
             name: said.name,
@@ -104,7 +111,8 @@ impl Manifest {
             }
         }
         let routes = self.routes.iter().filter(|route| grants.answers_at(&route.path)).cloned().collect();
-        Interest { hooks, reads_payload, routes }
+        let outbound = grants.upstreams().map(str::to_owned).collect();
+        Interest { hooks, reads_payload, routes, outbound }
     }
 
     /// Shared kv buckets it asks for, without `kv:`.
@@ -146,6 +154,7 @@ fn selector(selector: wit::Selector) -> (Hook, Selector) {
         wit::Hook::Authenticate => Hook::Authenticate,
         wit::Hook::OnHttp => Hook::OnHttp,
         wit::Hook::OnRequest => Hook::OnRequest,
+        wit::Hook::OnOutbound => Hook::OnOutbound,
         wit::Hook::OnResponse => Hook::OnResponse,
         wit::Hook::OnNotification => Hook::OnNotification,
         wit::Hook::OnCatalog => Hook::OnCatalog,

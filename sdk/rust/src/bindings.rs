@@ -21,6 +21,7 @@ pub mod base {
                 import sluice:filter/secrets@0.1.0;
                 import sluice:filter/fetch@0.1.0;
                 import sluice:filter/catalog@0.1.0;
+                import sluice:filter/outbound@0.1.0;
                 export sluice:filter/describe@0.1.0;
                 export sluice:filter/lifecycle@0.1.0;
             }
@@ -73,6 +74,21 @@ pub mod on_request {
         additional_derives: [PartialEq, Eq],
         with: {
             "sluice:filter/types@0.1.0": crate::bindings::base::sluice::filter::types,
+        },
+    });
+}
+
+pub mod on_outbound {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "package sluice:sdk; world on-outbound-hook { export sluice:filter/on-outbound@0.1.0; }",
+        world: "sluice:sdk/on-outbound-hook",
+        pub_export_macro: true,
+        default_bindings_module: "sluice_sdk::bindings::on_outbound",
+        with: {
+            "sluice:filter/types@0.1.0": crate::bindings::base::sluice::filter::types,
+            "sluice:filter/secrets@0.1.0": crate::bindings::base::sluice::filter::secrets,
+            "sluice:filter/outbound@0.1.0": crate::bindings::base::sluice::filter::outbound,
         },
     });
 }

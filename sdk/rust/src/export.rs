@@ -2,7 +2,7 @@
 
 /// Makes this crate a component with the named hooks: `export!(Redact: on_request, on_response);`.
 ///
-/// Hooks: `authenticate`, `on_http`, `on_request`, `on_response`, `on_notification`, `on_catalog`, `on_done`; each needs its
+/// Hooks: `authenticate`, `on_http`, `on_request`, `on_outbound`, `on_response`, `on_notification`, `on_catalog`, `on_done`; each needs its
 /// trait. A hook that is not named is not in the component and costs nothing. Natively this only checks the traits.
 #[macro_export]
 macro_rules! export {
@@ -94,6 +94,17 @@ macro_rules! __export_hook {
         }
         $crate::__export_on_request_hook_impl!($component with_types_in $crate::bindings::on_request);
     };
+    (on_outbound, $component:ident, $slot:ident) => {
+        impl $crate::bindings::on_outbound::exports::sluice::filter::on_outbound::Guest for $component {
+            fn on_outbound(
+                d: &$crate::outbound::Departure,
+                x: &$crate::exchange::Exchange,
+            ) -> $crate::bindings::on_outbound::exports::sluice::filter::on_outbound::OutboundVerdict {
+                $crate::plugin::OnOutbound::on_outbound($slot.get(), d, x).into()
+            }
+        }
+        $crate::__export_on_outbound_hook_impl!($component with_types_in $crate::bindings::on_outbound);
+    };
     (on_response, $component:ident, $slot:ident) => {
         impl $crate::bindings::on_response::exports::sluice::filter::on_response::Guest for $component {
             fn on_response(h: $crate::exchange::Head, x: &$crate::exchange::Exchange) -> $crate::verdict::Verdict {
@@ -152,6 +163,6 @@ macro_rules! __check_hook {
 pub mod checks {
     pub use crate::plugin::{
         Authenticate as authenticate, OnCatalog as on_catalog, OnDone as on_done, OnHttp as on_http, OnNotification as on_notification,
-        OnRequest as on_request, OnResponse as on_response,
+        OnOutbound as on_outbound, OnRequest as on_request, OnResponse as on_response,
     };
 }

@@ -55,7 +55,7 @@
 //! that starts with `#![cfg_attr(target_family = "wasm", no_std)]` and calls [`lean!`] imports none.
 //!
 //! Modules, in reading order: [`plugin`] (the traits to implement), [`manifest`], [`exchange`] (facts, payload,
-//! scan), [`verdict`], [`identity`], [`catalog`], [`http`], then the powers without an exchange: [`kv`], [`secrets`], [`fetch`],
+//! scan), [`verdict`], [`identity`], [`catalog`], [`http`], [`outbound`], then the powers without an exchange: [`kv`], [`secrets`], [`fetch`],
 //! [`patterns`], [`log`], [`metrics`], [`clock`]; and natively `testing`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
@@ -82,6 +82,7 @@ pub mod log;
 pub mod manifest;
 pub mod method;
 pub mod metrics;
+pub mod outbound;
 pub mod patterns;
 pub mod plugin;
 pub mod secrets;
@@ -100,7 +101,8 @@ pub mod prelude {
     pub use crate::identity::{Credential, Outcome, Principal};
     pub use crate::manifest::{Hook, Manifest};
     pub use crate::method::Method;
-    pub use crate::plugin::{Authenticate, NoConfig, OnCatalog, OnDone, OnHttp, OnNotification, OnRequest, OnResponse, Plugin};
+    pub use crate::outbound::{Departs, Departure, Headers, OutboundVerdict};
+    pub use crate::plugin::{Authenticate, NoConfig, OnCatalog, OnDone, OnHttp, OnNotification, OnOutbound, OnRequest, OnResponse, Plugin};
     pub use crate::verdict::{NotificationVerdict, Rejection, Suspension, Verdict};
 }
 

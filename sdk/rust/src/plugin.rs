@@ -9,6 +9,7 @@ use crate::exchange::{Exchange, Head};
 use crate::http::{HttpRequest, HttpResponse};
 use crate::identity::{Credential, Outcome};
 use crate::manifest::Manifest;
+use crate::outbound::{Departure, OutboundVerdict};
 use crate::verdict::{NotificationVerdict, Verdict};
 
 pub use crate::bindings::on_done::exports::sluice::filter::on_done::{Done, Outcome as Ending, Passed};
@@ -55,6 +56,12 @@ pub trait OnHttp: Plugin {
 pub trait OnRequest: Plugin {
     /// Decides on a request.
     fn on_request(&self, head: &Head, x: &Exchange) -> Verdict;
+}
+
+/// Gives the HTTP requests toward granted upstreams (`outbound:<upstream>`) what they leave with.
+pub trait OnOutbound: Plugin {
+    /// Decides on one request that is about to leave.
+    fn on_outbound(&self, departure: &Departure, x: &Exchange) -> OutboundVerdict;
 }
 
 /// Sees the answer, errors included, of every request that this plugin let pass.

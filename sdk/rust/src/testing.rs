@@ -3,6 +3,7 @@
 //! What hangs on an exchange is [`FakeExchange`]; kv, clock, patterns, log and metrics belong to the test's thread
 //! and start empty with it.
 
+mod departure;
 mod document;
 mod exchange;
 mod fetch;
@@ -11,6 +12,7 @@ mod kv;
 mod secrets;
 mod viewer;
 
+pub use departure::{FakeDeparture, sent};
 pub use exchange::FakeExchange;
 pub(crate) use fetch::send;
 pub use fetch::{Sent, answer_fetches};

@@ -154,6 +154,7 @@ impl Speaker {
             latest: None,
             task: None,
             as_task: false,
+            departures: None,
             cancel: CancellationToken::new(),
         };
         let inbound = self.server.send(outbound).await?;

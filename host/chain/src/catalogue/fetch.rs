@@ -2,16 +2,17 @@
 
 use super::{
     Change, Entry, Exposed, ListKind, Offer, View, Viewer, merge_patch,
-    raw::{Fetched, Snapshot},
+    raw::{Fetched, Place, Snapshot},
 };
 use crate::{
     attributes::Attributes,
+    departures::Departures,
     exchange::Client,
     fault::Fault,
     filter::Hook,
     generation::{Generation, Link, Mode, OnFault},
     host::{Host, own_revision},
-    principal::Principal,
+    principal::{Principal, PrincipalKey},
     queue::queue,
     rescue::Error,
     upstream::{Outbound, TaskSupport, Upstream, UpstreamError},
@@ -44,7 +45,7 @@ const TTL_FLOOR: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy)]
 pub struct Asking<'a> {
     /// The generation pinned by the exchange.
-    pub generation: &'a Generation,
+    pub generation: &'a Arc<Generation>,
     /// Of the client.
     pub era: Era,
     /// Over what.
@@ -71,10 +72,12 @@ impl Host {
     /// A filter's fault in `on-catalog` whose policy is to refuse.
     pub(crate) async fn view(self: &Arc<Self>, kind: ListKind, asking: Asking<'_>, currency: Currency) -> Result<Arc<View>, Error> {
         let views = &asking.generation.views;
-        if currency == Currency::Known
-            && let Some(view) = views.find(kind, asking.era, self.lists.epoch(), asking.viewer)
-        {
-            return Ok(view);
+        if currency == Currency::Known {
+            let owner = self.viewer_of(asking);
+            let epoch = self.lists.epoch(owner.as_ref());
+            if let Some(view) = views.find(&(kind, asking.era, owner), epoch, asking.viewer) {
+                return Ok(view);
+            }
         }
         self.refresh(kind, asking, currency).await;
         self.view_as_known(kind, asking).await
@@ -86,19 +89,33 @@ impl Host {
     /// As [`view`](Self::view).
     pub(crate) async fn view_as_known(&self, kind: ListKind, asking: Asking<'_>) -> Result<Arc<View>, Error> {
         let views = &asking.generation.views;
-        let epoch = self.lists.epoch();
-        if let Some(view) = views.find(kind, asking.era, epoch, asking.viewer) {
+        let owner = self.viewer_of(asking);
+        let key = (kind, asking.era, owner);
+        let epoch = self.lists.epoch(key.2.as_ref());
+        if let Some(view) = views.find(&key, epoch, asking.viewer) {
             return Ok(view);
         }
         let _one_at_a_time = views.flight.lock().await;
-        let epoch = self.lists.epoch();
-        if let Some(view) = views.find(kind, asking.era, epoch, asking.viewer) {
+        let epoch = self.lists.epoch(key.2.as_ref());
+        if let Some(view) = views.find(&key, epoch, asking.viewer) {
             return Ok(view);
         }
         let viewer = Viewer::new(asking.viewer.clone());
         let view = Arc::new(self.compute(kind, asking, &viewer).await?);
-        views.store(kind, asking.era, epoch, asking.viewer, viewer.reads(), view.clone());
+        views.store(key, epoch, asking.viewer, viewer.reads(), view.clone());
         Ok(view)
+    }
+
+    /// Where this list of this upstream is kept for who asks: where filters act for its requests, it is theirs alone.
+    pub(crate) fn place(&self, upstream: usize, kind: ListKind, asking: Asking<'_>) -> Place {
+        let is_own = self.has_departures(asking.generation, upstream);
+        Place { upstream, kind, era: asking.era, owner: is_own.then(|| asking.principal.key.clone()) }
+    }
+
+    /// Who asks, if some upstream shows each principal its own.
+    fn viewer_of(&self, asking: Asking<'_>) -> Option<PrincipalKey> {
+        let is_own = (0..self.upstreams.len()).any(|i| self.has_departures(asking.generation, i));
+        is_own.then(|| asking.principal.key.clone())
     }
 
     /// Ask every upstream whose list is not current enough; all at once, each in single flight.
@@ -109,7 +126,7 @@ impl Host {
             (Some(_), Currency::Known) => false,
             (Some(s), Currency::Fresh) => !s.is_fresh(now),
         };
-        let stale: Vec<usize> = (0..self.upstreams.len()).filter(|&i| due(self.lists.find(i, kind, asking.era))).collect();
+        let stale: Vec<usize> = (0..self.upstreams.len()).filter(|&i| due(self.lists.find(&self.place(i, kind, asking)))).collect();
         if stale.is_empty() {
             return;
         }
@@ -122,15 +139,19 @@ impl Host {
     }
 
     async fn fetch_once(&self, i: usize, kind: ListKind, asking: Asking<'_>, since: Instant) {
-        let flight = self.lists.flight(i, kind, asking.era);
+        let place = self.place(i, kind, asking);
+        let flight = self.lists.flight(&place);
         let _one_at_a_time = flight.lock().await;
-        let already = self.lists.find(i, kind, asking.era).is_some_and(|s| s.is_fresh(since));
+        let already = self.lists.find(&place).is_some_and(|s| s.is_fresh(since));
         if already {
             return;
         }
         let (upstream, began) = (&self.upstreams[i], Instant::now());
         let cancel = CancellationToken::new();
-        let read = || read_list(&**upstream, i, kind, asking, &cancel, self.settings.list_ttl);
+        let read = || {
+            let departures = self.departures(asking.generation, i, &asking.client.facts, asking.principal);
+            read_list(&**upstream, i, kind, asking, departures, &cancel, self.settings.list_ttl)
+        };
         let reading = async {
             match read().await {
                 // Reading a list changes nothing, so a server that stumbles is asked once more.
@@ -145,13 +166,13 @@ impl Host {
         });
         match outcome {
             Ok((entries, ttl, told)) => {
-                if self.lists.store(i, kind, asking.era, Fetched { entries, ttl, told, began }) {
+                if self.lists.store(&place, Fetched { entries, ttl, told, began }) {
                     self.announced.doubt();
                 }
             }
             Err(error) => {
                 tracing::warn!(upstream = %upstream.name(), list = kind.method(), %error, "a list could not be read; the others are served");
-                self.lists.fail(i, kind, asking.era, error);
+                self.lists.fail(&place, error);
             }
         }
     }
@@ -159,11 +180,15 @@ impl Host {
     async fn compute(&self, kind: ListKind, asking: Asking<'_>, viewer: &Viewer) -> Result<View, Error> {
         let mut entries = Vec::new();
         let mut missing = Vec::new();
+        let mut held = None;
         for (i, upstream) in self.upstreams.iter().enumerate() {
-            match self.lists.find(i, kind, asking.era) {
+            match self.lists.find(&self.place(i, kind, asking)) {
                 Some(snapshot) => {
-                    if snapshot.error.is_some() {
+                    if let Some(error) = &snapshot.error {
                         missing.push(upstream.name().clone());
+                        if let UpstreamError::Held(why) = error {
+                            held.get_or_insert_with(|| (i, why.clone()));
+                        }
                     }
                     entries.extend(snapshot.entries.iter().cloned());
                 }
@@ -182,7 +207,9 @@ impl Host {
                 entries = self.shape(link, kind, entries, viewer).await?;
             }
         }
-        Ok(View::new(kind, expose(kind, &entries), missing))
+        let mut view = View::new(kind, expose(kind, &entries), missing);
+        view.held = held;
+        Ok(view)
     }
 
     /// One filter's `on-catalog`, under its policy.
@@ -222,6 +249,7 @@ async fn read_list(
     index: usize,
     kind: ListKind,
     asking: Asking<'_>,
+    departures: Option<Arc<Departures>>,
     cancel: &CancellationToken,
     ttl: Duration,
 ) -> Result<(Vec<Entry>, Duration, Option<Duration>), UpstreamError> {
@@ -248,6 +276,7 @@ async fn read_list(
             latest: None,
             task: None,
             as_task: false,
+            departures: departures.clone(),
             cancel: cancel.clone(),
         };
         let response = upstream.send(outbound).await?.response;

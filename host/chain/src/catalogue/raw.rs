@@ -1,7 +1,8 @@
-//! Lists as upstreams gave them, kept per upstream, list and era.
+//! Lists as upstreams gave them, kept per upstream, list and era; and per principal, where credentials of its own decide what an
+//! upstream shows.
 
 use super::{Entry, ListKind};
-use crate::upstream::UpstreamError;
+use crate::{principal::PrincipalKey, upstream::UpstreamError};
 use sluice_wire::revision::Era;
 use std::{
     collections::HashMap,
@@ -34,11 +35,38 @@ impl Snapshot {
     }
 }
 
+/// Which list it is, and whose.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Index into the host's upstreams.
+    pub upstream: usize,
+    /// Which list.
+    pub kind: ListKind,
+    /// Of the clients it was asked for.
+    pub era: Era,
+    /// The one principal that it was shown to; none: it is everybody's.
+    pub owner: Option<PrincipalKey>,
+}
+
 /// All raw lists of a host.
 pub struct RawLists {
-    slots: Mutex<HashMap<(usize, ListKind, Era), Slot>>,
+    slots: Mutex<Slots>,
+    /// Of everybody's lists.
     epoch: AtomicU64,
 }
+
+#[derive(Default)]
+struct Slots {
+    by_place: HashMap<Place, Slot>,
+    /// Of the lists of one principal. The numbers are never given twice.
+    epochs: HashMap<PrincipalKey, u64>,
+    last_epoch: u64,
+    /// Lists of one principal among them.
+    owned: usize,
+}
+
+/// Most lists kept that are of one principal each; beyond it they are asked for again.
+const OWNED_MAX: usize = 4_096;
 
 /// A list that was read.
 pub struct Fetched {
@@ -69,38 +97,40 @@ impl Default for RawLists {
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 impl RawLists {
-    /// Changes whenever any list's entries or availability change: what views are cached by.
-    pub fn epoch(&self) -> u64 {
-        self.epoch.load(Relaxed)
+    /// Changes whenever the entries or the availability of any list change that this principal may see, all of whose own lists are its
+    /// alone: what views are cached by.
+    pub fn epoch(&self, owner: Option<&PrincipalKey>) -> (u64, u64) {
+        let own = owner.and_then(|owner| self.lock().epochs.get(owner).copied());
+        (self.epoch.load(Relaxed), own.unwrap_or_default())
     }
 
     /// What is known now.
-    pub fn find(&self, upstream: usize, kind: ListKind, era: Era) -> Option<Snapshot> {
-        self.lock().get(&(upstream, kind, era)).and_then(|s| s.snapshot.clone())
+    pub fn find(&self, place: &Place) -> Option<Snapshot> {
+        self.lock().by_place.get(place).and_then(|s| s.snapshot.clone())
     }
 
     /// The lock that makes fetching single-flight.
-    pub fn flight(&self, upstream: usize, kind: ListKind, era: Era) -> Arc<tokio::sync::Mutex<()>> {
-        self.lock().entry((upstream, kind, era)).or_insert_with(Slot::empty).flight.clone()
+    pub fn flight(&self, place: &Place) -> Arc<tokio::sync::Mutex<()>> {
+        self.lock().slot(place).flight.clone()
     }
 
-    /// How long a list merged from all of them may be taken for fresh: as long as the first that is not.
-    pub fn fresh_for(&self, kind: ListKind, era: Era, upstreams: usize) -> Duration {
+    /// How long a list merged from these may be taken for fresh: as long as the first that is not.
+    pub fn fresh_for(&self, places: impl Iterator<Item = Place>) -> Duration {
         let now = Instant::now();
         let slots = self.lock();
-        let left = |i| match slots.get(&(i, kind, era)).and_then(|slot| slot.snapshot.as_ref()) {
+        let left = |place| match slots.by_place.get(&place).and_then(|slot| slot.snapshot.as_ref()) {
             Some(Snapshot { error: None, known: true, told_until, .. }) => told_until.map(|until| until.saturating_duration_since(now)),
             // One that is missing may be back at any moment.
             _ => Some(Duration::ZERO),
         };
-        (0..upstreams).filter_map(left).min().unwrap_or_default()
+        places.filter_map(left).min().unwrap_or_default()
     }
 
     /// A fetch succeeded. Whether the list is another than before.
-    pub fn store(&self, upstream: usize, kind: ListKind, era: Era, read: Fetched) -> bool {
+    pub fn store(&self, place: &Place, read: Fetched) -> bool {
         let Fetched { entries, ttl, told, began } = read;
         let mut slots = self.lock();
-        let slot = slots.entry((upstream, kind, era)).or_insert_with(Slot::empty);
+        let slot = slots.slot(place);
         let is_overtaken = slot.changed.is_some_and(|at| at >= began);
         let until = |ttl| if is_overtaken { began } else { Instant::now() + ttl };
         let same = slot.snapshot.as_ref().is_some_and(|s| s.known && s.error.is_none() && same_entries(&s.entries, &entries));
@@ -110,16 +140,16 @@ impl RawLists {
             Some(old) if same => (old.fresh_until, old.told_until) = (fresh_until, told_until),
             other => {
                 *other = Some(Snapshot { entries: Arc::new(entries), fresh_until, told_until, error: None, known: true });
-                self.epoch.fetch_add(1, Relaxed);
+                self.changed(&mut slots, place);
             }
         }
         !same
     }
 
     /// A fetch failed: the last known entries stay, so a dead upstream's names still resolve to it.
-    pub fn fail(&self, upstream: usize, kind: ListKind, era: Era, error: UpstreamError) {
+    pub fn fail(&self, place: &Place, error: UpstreamError) {
         let mut slots = self.lock();
-        let slot = slots.entry((upstream, kind, era)).or_insert_with(Slot::empty);
+        let slot = slots.slot(place);
         let was_well = slot.snapshot.as_ref().is_none_or(|s| s.error.is_none());
         let snapshot = slot.snapshot.get_or_insert_with(|| Snapshot {
             entries: Arc::default(),
@@ -131,15 +161,26 @@ impl RawLists {
         snapshot.error = Some(error);
         snapshot.fresh_until = Instant::now() + RETRY_AFTER;
         if was_well {
-            self.epoch.fetch_add(1, Relaxed);
+            self.changed(&mut slots, place);
+        }
+    }
+
+    fn changed(&self, slots: &mut Slots, place: &Place) {
+        match &place.owner {
+            None => drop(self.epoch.fetch_add(1, Relaxed)),
+            Some(owner) => {
+                slots.last_epoch += 1;
+                let epoch = slots.last_epoch;
+                slots.epochs.insert(owner.clone(), epoch);
+            }
         }
     }
 
     /// The upstream said that its list changed: the next reader asks again.
     pub fn invalidate(&self, upstream: usize, kind: ListKind) {
         let now = Instant::now();
-        for ((u, k, _), slot) in self.lock().iter_mut() {
-            if *u == upstream && *k == kind {
+        for (place, slot) in &mut self.lock().by_place {
+            if place.upstream == upstream && place.kind == kind {
                 slot.changed = Some(now);
                 if let Some(s) = &mut slot.snapshot {
                     s.fresh_until = now;
@@ -149,8 +190,21 @@ impl RawLists {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(usize, ListKind, Era), Slot>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slots {
+    fn slot(&mut self, place: &Place) -> &mut Slot {
+        let is_new_owned = place.owner.is_some() && !self.by_place.contains_key(place);
+        if is_new_owned && self.owned >= OWNED_MAX {
+            self.by_place.retain(|place, _| place.owner.is_none());
+            self.epochs.clear();
+            self.owned = 0;
+        }
+        self.owned += usize::from(is_new_owned);
+        self.by_place.entry(place.clone()).or_insert_with(Slot::empty)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What one kind of viewer sees, and where each name leads.
 
 use super::{Entry, ListKind, Read, template::UriTemplate};
-use crate::attributes::Attributes;
+use crate::{attributes::Attributes, departures::Held, principal::PrincipalKey};
 use sha2::{Digest, Sha256};
 use sluice_wire::{header::Annotation, revision::Era};
 use std::{
@@ -27,6 +27,8 @@ pub struct View {
     pub digest: [u8; 32],
     /// Upstreams whose list is not known now, by configured name.
     pub missing: Vec<Arc<str>>,
+    /// The first of those that was not asked, because a filter did not let the request leave.
+    pub held: Option<(usize, Arc<Held>)>,
     by_name: HashMap<Arc<str>, usize>,
     templates: Vec<(UriTemplate, usize)>,
 }
@@ -46,7 +48,7 @@ impl View {
                 templates.push((UriTemplate::new(&e.entry.name), i));
             }
         }
-        Self { exposed, digest: hash.finalize().into(), missing, by_name, templates }
+        Self { exposed, digest: hash.finalize().into(), missing, held: None, by_name, templates }
     }
 
     /// The entry with exactly this name.
@@ -63,33 +65,39 @@ impl View {
 /// Views kept per list and era, by the values of the attributes that were read while computing them (like HTTP `Vary`).
 #[derive(Default)]
 pub struct Views {
-    tables: Mutex<HashMap<(ListKind, Era), Table>>,
+    tables: Mutex<HashMap<TableKey, Table>>,
     /// Held while computing: viewers that wait find the view made.
     pub(crate) flight: tokio::sync::Mutex<()>,
 }
 
+/// Which list, of which era, and the one principal that sees it so, if what it sees depends on who it is.
+type TableKey = (ListKind, Era, Option<PrincipalKey>);
+
 #[derive(Default)]
 struct Table {
-    epoch: u64,
+    epoch: (u64, u64),
     reads: Vec<Read>,
     by_values: HashMap<Vec<Option<String>>, Arc<View>>,
 }
 
-/// Most different views kept of one list; beyond it the table starts again.
+/// Most different views kept of one list, and of one principal each; beyond it the table starts again.
 const VIEWS_MAX: usize = 10_000;
 
 impl Views {
     /// The view for a viewer with these attributes, if it was computed from the lists as they are now.
-    pub fn find(&self, kind: ListKind, era: Era, epoch: u64, viewer: &Attributes) -> Option<Arc<View>> {
+    pub fn find(&self, key: &TableKey, epoch: (u64, u64), viewer: &Attributes) -> Option<Arc<View>> {
         let tables = self.lock();
-        let table = tables.get(&(kind, era)).filter(|t| t.epoch == epoch)?;
+        let table = tables.get(key).filter(|t| t.epoch == epoch)?;
         table.by_values.get(&values(&table.reads, viewer)).cloned()
     }
 
     /// Keep a view that was computed while reading `reads`.
-    pub fn store(&self, kind: ListKind, era: Era, epoch: u64, viewer: &Attributes, reads: Vec<Read>, view: Arc<View>) {
+    pub fn store(&self, key: TableKey, epoch: (u64, u64), viewer: &Attributes, reads: Vec<Read>, view: Arc<View>) {
         let mut tables = self.lock();
-        let table = tables.entry((kind, era)).or_default();
+        if key.2.is_some() && tables.len() >= VIEWS_MAX && !tables.contains_key(&key) {
+            tables.retain(|(_, _, owner), _| owner.is_none());
+        }
+        let table = tables.entry(key).or_default();
         let new_reads = reads.iter().any(|r| !table.reads.contains(r));
         if table.epoch != epoch || new_reads || table.by_values.len() >= VIEWS_MAX {
             table.by_values.clear();
@@ -103,7 +111,7 @@ impl Views {
         table.by_values.insert(values(&table.reads, viewer), view);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(ListKind, Era), Table>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TableKey, Table>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

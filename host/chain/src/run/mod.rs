@@ -19,6 +19,7 @@ pub(crate) use listen::tell;
 use crate::{
     attributes::Attributes,
     catalogue::Asking,
+    departures::{Held, Journal},
     exchange::{Answer, AnswerBody, Arrival, Client, Delivery, Direction, Head, Interim, Kind},
     filter::Hook,
     generation::Generation,
@@ -27,8 +28,8 @@ use crate::{
     principal::Principal,
     queue::Sender,
     record::{Ended, Outcome, Passed},
-    rescue::Error,
-    upstream::TaskSupport,
+    rescue::{Error, asked_first, tool_error_result},
+    upstream::{TaskSupport, UpstreamError},
 };
 use bytes::Bytes;
 use enter::Said;
@@ -41,7 +42,7 @@ use sluice_wire::{
     revision::{Era, Revision},
 };
 use std::{
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 use suspend::{Suspended, TakenUp};
@@ -71,6 +72,8 @@ pub(crate) struct Exchange {
     started: Instant,
     upstream_took: Duration,
     passed: Vec<Passed>,
+    /// The hook calls of requests that left; only where some filter acts for any.
+    journal: Option<Journal>,
     /// When the last filter of the way that is being gone ended, so that the clock is read once a filter.
     mark: Option<Instant>,
     cause: Option<String>,
@@ -120,6 +123,7 @@ impl Exchange {
         };
         Self {
             host,
+            journal: arrival.generation.has_departures().then(Journal::default),
             generation: arrival.generation,
             attributes: Attributes::new(arrival.client.facts.clone()),
             client: arrival.client,
@@ -198,8 +202,39 @@ impl Exchange {
             TakenUp::AsksAgain(answer) => return Ok(*answer),
             TakenUp::With(resumed) => resumed.map(|resumed| *resumed),
         };
-        self.admit(route.upstream(), &mut resumed).await?;
-        self.travel(route, resumed).await
+        loop {
+            self.admit(route.upstream(), &mut resumed).await?;
+            // What a request goes on with is needed again if a filter asks a person before it leaves.
+            let again = self.journal.as_ref().and_then(|_| resumed.as_ref()).and_then(Resumed::copy);
+            match self.travel(route, resumed.take()).await {
+                Err(Stop::Failed(Error::Upstream { upstream, source: UpstreamError::Held(held) })) => {
+                    Box::pin(self.ask_before_leaving(route.upstream(), upstream, held, again)).await.map(|next| resumed = next)?;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// A filter wants to ask a person before a request leaves. What the request goes on with once there is an answer.
+    async fn ask_before_leaving(
+        &mut self,
+        index: usize,
+        upstream: String,
+        held: Arc<Held>,
+        mut then: Option<Resumed>,
+    ) -> Result<Option<Resumed>, Stop> {
+        let Held::Suspended { by, asks } = &*held else {
+            return Err(Stop::Failed(Error::Upstream { upstream, source: UpstreamError::Held(held) }));
+        };
+        let depth = self.generation.links.len();
+        let suspended = Suspended { depth, by: by.clone(), asks: asks.clone() };
+        match self.suspend(index, suspended, &mut then).await {
+            Ok(None) => Ok(then),
+            Ok(Some(answer)) => Err(Stop::Turned(depth, Box::new(answer))),
+            // The client gets the words and the link themselves.
+            Err(Error::NobodyToAsk { .. }) => Err(Stop::Failed(Error::Upstream { upstream, source: UpstreamError::Held(held) })),
+            Err(error) => Err(Stop::Failed(error)),
+        }
     }
 
     /// The whole request chain, and again for each filter that asks a person first.
@@ -367,16 +402,31 @@ impl Exchange {
 
     fn fail(&mut self, error: Error) -> Answer {
         self.cause = Some(error.to_string());
+        if let Error::Rejected { rejection, .. } = error {
+            return Answer::refused(rejection, &self.head);
+        }
         let outcome = error.outcome();
         let body = match error {
             // As legacy clients have it, for whom the upstream plays the rounds.
             Error::KeptBack if *self.head.method == *method::TOOLS_CALL => AnswerBody::Result(Bytes::from_static(KEPT_BACK)),
+            // A model can read it to its person.
+            Error::Upstream { source: UpstreamError::Held(held), .. } if *self.head.method == *method::TOOLS_CALL => {
+                AnswerBody::Result(tool_error_result(&asked_first(&held), self.head.exchange))
+            }
             error => error.body(self.head.exchange),
         };
         Answer { outcome, body, http_status: None, http_headers: Vec::new() }
     }
 
+    /// The hook calls of requests that have left by now.
+    fn note_departures(&mut self) {
+        if let Some(journal) = &self.journal {
+            self.passed.append(&mut journal.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
     fn ended(&mut self, answer: &Answer, request_bytes: usize) -> Ended {
+        self.note_departures();
         let (code, tool_error, response_bytes) = match &answer.body {
             AnswerBody::Error { code, message, .. } => (Some(*code), false, message.len()),
             AnswerBody::Result(result) => (None, answer.outcome == Outcome::Refused, result.len()),

@@ -5,6 +5,7 @@ use crate::{
     catalogue::{Currency, Exposed, ListKind, View},
     host::Host,
     rescue::Error,
+    upstream::UpstreamError,
 };
 use sluice_wire::{
     header::{Annotation, matches_scalar},
@@ -115,7 +116,7 @@ impl Exchange {
         let view = host.view(kind, self.asking(), Currency::Fresh).await?;
         match view.find(name) {
             Some(exposed) => Ok(self.route_to(&host, exposed)),
-            None => Err(unknown(what, name, &view)),
+            None => Err(self.unknown(what, name, &view)),
         }
     }
 
@@ -136,7 +137,7 @@ impl Exchange {
                 return Ok(Route::Forward { upstream, original: None, mirrored: Arc::default() });
             }
             if currency == Currency::Fresh {
-                return Err(unknown("resource", uri, &listed));
+                return Err(self.unknown("resource", uri, &listed));
             }
         }
         unreachable!("the second round returns")
@@ -161,10 +162,20 @@ impl Exchange {
         listed.map_or(true, |view| view.find(name).is_none()) && self.is_hidden(uri)
     }
 
+    fn unknown(&self, what: &'static str, name: &str, view: &View) -> Error {
+        if let Some((upstream, held)) = &view.held {
+            return self.upstream_error(*upstream, UpstreamError::Held(held.clone()));
+        }
+        if view.missing.is_empty() {
+            return Error::Unknown { what, name: name.to_owned() };
+        }
+        Error::MaybeMissing { what, name: name.to_owned(), missing: view.missing.join(", ") }
+    }
+
     fn is_hidden(&self, uri: &str) -> bool {
         let lists = &self.host.lists;
         (0..self.host.upstreams.len())
-            .filter_map(|i| lists.find(i, ListKind::Resources, self.era()))
+            .filter_map(|i| lists.find(&self.host.place(i, ListKind::Resources, self.asking())))
             .any(|s| s.entries.iter().any(|e| *e.original == *uri))
     }
 
@@ -247,11 +258,4 @@ pub(super) fn same_target(a: Value<'_>, b: Value<'_>) -> bool {
 
 fn text<'a>(value: Option<Value<'a>>, what: &str) -> Result<std::borrow::Cow<'a, str>, Error> {
     value.and_then(|v| v.as_str()).ok_or_else(|| Error::BadParams(format!("{what} must be a string")))
-}
-
-fn unknown(what: &'static str, name: &str, view: &View) -> Error {
-    if view.missing.is_empty() {
-        return Error::Unknown { what, name: name.to_owned() };
-    }
-    Error::MaybeMissing { what, name: name.to_owned(), missing: view.missing.join(", ") }
 }

@@ -270,6 +270,7 @@ pub(super) fn response(given: &[u8]) -> Option<Delivery> {
 impl Exchange {
     /// The upstream's answer, whichever way it was waited for.
     pub(super) fn answered(&mut self, index: usize, sent: Result<Inbound, UpstreamError>) -> Result<Answer, Error> {
+        self.note_departures();
         let Inbound { response } = sent.map_err(|source| self.upstream_error(index, source))?;
         if &*self.head.method == method::TOOLS_CALL {
             self.host.links.note(&self.principal.key, index, response.message.document());

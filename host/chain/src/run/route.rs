@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     catalogue::{Currency, ListKind, page},
+    departures::{Departures, Held},
     exchange::{Answer, AnswerBody, Interim},
     filter::Hook,
     generation::Link,
@@ -143,7 +144,11 @@ impl Exchange {
         let currency = if cursor.is_some() { Currency::Known } else { Currency::Fresh };
         let host = self.host.clone();
         let view = host.view(kind, self.asking(), currency).await?;
-        let ttl = host.lists.fresh_for(kind, self.era(), host.upstreams.len());
+        // Nothing else is there, so the person hears what is to be done first.
+        if let Some((upstream, held)) = view.held.clone().filter(|_| view.exposed.is_empty()) {
+            return Err(self.upstream_error(upstream, UpstreamError::Held(held)));
+        }
+        let ttl = host.lists.fresh_for((0..host.upstreams.len()).map(|i| host.place(i, kind, self.asking())));
         let result = page(&view, kind, cursor.as_deref(), &self.principal, &host.cursors, ttl)?;
         Ok(Answer::result(result))
     }
@@ -191,6 +196,7 @@ impl Exchange {
         mirrored: Arc<[Annotation]>,
         interim: Sender<Interim>,
     ) -> Result<Outbound, Error> {
+        let at = upstream;
         let completion = &*self.head.method == method::COMPLETION_COMPLETE;
         let (message, original_name) = match original {
             // The target of a completion lies one level deeper than any other.
@@ -216,7 +222,25 @@ impl Exchange {
             latest: None,
             task: self.task,
             as_task: false,
+            departures: self.departures(at),
             cancel: self.cancel.clone(),
+        })
+    }
+
+    /// What the requests of this exchange to this upstream leave through.
+    fn departures(&self, upstream: usize) -> Option<Arc<Departures>> {
+        let journal = self.journal.clone()?;
+        self.host.has_departures(&self.generation, upstream).then(|| {
+            Arc::new(Departures {
+                observer: self.host.observer.clone(),
+                generation: self.generation.clone(),
+                upstream: self.host.upstreams[upstream].name().clone(),
+                principal: self.principal.clone(),
+                exchange: self.head.exchange,
+                protocol: Some(self.revision),
+                attributes: self.attributes.clone(),
+                journal: Some(journal),
+            })
         })
     }
 
@@ -274,7 +298,13 @@ impl Exchange {
     }
 
     pub(super) fn upstream_error(&self, index: usize, source: UpstreamError) -> Error {
-        Error::Upstream { upstream: self.host.upstreams[index].name().to_string(), source }
+        let upstream = self.host.upstreams[index].name().to_string();
+        let UpstreamError::Held(held) = source else { return Error::Upstream { upstream, source } };
+        match &*held {
+            Held::Rejected { plugin, rejection } => Error::Rejected { plugin: plugin.to_string(), rejection: rejection.clone() },
+            Held::Broke { plugin, fault } => Error::Plugin { plugin: plugin.to_string(), fault: fault.clone() },
+            Held::Suspended { .. } => Error::Upstream { upstream, source: UpstreamError::Held(held) },
+        }
     }
 }
 

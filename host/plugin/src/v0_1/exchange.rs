@@ -55,7 +55,7 @@ impl HostExchange for Guest {
 
     fn set_attr(&mut self, _: Resource<Exchange>, key: String, value: String) -> wasmtime::Result<Result<(), AccessError>> {
         self.entered(key.len() + value.len())?;
-        if matches!(self.phase, Phase::Hook(Hook::OnDone | Hook::Authenticate | Hook::OnHttp)) {
+        if matches!(self.phase, Phase::Hook(Hook::OnDone | Hook::Authenticate | Hook::OnHttp | Hook::OnOutbound)) {
             return Ok(Err(AccessError::Denied("labels belong to a running exchange".into())));
         }
         if value.len() > LABEL_BYTES_MAX {

@@ -6,6 +6,7 @@ use super::{
     secrets::OpenSecret,
 };
 use crate::{
+    grant,
     guest::{Guest, Phase},
     limits::Limits,
     secrets::Secret,
@@ -42,7 +43,11 @@ impl Host for Guest {
         self.entered(said.url.len() + headers + said.body.len())?;
         let mut used = Vec::with_capacity(secrets.len());
         for (place, handle) in secrets {
-            used.push((place, self.secret(&handle)?.secret.clone()));
+            let open = self.secret(&handle)?;
+            if said.url.parse().is_ok_and(|url: Url| !open.may_go(&grant::Place::Fetch(url.origin))) {
+                return Ok(Err(Error::Denied("a secret's grant does not name this place".into())));
+            }
+            used.push((place, open.secret.clone()));
         }
         let request = match self.request(said, &used, &captures) {
             Ok(request) => request,

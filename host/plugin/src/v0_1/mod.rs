@@ -13,6 +13,7 @@ pub(crate) mod http;
 pub(crate) mod kv;
 pub(crate) mod log;
 mod metrics;
+pub(crate) mod outbound;
 pub(crate) mod patterns;
 pub(crate) mod payload;
 pub(crate) mod secrets;
@@ -24,7 +25,7 @@ use wasmtime::component::{HasSelf, Linker};
 pub(crate) const VERSION: &str = "0.1.0";
 
 /// Interfaces a component may import from us.
-pub(crate) const IMPORTS: [&str; 9] = ["types", "log", "metrics", "payload", "patterns", "kv", "secrets", "fetch", "catalog"];
+pub(crate) const IMPORTS: [&str; 10] = ["types", "log", "metrics", "payload", "patterns", "kv", "secrets", "fetch", "catalog", "outbound"];
 
 /// Put every import of the contract into a linker. What a plugin was not granted answers `denied`.
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -38,5 +39,6 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     own::kv::add_to_linker::<_, Get>(linker, |guest| guest)?;
     own::secrets::add_to_linker::<_, Get>(linker, |guest| guest)?;
     own::fetch::add_to_linker::<_, Get>(linker, |guest| guest)?;
+    own::outbound::add_to_linker::<_, Get>(linker, |guest| guest)?;
     own::catalog::add_to_linker::<_, Get>(linker, |guest| guest)
 }

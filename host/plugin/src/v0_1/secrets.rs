@@ -2,11 +2,12 @@
 
 use super::bindings::sluice::filter::secrets::{Algorithm, Error, Host, HostSecret, Owner as Said};
 use crate::{
+    grant::Place,
     guest::Guest,
     secrets::{self, Caller, KeepError, Owner, Secret},
     settings::Power,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use wasmtime::component::Resource;
 
 /// A secret as a guest holds it.
@@ -16,6 +17,15 @@ pub struct OpenSecret {
     name: Option<Box<str>>,
     /// It is the operator's, or comes from one that is.
     is_operators: bool,
+    /// Where it may be sent, if its grant says so; what was derived from it goes nowhere else either.
+    bound: Option<Arc<[Place]>>,
+}
+
+impl OpenSecret {
+    /// May it be sent there?
+    pub(crate) fn may_go(&self, to: &Place) -> bool {
+        self.bound.as_ref().is_none_or(|places| places.contains(to))
+    }
 }
 
 /// Of a kept secret.
@@ -85,7 +95,7 @@ impl Host for Guest {
         granted!(self.may_keep_secrets());
         let owner = granted!(self.owner(o));
         let secret = granted!(self.plugin.shelf.find(&owner, &name).ok_or(Error::Missing));
-        self.hold(OpenSecret { secret, name: Some(name.into()), is_operators: false }).map(Ok)
+        self.hold(OpenSecret { secret, name: Some(name.into()), is_operators: false, bound: None }).map(Ok)
     }
 
     fn remove(&mut self, _: Resource<super::exchange::Exchange>, o: Said, name: String) -> Answer<()> {
@@ -104,7 +114,8 @@ impl HostSecret for Guest {
         let Some(secret) = self.plugin.secrets.get(&name).cloned() else {
             return Ok(Err(Error::Denied(format!("secret:{} is not granted", crate::instance::one_line(&name)))));
         };
-        self.hold(OpenSecret { secret, name: Some(name.into()), is_operators: true }).map(Ok)
+        let bound = self.plugin.grants.places(&name).map(Into::into);
+        self.hold(OpenSecret { secret, name: Some(name.into()), is_operators: true, bound }).map(Ok)
     }
 
     fn equals(&mut self, handle: Resource<OpenSecret>, value: Vec<u8>) -> wasmtime::Result<bool> {
@@ -120,7 +131,8 @@ impl HostSecret for Guest {
     fn derive(&mut self, handle: Resource<OpenSecret>, prefix: String, data: Vec<u8>) -> wasmtime::Result<Resource<OpenSecret>> {
         self.entered(prefix.len() + data.len())?;
         let from = self.secret(&handle)?;
-        let derived = OpenSecret { secret: from.secret.derive(&prefix, &data), name: None, is_operators: from.is_operators };
+        let (is_operators, bound) = (from.is_operators, from.bound.clone());
+        let derived = OpenSecret { secret: from.secret.derive(&prefix, &data), name: None, is_operators, bound };
         self.hold(derived)
     }
 

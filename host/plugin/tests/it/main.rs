@@ -10,6 +10,7 @@ mod hostile;
 mod http;
 mod instances;
 mod loading;
+mod outbound;
 mod payload;
 mod residue;
 mod search;

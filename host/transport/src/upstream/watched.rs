@@ -24,6 +24,8 @@ use std::{
 pub trait Carrier: Send + Sync + 'static {
     /// `stdio`, `http`, `builtin`.
     const TRANSPORT: &'static str;
+    /// As [`Upstream::takes_headers`].
+    const TAKES_HEADERS: bool = false;
     /// The operator's name for the server.
     fn name(&self) -> &Arc<str>;
     /// Where it counts.
@@ -104,7 +106,7 @@ impl<C: Carrier> Watched<C> {
             Err(UpstreamError::TooLarge { .. } | UpstreamError::CannotCross { .. } | UpstreamError::NeedsCapability { .. }) => {
                 self.breaker.reached();
             }
-            Err(UpstreamError::Resting { .. } | UpstreamError::Busy { .. } | UpstreamError::Cancelled) => {}
+            Err(UpstreamError::Resting { .. } | UpstreamError::Busy { .. } | UpstreamError::Held(_) | UpstreamError::Cancelled) => {}
         }
     }
 
@@ -130,6 +132,10 @@ impl<C: Carrier> Upstream for Watched<C> {
 
     fn transport(&self) -> &'static str {
         C::TRANSPORT
+    }
+
+    fn takes_headers(&self) -> bool {
+        C::TAKES_HEADERS
     }
 
     fn health(&self) -> Health {

@@ -69,6 +69,8 @@ pub struct Offer {
     pub resources: Vec<Value>,
     /// Requests are kept for the test to read.
     pub keeps: bool,
+    /// Answers in its place, before it looks; without one no request may bring a credential.
+    pub guard: Option<fn(&Seen) -> Option<Response>>,
 }
 
 impl Offer {
@@ -79,6 +81,11 @@ impl Offer {
 
     pub fn keeping(mut self) -> Self {
         self.keeps = true;
+        self
+    }
+
+    pub fn guarded(mut self, guard: fn(&Seen) -> Option<Response>) -> Self {
+        self.guard = Some(guard);
         self
     }
 
@@ -101,6 +108,9 @@ impl Backend {
         let (sessions, answer) = (AtomicU64::new(0), Arc::new(answer));
         let keeps = offer.keeps;
         let server = Server::start(keeps, move |seen| -> Answering {
+            if let Some(response) = offer.guard.and_then(|guard| guard(&seen)) {
+                return Box::pin(std::future::ready(response));
+            }
             match offer.route(seen, &sessions) {
                 Ok(call) => Box::pin(answer(call)),
                 Err(response) => Box::pin(std::future::ready(response)),
@@ -215,7 +225,7 @@ impl Offer {
             assert_eq!(seen.header("mcp-protocol-version"), request.params.meta.version.as_deref(), "recomputed headers");
             assert_eq!(seen.header("mcp-method"), Some(request.method.as_str()), "recomputed headers");
         }
-        assert_eq!(seen.header("authorization"), None, "a client's credential must not pass");
+        assert!(self.guard.is_some() || seen.header("authorization").is_none(), "a client's credential must not pass");
     }
 
     fn capabilities(&self) -> Value {

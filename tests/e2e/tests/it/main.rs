@@ -20,6 +20,7 @@ mod dropped;
 mod fetching;
 mod isolation;
 mod links;
+mod outbound;
 mod plugins;
 mod records;
 mod required;

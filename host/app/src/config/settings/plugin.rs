@@ -15,9 +15,11 @@ section! {
         /// What the plugin is told; its manifest has the schema.
         pub config: Map<String, Json> = Map::new();
         /// Powers beyond those that every plugin has: `kv:<bucket>`, a bucket shared with other plugins; `secret:<name>`, one of
-        /// `sluice.secrets` to use unseen; `reveal:<name>`, one to see; `http:<path>`, a route of its
+        /// `sluice.secrets` to use unseen, and behind it the places where it may go, if not all:
+        /// `secret:key outbound:github fetch:https://api.example.com`; `reveal:<name>`, one to see; `http:<path>`, a route of its
         /// own below `/.well-known/` or `/-/`; `fetch:<origin> <METHOD>,…`, requests to a host, e.g.
-        /// `fetch:https://api.example.com GET,POST`, with ` private` behind it for a host whose addresses are not public.
+        /// `fetch:https://api.example.com GET,POST`, with ` private` behind it for a host whose addresses are not public;
+        /// `outbound:<upstream>`, headers of the requests to an upstream, `outbound:*` of those to all.
         pub grants: Vec<Grant> = Vec::new();
         /// Powers that are taken away from those that every plugin has.
         pub deny: Vec<Power> = Vec::new();

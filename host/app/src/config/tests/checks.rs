@@ -118,7 +118,8 @@ fn a_grant_is_a_power_that_is_not_given_anyway() {
         let settings = settings(&plugin(&format!(r#"{{"grants": ["http:{path}"]}}"#)));
         assert_eq!(settings.plugins.settings["p"].grants[0].to_string(), format!("http:{path}"));
     }
-    one_sluice_problem(&plugin(r#"{"grants": ["secret:a b"]}"#), "what can be granted is \"secret:<name>\"");
+    one_sluice_problem(&plugin(r#"{"grants": ["secret:a/b"]}"#), "what can be granted is \"secret:<name>\"");
+    one_sluice_problem(&plugin(r#"{"grants": ["secret:a b"]}"#), "\"b\" is no place for a secret");
     one_sluice_problem(&plugin(r#"{"grants": ["fetch:api.example.com"]}"#), "\"api.example.com\" is no scheme and host");
     one_sluice_problem(&plugin(r#"{"grants": ["fetch:https://a.example get"]}"#), "\"get\" is no method");
     one_sluice_problem(r#"{"secrets": {"a b": "${X:-x}"}}"#, "\"a b\" cannot be granted");

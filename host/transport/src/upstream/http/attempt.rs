@@ -88,7 +88,7 @@ impl Attempt<'_> {
     /// Sends the body and waits for the answer.
     pub(super) async fn run(&self, headers: HeaderMap, body: Bytes) -> Result<Step, UpstreamError> {
         let may_repeat = self.outbound.idempotent || self.outbound.message.method() != method::TOOLS_CALL;
-        let exchange = self.line.pool.send(Method::POST, headers, body, may_repeat).await?;
+        let exchange = self.line.send(self.outbound.departures.as_ref(), Method::POST, headers, body, may_repeat).await?;
         match reply::read(&self.line.pool, exchange, &self.line.settings.call).await? {
             Reply::Message(answer, _) => self.answer(answer),
             Reply::Stream(exchange) => {

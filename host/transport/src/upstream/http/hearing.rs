@@ -2,6 +2,7 @@
 
 use super::{
     Http, Owner,
+    asker::Asker,
     attempt::Step,
     endpoint::{METHOD, PROTOCOL_VERSION},
     reply::{self, Reply},
@@ -21,9 +22,10 @@ use crate::upstream::{
 };
 use http::{HeaderValue, Method};
 use sluice_chain::{
+    departures::Departures,
     exchange::Client,
     principal::{Principal, PrincipalKey},
-    upstream::{UpstreamError, Watching, Wish},
+    upstream::{Outbound, UpstreamError, Watching, Wish},
 };
 use sluice_era::listen;
 use sluice_wire::{
@@ -68,21 +70,26 @@ impl Http {
 
     async fn listener(&self, wish: &Wish, until: Instant) -> Listener {
         let sharing = self.line.settings.sharing;
-        if self.eras.known(wish.era).is_none() {
+        let departures = self.line.departures(&wish.client, &wish.principal);
+        let asker = Asker { era: wish.era, client: &wish.client, principal: &wish.principal, departures: departures.as_ref() };
+        if self.eras.of(asker).known(wish.era).is_none() {
             // Found out first, so that listeners of one principal meet. If it cannot be, the keeper tries again.
-            let (http, asking, client, principal) = (self.handle(), wish.era, wish.client.clone(), wish.principal.clone());
-            self.watches.find_out(until, async move { _ = http.route(asking, &client, &principal).await }).await;
+            let way = Way { http: self.handle(), asking: wish.era, client: wish.client.clone(), principal: wish.principal.clone() };
+            self.watches.find_out(until, async move { _ = way.route().await }).await;
         }
-        match self.eras.known(wish.era) {
-            Some(Spoken::Modern(_)) => Listener::Modern((sharing != Sharing::Shared).then(|| wish.principal.key.clone())),
-            _ => Listener::Legacy(sessions::owner(sharing, wish.era, &wish.client, &wish.principal)),
+        match self.eras.of(asker).known(wish.era) {
+            Some(Spoken::Modern(_)) => {
+                let is_own = sharing != Sharing::Shared || asker.departures.is_some();
+                Listener::Modern(is_own.then(|| wish.principal.key.clone()))
+            }
+            _ => Listener::Legacy(sessions::owner(sharing, asker)),
         }
     }
 }
 
 impl Station for Way {
     async fn keep(&self, watch: &Arc<Watch>) -> Kept {
-        match self.http.route(self.asking, &self.client, &self.principal).await {
+        match self.route().await {
             Ok(Route::Modern(introduced)) => keep_listening(&Subscriptions { way: self, revision: introduced.revision }, watch).await,
             Ok(Route::Legacy(session)) => {
                 // It stays open as long.
@@ -118,6 +125,7 @@ impl Conversation for Talk<'_> {
     async fn ask(&self, is_wanted: bool, uri: &Arc<str>) -> Ask {
         let outbound = subscribing(is_wanted, uri, &self.way.client, &self.way.principal, self.session.revision);
         let Some(outbound) = outbound else { return Ask::Refused(None) };
+        let outbound = Outbound { departures: self.way.departures(), ..outbound };
         // In a box: it is large, and seldom there.
         match Box::pin(self.way.http.attempt_legacy(self.session, &outbound)).await {
             Ok(Step::Done(inbound)) => answered(&inbound.response.message),
@@ -168,7 +176,8 @@ impl Subscriptions<'_> {
             tracing::debug!(upstream = %line.settings.name, %error, "a subscription could not be opened");
             NotOpened::Lost
         };
-        let exchange = line.pool.send(Method::POST, headers, body, true).await.map_err(lost)?;
+        let departures = self.way.departures();
+        let exchange = line.send(departures.as_ref(), Method::POST, headers, body, true).await.map_err(lost)?;
         let stream = match reply::read(&line.pool, exchange, &line.settings.call).await.map_err(lost)? {
             Reply::Stream(exchange) => EventStream::new(exchange, line.settings.call.response.bytes_max),
             Reply::Message(answer, _) => return Err(refused(&answer)),
@@ -259,6 +268,17 @@ impl Listening for Subscriptions<'_> {
 }
 
 impl Way {
+    /// As things stand: another chain may have come since.
+    fn departures(&self) -> Option<Arc<Departures>> {
+        self.http.line.departures(&self.client, &self.principal)
+    }
+
+    async fn route(&self) -> Result<Route, UpstreamError> {
+        let departures = self.departures();
+        let asker = Asker { era: self.asking, client: &self.client, principal: &self.principal, departures: departures.as_ref() };
+        self.http.route(asker).await
+    }
+
     fn clone_for_a_while(&self) -> Self {
         Self { http: self.http.handle(), asking: self.asking, client: self.client.clone(), principal: self.principal.clone() }
     }

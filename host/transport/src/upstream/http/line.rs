@@ -85,14 +85,14 @@ impl Line {
 
     /// Sends a message whose answer nobody waits for.
     pub(super) async fn tell(&self, session: &Session, body: Bytes) -> Result<(), UpstreamError> {
-        let headers = session.headers.clone();
+        let (headers, departures) = (session.headers.clone(), session.departures(self));
         if let Some(target) = &session.target {
-            return match sse::post(self, target, headers, body, true).await? {
+            return match sse::post(self, departures.as_ref(), target, headers, body, true).await? {
                 Posted::Accepted => Ok(()),
                 Posted::Refused(status) => Err(status_error(status)),
             };
         }
-        let exchange = self.pool.send(Method::POST, headers, body, true).await?;
+        let exchange = self.send(departures.as_ref(), Method::POST, headers, body, true).await?;
         match reply::read(&self.pool, exchange, &self.settings.call).await? {
             Reply::Refused(status, _) => Err(status_error(status)),
             _ => Ok(()),

@@ -91,7 +91,8 @@ pub(super) async fn open(line: &Line, session: &Session, last_id: Option<&str>) 
     if let Some(id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) {
         headers.insert(LAST_EVENT_ID, id);
     }
-    let exchange = line.pool.send(Method::GET, headers, Bytes::new(), true).await?;
+    let departures = session.departures(line);
+    let exchange = line.send(departures.as_ref(), Method::GET, headers, Bytes::new(), true).await?;
     match reply::read(&line.pool, exchange, &line.settings.call).await? {
         Reply::Stream(exchange) => Ok(Opened::Stream(Box::new(EventStream::new(exchange, line.settings.call.response.bytes_max)))),
         Reply::Refused(500.., _) => Err(reply::status_error(500)),

@@ -4,11 +4,13 @@
 //! session that belongs to one client or one principal; sessions that the server forgets are opened
 //! anew and the refused call is sent once more, since it did not run.
 //!
-//! In reading order: [`HttpSettings`], [`connection`], [`pool`], [`reply`], [`stream`], [`line`](mod@line),
+//! In reading order: [`HttpSettings`], [`connection`], [`pool`], [`departing`], [`asker`], [`reply`], [`stream`], [`line`](mod@line),
 //! [`session`], [`sessions`], [`listen`], [`sse`], [`route`], [`attempt`], [`hearing`].
 
+mod asker;
 mod attempt;
 pub(crate) mod connection;
+mod departing;
 mod endpoint;
 mod hearing;
 pub(crate) mod io;
@@ -33,6 +35,7 @@ use super::{
     unsendable,
     watch::Watches,
 };
+use asker::{Asker, Known};
 use attempt::{Attempt, Step, modern_headers};
 use bytes::Bytes;
 use endpoint::Endpoint;
@@ -65,7 +68,7 @@ pub type HttpUpstream = Watched<Http>;
 pub struct Http {
     line: Arc<Line>,
     sessions: Arc<Sessions>,
-    eras: Arc<Eras>,
+    eras: Arc<Known>,
     watches: Arc<Watches<hearing::Listener>>,
     sweeping: Arc<Once>,
     /// The one that ends with the upstream; the others are its keepers'.
@@ -89,7 +92,7 @@ impl Http {
         Ok(Self {
             line,
             sessions: Arc::default(),
-            eras: Arc::new(eras),
+            eras: Arc::new(Known::new(eras)),
             watches: Arc::default(),
             sweeping: Arc::new(Once::new()),
             is_first: true,
@@ -118,10 +121,10 @@ impl Http {
 
     /// Two tries at most, and the second only if the first did not run.
     async fn converse(&self, outbound: &Outbound) -> Result<Inbound, UpstreamError> {
-        let asking = outbound.spoken.era();
+        let asker = Asker::of(outbound);
         let mut is_last = false;
         loop {
-            let route = match self.known_route(asking, &outbound.client, &outbound.principal) {
+            let route = match self.known_route(asker) {
                 Some(route) => route,
                 // In a box, so that calls whose way is known do not carry its room along.
                 None => Box::pin(self.find_route(outbound)).await?,
@@ -133,7 +136,7 @@ impl Http {
                     self.sessions.lost(session);
                 }
                 (Step::SessionLost, _) => return Err(bad("it forgets sessions as soon as they are opened")),
-                (Step::Contradicted(_), _) if !is_last => self.contradicted(asking, &route),
+                (Step::Contradicted(_), _) if !is_last => self.contradicted(asker, &route),
                 (Step::Contradicted(_), Route::Modern(_)) => return Err(bad("it refuses the revision it offers")),
                 (Step::Contradicted(inbound), Route::Legacy(_)) => return Ok(*inbound),
             }
@@ -145,12 +148,12 @@ impl Http {
         tokio::select! {
             biased;
             () = outbound.cancel.cancelled() => Err(UpstreamError::Cancelled),
-            route = self.route(outbound.spoken.era(), &outbound.client, &outbound.principal) => route,
+            route = self.route(Asker::of(outbound)) => route,
         }
     }
 
-    fn contradicted(&self, asking: Era, route: &Route) {
-        self.eras.contradicted(asking, &route.spoken());
+    fn contradicted(&self, asker: Asker<'_>, route: &Route) {
+        self.eras.of(asker).contradicted(asker.era, &route.spoken());
         if let Route::Legacy(session) = route {
             self.sessions.lost(session);
         }
@@ -276,6 +279,7 @@ fn body(outbound: &Outbound, call: &Call, owns_progress: bool) -> Result<Bytes, 
 
 impl Carrier for Http {
     const TRANSPORT: &'static str = "http";
+    const TAKES_HEADERS: bool = true;
 
     fn name(&self) -> &Arc<str> {
         &self.line.settings.name
@@ -287,9 +291,11 @@ impl Carrier for Http {
 
     async fn facts(&self, era: Era, client: &Arc<Client>, principal: &Arc<Principal>) -> Result<Arc<ServerFacts>, UpstreamError> {
         self.sweep_now_and_then();
-        match self.route(era, client, principal).await? {
+        let departures = self.line.departures(client, principal);
+        let asker = Asker { era, client, principal, departures: departures.as_ref() };
+        match self.route(asker).await? {
             Route::Modern(introduced) if introduced.is_fresh() => Ok(introduced.facts.clone()),
-            Route::Modern(stale) => Ok(self.refreshed(era, stale).await.facts.clone()),
+            Route::Modern(stale) => Ok(self.refreshed(asker, stale).await.facts.clone()),
             Route::Legacy(session) => Ok(session.facts.clone()),
         }
     }

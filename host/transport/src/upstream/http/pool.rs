@@ -3,6 +3,7 @@
 use super::{
     connection::{Connection, Readiness, SendError},
     endpoint::Endpoint,
+    reply::Echo,
     settings::HttpSettings,
 };
 use crate::upstream::Counters;
@@ -42,6 +43,8 @@ pub(super) struct Pool {
 pub(super) struct Exchange {
     pub(super) connection: Box<Connection>,
     pub(super) response: Response<Incoming>,
+    /// What it may not hold.
+    pub(super) echo: Echo,
 }
 
 impl Pool {
@@ -105,7 +108,7 @@ impl Pool {
             return Err(UpstreamError::TooLarge { limit_bytes: self.header_bytes_max });
         }
         connection.keep_for(idle_of(&response));
-        Ok(Exchange { connection, response })
+        Ok(Exchange { connection, response, echo: Echo::default() })
     }
 
     /// An idle connection that seems to be alive.

@@ -5,7 +5,7 @@ use crate::upstream::limits::CallLimits;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_TYPE};
 use http_body::Body;
-use sluice_chain::upstream::UpstreamError;
+use sluice_chain::{departures::Header, upstream::UpstreamError};
 use sluice_wire::{
     header,
     json::{DecodeError, Document, IndexDepth, Limits},
@@ -26,11 +26,32 @@ pub(super) enum Reply {
     Refused(u16, Option<Box<Message>>),
 }
 
+/// Secrets that went out with a request: an answer that repeats one would show it to whom it is not to be shown.
+#[derive(Default)]
+pub(super) struct Echo(Vec<Bytes>);
+
+/// A shorter secret stands in many an answer by chance.
+const TELLING_BYTES: usize = 8;
+
+impl Echo {
+    pub(super) fn of(given: &[Header]) -> Self {
+        Self(given.iter().filter_map(Header::secret).filter(|secret| secret.len() >= TELLING_BYTES).collect())
+    }
+
+    /// As it is; in another form nobody knows it.
+    pub(super) fn is_in(&self, text: &[u8]) -> bool {
+        self.0.iter().any(|secret| memchr::memmem::find(text, secret).is_some())
+    }
+}
+
+/// What is said of a server that sends a secret back.
+pub(super) const REPEATS: &str = "it repeats a credential that was sent to it";
+
 /// Bodies of refusals are read this far.
 const REFUSAL_MAX: usize = 256 * 1024;
 
 /// Reads a response up to its first message or event.
-pub(super) async fn read(pool: &Pool, exchange: Exchange, limits: &CallLimits) -> Result<Reply, UpstreamError> {
+pub(super) async fn read(pool: &Pool, mut exchange: Exchange, limits: &CallLimits) -> Result<Reply, UpstreamError> {
     let status = exchange.response.status();
     let headers = exchange.response.headers();
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
@@ -49,7 +70,11 @@ pub(super) async fn read(pool: &Pool, exchange: Exchange, limits: &CallLimits) -
         return Ok(Reply::Accepted);
     }
     if is_json {
+        let echo = std::mem::take(&mut exchange.echo);
         let (body, headers) = collect(pool, exchange, limits.response.bytes_max).await?;
+        if echo.is_in(&body) {
+            return Err(bad(REPEATS));
+        }
         return Ok(Reply::Message(message(body, &limits.response, limits.index)?, headers));
     }
     if is_type(headers, header::EVENT_STREAM) {
@@ -58,18 +83,22 @@ pub(super) async fn read(pool: &Pool, exchange: Exchange, limits: &CallLimits) -
     Err(bad(&format!("HTTP {} with neither JSON nor an event stream", status.as_u16())))
 }
 
-async fn refusal(pool: &Pool, exchange: Exchange, limits: &CallLimits, is_json: bool) -> Result<Reply, UpstreamError> {
+async fn refusal(pool: &Pool, mut exchange: Exchange, limits: &CallLimits, is_json: bool) -> Result<Reply, UpstreamError> {
     let status = exchange.response.status().as_u16();
+    let echo = std::mem::take(&mut exchange.echo);
     let Ok((body, _)) = collect(pool, exchange, REFUSAL_MAX).await else {
         return Ok(Reply::Refused(status, None));
     };
+    if echo.is_in(&body) {
+        return Err(bad(REPEATS));
+    }
     let said = if is_json { message(body, &limits.response, IndexDepth::Full).ok() } else { None };
     Ok(Reply::Refused(status, said.filter(|said| said.error().is_some()).map(Box::new)))
 }
 
 /// Reads a body whole and gives the connection back. A body in one piece is not copied.
 async fn collect(pool: &Pool, exchange: Exchange, bytes_max: usize) -> Result<(Bytes, HeaderMap), UpstreamError> {
-    let Exchange { mut connection, response } = exchange;
+    let Exchange { mut connection, response, .. } = exchange;
     let (head, mut body) = response.into_parts();
     let too_large = || UpstreamError::TooLarge { limit_bytes: bytes_max };
     let announced = body.size_hint().lower();

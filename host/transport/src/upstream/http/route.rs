@@ -2,6 +2,7 @@
 
 use super::{
     Http,
+    asker::Asker,
     endpoint::{METHOD, PROTOCOL_VERSION},
     reply::{self, Reply, bad, status_error},
     session::{NotOpen, Session},
@@ -12,7 +13,7 @@ use crate::upstream::{
     eras::{Introduced, Spoken},
 };
 use http::{HeaderValue, Method};
-use sluice_chain::{exchange::Client, principal::Principal, upstream::UpstreamError};
+use sluice_chain::upstream::UpstreamError;
 use sluice_era::{
     handshake,
     probe::{self, Reading},
@@ -40,66 +41,61 @@ impl Route {
 }
 
 impl Http {
-    /// The way for a client of `asking`, if nothing has to be found out or opened.
-    pub(super) fn known_route(&self, asking: Era, client: &Client, principal: &Principal) -> Option<Route> {
-        match self.eras.known(asking)? {
+    /// The way for who asks, if nothing has to be found out or opened.
+    pub(super) fn known_route(&self, asker: Asker<'_>) -> Option<Route> {
+        match self.eras.of(asker).known(asker.era)? {
             Spoken::Modern(introduced) => Some(Route::Modern(introduced)),
-            Spoken::Legacy => self.sessions.find(&self.line, asking, client, principal).map(Route::Legacy),
+            Spoken::Legacy => self.sessions.find(&self.line, asker).map(Route::Legacy),
         }
     }
 
-    /// The way for a client of `asking`.
-    pub(super) async fn route(&self, asking: Era, client: &Client, principal: &Arc<Principal>) -> Result<Route, UpstreamError> {
-        if let Some(Spoken::Modern(introduced)) = self.eras.known(asking) {
+    /// The way for who asks.
+    pub(super) async fn route(&self, asker: Asker<'_>) -> Result<Route, UpstreamError> {
+        let (eras, asking) = (self.eras.of(asker), asker.era);
+        if let Some(Spoken::Modern(introduced)) = eras.known(asking) {
             return Ok(Route::Modern(introduced));
         }
-        if matches!(self.eras.known(asking), Some(Spoken::Legacy)) {
-            match self.legacy(asking, client, principal).await {
+        if matches!(eras.known(asking), Some(Spoken::Legacy)) {
+            match self.legacy(asker).await {
                 Ok(route) => return Ok(route),
-                Err(NotOpen::Refused(_) | NotOpen::NoPost(_)) if self.eras.choice() == EraChoice::Auto => {
+                Err(NotOpen::Refused(_) | NotOpen::NoPost(_)) if eras.choice() == EraChoice::Auto => {
                     self.line.note_sse(false);
-                    self.eras.contradicted(asking, &Spoken::Legacy);
+                    eras.contradicted(asking, &Spoken::Legacy);
                 }
-                Err(NotOpen::NoPost(error)) => return self.older(asking, client, principal, error).await,
+                Err(NotOpen::NoPost(error)) => return self.older(asker, error).await,
                 Err(NotOpen::Refused(error) | NotOpen::Failed(error)) => return Err(error),
             }
         }
-        let _turn = self.eras.turn().await;
-        let route = match self.eras.known(asking) {
+        let _turn = eras.turn().await;
+        let route = match eras.known(asking) {
             // Somebody found out while we waited.
             Some(Spoken::Modern(introduced)) => return Ok(Route::Modern(introduced)),
-            Some(Spoken::Legacy) => self.legacy(asking, client, principal).await.map_err(either)?,
-            None if asking == Era::Legacy && self.eras.choice() == EraChoice::Auto => self.legacy_first(client, principal).await?,
-            None => self.modern_first(asking, client, principal).await?,
+            Some(Spoken::Legacy) => self.legacy(asker).await.map_err(either)?,
+            None if asking == Era::Legacy && eras.choice() == EraChoice::Auto => self.legacy_first(asker).await?,
+            None => self.modern_first(asker).await?,
         };
-        self.eras.remember(asking, route.spoken());
+        eras.remember(asking, route.spoken());
         Ok(route)
     }
 
     /// For legacy clients: only a server that says no to `initialize` is asked for the other era.
-    async fn legacy_first(&self, client: &Client, principal: &Arc<Principal>) -> Result<Route, UpstreamError> {
-        let refusal = match self.legacy(Era::Legacy, client, principal).await {
+    async fn legacy_first(&self, asker: Asker<'_>) -> Result<Route, UpstreamError> {
+        let refusal = match self.legacy(asker).await {
             Ok(route) => return Ok(route),
             Err(NotOpen::Failed(error)) => return Err(error),
             Err(refusal) => refusal,
         };
-        match (self.discover().await, refusal) {
+        match (self.discover(asker).await, refusal) {
             (Ok(Reading::Modern(said)), _) => Ok(Route::Modern(Introduced::new(said))),
-            (_, NotOpen::NoPost(refusal)) => self.older(Era::Legacy, client, principal, refusal).await,
+            (_, NotOpen::NoPost(refusal)) => self.older(asker, refusal).await,
             (_, refusal) => Err(either(refusal)),
         }
     }
 
     /// The transport before, for a server that takes no POST. If it is not that either, the first refusal counts.
-    async fn older(
-        &self,
-        asking: Era,
-        client: &Client,
-        principal: &Arc<Principal>,
-        refusal: UpstreamError,
-    ) -> Result<Route, UpstreamError> {
+    async fn older(&self, asker: Asker<'_>, refusal: UpstreamError) -> Result<Route, UpstreamError> {
         self.line.note_sse(true);
-        let error = match self.legacy(asking, client, principal).await {
+        let error = match self.legacy(asker).await {
             Ok(route) => return Ok(route),
             Err(NotOpen::Failed(error)) => error,
             Err(NotOpen::Refused(_) | NotOpen::NoPost(_)) => refusal,
@@ -108,30 +104,31 @@ impl Http {
         Err(error)
     }
 
-    async fn modern_first(&self, asking: Era, client: &Client, principal: &Arc<Principal>) -> Result<Route, UpstreamError> {
-        match self.discover().await? {
+    async fn modern_first(&self, asker: Asker<'_>) -> Result<Route, UpstreamError> {
+        match self.discover(asker).await? {
             Reading::Modern(said) => Ok(Route::Modern(Introduced::new(said))),
-            Reading::TryLegacy if self.eras.choice() == EraChoice::Auto => match self.legacy(asking, client, principal).await {
-                Err(NotOpen::NoPost(refusal)) => self.older(asking, client, principal, refusal).await,
+            Reading::TryLegacy if self.eras.of(asker).choice() == EraChoice::Auto => match self.legacy(asker).await {
+                Err(NotOpen::NoPost(refusal)) => self.older(asker, refusal).await,
                 route => route.map_err(either),
             },
             Reading::TryLegacy | Reading::Inconclusive => Err(bad("it does not answer server/discover in a modern revision")),
         }
     }
 
-    async fn legacy(&self, asking: Era, client: &Client, principal: &Arc<Principal>) -> Result<Route, NotOpen> {
-        Ok(Route::Legacy(self.sessions.get(&self.line, asking, client, principal).await?))
+    async fn legacy(&self, asker: Asker<'_>) -> Result<Route, NotOpen> {
+        Ok(Route::Legacy(self.sessions.get(&self.line, asker).await?))
     }
 
     /// Asks the server again what it is; what it said before is kept if it cannot be asked.
-    pub(super) async fn refreshed(&self, asking: Era, stale: Arc<Introduced>) -> Arc<Introduced> {
-        let _turn = self.eras.turn().await;
-        match self.eras.known(asking) {
+    pub(super) async fn refreshed(&self, asker: Asker<'_>, stale: Arc<Introduced>) -> Arc<Introduced> {
+        let (eras, asking) = (self.eras.of(asker), asker.era);
+        let _turn = eras.turn().await;
+        match eras.known(asking) {
             Some(Spoken::Modern(known)) if known.is_fresh() => known,
-            _ => match self.discover().await {
+            _ => match self.discover(asker).await {
                 Ok(Reading::Modern(said)) => {
                     let introduced = Introduced::new(said);
-                    self.eras.remember(asking, Spoken::Modern(introduced.clone()));
+                    eras.remember(asking, Spoken::Modern(introduced.clone()));
                     introduced
                 }
                 _ => stale,
@@ -140,19 +137,19 @@ impl Http {
     }
 
     /// `server/discover`. An error when nothing can be concluded, with the reason.
-    async fn discover(&self) -> Result<Reading, UpstreamError> {
+    async fn discover(&self, asker: Asker<'_>) -> Result<Reading, UpstreamError> {
         let limit = self.line.settings.opening;
-        timeout(limit, self.ask_discover()).await.unwrap_or(Err(UpstreamError::Deadline { limit }))
+        timeout(limit, self.ask_discover(asker)).await.unwrap_or(Err(UpstreamError::Deadline { limit }))
     }
 
-    async fn ask_discover(&self) -> Result<Reading, UpstreamError> {
+    async fn ask_discover(&self, asker: Asker<'_>) -> Result<Reading, UpstreamError> {
         let (line, revision) = (&self.line, Revision::MODERN[0]);
         let mut headers = line.pool.endpoint.headers.clone();
         headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
         headers.insert(METHOD, HeaderValue::from_static(method::DISCOVER));
         let id = line.take_id();
         let body = handshake::discover(id, revision, OWN_INFO.as_bytes());
-        let exchange = line.pool.send(Method::POST, headers, body, true).await?;
+        let exchange = line.send(asker.departures, Method::POST, headers, body, true).await?;
         let (status, answer) = match reply::read(&line.pool, exchange, &line.settings.call).await {
             Ok(Reply::Message(answer, _)) => (200, Some(answer)),
             Ok(Reply::Stream(exchange)) => {

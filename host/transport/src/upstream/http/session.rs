@@ -1,6 +1,7 @@
 //! Legacy sessions with one server.
 
 use super::{
+    asker::Asker,
     endpoint::{PROTOCOL_VERSION, SESSION_ID},
     line::Line,
     reply::{self, Reply, bad, status_error},
@@ -18,6 +19,8 @@ use crate::upstream::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use sluice_chain::{
+    departures::Departures,
+    exchange::Client,
     principal::{Principal, PrincipalKey},
     upstream::{ServerFacts, UpstreamError},
 };
@@ -50,6 +53,8 @@ pub(super) enum Owner {
 /// An open session.
 pub(super) struct Session {
     pub(super) owner: Owner,
+    /// The one that opened it, and for which it speaks between calls.
+    client: Arc<Client>,
     pub(super) principal: Arc<Principal>,
     pub(super) revision: Revision,
     pub(super) facts: Arc<ServerFacts>,
@@ -122,28 +127,23 @@ impl Session {
     pub(super) async fn open(
         line: &Line,
         owner: Owner,
-        principal: &Arc<Principal>,
+        asker: Asker<'_>,
         speaker: &Speaker,
     ) -> Result<(Self, Option<EventStream>), NotOpen> {
         let limit = line.settings.opening;
-        let opening = Self::handshake(line, owner, principal, speaker);
+        let opening = Self::handshake(line, owner, asker, speaker);
         timeout(limit, opening).await.unwrap_or(Err(NotOpen::Failed(UpstreamError::Deadline { limit })))
     }
 
-    async fn handshake(
-        line: &Line,
-        owner: Owner,
-        principal: &Arc<Principal>,
-        speaker: &Speaker,
-    ) -> Result<(Self, Option<EventStream>), NotOpen> {
+    async fn handshake(line: &Line, owner: Owner, asker: Asker<'_>, speaker: &Speaker) -> Result<(Self, Option<EventStream>), NotOpen> {
         let info = speaker.info.as_deref().unwrap_or(crate::upstream::OWN_INFO.as_bytes());
         let id = line.take_id();
         let body = handshake::initialize(id, speaker.offered, &speaker.capabilities, info);
         let (answer, head, target, stream) = if line.speaks_sse() {
-            let (answer, target, stream) = initialize_sse(line, id, body).await?;
+            let (answer, target, stream) = initialize_sse(line, asker, id, body).await?;
             (answer, HeaderMap::new(), Some(target), Some(stream))
         } else {
-            let (answer, head) = initialize(line, id, body).await?;
+            let (answer, head) = initialize(line, asker, id, body).await?;
             (answer, head, None, None)
         };
         let said = handshake::read_initialize(&answer).ok_or_else(|| NotOpen::Refused(refusal(&answer)))?;
@@ -161,7 +161,8 @@ impl Session {
         }
         let session = Self {
             owner,
-            principal: principal.clone(),
+            client: asker.client.clone(),
+            principal: asker.principal.clone(),
             revision: said.revision,
             capabilities: Capabilities::of(&said.capabilities),
             askable: Askable::of(&speaker.capabilities),
@@ -188,6 +189,11 @@ impl Session {
     /// Whether it needs a stream of its own: for what belongs to no call, and for questions, which some servers put there.
     pub(super) fn speaks_unasked(&self) -> bool {
         self.capabilities.speaks_unasked || self.askable.is_any()
+    }
+
+    /// What its requests leave through that belong to no call.
+    pub(super) fn departures(&self, line: &Line) -> Option<Arc<Departures>> {
+        line.departures(&self.client, &self.principal)
     }
 
     /// From now on changes of resources are this one's to tell.
@@ -227,7 +233,8 @@ impl Session {
         if !self.has_id {
             return;
         }
-        let deleting = line.pool.send(Method::DELETE, self.headers.clone(), Bytes::new(), false);
+        let departures = self.departures(line);
+        let deleting = line.send(departures.as_ref(), Method::DELETE, self.headers.clone(), Bytes::new(), false);
         if let Ok(Ok(exchange)) = timeout(END_MAX, deleting).await {
             let _ = timeout(END_MAX, reply::read(&line.pool, exchange, &line.settings.call)).await;
         }
@@ -238,9 +245,9 @@ impl Session {
 const END_MAX: Duration = Duration::from_secs(2);
 
 /// The answer to `initialize`, whichever way it comes, and the head it came under.
-async fn initialize(line: &Line, id: u64, body: Bytes) -> Result<(Message, HeaderMap), NotOpen> {
+async fn initialize(line: &Line, asker: Asker<'_>, id: u64, body: Bytes) -> Result<(Message, HeaderMap), NotOpen> {
     let headers = line.pool.endpoint.headers.clone();
-    let exchange = line.pool.send(Method::POST, headers, body, true).await?;
+    let exchange = line.send(asker.departures, Method::POST, headers, body, true).await?;
     let status_and_head = exchange.response.headers().clone();
     match reply::read(&line.pool, exchange, &line.settings.call).await? {
         Reply::Message(message, head) => Ok((message.deepen(), head)),
@@ -262,9 +269,9 @@ async fn initialize(line: &Line, id: u64, body: Bytes) -> Result<(Message, Heade
 }
 
 /// The same by HTTP+SSE: where messages go, and the stream that everything comes on.
-async fn initialize_sse(line: &Line, id: u64, body: Bytes) -> Result<(Message, Uri, EventStream), NotOpen> {
-    let (mut stream, target) = sse::open(line).await?;
-    match sse::post(line, &target, line.pool.endpoint.headers.clone(), body, true).await? {
+async fn initialize_sse(line: &Line, asker: Asker<'_>, id: u64, body: Bytes) -> Result<(Message, Uri, EventStream), NotOpen> {
+    let (mut stream, target) = sse::open(line, asker.departures).await?;
+    match sse::post(line, asker.departures, &target, line.pool.endpoint.headers.clone(), body, true).await? {
         Posted::Accepted => Ok((line.first_answer(&mut stream, id).await?.deepen(), target, stream)),
         Posted::Refused(status) => Err(NotOpen::Refused(status_error(status))),
     }

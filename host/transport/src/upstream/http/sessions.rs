@@ -1,13 +1,13 @@
 //! Which session a call goes over.
 
 use super::{
+    asker::Asker,
     line::Line,
     listen,
     session::{NotOpen, Owner, Session},
     sse,
 };
 use crate::upstream::{Sharing, speaker::Speaker};
-use sluice_chain::{exchange::Client, principal::Principal};
 use sluice_era::capability::{Peer, declarable};
 use sluice_wire::revision::Era;
 use std::{
@@ -29,31 +29,27 @@ struct Slot {
 }
 
 /// Whose session a client of this principal uses.
-pub(super) fn owner(sharing: Sharing, asking: Era, client: &Client, principal: &Principal) -> Owner {
-    let peer = if asking == Era::Legacy { Peer::SameEra } else { Peer::OtherEra };
+pub(super) fn owner(sharing: Sharing, asker: Asker<'_>) -> Owner {
+    let Asker { era, client, principal, departures } = asker;
+    let peer = if era == Era::Legacy { Peer::SameEra } else { Peer::OtherEra };
     match (&client.session, sharing) {
-        (_, Sharing::Shared) => Owner::Everybody(declarable(&client.capabilities, peer)),
-        (Some(session), _) if asking == Era::Legacy => Owner::Session(principal.key.clone(), session.clone()),
+        // Whoever comes with credentials of its own shares with nobody, whatever the operator says.
+        (_, Sharing::Shared) if departures.is_none() => Owner::Everybody(declarable(&client.capabilities, peer)),
+        (Some(session), _) if era == Era::Legacy => Owner::Session(principal.key.clone(), session.clone()),
         _ => Owner::Principal(principal.key.clone(), declarable(&client.capabilities, peer)),
     }
 }
 
 impl Sessions {
     /// The open session of a client.
-    pub(super) fn find(&self, line: &Line, asking: Era, client: &Client, principal: &Principal) -> Option<Arc<Session>> {
-        let owner = owner(line.settings.sharing, asking, client, principal);
+    pub(super) fn find(&self, line: &Line, asker: Asker<'_>) -> Option<Arc<Session>> {
+        let owner = owner(line.settings.sharing, asker);
         self.lock().get(&owner)?.open()
     }
 
     /// The open session of a client, opened if need be.
-    pub(super) async fn get(
-        &self,
-        line: &Arc<Line>,
-        asking: Era,
-        client: &Client,
-        principal: &Arc<Principal>,
-    ) -> Result<Arc<Session>, NotOpen> {
-        let owner = owner(line.settings.sharing, asking, client, principal);
+    pub(super) async fn get(&self, line: &Arc<Line>, asker: Asker<'_>) -> Result<Arc<Session>, NotOpen> {
+        let owner = owner(line.settings.sharing, asker);
         let slot = self.slot(&owner);
         if let Some(session) = slot.open() {
             return Ok(session);
@@ -63,12 +59,12 @@ impl Sessions {
             return Ok(session);
         }
         self.make_room(line);
-        let mut speaker = Speaker::of(client, asking);
+        let mut speaker = Speaker::of(asker.client, asker.era);
         if !matches!(owner, Owner::Session(..)) {
             // Several clients speak over it, so it is nobody's in particular.
             speaker.info = None;
         }
-        let (session, stream) = Session::open(line, owner, principal, &speaker).await?;
+        let (session, stream) = Session::open(line, owner, asker, &speaker).await?;
         let session = Arc::new(session);
         match stream {
             Some(stream) => sse::start(line, &session, stream),

@@ -5,6 +5,7 @@ use super::{
     Http,
     attempt::Step,
     body,
+    departing::Leaves,
     endpoint::for_get,
     line::{About, Line},
     listen::heard,
@@ -19,6 +20,7 @@ use crate::upstream::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 use sluice_chain::{
+    departures::Departures,
     exchange::Delivery,
     upstream::{Inbound, Outbound, UpstreamError},
 };
@@ -32,9 +34,9 @@ use std::sync::Arc;
 const EVENTS_BEFORE_MAX: usize = 8;
 
 /// Opens a stream; where the messages go.
-pub(super) async fn open(line: &Line) -> Result<(EventStream, Uri), NotOpen> {
+pub(super) async fn open(line: &Line, departures: Option<&Arc<Departures>>) -> Result<(EventStream, Uri), NotOpen> {
     let headers = for_get(&line.pool.endpoint.headers);
-    let exchange = line.pool.send(Method::GET, headers, Bytes::new(), true).await?;
+    let exchange = line.send(departures, Method::GET, headers, Bytes::new(), true).await?;
     let mut stream = match reply::read(&line.pool, exchange, &line.settings.call).await {
         Ok(Reply::Stream(exchange)) => EventStream::new(exchange, line.settings.call.response.bytes_max),
         Ok(Reply::Refused(status @ 400..=499, _)) => return Err(NotOpen::Refused(status_error(status))),
@@ -108,8 +110,15 @@ pub(super) enum Posted {
 }
 
 /// POSTs a message. Servers differ in how they say yes.
-pub(super) async fn post(line: &Line, target: &Uri, headers: HeaderMap, body: Bytes, may_repeat: bool) -> Result<Posted, UpstreamError> {
-    let exchange = line.pool.send_to(target, Method::POST, headers, body, may_repeat).await?;
+pub(super) async fn post(
+    line: &Line,
+    departures: Option<&Arc<Departures>>,
+    target: &Uri,
+    headers: HeaderMap,
+    body: Bytes,
+    may_repeat: bool,
+) -> Result<Posted, UpstreamError> {
+    let exchange = line.send_to(departures, Leaves { method: Method::POST, target, headers, body, may_repeat }).await?;
     match reply::read(&line.pool, exchange, &line.settings.call).await {
         Ok(Reply::Refused(status, _)) => Ok(Posted::Refused(status)),
         Ok(_) | Err(UpstreamError::BadReply { .. }) => Ok(Posted::Accepted),
@@ -135,7 +144,8 @@ impl Http {
         let call = seat.call.clone();
         let may_repeat = outbound.idempotent || outbound.message.method() != method::TOOLS_CALL;
         let conversing = async {
-            let mut posting = std::pin::pin!(post(&self.line, target, session.headers.clone(), body, may_repeat));
+            let mut posting =
+                std::pin::pin!(post(&self.line, outbound.departures.as_ref(), target, session.headers.clone(), body, may_repeat));
             let mut answering = std::pin::pin!(seat.answered(&outbound.interim));
             // An answer may come before its request is said to be taken.
             let early = tokio::select! {

@@ -3,6 +3,7 @@
 use super::{
     connection::Connection,
     pool::{Exchange, Pool},
+    reply::{Echo, REPEATS},
 };
 use hyper::body::Incoming;
 use sluice_wire::sse::{Event, EventTooLong, SseDecoder};
@@ -12,6 +13,8 @@ use tokio::time::Instant;
 pub(super) struct EventStream {
     connection: Box<Connection>,
     body: Incoming,
+    /// What no event may hold.
+    echo: Echo,
     decoder: SseDecoder,
     /// The id of the last event that had one.
     pub(super) last_id: Option<String>,
@@ -35,10 +38,11 @@ pub(super) enum Next {
 
 impl EventStream {
     pub(super) fn new(exchange: Exchange, bytes_max: usize) -> Self {
-        let Exchange { connection, response } = exchange;
+        let Exchange { connection, response, echo } = exchange;
         Self {
             connection,
             body: response.into_body(),
+            echo,
             decoder: SseDecoder::new(bytes_max),
             last_id: None,
             last_heard: Instant::now(),
@@ -51,6 +55,11 @@ impl EventStream {
         loop {
             match self.decoder.next() {
                 Some(Ok(event)) => {
+                    if self.echo.is_in(&event.data) {
+                        // There is nothing to go on with.
+                        self.last_id = None;
+                        return Next::Broken(REPEATS.to_owned());
+                    }
                     self.retry = event.retry.or(self.retry);
                     if let Some(id) = &event.id {
                         // An empty id takes the place back, as the standard has it.

@@ -380,6 +380,7 @@ pub(crate) fn subscribing(
         task: None,
         interim,
         latest: None,
+        departures: None,
         cancel: CancellationToken::new(),
     })
 }

@@ -107,6 +107,7 @@ impl Asker {
             latest: None,
             task: None,
             as_task: false,
+            departures: None,
             cancel: cancel.clone(),
         };
         Asked { outbound, heard, cancel }

@@ -22,6 +22,7 @@ async fn leaky() -> Backend {
         legacy: true,
         modern: true,
         keeps: true,
+        guard: None,
         tools: vec![
             tool("content"),
             tool("structured"),
