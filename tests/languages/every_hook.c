@@ -2,6 +2,7 @@
 #define SLUICE_AUTHENTICATE
 #define SLUICE_ON_HTTP
 #define SLUICE_ON_REQUEST
+#define SLUICE_ON_OUTBOUND
 #define SLUICE_ON_RESPONSE
 #define SLUICE_ON_NOTIFICATION
 #define SLUICE_ON_CATALOG
@@ -64,6 +65,19 @@ sluice_verdict_t sluice_on_request(const sluice_head_t *head, sluice_exchange_t 
   sluice_filter_metrics_add(&method, 1, &none);
   sluice_log(SLUICE_FILTER_LOG_LEVEL_INFO, "seen");
   return sluice_suspend("Sure?", "{\"type\":\"object\",\"properties\":{}}", 0);
+}
+
+sluice_outbound_verdict_t sluice_on_outbound(sluice_departure_t d, sluice_exchange_t x) {
+  sluice_outbound_verdict_t verdict = sluice_leave();
+  sluice_string_t url, name = sluice_str("s");
+  sluice_filter_secrets_own_secret_t secret;
+  sluice_filter_secrets_error_t none;
+  (void)x;
+  sluice_filter_outbound_method_departure_url(d, &url);
+  sluice_string_free(&url);
+  sluice_header(&verdict, "x-a", "1");
+  if (sluice_filter_secrets_static_secret_open(&name, &secret, &none)) sluice_header_secret(&verdict, "authorization", "Bearer ", secret);
+  return verdict;
 }
 
 sluice_verdict_t sluice_on_response(const sluice_head_t *head, sluice_exchange_t x) {

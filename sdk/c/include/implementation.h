@@ -92,6 +92,26 @@ void sluice_route(sluice_manifest_t *m, const char *path, const char *method) {
 
 void sluice_edits(sluice_manifest_t *m, const char *glob) { sluice_list_add(&m->edits, glob); }
 
+static exports_sluice_filter_on_outbound_value_t *sluice_header_value(sluice_outbound_verdict_t *v, const char *name) {
+  v->val.next.ptr = sluice_one_more(v->val.next.ptr, v->val.next.len, sizeof *v->val.next.ptr);
+  exports_sluice_filter_on_outbound_tuple2_string_value_t *header = &v->val.next.ptr[v->val.next.len++];
+  header->f0 = sluice_copied(name);
+  return &header->f1;
+}
+
+void sluice_header(sluice_outbound_verdict_t *v, const char *name, const char *value) {
+  exports_sluice_filter_on_outbound_value_t *at = sluice_header_value(v, name);
+  at->tag = EXPORTS_SLUICE_FILTER_ON_OUTBOUND_VALUE_TEXT;
+  at->val.text = sluice_copied(value);
+}
+
+void sluice_header_secret(sluice_outbound_verdict_t *v, const char *name, const char *prefix, sluice_filter_secrets_own_secret_t secret) {
+  exports_sluice_filter_on_outbound_value_t *at = sluice_header_value(v, name);
+  at->tag = EXPORTS_SLUICE_FILTER_ON_OUTBOUND_VALUE_SECRET;
+  at->val.secret.f0 = sluice_copied(prefix);
+  at->val.secret.f1 = secret;
+}
+
 /* The contract's exports, handed on to the plugin's functions; what was lent is freed behind them. */
 
 void exports_sluice_filter_describe_describe(sluice_manifest_t *ret) { sluice_describe(ret); }
@@ -120,6 +140,12 @@ void exports_sluice_filter_on_http_on_http(sluice_http_request_t *r, sluice_exch
 void exports_sluice_filter_on_request_on_request(sluice_head_t *h, sluice_exchange_t x, sluice_verdict_t *ret) {
   *ret = sluice_on_request(h, x);
   sluice_filter_types_head_free(h);
+}
+#endif
+
+#ifdef SLUICE_ON_OUTBOUND
+void exports_sluice_filter_on_outbound_on_outbound(sluice_departure_t d, sluice_exchange_t x, sluice_outbound_verdict_t *ret) {
+  *ret = sluice_on_outbound(d, x);
 }
 #endif
 

@@ -43,6 +43,8 @@ typedef exports_sluice_filter_on_catalog_list_kind_t sluice_list_kind_t;
 typedef sluice_filter_catalog_borrow_viewer_t sluice_viewer_t;
 typedef exports_sluice_filter_on_http_request_t sluice_http_request_t;
 typedef exports_sluice_filter_on_http_response_t sluice_http_response_t;
+typedef sluice_filter_outbound_borrow_departure_t sluice_departure_t;
+typedef exports_sluice_filter_on_outbound_outbound_verdict_t sluice_outbound_verdict_t;
 typedef exports_sluice_filter_on_done_done_t sluice_done_t;
 
 /* ---- what the plugin writes ---- */
@@ -56,6 +58,7 @@ bool sluice_init(sluice_string_t config, sluice_string_t *error);
 sluice_outcome_t sluice_authenticate(const sluice_credential_t *c, sluice_exchange_t x);
 sluice_http_response_t sluice_on_http(const sluice_http_request_t *request, sluice_exchange_t x);
 sluice_verdict_t sluice_on_request(const sluice_head_t *head, sluice_exchange_t x);
+sluice_outbound_verdict_t sluice_on_outbound(sluice_departure_t d, sluice_exchange_t x);
 sluice_verdict_t sluice_on_response(const sluice_head_t *head, sluice_exchange_t x);
 sluice_notification_verdict_t sluice_on_notification(const sluice_head_t *head, sluice_exchange_t x);
 sluice_answer_t sluice_on_catalog(sluice_viewer_t v, sluice_list_kind_t kind, const sluice_entries_t *entries);
@@ -181,6 +184,17 @@ static inline sluice_verdict_t sluice_suspend(const char *message, const char *s
   v.val.suspend.ttl_ms = ttl_ms;
   return v;
 }
+
+/* Of a request that is about to leave: go on; add headers to it with the next two. */
+static inline sluice_outbound_verdict_t sluice_leave(void) {
+  sluice_outbound_verdict_t v = {0};
+  v.tag = EXPORTS_SLUICE_FILTER_ON_OUTBOUND_OUTBOUND_VERDICT_NEXT;
+  return v;
+}
+
+void sluice_header(sluice_outbound_verdict_t *v, const char *name, const char *value);
+/* The value is `prefix` and the secret, which is the host's from here on. Imports `secrets`. */
+void sluice_header_secret(sluice_outbound_verdict_t *v, const char *name, const char *prefix, sluice_filter_secrets_own_secret_t secret);
 
 /* ---- the exchange ---- */
 

@@ -1,6 +1,6 @@
 import type { Exchange } from './exchange.js';
 import type { Head } from './head.js';
-import type { NotificationVerdict, Verdict } from './verdict.js';
+import type { NotificationVerdict, OutboundVerdict, Verdict } from './verdict.js';
 
 export namespace Describe {
   export type Hook = import('sluice:filter/describe@0.1.0').Hook;
@@ -10,6 +10,7 @@ type Catalog = typeof import('sluice:filter/on-catalog@0.1.0');
 export type Viewer = import('sluice:filter/catalog@0.1.0').Viewer;
 export type HttpRequest = import('sluice:filter/on-http@0.1.0').Request;
 export type HttpResponse = import('sluice:filter/on-http@0.1.0').Response;
+export type Departure = import('sluice:filter/outbound@0.1.0').Departure;
 type Done = import('sluice:filter/on-done@0.1.0').Done;
 type Credential = import('sluice:filter/authenticate@0.1.0').Credential;
 type Outcome = import('sluice:filter/authenticate@0.1.0').Outcome;
@@ -22,6 +23,8 @@ export interface Hooks {
   onHttp?(request: HttpRequest, x: Exchange): HttpResponse;
   /** Sees a request before the upstream does. */
   onRequest?(head: Head, x: Exchange): Verdict;
+  /** Gives the HTTP requests toward granted upstreams (`outbound:<upstream>`) what they leave with. */
+  onOutbound?(departure: Departure, x: Exchange): OutboundVerdict;
   /** Sees what ends each exchange whose request it let pass, errors included. */
   onResponse?(head: Head, x: Exchange): Verdict;
   /** Sees one notification of a running exchange, a question of a server, or its answer. */

@@ -10,10 +10,10 @@ export { NotImported, Exchange, type Elicited, type Powers } from './exchange.js
 export { HostError } from './errors.js';
 export { edit, type Edit } from './edit.js';
 export { type Head, type Direction, type Kind } from './head.js';
-export type { Hooks, HookName, HttpRequest, HttpResponse, Viewer } from './hooks.js';
+export type { Hooks, HookName, Departure, HttpRequest, HttpResponse, Viewer } from './hooks.js';
 export {
-  confirm, form, next, notification, openUrl, reject, rejection, reply, suspend,
-  type NotificationVerdict, type Rejection, type RejectionOptions, type Suspension, type Verdict,
+  confirm, form, leave, next, notification, openUrl, reject, rejection, reply, secretValue, suspend,
+  type HeaderValue, type NotificationVerdict, type OutboundVerdict, type Rejection, type RejectionOptions, type Suspension, type Verdict,
 } from './verdict.js';
 export type Hit = import('sluice:filter/patterns@0.1.0').Hit;
 export type Pattern = import('sluice:filter/patterns@0.1.0').Pattern;

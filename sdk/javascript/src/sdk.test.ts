@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { apply } from './document.js';
 import { connect } from './guest.js';
 import { contractName } from './hooks.js';
-import { edit, HostError, next, plugin, reject, reply } from './index.js';
+import { edit, HostError, leave, next, plugin, reject, reply, secretValue } from './index.js';
 import { answered, FakeHost, head } from './testing.js';
 
 test('values are JavaScript values, and errors say the word of the contract', () => {
@@ -81,6 +81,13 @@ test('what init throws is the message for the operator', () => {
 test('what is not imported says what to do', () => {
   const guest = connect(fussy, {});
   assert.throws(() => guest.init('{"limit":3}'), (error) => /add "log" to sluice.imports/.test(String(error)));
+});
+
+test('a request leaves with texts and secrets', () => {
+  const secret = {} as Parameters<typeof secretValue>[0];
+  const said = leave({ authorization: secretValue(secret, 'Bearer '), 'x-a': '1' });
+  assert.deepEqual(said, { tag: 'next', val: [['authorization', { tag: 'secret', val: ['Bearer ', secret] }], ['x-a', { tag: 'text', val: '1' }]] });
+  assert.equal(contractName('onOutbound'), 'on-outbound');
 });
 
 test('names, heads and verdicts', () => {

@@ -1,6 +1,8 @@
 export type Verdict = import('sluice:filter/types@0.1.0').Verdict;
 export type Rejection = import('sluice:filter/types@0.1.0').Rejection;
 export type Suspension = import('sluice:filter/types@0.1.0').Suspension;
+export type OutboundVerdict = import('sluice:filter/on-outbound@0.1.0').OutboundVerdict;
+export type HeaderValue = import('sluice:filter/on-outbound@0.1.0').Value;
 export type NotificationVerdict = import('sluice:filter/on-notification@0.1.0').NotificationVerdict;
 
 /** Go on, with the staged edits applied. */
@@ -50,6 +52,17 @@ export function openUrl(message: string, url: string, withinMs = 0): Suspension 
 /** Of a request: ask the person behind the client. With the answer the chain runs again, and finds it by `Exchange.elicited`. */
 export function suspend(question: Suspension): Verdict {
   return { tag: 'suspend', val: question };
+}
+
+/** Of a request that is about to leave: go on, with these headers set. */
+export function leave(headers: Record<string, string | HeaderValue> = {}): OutboundVerdict {
+  const value = (one: string | HeaderValue): HeaderValue => (typeof one === 'string' ? { tag: 'text', val: one } : one);
+  return { tag: 'next', val: Object.entries(headers).map(([name, one]): [string, HeaderValue] => [name, value(one)]) };
+}
+
+/** A header whose value is a secret behind this text, such as `Bearer `. It is used up: open it anew for another header. */
+export function secretValue(secret: import('sluice:filter/secrets@0.1.0').Secret, prefix = ''): HeaderValue {
+  return { tag: 'secret', val: [prefix, secret] };
 }
 
 /** What only notifications know. */

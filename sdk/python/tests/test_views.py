@@ -11,11 +11,12 @@ from sluice.guest import Guest
 from sluice.head import Head
 from sluice.kv import Bucket
 from sluice.http import header, respond_json, see_other
+from sluice.outbound import Departure, leave, secret
 from sluice.manifest import Hook, Manifest, Need, Route, Selector
 from sluice.plugin import Config, Plugin
-from sluice.testing import FakeExchange, FakeViewer, answered, head, host, reset
-from sluice_contract.exports import on_http
-from sluice_contract.imports import kv, types
+from sluice.testing import FakeDeparture, FakeExchange, FakeViewer, answered, head, host, reset
+from sluice_contract.exports import on_http, on_outbound
+from sluice_contract.imports import kv, outbound, types
 
 
 class ViewsTest(unittest.TestCase):
@@ -122,6 +123,17 @@ class ViewsTest(unittest.TestCase):
         place = fetch.in_header("authorization", "Bearer ")
         self.assertEqual(fetch.send(x, "GET", url, secrets=[(place, secrets.open("token"))]).status, 200)
         self.assertEqual(seen, [(url, [(place, b"s3cret")])])
+
+    def test_a_request_leaves_with_a_secret(self) -> None:
+        host.vault.operators["token"] = b"s3cret"
+        challenge = outbound.Challenge(401, ["Bearer"])
+        departure = Departure(FakeDeparture("github", "https://api.example.com/mcp", body=b"{}", challenge=challenge))
+        self.assertEqual((departure.upstream, departure.method, departure.challenge()), ("github", "POST", challenge))
+        self.assertEqual(departure.body_sha256().hex()[:8], "44136fa3")
+        said = leave({"authorization": secret(secrets.open("token"), "Bearer "), "x-a": "1"})
+        assert isinstance(said, on_outbound.OutboundVerdict_Next)
+        self.assertEqual([name for name, _ in said.value], ["authorization", "x-a"])
+        self.assertEqual(said.value[1][1], on_outbound.Value_Text("1"))
 
     def test_the_rest_of_the_host_takes_note(self) -> None:
         log.warn("careful", tool="rm")

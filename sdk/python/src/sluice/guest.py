@@ -46,3 +46,11 @@ try:
     VIEWS[RawViewer] = Viewer
 except ImportError:  # no on-catalog in this component
     pass
+try:
+    from sluice_contract.imports.outbound import Departure as RawDeparture
+
+    from .outbound import Departure
+
+    VIEWS[RawDeparture] = Departure
+except ImportError:  # no on-outbound in this component
+    pass

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .http import Request, Response
     from .identity import Credential, Outcome
     from .notification import NotificationVerdict
+    from .outbound import Departure, OutboundVerdict
     from .verdict import Verdict
 
 
@@ -37,6 +38,13 @@ class OnRequest(ABC):
 
     @abstractmethod
     def on_request(self, head: Head, x: Exchange) -> Verdict: ...
+
+
+class OnOutbound(ABC):
+    """Gives the HTTP requests toward granted upstreams (`outbound:<upstream>`) what they leave with."""
+
+    @abstractmethod
+    def on_outbound(self, departure: Departure, x: Exchange) -> OutboundVerdict: ...
 
 
 class OnResponse(ABC):
@@ -71,6 +79,7 @@ HOOKS: dict[str, type] = {
     "authenticate": Authenticate,
     "on-http": OnHttp,
     "on-request": OnRequest,
+    "on-outbound": OnOutbound,
     "on-response": OnResponse,
     "on-notification": OnNotification,
     "on-catalog": OnCatalog,

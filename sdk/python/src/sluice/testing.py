@@ -6,6 +6,7 @@ metrics, patterns, kv and the clock are those of `host`, which `reset()` empties
 Regular expressions are Python's here and Rust's in the real host: keep to what both read alike.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from types import ModuleType
 from typing import Any, Self, TypeVar
 
 from componentize_py_types import Err, Ok, Result
-from sluice_contract.imports import catalog, kv, log, metrics, patterns, payload, types
+from sluice_contract.imports import catalog, kv, log, metrics, outbound, patterns, payload, types
 
 from .document import MISSING, Fault, apply, each_text, permit, value_at
 from .exchange import Exchange
@@ -142,6 +143,33 @@ class FakeViewer(catalog.Viewer):
 
     def definition(self, index: int) -> str | None:
         return json.dumps(self._definitions[index]) if index < len(self._definitions) else None
+
+
+class FakeDeparture(outbound.Departure):
+    """A request that is about to leave; `sluice.outbound.Departure(FakeDeparture(...))` is what a hook is given."""
+
+    def __init__(self, upstream: str, url: str, method: str = "POST", body: bytes = b"", challenge: outbound.Challenge | None = None) -> None:
+        self._upstream, self._url, self._method, self._body, self._challenge = upstream, url, method, body, challenge
+        self.given: list[tuple[str, str]] = []
+        """What is set so far."""
+
+    def upstream(self) -> str:
+        return self._upstream
+
+    def url(self) -> str:
+        return self._url
+
+    def method(self) -> str:
+        return self._method
+
+    def headers(self) -> list[tuple[str, str]]:
+        return list(self.given)
+
+    def body_sha256(self) -> bytes:
+        return hashlib.sha256(self._body).digest()
+
+    def challenge(self) -> outbound.Challenge | None:
+        return self._challenge
 
 
 def _of(x: types.Exchange) -> _RawExchange:
@@ -298,4 +326,4 @@ def _install() -> None:
 
 _install()
 
-__all__ = ["Fault", "FakeExchange", "FakeViewer", "Host", "answered", "head", "host", "plugin", "reset"]
+__all__ = ["Fault", "FakeDeparture", "FakeExchange", "FakeViewer", "Host", "answered", "head", "host", "plugin", "reset"]
