@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-const PLUGINS: [&str; 4] = ["auth-api-key", "namespace", "rate-limit", "redact"];
+const PLUGINS: [&str; 5] = ["auth-api-key", "auth-jwt", "namespace", "rate-limit", "redact"];
 
 fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("set by cargo")).join("../..");
@@ -19,17 +19,25 @@ fn main() {
     }
     // OUT_DIR is <target>/<profile>/build/<package>/out.
     let target = out.ancestors().nth(4).expect("cargo's layout").join("components");
-    build(&root, &target);
+    let (alone, together): (Vec<&str>, Vec<&str>) = PLUGINS.into_iter().partition(|plugin| is_built_alone(&root, plugin));
+    build(&together, &root, &target);
+    alone.iter().for_each(|plugin| build(&[plugin], &root, &target));
     for plugin in PLUGINS {
         let built = target.join("wasm32-wasip2/plugin").join(format!("sluice_plugin_{}.wasm", plugin.replace('-', "_")));
         fs::copy(&built, out.join(format!("{plugin}.wasm"))).unwrap_or_else(|e| panic!("{}: {e}", built.display()));
     }
 }
 
-fn build(root: &Path, target: &Path) {
+/// What is built together shares the features of its dependencies, so one that needs `std` there says that it is built alone.
+fn is_built_alone(root: &Path, plugin: &str) -> bool {
+    let manifest = root.join("plugins").join(plugin).join("Cargo.toml");
+    fs::read_to_string(&manifest).unwrap_or_else(|e| panic!("{}: {e}", manifest.display())).contains("built = \"alone\"")
+}
+
+fn build(plugins: &[&str], root: &Path, target: &Path) {
     let mut cargo = Command::new(env::var("CARGO").expect("set by cargo"));
     cargo.current_dir(root).args(["build", "--locked", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"]).arg(target);
-    for plugin in PLUGINS {
+    for plugin in plugins {
         cargo.args(["-p", &format!("sluice-plugin-{plugin}")]);
     }
     for outer in

@@ -2,7 +2,10 @@
 
 use crate::step::{cargo, root, step, target};
 use anyhow::{Context as _, Result, bail};
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The target that components are built for.
 pub fn wasm_target() -> Result<()> {
@@ -18,27 +21,40 @@ pub fn wasm_target() -> Result<()> {
 pub fn components() -> Result<PathBuf> {
     wasm_target()?;
     let out = target().join("components");
-    let mut command = cargo();
-    command.args(["build", "--locked", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"]).arg(&out);
+    let (mut together, mut alone) = (Vec::new(), Vec::new());
     for folder in ["plugins", "examples", "examples/mask", "tests/guests"] {
-        for package in packages(folder)? {
-            command.args(["-p", &package]);
+        for (package, is_built_alone) in packages(folder)? {
+            if is_built_alone { &mut alone } else { &mut together }.push(package);
         }
+    }
+    component_build(&together, &out)?;
+    for package in alone {
+        component_build(&[package], &out)?;
+    }
+    Ok(out.join("wasm32-wasip2/plugin"))
+}
+
+fn component_build(packages: &[String], out: &Path) -> Result<()> {
+    let mut command = cargo();
+    command.args(["build", "--locked", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"]).arg(out);
+    for package in packages {
+        command.args(["-p", package]);
     }
     for outer in ["RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"] {
         command.env_remove(outer);
     }
-    step("building plugins and guests to components", &mut command)?;
-    Ok(out.join("wasm32-wasip2/plugin"))
+    step("building plugins and guests to components", &mut command)
 }
 
-fn packages(folder: &str) -> Result<Vec<String>> {
+/// Names, and whether each is built alone: what is built together shares the features of its dependencies, and most must do without `std`.
+fn packages(folder: &str) -> Result<Vec<(String, bool)>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(root().join(folder))? {
         let manifest = entry?.path().join("Cargo.toml");
         let Ok(text) = std::fs::read_to_string(&manifest) else { continue };
         let name = text.lines().find_map(|l| l.strip_prefix("name = \"")?.strip_suffix('"'));
-        names.push(name.with_context(|| format!("{}: no package name", manifest.display()))?.to_owned());
+        let name = name.with_context(|| format!("{}: no package name", manifest.display()))?.to_owned();
+        names.push((name, text.contains("built = \"alone\"")));
     }
     names.sort();
     Ok(names)

@@ -27,6 +27,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     step("a few calls with faults on both sides", faults::script(&sluice).args(["--calls", "400"]))?;
     step("a slice of the corpus against the official schemas", schemas::script(&sluice, &guests).args(["--every", "6"]))?;
     step("real servers that ask real clients, a slice", asking::script(&built).arg("--slice"))?;
+    step("an official client's own OAuth, with a real provider", &mut script("tests/interop/oauth.py", &sluice))?;
     step("real servers with tasks", script("tests/interop/tasks.py", &sluice).arg("--rmcp").arg(built.join("conformance-rmcp")))?;
     step(
         "what the suite's comparison counts as a difference",

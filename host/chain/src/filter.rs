@@ -177,7 +177,7 @@ pub enum Authentication {
     Identified(Principal, std::time::Duration),
     /// Not a credential of mine.
     Abstain,
-    /// 401 or 403.
+    /// 401 or 403; 503 where nobody can say.
     Challenge(Rejection),
 }
 

@@ -212,7 +212,7 @@ pub fn anonymous_name() -> String {
 
 fn challenge(rejection: Rejection) -> Denied {
     let http_status = match rejection.http_status {
-        Some(403) => 403,
+        Some(status @ (403 | 503)) => status,
         _ => 401,
     };
     Denied { http_status, http_headers: rejection.http_headers, code: rejection.code, message: rejection.message }

@@ -742,7 +742,7 @@ typedef struct exports_sluice_filter_authenticate_outcome_t {
 #define EXPORTS_SLUICE_FILTER_AUTHENTICATE_OUTCOME_IDENTIFIED 0
 // Not a credential of mine; the next authenticator is asked.
 #define EXPORTS_SLUICE_FILTER_AUTHENTICATE_OUTCOME_ABSTAIN 1
-// 401 or 403 with `WWW-Authenticate`.
+// 401 or 403 with `WWW-Authenticate`; 503 where nobody can say just now. Any other status means 401.
 #define EXPORTS_SLUICE_FILTER_AUTHENTICATE_OUTCOME_CHALLENGE 2
 
 typedef sluice_filter_types_borrow_exchange_t exports_sluice_filter_authenticate_borrow_exchange_t;

@@ -1,5 +1,6 @@
 //! The plugin host against real components. One binary: each links all of wasmtime.
 
+mod auth_jwt;
 mod cache;
 mod catalog;
 mod coverage;

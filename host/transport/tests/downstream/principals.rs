@@ -82,6 +82,10 @@ async fn each_request_is_authenticated_on_a_shared_connection() {
     let reply = connection.ask(&request("POST", "/mcp", &headers, body.as_bytes())).await;
     assert_eq!(reply.header("www-authenticate"), Some("Bearer error=\"insufficient_scope\""));
     reply.is_error(403, 7);
+    let headers = [vec![("authorization", "Bearer unsure")], modern_headers("tools/call", r#""name":"echo""#)].concat();
+    let reply = connection.ask(&request("POST", "/mcp", &headers, body.as_bytes())).await;
+    assert_eq!((reply.header("retry-after"), reply.header("www-authenticate")), (Some("2"), None), "it is not the caller's fault");
+    reply.is_error(503, 8);
     let reply = connection.ask(&request("POST", "/mcp", &[("authorization", "")], b"{}")).await;
     assert_eq!((reply.status, reply.header("www-authenticate").is_some()), (401, true));
     let ended = endpoint.seen.ended.lock().unwrap();

@@ -24,5 +24,5 @@ def identified(
 
 
 def challenge(no: Rejection) -> Outcome:
-    """401 or 403 with `WWW-Authenticate`; `sluice.verdict.rejection` makes one."""
+    """401 or 403 with `WWW-Authenticate`, 503 where nobody can say just now; `sluice.verdict.rejection` makes one."""
     return contract.Outcome_Challenge(no)

@@ -1,6 +1,7 @@
-//! The four standard plugins where they will stand: in the binary, between a client and a server, in both eras.
+//! The standard plugins where they will stand: in the binary, between a client and a server, in both eras.
 
 mod auth;
+mod jwt;
 mod namespace;
 mod rate_limit;
 mod redact;

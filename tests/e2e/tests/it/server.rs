@@ -16,6 +16,8 @@ use tokio::{
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub verb: String,
+    /// Path and query, as sent.
+    pub target: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -154,5 +156,6 @@ fn request(raw: &[u8]) -> Option<(Seen, usize)> {
     let headers: Vec<(String, String)> = parsed.headers.iter().map(|h| (h.name.to_ascii_lowercase(), text(h.value))).collect();
     let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, v)| v.parse().expect("a length"));
     let body = raw.get(start..start + length)?.to_vec();
-    Some((Seen { verb: parsed.method.unwrap_or_default().into(), headers, body }, start + length))
+    let (verb, target) = (parsed.method.unwrap_or_default().into(), parsed.path.unwrap_or_default().into());
+    Some((Seen { verb, target, headers, body }, start + length))
 }

@@ -46,14 +46,27 @@ fn folder() -> &'static Path {
     FOLDER.get_or_init(|| std::env::var_os("SLUICE_GUESTS").map_or_else(build, PathBuf::from))
 }
 
-/// Build them all, in a target folder of their own: the one in use is locked while tests are built.
+/// Build them all, in a target folder of their own: the one in use is locked while tests are built. Those that say so alone: what cargo
+/// builds together shares features.
 fn build() -> PathBuf {
     let target = workspace().join("target/guests");
+    let is_built_alone = |(name, prefix): &(String, &str)| {
+        let folder = if *prefix == "guest-" { "tests/guests" } else { "plugins" };
+        let manifest = workspace().join(folder).join(name).join("Cargo.toml");
+        std::fs::read_to_string(manifest).is_ok_and(|text| text.contains("built = \"alone\""))
+    };
+    let (alone, together): (Vec<_>, Vec<_>) = all().into_iter().partition(is_built_alone);
+    build_in(&target, &together);
+    alone.into_iter().for_each(|one| build_in(&target, &[one]));
+    target.join(TARGET).join("plugin")
+}
+
+fn build_in(target: &Path, packages: &[(String, &str)]) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.current_dir(workspace()).args(["build", "--quiet", "--profile", "plugin", "--target", TARGET]);
-    build.arg("--target-dir").arg(&target);
-    for (name, prefix) in all() {
+    build.arg("--target-dir").arg(target);
+    for (name, prefix) in packages {
         build.arg("-p").arg(format!("{prefix}{name}"));
     }
     // What cargo set for this test is not for that build.
@@ -62,5 +75,4 @@ fn build() -> PathBuf {
     }
     let status = build.env_remove("CARGO_TARGET_DIR").env_remove("RUSTFLAGS").status().expect("cargo runs");
     assert!(status.success(), "the guests do not build");
-    target.join(TARGET).join("plugin")
 }

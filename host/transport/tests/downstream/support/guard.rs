@@ -13,7 +13,7 @@ use sluice_chain::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// `Bearer NAME` makes the caller NAME, unless NAME is `evil`. Calls of `held` by somebody whose role
+/// `Bearer NAME` makes the caller NAME, unless NAME is `evil` or `unsure`. Calls of `held` by somebody whose role
 /// is not `admin` are refused with 429.
 pub struct Guard {
     identity: Arc<Identity>,
@@ -51,6 +51,12 @@ impl Filter for Guard {
                     http_headers,
                     ..Rejection::default()
                 }));
+            }
+            if credential.value == "unsure" {
+                let http_headers = vec![("retry-after".into(), "2".into())];
+                let no =
+                    Rejection { code: 8, message: "nobody knows".into(), http_status: Some(503), http_headers, ..Rejection::default() };
+                return Ok(Authentication::Challenge(no));
             }
             let (name, role) = credential.value.split_once('+').unwrap_or((&credential.value, "user"));
             let mut principal = Principal::new("guard", name, None);
