@@ -150,23 +150,63 @@ pub mod on_done {
     });
 }
 
-/// The one WASI interface the SDK names itself; the oldest version, since any newer host links it. It is whole,
-/// because the linker joins it with the one that `std` brings.
+/// The WASI interfaces the SDK names itself; the oldest version, since any newer host links it. Each is whole, because the linker joins
+/// it with the one that `std` brings.
 #[cfg(target_family = "wasm")]
 pub mod clock {
     wit_bindgen::generate!({
         inline: "
             package sluice:clock;
-            world clock { import wasi:clocks/wall-clock@0.2.0; }
+            world clock {
+                import wasi:clocks/wall-clock@0.2.0;
+                import wasi:clocks/monotonic-clock@0.2.0;
+            }
             package wasi:clocks@0.2.0 {
                 interface wall-clock {
                     record datetime { seconds: u64, nanoseconds: u32 }
                     now: func() -> datetime;
                     resolution: func() -> datetime;
                 }
+                interface monotonic-clock {
+                    use wasi:io/poll@0.2.0.{pollable};
+                    type instant = u64;
+                    type duration = u64;
+                    now: func() -> instant;
+                    resolution: func() -> duration;
+                    subscribe-instant: func(when: instant) -> pollable;
+                    subscribe-duration: func(when: duration) -> pollable;
+                }
+            }
+            package wasi:io@0.2.0 {
+                interface poll {
+                    resource pollable {
+                        ready: func() -> bool;
+                        block: func();
+                    }
+                    poll: func(in: list<borrow<pollable>>) -> list<u32>;
+                }
             }
         ",
         world: "sluice:clock/clock",
+        generate_all,
+    });
+}
+
+/// See [`clock`].
+#[cfg(target_family = "wasm")]
+pub mod random {
+    wit_bindgen::generate!({
+        inline: "
+            package sluice:random;
+            world random { import wasi:random/random@0.2.0; }
+            package wasi:random@0.2.0 {
+                interface random {
+                    get-random-bytes: func(len: u64) -> list<u8>;
+                    get-random-u64: func() -> u64;
+                }
+            }
+        ",
+        world: "sluice:random/random",
         generate_all,
     });
 }

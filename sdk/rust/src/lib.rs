@@ -56,7 +56,7 @@
 //!
 //! Modules, in reading order: [`plugin`] (the traits to implement), [`manifest`], [`exchange`] (facts, payload,
 //! scan), [`verdict`], [`identity`], [`catalog`], [`http`], [`outbound`], then the powers without an exchange: [`kv`], [`secrets`], [`fetch`],
-//! [`patterns`], [`log`], [`metrics`], [`clock`]; and natively `testing`.
+//! [`patterns`], [`log`], [`metrics`], [`clock`], [`random`]; and natively `testing`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 #![warn(missing_docs)]
@@ -85,6 +85,7 @@ pub mod metrics;
 pub mod outbound;
 pub mod patterns;
 pub mod plugin;
+pub mod random;
 pub mod secrets;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]

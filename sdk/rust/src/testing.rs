@@ -18,13 +18,14 @@ pub(crate) use fetch::send;
 pub use fetch::{Sent, answer_fetches};
 pub use host::{
     Counted, LogLine, advance_ms, break_kv, clock_ms, counts, grant_reveal, heal_kv, log_lines, reset, set_clock_ms, set_secret, timings,
+    while_sleeping,
 };
 pub use kv::FakeBucket;
 pub use secrets::FakeSecret;
 pub(crate) use secrets::{open_own, put, remove};
 pub use viewer::FakeViewer;
 
-pub(crate) use host::{define_patterns, note_count, note_log, note_timing};
+pub(crate) use host::{define_patterns, draw, note_count, note_log, note_timing, slept};
 
 use crate::exchange::{Direction, Head, Kind};
 use crate::plugin::Plugin;

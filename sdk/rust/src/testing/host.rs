@@ -2,6 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
+
+use sha2::{Digest, Sha256};
 
 use crate::log::Level;
 use crate::patterns::Pattern;
@@ -40,6 +43,8 @@ pub(super) struct Host {
     pub(super) reveals: Vec<String>,
     pub(super) kept: HashMap<(String, String), super::secrets::Kept>,
     pub(super) sets: HashMap<String, Vec<regex::Regex>>,
+    draws: u64,
+    sleeping: Option<Rc<dyn Fn()>>,
     log: Vec<LogLine>,
     counts: Vec<Counted>,
     timings: Vec<(String, f64)>,
@@ -71,6 +76,11 @@ pub fn set_clock_ms(ms: u64) {
 /// Lets time pass.
 pub fn advance_ms(ms: u64) {
     with(|host| host.clock_ms += ms);
+}
+
+/// From now on this happens each time the plugin waits: what others do meanwhile.
+pub fn while_sleeping(happens: impl Fn() + 'static) {
+    with(|host| host.sleeping = Some(Rc::new(happens)));
 }
 
 /// From now on kv answers `unavailable`.
@@ -106,6 +116,29 @@ pub fn counts() -> Vec<Counted> {
 /// What was timed so far, in milliseconds.
 pub fn timings() -> Vec<(String, f64)> {
     with(|host| host.timings.clone())
+}
+
+pub(crate) fn slept(ms: u32) {
+    let sleeping = with(|host| {
+        host.clock_ms += u64::from(ms);
+        host.sleeping.clone()
+    });
+    if let Some(happens) = sleeping {
+        happens();
+    }
+}
+
+/// As unlike as random bytes, and the same in each run.
+pub(crate) fn draw(count: usize) -> Vec<u8> {
+    with(|host| {
+        let mut drawn = Vec::new();
+        while drawn.len() < count {
+            host.draws += 1;
+            drawn.extend_from_slice(&Sha256::digest(host.draws.to_le_bytes()));
+        }
+        drawn.truncate(count);
+        drawn
+    })
 }
 
 pub(crate) fn note_log(level: Level, message: &str, fields: Vec<(String, String)>) {
