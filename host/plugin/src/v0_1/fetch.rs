@@ -64,10 +64,12 @@ impl Host for Guest {
             Ok(answer) => answer,
             Err(error) => return Ok(Err(into_error(error))),
         };
-        if repeats(&answer, &used) {
+        let (body, found) = self.withheld(answer.body, &captures);
+        // What is captured is not shown: a token endpoint may well answer with the refresh token that it was sent.
+        if repeats(&answer.headers, &body, &used) {
             return Ok(Err(Error::Denied("the answer repeats a secret that was sent".into())));
         }
-        let (body, captured) = self.captured(answer.body, &captures);
+        let captured = captures.into_iter().zip(found).map(|(capture, secret)| self.capture(&capture, secret)).collect::<Vec<bool>>();
         let headers: usize = answer.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.hand_over(body.len() + headers + captured.len())?;
         Ok(Ok(Response { status: answer.status, headers: answer.headers, body: body.into(), captured }))
@@ -109,20 +111,18 @@ impl Guest {
         })
     }
 
-    /// Keeps what is to be captured. The body without it, and which of it was there.
-    fn captured(&self, body: Bytes, captures: &[Capture]) -> (Bytes, Vec<bool>) {
+    /// The body without what is to be captured, and what of that was there.
+    fn withheld(&self, body: Bytes, captures: &[Capture]) -> (Bytes, Vec<Option<Secret>>) {
         if captures.is_empty() {
             return (body, Vec::new());
         }
-        let nothing = || (Bytes::new(), vec![false; captures.len()]);
+        let nothing = || (Bytes::new(), captures.iter().map(|_| None).collect());
         // What is not JSON may hold a secret anywhere.
         let Ok(document) = Document::parse_value(body, &json_limits(self.limits()), IndexDepth::Full) else { return nothing() };
         let found: Vec<Option<Value<'_>>> = captures.iter().map(|capture| document.pointer(&capture.pointer)).collect();
-        let captured =
-            captures.iter().zip(&found).map(|(capture, value)| value.is_some_and(|value| self.capture(capture, value))).collect();
         let mut patch = Patch::new(&document);
         let mut gone: Vec<Value<'_>> = Vec::new();
-        for value in found.into_iter().flatten() {
+        for value in found.iter().copied().flatten() {
             // What lies within another goes with it, and no two edits may overlap.
             let holds =
                 |outer: &Value<'_>, inner: &Value<'_>| outer.span().start <= inner.span().start && inner.span().end <= outer.span().end;
@@ -132,16 +132,20 @@ impl Guest {
             }
         }
         gone.into_iter().for_each(|value| patch.replace(value, &b"null"[..]));
+        let secrets = found.into_iter().map(|value| value.map(secret)).collect();
         match patch.apply() {
-            Ok(body) => (body, captured),
+            Ok(body) => (body, secrets),
             Err(_) => nothing(),
         }
     }
 
-    fn capture(&self, capture: &Capture, value: Value<'_>) -> bool {
-        let bytes = value.as_str().map_or_else(|| value.raw().to_owned(), std::borrow::Cow::into_owned).into_bytes();
-        self.keep_secret(capture.owner, &capture.name, Secret::new(bytes), capture.ttl_ms).is_ok()
+    fn capture(&self, capture: &Capture, found: Option<Secret>) -> bool {
+        found.is_some_and(|secret| self.keep_secret(capture.owner, &capture.name, secret, capture.ttl_ms).is_ok())
     }
+}
+
+fn secret(value: Value<'_>) -> Secret {
+    Secret::new(value.as_str().map_or_else(|| value.raw().to_owned(), std::borrow::Cow::into_owned).into_bytes())
 }
 
 fn json_limits(limits: &Limits) -> sluice_wire::json::Limits {
@@ -171,11 +175,11 @@ fn put(place: &Place, secret: &Secret, headers: &mut Vec<Header>, body: &mut Vec
 }
 
 /// Does an answer hold a secret that was sent, as it is? A server that echoes would show what no guest may see.
-fn repeats(answer: &fetch::Response, used: &[(Place, Secret)]) -> bool {
+fn repeats(headers: &[(String, String)], body: &[u8], used: &[(Place, Secret)]) -> bool {
     let mut telling = used.iter().map(|(_, secret)| secret.expose()).filter(|secret| secret.len() >= TELLING_BYTES);
     telling.any(|secret| {
         let finder = memmem::Finder::new(secret);
-        finder.find(&answer.body).is_some() || answer.headers.iter().any(|(_, value)| finder.find(value.as_bytes()).is_some())
+        finder.find(body).is_some() || headers.iter().any(|(_, value)| finder.find(value.as_bytes()).is_some())
     })
 }
 

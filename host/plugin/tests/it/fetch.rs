@@ -163,6 +163,21 @@ async fn what_is_captured_is_not_seen() {
     assert!(control["body"].as_str().unwrap().contains("access_token\": \"tok"), "without a capture it is seen");
 }
 
+/// RFC 6749 section 6: a server that does not rotate refresh tokens may answer with the one it was sent.
+#[tokio::test]
+async fn an_answer_may_repeat_what_is_captured_from_it() {
+    let network = network(|| ok(r#"{"refresh_token":"refresh-token-1"}"#));
+    let filter = load(&network, &[API, "secret:api"]).await;
+    let url = "https://api.example.com/token";
+    let captures = json!([["/refresh_token", "refresh"]]);
+    assert_eq!(fetched(&filter, json!({"url": url, "captures": captures})).await["captured"], json!([true]));
+    let sent = json!([["form", "refresh_token", "", "refresh"]]);
+    let said = fetched(&filter, json!({"url": url, "method": "POST", "secrets": sent, "captures": captures})).await;
+    assert_eq!((&said["captured"], &said["body"]), (&json!([true]), &json!(r#"{"refresh_token":null}"#)));
+    let control = fetched(&filter, json!({"url": url, "method": "POST", "secrets": sent})).await;
+    assert_eq!(control["error"], "denied", "not captured, it would be seen: {control}");
+}
+
 #[tokio::test]
 async fn an_answer_that_is_no_json_is_held_back_from_a_capture() {
     let network = network(|| ok("access_token=tok"));
