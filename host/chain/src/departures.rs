@@ -38,6 +38,8 @@ pub struct Departure {
     pub body: Bytes,
     /// How the upstream answered it a moment ago; none when it was not sent yet.
     pub challenge: Option<Challenge>,
+    /// What filters had given it then.
+    pub refused: Vec<Header>,
 }
 
 /// An upstream's wish for other credentials.

@@ -127,9 +127,13 @@ class ViewsTest(unittest.TestCase):
     def test_a_request_leaves_with_a_secret(self) -> None:
         host.vault.operators["token"] = b"s3cret"
         challenge = outbound.Challenge(401, ["Bearer"])
-        departure = Departure(FakeDeparture("github", "https://api.example.com/mcp", body=b"{}", challenge=challenge))
+        fake = FakeDeparture("github", "https://api.example.com/mcp", body=b"{}", challenge=challenge)
+        departure = Departure(fake)
         self.assertEqual((departure.upstream, departure.method, departure.challenge()), ("github", "POST", challenge))
         self.assertEqual(departure.body_sha256().hex()[:8], "44136fa3")
+        self.assertFalse(departure.refused(secrets.open("token")))
+        fake.sent.append(b"s3cret")
+        self.assertTrue(departure.refused(secrets.open("token")))
         said = leave({"authorization": secret(secrets.open("token"), "Bearer "), "x-a": "1"})
         assert isinstance(said, on_outbound.OutboundVerdict_Next)
         self.assertEqual([name for name, _ in said.value], ["authorization", "x-a"])

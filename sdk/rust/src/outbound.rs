@@ -40,6 +40,8 @@ pub trait Departs {
     fn body_sha256(&self) -> Vec<u8>;
     /// How the upstream answered this request a moment ago; none when it was not sent yet.
     fn challenge(&self) -> Option<Challenge>;
+    /// Of a request with a challenge: it was sent with this secret. If it was not, somebody has got another one since.
+    fn refused(&self, secret: &Secret) -> bool;
 }
 
 #[cfg(target_family = "wasm")]
@@ -61,6 +63,9 @@ impl Departs for Departure {
     }
     fn challenge(&self) -> Option<Challenge> {
         Departure::challenge(self)
+    }
+    fn refused(&self, secret: &Secret) -> bool {
+        Departure::refused(self, secret)
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
         sluice::filter::outbound::{Challenge, Host, HostDeparture},
     },
     convert::{self, bad},
+    secrets::OpenSecret,
 };
 use crate::{grant::Place, guest::Guest, instance::one_line};
 use bytes::Bytes;
@@ -106,6 +107,12 @@ impl HostDeparture for Guest {
         let challenge = self.departing()?.challenge.clone();
         self.hand_over(challenge.as_ref().map_or(0, |challenge| challenge.www_authenticate.iter().map(String::len).sum()))?;
         Ok(challenge.map(|challenge| Challenge { status: challenge.status, www_authenticate: challenge.www_authenticate }))
+    }
+
+    fn refused(&mut self, _: Resource<Departing>, secret: Resource<OpenSecret>) -> wasmtime::Result<bool> {
+        self.entered(0)?;
+        let secret = &self.secret(&secret)?.secret;
+        Ok(self.departing()?.refused.iter().filter_map(Header::secret).any(|sent| secret.equals(&sent)))
     }
 
     fn drop(&mut self, _: Resource<Departing>) -> wasmtime::Result<()> {

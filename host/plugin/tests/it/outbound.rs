@@ -40,6 +40,7 @@ fn departure(upstream: &str) -> Departure {
         fixed: vec!["x-key".into()],
         body: Bytes::from_static(b"{}"),
         challenge: None,
+        refused: Vec::new(),
     }
 }
 
@@ -109,6 +110,24 @@ async fn a_guest_is_shown_what_leaves_and_no_secret() {
     let challenge = Some(Challenge { status: 401, www_authenticate: vec!["Bearer a=b".into(), "Basic".into()] });
     let said = given(&filter, &Departure { challenge, ..departure("one") }).await;
     assert_eq!(said[1].1, saw("401 Bearer a=b | Basic"));
+}
+
+/// Somebody may have got another credential since the request was sent: that one is used then, and not got anew.
+#[tokio::test]
+async fn a_guest_learns_whether_a_secret_was_refused() {
+    let filter = load(json!({"tells_refused": ["x-refused", "token"]}), &["outbound:*", "secret:token"]).await;
+    let challenge = Some(Challenge { status: 401, www_authenticate: vec!["Bearer".into()] });
+    let sent = |value: &str, secret_at| Header { name: "authorization".into(), value: Bytes::from(value.to_owned()), secret_at };
+    for (refused, said) in [
+        (vec![sent(&format!("Bearer {TOKEN}"), Some(7))], "true"),
+        (vec![sent("Bearer another", Some(7))], "false"),
+        // What only looks like it was text.
+        (vec![sent(TOKEN, None)], "false"),
+        (vec![], "false"),
+    ] {
+        let departure = Departure { challenge: challenge.clone(), refused, ..departure("one") };
+        assert_eq!(given(&filter, &departure).await, one("x-refused", said));
+    }
 }
 
 #[tokio::test]

@@ -45,6 +45,10 @@ class Departure:
         """How the upstream answered this request a moment ago; none when it was not sent yet."""
         return self.raw.challenge()
 
+    def refused(self, value: Secret) -> bool:
+        """Of a request with a challenge: it was sent with this secret. If it was not, somebody has got another one since."""
+        return self.raw.refused(value.raw)
+
 
 def secret(value: Secret, prefix: str = "") -> Value:
     """A secret behind this text, such as `Bearer `. It is used up: open it anew for another header."""

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, Self, TypeVar
 
 from componentize_py_types import Err, Ok, Result
-from sluice_contract.imports import catalog, kv, log, metrics, outbound, patterns, payload, types
+from sluice_contract.imports import catalog, kv, log, metrics, outbound, patterns, payload, secrets, types
 
 from .document import MISSING, Fault, apply, each_text, permit, value_at
 from .exchange import Exchange
@@ -152,6 +152,8 @@ class FakeDeparture(outbound.Departure):
         self._upstream, self._url, self._method, self._body, self._challenge = upstream, url, method, body, challenge
         self.given: list[tuple[str, str]] = []
         """What is set so far."""
+        self.sent: list[bytes] = []
+        """Secrets that the refused request was sent with."""
 
     def upstream(self) -> str:
         return self._upstream
@@ -170,6 +172,9 @@ class FakeDeparture(outbound.Departure):
 
     def challenge(self) -> outbound.Challenge | None:
         return self._challenge
+
+    def refused(self, s: secrets.Secret) -> bool:
+        return self._challenge is not None and any(s.equals(sent) for sent in self.sent)
 
 
 def _of(x: types.Exchange) -> _RawExchange:

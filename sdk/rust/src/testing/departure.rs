@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::FakeSecret;
 use crate::outbound::{Challenge, Departs, OutboundVerdict, Value};
 
 /// What [`Departure`](crate::outbound::Departure) is natively.
@@ -13,6 +14,7 @@ pub struct FakeDeparture {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     challenge: Option<Challenge>,
+    sent: Vec<Vec<u8>>,
 }
 
 impl FakeDeparture {
@@ -25,6 +27,7 @@ impl FakeDeparture {
             headers: Vec::new(),
             body: Vec::new(),
             challenge: None,
+            sent: Vec::new(),
         }
     }
 
@@ -52,6 +55,12 @@ impl FakeDeparture {
         self.challenge = Some(Challenge { status, www_authenticate });
         self
     }
+
+    /// And it was sent with this secret then.
+    pub fn with_sent(mut self, secret: &[u8]) -> Self {
+        self.sent.push(secret.to_vec());
+        self
+    }
 }
 
 impl Departs for FakeDeparture {
@@ -72,6 +81,9 @@ impl Departs for FakeDeparture {
     }
     fn challenge(&self) -> Option<Challenge> {
         self.challenge.clone()
+    }
+    fn refused(&self, secret: &FakeSecret) -> bool {
+        self.challenge.is_some() && self.sent.contains(&secret.bytes)
     }
 }
 

@@ -26,6 +26,8 @@ struct Settings {
     subject: Option<String>,
     /// A header that says what it was shown.
     saw: Option<String>,
+    /// A header that says whether the refused request was sent with the secret of this name.
+    tells_refused: Option<(String, String)>,
     /// Sends the person there first, until it has said yes.
     link: Option<String>,
     /// Refuses.
@@ -43,6 +45,7 @@ impl Default for Settings {
             headers: Vec::new(),
             subject: None,
             saw: None,
+            tells_refused: None,
             link: None,
             reject: None,
             trap: false,
@@ -74,7 +77,7 @@ fn shown(departure: &Departure) -> String {
 
 impl OnOutbound for SetsHeaders {
     fn on_outbound(&self, departure: &Departure, x: &Exchange) -> OutboundVerdict {
-        let Settings { secret, only, when_challenged, headers, subject, saw, link, reject, trap } = &self.0;
+        let Settings { secret, only, when_challenged, headers, subject, saw, tells_refused, link, reject, trap } = &self.0;
         if only.as_ref().is_some_and(|only| *only != departure.upstream()) {
             return Headers::new().into();
         }
@@ -102,6 +105,10 @@ impl OnOutbound for SetsHeaders {
         }
         if let Some(name) = saw {
             given = given.text(name, &shown(departure));
+        }
+        if let Some((name, secret)) = tells_refused {
+            let refused = Secret::open(secret).is_ok_and(|secret| departure.refused(&secret));
+            given = given.text(name, &refused.to_string());
         }
         given.into()
     }

@@ -65,7 +65,7 @@ impl Line {
     }
 
     async fn depart_within(&self, departures: &Arc<Departures>, leaves: Leaves<'_>) -> Result<Exchange, UpstreamError> {
-        let mut given = departures.leave(self.departure(&leaves, None)).await?;
+        let mut given = departures.leave(self.departure(&leaves, None, &[])).await?;
         for sent in 1.. {
             let headers = with(&leaves.headers, &given)?;
             let exchange = self.pool.send_to(leaves.target, leaves.method.clone(), headers, leaves.body.clone(), leaves.may_repeat).await?;
@@ -73,7 +73,7 @@ impl Line {
             let wants = if sent < SENDS_MAX { challenge(&exchange, &echo) } else { None };
             let exchange = Exchange { echo, ..exchange };
             let Some(challenge) = wants else { return Ok(exchange) };
-            let next = departures.leave(self.departure(&leaves, Some(challenge))).await?;
+            let next = departures.leave(self.departure(&leaves, Some(challenge), &given)).await?;
             if next == given {
                 return Ok(exchange);
             }
@@ -83,7 +83,7 @@ impl Line {
         unreachable!("the loop returns")
     }
 
-    fn departure(&self, leaves: &Leaves<'_>, challenge: Option<Challenge>) -> Departure {
+    fn departure(&self, leaves: &Leaves<'_>, challenge: Option<Challenge>, refused: &[Header]) -> Departure {
         let fixed: Vec<String> = self.settings.headers.iter().map(|(name, _)| name.as_str().to_owned()).collect();
         let shown = |(name, value): (&HeaderName, &HeaderValue)| {
             let is_hidden = value.is_sensitive() || self.settings.headers.iter().any(|(fixed, _)| fixed == name);
@@ -98,6 +98,7 @@ impl Line {
             fixed,
             body: leaves.body.clone(),
             challenge,
+            refused: refused.to_vec(),
         }
     }
 
