@@ -2,7 +2,7 @@
 //! upstream shows.
 
 use super::{Entry, ListKind};
-use crate::{principal::PrincipalKey, upstream::UpstreamError};
+use crate::{departures::Held, principal::PrincipalKey, upstream::UpstreamError};
 use sluice_wire::revision::Era;
 use std::{
     collections::HashMap,
@@ -146,7 +146,8 @@ impl RawLists {
         !same
     }
 
-    /// A fetch failed: the last known entries stay, so a dead upstream's names still resolve to it.
+    /// A fetch failed: the last known entries stay, so a dead upstream's names still resolve to it. One that waits for a person is asked
+    /// again by the next reader: the person may be done.
     pub fn fail(&self, place: &Place, error: UpstreamError) {
         let mut slots = self.lock();
         let slot = slots.slot(place);
@@ -158,9 +159,11 @@ impl RawLists {
             error: None,
             known: false,
         });
+        let waits = matches!(&error, UpstreamError::Held(why) if matches!(**why, Held::Suspended { .. }));
         snapshot.error = Some(error);
-        snapshot.fresh_until = Instant::now() + RETRY_AFTER;
-        if was_well {
+        snapshot.fresh_until = Instant::now() + if waits { Duration::ZERO } else { RETRY_AFTER };
+        // What a person is to do may be another thing than before.
+        if was_well || waits {
             self.changed(&mut slots, place);
         }
     }
