@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-const PLUGINS: [&str; 5] = ["auth-api-key", "auth-jwt", "namespace", "rate-limit", "redact"];
+const PLUGINS: [&str; 6] = ["auth-api-key", "auth-jwt", "namespace", "oauth-client", "rate-limit", "redact"];
 
 fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("set by cargo")).join("../..");

@@ -58,6 +58,8 @@ pub struct Backend {
     pub server: Server,
 }
 
+type Guard = Arc<dyn Fn(&Seen) -> Option<Response> + Send + Sync>;
+
 /// What it offers.
 #[derive(Clone, Default)]
 pub struct Offer {
@@ -70,7 +72,7 @@ pub struct Offer {
     /// Requests are kept for the test to read.
     pub keeps: bool,
     /// Answers in its place, before it looks; without one no request may bring a credential.
-    pub guard: Option<fn(&Seen) -> Option<Response>>,
+    pub guard: Option<Guard>,
 }
 
 impl Offer {
@@ -84,8 +86,8 @@ impl Offer {
         self
     }
 
-    pub fn guarded(mut self, guard: fn(&Seen) -> Option<Response>) -> Self {
-        self.guard = Some(guard);
+    pub fn guarded(mut self, guard: impl Fn(&Seen) -> Option<Response> + Send + Sync + 'static) -> Self {
+        self.guard = Some(Arc::new(guard));
         self
     }
 
@@ -108,7 +110,7 @@ impl Backend {
         let (sessions, answer) = (AtomicU64::new(0), Arc::new(answer));
         let keeps = offer.keeps;
         let server = Server::start(keeps, move |seen| -> Answering {
-            if let Some(response) = offer.guard.and_then(|guard| guard(&seen)) {
+            if let Some(response) = offer.guard.as_ref().and_then(|guard| guard(&seen)) {
                 return Box::pin(std::future::ready(response));
             }
             match offer.route(seen, &sessions) {

@@ -1,8 +1,9 @@
 //! Sluice from outside: the binary that users start, real sockets, real children, real components.
 //!
 //! What the tests stand on: `turn` (who runs when), `folder`, `gateway` (the binary), `connection` and `caller` (clients),
-//! `server` and `backend` (upstreams), `quantile`. Each other file is one promise.
+//! `server` and `backend` (upstreams), `authority` (who grants access to them), `quantile`. Each other file is one promise.
 
+mod authority;
 mod backend;
 mod caller;
 mod connection;

@@ -3,6 +3,7 @@
 mod auth;
 mod jwt;
 mod namespace;
+mod oauth_client;
 mod rate_limit;
 mod redact;
 
