@@ -5,6 +5,7 @@
 mod asking;
 mod bench;
 mod conformance;
+mod connect;
 mod faults;
 mod hostile;
 mod languages;
@@ -32,6 +33,7 @@ cargo xtask hostile [--run]     write docs/hostile.md: which test shows which ki
 cargo xtask mutations           break the host in each named way, and see that the statement's test notices
 cargo xtask conformance         the official suite, direct and through Sluice, side by side
 cargo xtask asking              official clients and servers that ask each other, in every pairing and with every answer
+cargo xtask connect             people connect their accounts at an authorization server nobody here wrote
 cargo xtask parity              one corpus over every pairing of eras and transports, through the same filters
 cargo xtask faults              10,000 calls with faults on both sides: none runs twice (--calls N, --seed S)
 cargo xtask schemas             clients and servers of all revisions: every message against the official schema
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Some("mutations") => mutations::run(rest),
         Some("conformance") => conformance::run(rest),
         Some("asking") => asking::run(rest),
+        Some("connect") => connect::run(rest),
         Some("parity") => parity::run(rest),
         Some("faults") => faults::run(rest),
         Some("schemas") => schemas::run(rest),

@@ -28,6 +28,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     step("a slice of the corpus against the official schemas", schemas::script(&sluice, &guests).args(["--every", "6"]))?;
     step("real servers that ask real clients, a slice", asking::script(&built).arg("--slice"))?;
     step("an official client's own OAuth, with a real provider", &mut script("tests/interop/oauth.py", &sluice))?;
+    step("accounts at a real authorization server", &mut script("tests/connect/run.py", &sluice))?;
     step("real servers with tasks", script("tests/interop/tasks.py", &sluice).arg("--rmcp").arg(built.join("conformance-rmcp")))?;
     step(
         "what the suite's comparison counts as a difference",
@@ -36,7 +37,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
     step("the official suite", script("tests/conformance/run.py", &sluice).arg("--rmcp").arg(built.join("conformance-rmcp")))
 }
 
-fn script(path: &str, sluice: &std::path::Path) -> Command {
+/// A run of Python with the binary under test.
+pub fn script(path: &str, sluice: &std::path::Path) -> Command {
     let mut command = Command::new("python3");
     command.current_dir(root()).arg(path).arg("--bin").arg(sluice);
     command
