@@ -22,6 +22,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import oauth
 import parts
 import proxy
 from score import JUDGED_UNSCORED, Exemptions, Requirements, compare, read
@@ -78,6 +79,8 @@ def client_leg(suite, exemptions, wanted):
     """The suite as a server, behind a reference client: what reaches it through the proxy is the proxy's own."""
     rows = []
     python = parts.venv(HERE / "python" / "requirements.txt", WORK / "venv")
+    if wanted.bin:
+        oauth.compile_once(wanted.bin, WORK / "home")
     for revision in chosen(wanted.requirements, REVISIONS):
         print(f"running {revision} with a client ...", flush=True)
         requirements = Requirements(suite / "requirements" / f"{revision}.yaml", revision, "client")
@@ -111,7 +114,8 @@ def through(wanted, name, era, revision):
 def run_clients(suite, command, revision, name, scenarios):
     """One run for each scenario, a few at a time: the suite itself would start them all at once, and time would tell."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        peers = [["--command", words(command), "--scenario", scenario, "--spec-version", revision] for scenario in scenarios]
+        # Extensions are on no revision's timeline, and run only where that is overruled.
+        peers = [["--command", words(command), "--scenario", scenario, "--spec-version", revision, "--force"] for scenario in scenarios]
         outs = [f"{name}/{scenario.replace('/', '-')}" for scenario in scenarios]
         found = pool.map(lambda peer, out: run_suite(suite, "client", peer, out), peers, outs)
         return {scenario: checks for one in found for scenario, checks in one.items()}

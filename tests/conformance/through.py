@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import oauth
 import proxy
 
 
@@ -22,10 +23,15 @@ def main():
     parser.add_argument("command", nargs=argparse.REMAINDER)
     wanted = parser.parse_args()
     *command, url = wanted.command
-    scenario = os.environ["MCP_CONFORMANCE_SCENARIO"].replace("/", "-")
-    home, log = wanted.work / scenario, wanted.work / f"{scenario}.log"
-    with proxy.start(wanted.bin, url, home, log, wanted.era) as middle:
-        return subprocess.run([*command, middle.url], stdin=subprocess.DEVNULL).returncode
+    scenario = os.environ["MCP_CONFORMANCE_SCENARIO"]
+    name = scenario.replace("/", "-")
+    home, log = wanted.work / name, wanted.work / f"{name}.log"
+    # The relay changes nothing, so before it the client does the OAuth itself.
+    is_oauth = scenario.startswith("auth/") and wanted.bin is not None
+    own = (lambda home: oauth.settings(url, home, oauth.context(), oauth.suite_ports())) if is_oauth else None
+    with proxy.start(wanted.bin, url, home, log, wanted.era, own) as middle:
+        env = {**os.environ, "GATEWAY_TOKEN": (home / "token").read_text().strip()} if is_oauth else None
+        return subprocess.run([*command, middle.url], stdin=subprocess.DEVNULL, env=env).returncode
 
 
 if __name__ == "__main__":
