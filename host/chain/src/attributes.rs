@@ -29,6 +29,11 @@ impl Attributes {
         self.labels.iter().find(|(k, _)| &**k == key).map(|(_, v)| &**v).or_else(|| self.facts().find(|(k, _)| *k == key).map(|(_, v)| v))
     }
 
+    /// The value of a label, by its whole key.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.iter().find(|(k, _)| &**k == key).map(|(_, v)| &**v)
+    }
+
     fn facts(&self) -> impl Iterator<Item = (&str, &str)> {
         self.facts.iter().flat_map(|facts| facts.iter()).map(|(k, v)| (&**k, &**v))
     }

@@ -97,12 +97,19 @@ pub struct Conditions {
     pub upstreams: Globs,
     /// Tenants; a principal without one matches only an empty list.
     pub tenants: Globs,
+    /// Labels that must be there, by their whole key (`<plugin>.<key>`), each with a value that matches.
+    pub labels: Vec<(Box<str>, Globs)>,
 }
 
 impl Conditions {
     /// Does the filter take part in this message?
     pub fn hold(&self, method: &str, name: Option<&str>, upstream: Option<&str>, tenant: Option<&str>) -> bool {
         self.scope.matches(method, name) && self.upstreams.matches_optional(upstream) && self.tenants.matches_optional(tenant)
+    }
+
+    /// The part that speaks of labels, as they are now.
+    pub fn hold_for_labels(&self, attributes: &Attributes) -> bool {
+        self.labels.iter().all(|(key, values)| attributes.label(key).is_some_and(|value| values.matches(value)))
     }
 
     /// The part of the conditions that a request on its way out can meet, besides its upstream.
@@ -124,6 +131,28 @@ impl Conditions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_label_must_be_there_with_a_value_that_matches() {
+        let conditions = |labels: &[(&str, &[&str])]| Conditions {
+            labels: labels.iter().map(|(key, values)| ((*key).into(), Globs::new(values))).collect(),
+            ..Conditions::default()
+        };
+        let facts = vec![("principal.tenant".into(), "acme".into())];
+        let mut attributes = Attributes::new(std::sync::Arc::new(facts));
+        attributes.set_label("guard", "risk", "high");
+        for (labels, expected) in [
+            (&[][..], true),
+            (&[("guard.risk", &[][..])], true),
+            (&[("guard.risk", &["low", "h*"])], true),
+            (&[("guard.risk", &["low"])], false),
+            (&[("guard.risk", &[]), ("other.risk", &[])], false),
+            // A fact is no label: its client may have said it.
+            (&[("principal.tenant", &[])], false),
+        ] {
+            assert_eq!(conditions(labels).hold_for_labels(&attributes), expected, "{labels:?}");
+        }
+    }
 
     #[test]
     fn globs_match_whole_texts() {

@@ -99,6 +99,7 @@ pub fn policy(written: &PluginSettings) -> Policy {
             scope: Scope::new(&Selector { methods: written.when.methods.clone(), names: written.when.names.clone() }),
             upstreams: Globs::new(&written.when.upstreams),
             tenants: Globs::new(&written.when.tenants),
+            labels: written.when.labels.iter().map(|(key, values)| (key.as_str().into(), Globs::new(values))).collect(),
         },
         required: written.required,
         breaker: BreakerLimits {

@@ -41,6 +41,7 @@ type Call = for<'a> fn(&'a dyn Filter, &'a mut Pass<'_>) -> BoxFuture<'a, Result
 impl Exchange {
     pub(super) fn enters(&self, link: &Link, hook: Hook) -> bool {
         link.exports(hook)
+            && link.policy.when.hold_for_labels(&self.attributes)
             && link.enters(
                 hook,
                 &Place {

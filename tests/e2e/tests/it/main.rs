@@ -20,6 +20,7 @@ mod drain;
 mod dropped;
 mod fetching;
 mod isolation;
+mod labels;
 mod links;
 mod outbound;
 mod plugins;

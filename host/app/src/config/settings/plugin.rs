@@ -1,6 +1,7 @@
 //! One plugin's settings: under `sluice.plugins.settings` or, the same keys, in its sidecar.
 
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
 
 use crate::config::choice::choice;
 use crate::config::problem::{nearest, quoted};
@@ -144,6 +145,9 @@ section! {
         pub upstreams: Vec<String> = Vec::new();
         /// Tenants.
         pub tenants: Vec<String> = Vec::new();
+        /// Labels that other plugins set on the exchange before, by their whole name (`guard.risk`), with the values that count. All must be
+        /// there. Lists and requests that leave for an upstream have no labels, and this is no condition for them.
+        pub labels: BTreeMap<String, Vec<String>> = BTreeMap::new();
     }
 }
 
