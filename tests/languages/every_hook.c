@@ -50,6 +50,13 @@ static void fetch(sluice_exchange_t x) {
   else sluice_filter_fetch_error_free(&error);
 }
 
+static void call(sluice_exchange_t x) {
+  sluice_string_t upstream = sluice_str("u"), tool = sluice_str("t"), arguments = sluice_str("{}"), result;
+  sluice_filter_upstream_error_t error;
+  if (sluice_filter_upstream_call_tool(x, &upstream, &tool, &arguments, NULL, &result, &error)) sluice_string_free(&result);
+  else sluice_filter_upstream_error_free(&error);
+}
+
 sluice_verdict_t sluice_on_request(const sluice_head_t *head, sluice_exchange_t x) {
   sluice_string_t json, method = sluice_method(head), bucket_name = sluice_str("b");
   sluice_list_tuple2_string_string_t none = {0};
@@ -62,6 +69,7 @@ sluice_verdict_t sluice_on_request(const sluice_head_t *head, sluice_exchange_t 
   sluice_filter_secrets_error_t no_secret;
   if (sluice_filter_secrets_static_secret_open(&secret_name, &secret, &no_secret)) sluice_filter_secrets_secret_drop_own(secret);
   fetch(x);
+  call(x);
   sluice_filter_metrics_add(&method, 1, &none);
   sluice_log(SLUICE_FILTER_LOG_LEVEL_INFO, "seen");
   return sluice_suspend("Sure?", "{\"type\":\"object\",\"properties\":{}}", 0);

@@ -10,6 +10,7 @@ use crate::{
     principal::Principal,
     record::Ended,
     route::{Route, RouteRequest, RouteResponse},
+    subcall::Origin,
     verdict::{Rejection, Suspension},
 };
 use bytes::Bytes;
@@ -128,6 +129,8 @@ pub struct Pass<'e> {
     pub again: bool,
     /// When the call began.
     pub began: Instant,
+    /// What its exchange is made of, for calls of the filter's own; none in tests.
+    pub origin: Option<Origin<'e>>,
 }
 
 /// A filter's word on a request or a response.

@@ -19,6 +19,7 @@ use crate::{
     rescue::Error,
     run,
     running::Running,
+    subcall::Within,
     task::Tasks,
     upstream::{Listener, ServerFacts, Unsolicited, Upstream, UpstreamError},
 };
@@ -206,12 +207,22 @@ impl Host {
 
     /// Start an exchange. It makes its first step when it is first asked for what it has to say.
     pub fn begin(self: &Arc<Self>, arrival: Arrival) -> Running {
+        self.start(arrival, |_| {})
+    }
+
+    /// The same for a call that filters of another exchange wait for.
+    pub(crate) fn begin_within(self: &Arc<Self>, arrival: Arrival, parent: u64, callers: Arc<[Arc<str>]>) -> Running {
+        self.start(arrival, |exchange| exchange.belongs_to(parent, callers))
+    }
+
+    fn start(self: &Arc<Self>, arrival: Arrival, prepare: impl FnOnce(&mut run::Exchange)) -> Running {
         let id = self.next_exchange_id();
         let (sender, said) = queue(OUTGOING_QUEUE);
         let cancel = CancellationToken::new();
         self.watch.running.fetch_add(1, Relaxed);
         let counted = Counted(self.clone());
-        let exchange = run::Exchange::new(self.clone(), id, arrival, sender, cancel.clone());
+        let mut exchange = run::Exchange::new(self.clone(), id, arrival, sender, cancel.clone());
+        prepare(&mut exchange);
         // A bug of ours costs this exchange its answer, and nobody else anything.
         let run = AssertUnwindSafe(exchange.run(counted)).catch_unwind().map(|ended| ended.unwrap_or_default());
         Running::new(id, cancel, said, run.boxed())
@@ -270,6 +281,20 @@ impl Host {
         let viewer = Attributes::new(client.facts.clone());
         let asking = Asking { generation: &generation, era, client, principal, viewer: &viewer };
         self.view(kind, asking, Currency::Fresh).await
+    }
+
+    /// What this principal calls a tool of an upstream, if it sees it.
+    pub(crate) async fn shown_as(self: &Arc<Self>, upstream: usize, tool: &str, client: &Arc<Client>, within: &Within) -> Option<Arc<str>> {
+        let viewer = Attributes::new(client.facts.clone());
+        let asking = Asking { generation: within.generation(), era: Era::Modern, client, principal: within.principal(), viewer: &viewer };
+        for currency in [Currency::Known, Currency::Fresh] {
+            let view = self.view(ListKind::Tools, asking, currency).await.ok()?;
+            let is_it = |entry: &&crate::catalogue::Exposed| entry.entry.upstream == Some(upstream) && *entry.entry.original == *tool;
+            if let Some(shown) = view.exposed.iter().find(is_it) {
+                return Some(shown.entry.name.clone());
+            }
+        }
+        None
     }
 
     /// A legacy downstream session has ended.

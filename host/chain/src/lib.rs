@@ -4,7 +4,7 @@
 //! This crate owns no socket, no wasm and no configuration file. It never formats HTTP and never knows
 //! which era an upstream speaks: transports translate at their own door.
 //!
-//! Reading order: [`exchange`], [`running`], [`verdict`], [`filter`], [`upstream`], [`departures`], [`fetch`], [`generation`], [`host`],
+//! Reading order: [`exchange`], [`running`], [`verdict`], [`filter`], [`upstream`], [`departures`], [`fetch`], [`subcall`], [`generation`], [`host`],
 //! [`catalogue`], [`changes`], [`rescue`], [`record`], [`route`].
 
 #![forbid(unsafe_code)]
@@ -36,6 +36,7 @@ mod run;
 pub mod running;
 mod seal;
 pub mod selector;
+pub mod subcall;
 mod task;
 mod ticket;
 pub mod upstream;

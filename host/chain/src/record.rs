@@ -65,6 +65,8 @@ pub struct Ended {
     pub attributes: Attributes,
     /// The chain generation that every phase used.
     pub generation: u64,
+    /// The exchange whose filter made this call, if one did.
+    pub parent: Option<u64>,
     /// How it ended.
     pub outcome: Outcome,
     /// Of the error, if it ended in one.
@@ -136,6 +138,7 @@ pub(crate) fn nothing_ended() -> Ended {
         principal: Arc::new(Principal::new("auth", "a", None)),
         attributes: Attributes::default(),
         generation: 1,
+        parent: None,
         outcome: Outcome::Cancelled,
         code: None,
         tool_error: false,

@@ -83,6 +83,7 @@ async fn cost(filter: &WasmFilter, text: &str) -> f64 {
                     asked: None,
                     again: false,
                     began: Instant::now(),
+                    origin: None,
                 };
                 filter.on_request(&mut pass).await.expect("a good filter");
                 calls += 1;

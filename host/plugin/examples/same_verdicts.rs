@@ -125,7 +125,7 @@ async fn cost(filter: &WasmFilter, message: &Arc<Message>) -> f64 {
 }
 
 fn pass<'e>(head: &'e Head, principal: &'e Principal, attributes: &'e mut Attributes, message: &'e Arc<Message>) -> Pass<'e> {
-    Pass { head, principal, attributes, message, asked: None, again: false, began: Instant::now() }
+    Pass { head, principal, attributes, message, asked: None, again: false, began: Instant::now(), origin: None }
 }
 
 fn head() -> Head {

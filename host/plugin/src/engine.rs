@@ -8,7 +8,7 @@ use crate::{
     secrets::{Secrets, Shelves},
     ticker::Ticker,
 };
-use sluice_chain::fetch::Fetch;
+use sluice_chain::{fetch::Fetch, subcall::Calls};
 use sluice_state::Store;
 use std::{
     path::PathBuf,
@@ -49,6 +49,8 @@ pub struct Setup {
     pub secrets: Secrets,
     /// Behind the `fetch` import; without it every request is unreachable.
     pub fetch: Option<Arc<dyn Fetch>>,
+    /// Behind the `upstream` import; without it no tool is called.
+    pub calls: Option<Arc<dyn Calls>>,
 }
 
 impl Setup {
@@ -63,6 +65,7 @@ impl Setup {
             slow_max: workers.saturating_sub(1).max(1),
             secrets: Secrets::new(),
             fetch: None,
+            calls: None,
         }
     }
 }
@@ -91,6 +94,7 @@ pub struct Engine {
     loaded: Arc<Loaded>,
     secrets: Arc<Secrets>,
     fetch: Option<Arc<dyn Fetch>>,
+    calls: Option<Arc<dyn Calls>>,
     shelves: Arc<Shelves>,
 }
 
@@ -136,6 +140,7 @@ impl Engine {
             loaded: Arc::default(),
             secrets: Arc::new(setup.secrets),
             fetch: setup.fetch,
+            calls: setup.calls,
             shelves: Arc::default(),
         })
     }
@@ -184,6 +189,10 @@ impl Engine {
     }
 
     /// The way to the network.
+    pub(crate) fn calls(&self) -> Option<Arc<dyn Calls>> {
+        self.calls.clone()
+    }
+
     pub(crate) fn fetch(&self) -> Option<Arc<dyn Fetch>> {
         self.fetch.clone()
     }

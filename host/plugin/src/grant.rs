@@ -1,6 +1,9 @@
 //! Powers beyond those that every plugin has: how they are written, and whether they cover what a plugin needs.
 
-use sluice_chain::fetch::{Origin, Url};
+use sluice_chain::{
+    fetch::{Origin, Url},
+    selector::Glob,
+};
 use std::{fmt, str::FromStr};
 
 /// One power, as the configuration gives it and as a manifest asks for it.
@@ -18,6 +21,8 @@ pub enum Grant {
     Fetch(Allowance),
     /// `outbound:<upstream>`: to give requests toward this upstream what they leave with; `*` is all.
     Outbound(String),
+    /// `upstream:<upstream> <tool>,…`: to call these tools of it; by the upstream's own names, or globs with `*`.
+    Upstream(String, Vec<String>),
 }
 
 /// Where a secret may be sent.
@@ -115,7 +120,7 @@ const NAME_BYTES_MAX: usize = 64;
 
 impl Grant {
     /// A regular expression for JSON Schema: whatever matches is a grant, or nearly.
-    pub const PATTERN: &str = "^((kv|reveal):[A-Za-z0-9_.-]{1,64}|secret:[A-Za-z0-9_.-]{1,64}( (outbound:[A-Za-z0-9_.-]{1,64}|fetch:https?://[^ /?#@]+))*|outbound:(\\*|[A-Za-z0-9_.-]{1,64})|http:/(\\.well-known|-)/[A-Za-z0-9_./-]{1,200}\\*?|fetch:https?://[^ /?#@]+( [A-Z,]+)?( private)?)$";
+    pub const PATTERN: &str = "^((kv|reveal):[A-Za-z0-9_.-]{1,64}|secret:[A-Za-z0-9_.-]{1,64}( (outbound:[A-Za-z0-9_.-]{1,64}|fetch:https?://[^ /?#@]+))*|outbound:(\\*|[A-Za-z0-9_.-]{1,64})|upstream:[A-Za-z0-9_.-]{1,64} [A-Za-z0-9_./*,-]{1,400}|http:/(\\.well-known|-)/[A-Za-z0-9_./-]{1,200}\\*?|fetch:https?://[^ /?#@]+( [A-Z,]+)?( private)?)$";
 }
 
 impl FromStr for Grant {
@@ -124,10 +129,11 @@ impl FromStr for Grant {
     fn from_str(text: &str) -> Result<Self, GrantError> {
         let known = "what can be granted is \"kv:<bucket>\", a bucket shared with other plugins, \"secret:<name>\", a secret to use \
                      unseen, \"reveal:<name>\", one to see, \"http:<path>\", a route of its own, \"fetch:https://<host> <METHOD>,…\", requests \
-                     to send, or \"outbound:<upstream>\", what requests to an upstream leave with";
+                     to send, \"outbound:<upstream>\", what requests to an upstream leave with, or \"upstream:<upstream> <tool>,…\", tools to call";
         let (kind, rest) = text.split_once(':').ok_or_else(|| GrantError(known.into()))?;
         match kind {
             "secret" => secret(rest),
+            "upstream" => tools(rest),
             "outbound" if is_upstream(rest) => Ok(Self::Outbound(rest.into())),
             "outbound" => {
                 Err(GrantError("what can be granted is \"outbound:<upstream>\", an upstream's name in the configuration, or `*`".into()))
@@ -160,6 +166,7 @@ impl fmt::Display for Grant {
             Self::Http(path) => write!(f, "http:{path}"),
             Self::Fetch(allowance) => write!(f, "fetch:{allowance}"),
             Self::Outbound(upstream) => write!(f, "outbound:{upstream}"),
+            Self::Upstream(upstream, tools) => write!(f, "upstream:{upstream} {}", tools.join(",")),
         }
     }
 }
@@ -181,6 +188,18 @@ fn secret(rest: &str) -> Result<Grant, GrantError> {
         )));
     }
     Ok(Grant::Secret(name.into(), words.map(str::parse).collect::<Result<_, _>>()?))
+}
+
+fn tools(rest: &str) -> Result<Grant, GrantError> {
+    let plain = |tool: &str| (1..=128).contains(&tool.len()) && tool.bytes().all(|b| b.is_ascii_alphanumeric() || b"_./*-".contains(&b));
+    match rest.split_once(' ') {
+        Some((upstream, tools)) if is_name(upstream) && tools.split(',').all(plain) => {
+            Ok(Grant::Upstream(upstream.into(), tools.split(',').map(str::to_owned).collect()))
+        }
+        _ => Err(GrantError(
+            "what can be granted is \"upstream:<upstream> <tool>,…\", with the upstream's own names of tools, or globs".into(),
+        )),
+    }
 }
 
 fn is_upstream(name: &str) -> bool {
@@ -229,6 +248,24 @@ impl Grants {
         self.0.iter().filter_map(|grant| if let Grant::Outbound(name) = grant { Some(name.as_str()) } else { None })
     }
 
+    fn tools_of<'g>(&'g self, upstream: &'g str) -> impl Iterator<Item = &'g String> {
+        let of = move |grant: &'g Grant| match grant {
+            Grant::Upstream(name, tools) if name == upstream => Some(tools),
+            _ => None,
+        };
+        self.0.iter().filter_map(of).flatten()
+    }
+
+    /// May it call any tool at all?
+    pub(crate) fn has_calls(&self) -> bool {
+        self.0.iter().any(|grant| matches!(grant, Grant::Upstream(..)))
+    }
+
+    /// May it call this one?
+    pub(crate) fn calls(&self, upstream: &str, tool: &str) -> bool {
+        self.tools_of(upstream).any(|glob| Glob::new(glob).matches(tool))
+    }
+
     pub(crate) fn reveals(&self, name: &str) -> bool {
         self.0.iter().any(|grant| matches!(grant, Grant::Reveal(granted) if granted == name))
     }
@@ -259,11 +296,14 @@ impl Grants {
             "secret" => self.secrets().next().is_some(),
             "fetch" => self.has_fetch(),
             "outbound" => self.upstreams().next().is_some(),
+            "upstream" => self.has_calls(),
             _ => match need.parse() {
                 Ok(Grant::Fetch(need)) => {
                     let allowed = |method: &String| self.fetches().any(|given| given.allows(&need.origin, method));
                     need.methods.iter().all(allowed)
                 }
+                // A glob covers what it is, and what it matches.
+                Ok(Grant::Upstream(upstream, tools)) => tools.iter().all(|tool| self.calls(&upstream, tool)),
                 Ok(Grant::Secret(need, _)) => self.secrets().any(|name| name == need),
                 Ok(Grant::Outbound(need)) => self.upstreams().any(|name| name == "*" || name == need),
                 Ok(need) => self.0.contains(&need),
@@ -279,6 +319,7 @@ pub(crate) fn line_for(need: &str) -> Option<String> {
         "secret" => Some("secret:<name>".into()),
         "fetch" => Some("fetch:https://<host> GET".into()),
         "outbound" => Some("outbound:<upstream>".into()),
+        "upstream" => Some("upstream:<upstream> <tool>".into()),
         _ => need.parse().ok().map(|grant: Grant| grant.to_string()),
     }
 }
@@ -295,6 +336,7 @@ mod tests {
             "secret:key outbound:github fetch:https://api.example.com",
             "outbound:github",
             "outbound:*",
+            "upstream:github search_*,get_issue",
             "reveal:x",
             "http:/-/connect/*",
             "fetch:https://api.example.com GET,POST",
@@ -314,6 +356,11 @@ mod tests {
             "secret:a kv:b",
             "outbound:",
             "outbound:a b",
+            "upstream:a",
+            "upstream:a ",
+            "upstream:* x",
+            "upstream:a x,",
+            "upstream:a x y",
             "net:example.com",
             &format!("reveal:{}", "x".repeat(65)),
         ] {
@@ -359,6 +406,22 @@ mod tests {
         assert_eq!(places(&["secret:a outbound:one", "secret:a outbound:two"]), Some(vec![there("one"), there("two")]));
         assert_eq!(places(&["secret:a outbound:one", "secret:a"]), None);
         assert_eq!(places(&["secret:b"]), Some(Vec::new()), "what is not granted goes nowhere");
+    }
+
+    #[test]
+    fn tools_are_called_by_the_upstreams_own_names() {
+        let grants = Grants::read(&["upstream:github search_*,get".into(), "upstream:files read".into()]).unwrap();
+        for (upstream, tool, expected) in [
+            ("github", "search_code", true),
+            ("github", "get", true),
+            ("github", "get_all", false),
+            ("github", "read", false),
+            ("files", "read", true),
+            ("other", "read", false),
+        ] {
+            assert_eq!(grants.calls(upstream, tool), expected, "{upstream} {tool}");
+        }
+        assert!(grants.covers("upstream") && grants.covers("upstream:github search_*,get") && !grants.covers("upstream:github *"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use sluice_chain::{
     exchange::Head,
     filter::{Hook, Pass},
     principal::Principal,
+    subcall::Within,
 };
 use sluice_wire::message::Message;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -49,6 +50,8 @@ pub(crate) struct Lent {
     pub(crate) viewed: Option<Viewed>,
     /// What is about to leave.
     pub(crate) departure: Option<Departure>,
+    /// Of what its own calls are a part; only for those that make any.
+    pub(crate) within: Option<Within>,
     /// Whose secrets may be kept and found; only for those that keep any.
     pub(crate) caller: Option<Caller>,
 }
@@ -134,6 +137,9 @@ impl Guest {
         self.lent.attributes = std::mem::take(pass.attributes);
         self.lent.again = pass.again;
         self.lent_by(pass.principal);
+        if self.plugin.calls.is_some() {
+            self.lent.within = pass.origin.map(|origin| origin.kept(pass.head.exchange));
+        }
         // Most filters cannot read it, and need no more time for a longer one.
         if self.plugin.reads_payload {
             let (cpu, wall) = self.plugin.allowance(pass.message.bytes().len());

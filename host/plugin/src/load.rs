@@ -84,6 +84,10 @@ impl Engine {
             plugin.fetch = self.fetch();
             plugin.waits_for_others();
         }
+        if grants.has_calls() && imports.iter().any(|import| import == "upstream") {
+            plugin.calls = self.calls();
+            plugin.waits_for_others();
+        }
         let interest = manifest.interest(&exports, reads_payload, &grants);
         (plugin.grants, plugin.secrets, plugin.shelf) = (grants, secrets, self.shelves().of(&manifest.name));
         let plugin = Arc::new(plugin);

@@ -12,7 +12,7 @@ use crate::{
     settings::{Power, Powers},
     v0_1::log::LogTap,
 };
-use sluice_chain::fetch::Fetch;
+use sluice_chain::{fetch::Fetch, subcall::Calls};
 use sluice_state::{Bucket, Quota, Store};
 use std::{
     sync::{Arc, atomic::AtomicUsize},
@@ -49,6 +49,8 @@ pub(crate) struct Plugin {
     /// The binary can keep secrets, and was not kept from it.
     pub(crate) keeps_secrets: bool,
     pub(crate) fetch: Option<Arc<dyn Fetch>>,
+    /// Of tools; none unless it may and can.
+    pub(crate) calls: Option<Arc<dyn Calls>>,
     /// How many requests may still leave.
     pub(crate) fetching: Semaphore,
 }
@@ -68,6 +70,7 @@ impl Plugin {
             shelf: Arc::default(),
             keeps_secrets: false,
             fetch: None,
+            calls: None,
             fetching: Semaphore::new(limits.fetches_max.min(Semaphore::MAX_PERMITS)),
             name,
             powers,

@@ -13,6 +13,7 @@ export interface Powers {
   kv?: typeof import('sluice:filter/kv@0.1.0');
   secrets?: typeof import('sluice:filter/secrets@0.1.0');
   fetch?: typeof import('sluice:filter/fetch@0.1.0');
+  upstream?: typeof import('sluice:filter/upstream@0.1.0');
 }
 
 /** The component was built without an import that it uses now. */

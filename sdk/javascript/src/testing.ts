@@ -47,7 +47,7 @@ export class FakeHost {
     return new FakeExchange(message, given, this.powers);
   }
 
-  readonly powers: Required<Omit<Powers, 'secrets' | 'fetch'>> = {
+  readonly powers: Required<Omit<Powers, 'secrets' | 'fetch' | 'upstream'>> = {
     log: { log: (level: string, message: string, fields: [string, string][]) => void this.lines.push([level, message, Object.fromEntries(fields)]) },
     metrics: {
       add: (name: string, by: bigint, labels: [string, string][]) => void this.counts.push([name, Number(by), Object.fromEntries(labels)]),
@@ -71,7 +71,7 @@ export class FakeHost {
       scan: (x: Raw, set: string, roots: string[]) => this.scan(of(x).message, set, roots),
     },
     kv: { Bucket: { open: (name: string) => this.bucket(name) } },
-  } as unknown as Required<Omit<Powers, 'secrets' | 'fetch'>>;
+  } as unknown as Required<Omit<Powers, 'secrets' | 'fetch' | 'upstream'>>;
 
   private scan(message: unknown, name: string, roots: string[]): Hit[] {
     const set = this.sets.get(name);

@@ -20,6 +20,7 @@ pub mod base {
                 import sluice:filter/kv@0.1.0;
                 import sluice:filter/secrets@0.1.0;
                 import sluice:filter/fetch@0.1.0;
+                import sluice:filter/upstream@0.1.0;
                 import sluice:filter/catalog@0.1.0;
                 import sluice:filter/outbound@0.1.0;
                 export sluice:filter/describe@0.1.0;

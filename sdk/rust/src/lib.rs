@@ -56,7 +56,7 @@
 //!
 //! Modules, in reading order: [`plugin`] (the traits to implement), [`manifest`], [`exchange`] (facts, payload,
 //! scan), [`verdict`], [`identity`], [`catalog`], [`http`], [`outbound`], then the powers without an exchange: [`kv`], [`secrets`], [`fetch`],
-//! [`patterns`], [`log`], [`metrics`], [`clock`], [`random`]; and natively `testing`.
+//! [`upstream`], [`patterns`], [`log`], [`metrics`], [`clock`], [`random`]; and natively `testing`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 #![warn(missing_docs)]
@@ -92,6 +92,7 @@ pub mod secrets;
 pub mod slot;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+pub mod upstream;
 pub mod verdict;
 
 /// What nearly every plugin names.

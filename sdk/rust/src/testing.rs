@@ -10,6 +10,7 @@ mod fetch;
 mod host;
 mod kv;
 mod secrets;
+mod upstream;
 mod viewer;
 
 pub use departure::{FakeDeparture, sent};
@@ -23,6 +24,8 @@ pub use host::{
 pub use kv::FakeBucket;
 pub use secrets::FakeSecret;
 pub(crate) use secrets::{open_own, put, remove};
+pub use upstream::answer_calls;
+pub(crate) use upstream::call_tool;
 pub use viewer::FakeViewer;
 
 pub(crate) use host::{define_patterns, draw, note_count, note_log, note_timing, slept};

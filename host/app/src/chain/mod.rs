@@ -72,6 +72,7 @@ impl Plugins {
             compiler: Some(convert::compiler(config)),
             secrets: convert::secrets(config),
             fetch: Some(fetch),
+            calls: Some(Arc::new(Arc::downgrade(&host))),
             ..Setup::new(Arc::new(MemoryStore::new()))
         };
         if let Some(slow_max) = config.settings.limits.slow_hooks_max {

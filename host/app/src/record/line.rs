@@ -117,6 +117,9 @@ pub fn common(ended: &Ended) -> Vec<u8> {
     let mut line = Vec::with_capacity(512);
     let out = &mut line;
     put(out, &[",\"request\":\"", &request_id(ended.head.exchange), "\""]);
+    if let Some(parent) = ended.parent {
+        put(out, &[",\"parent\":\"", &request_id(parent), "\""]);
+    }
     member(out, "principal", &ended.principal.subject);
     if let Some(tenant) = &ended.principal.tenant {
         member(out, "tenant", tenant);

@@ -7,6 +7,7 @@ use crate::{
     generation::{Link, Mode, Place},
     record::{Ended, Passed},
     rescue::Error,
+    subcall::Origin,
     verdict::{Rejection, Suspension},
 };
 use bytes::Bytes;
@@ -41,6 +42,7 @@ type Call = for<'a> fn(&'a dyn Filter, &'a mut Pass<'_>) -> BoxFuture<'a, Result
 impl Exchange {
     pub(super) fn enters(&self, link: &Link, hook: Hook) -> bool {
         link.exports(hook)
+            && !self.is_caller(link)
             && link.policy.when.hold_for_labels(&self.attributes)
             && link.enters(
                 hook,
@@ -143,13 +145,27 @@ impl Exchange {
         }
     }
 
+    /// It waits for this exchange, which is a call of its own.
+    fn is_caller(&self, link: &Link) -> bool {
+        self.callers.iter().any(|caller| *caller == link.filter.identity().name)
+    }
+
     /// When the next filter begins: when the one before it ended.
     fn begins(&mut self) -> Instant {
         self.mark.take().unwrap_or_else(Instant::now)
     }
 
     fn pass<'e>(&'e mut self, message: &'e Arc<Message>, asked: Option<Arc<Message>>, began: Instant) -> Pass<'e> {
-        Pass { head: &self.head, principal: &self.principal, attributes: &mut self.attributes, message, asked, again: self.again, began }
+        Pass {
+            head: &self.head,
+            principal: &self.principal,
+            attributes: &mut self.attributes,
+            message,
+            asked,
+            again: self.again,
+            began,
+            origin: Some(Origin { generation: &self.generation, principal: &self.principal, client: &self.client, callers: &self.callers }),
+        }
     }
 
     /// What the policy makes of a fault: the label, and the error if the exchange is to end.

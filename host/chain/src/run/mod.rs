@@ -74,6 +74,9 @@ pub(crate) struct Exchange {
     passed: Vec<Passed>,
     /// The hook calls of requests that left; only where some filter acts for any.
     journal: Option<Journal>,
+    /// The exchange whose filters wait for this one.
+    parent: Option<u64>,
+    callers: Arc<[Arc<str>]>,
     /// When the last filter of the way that is being gone ended, so that the clock is read once a filter.
     mark: Option<Instant>,
     cause: Option<String>,
@@ -124,6 +127,8 @@ impl Exchange {
         Self {
             host,
             journal: arrival.generation.has_departures().then(Journal::default),
+            parent: None,
+            callers: Arc::default(),
             generation: arrival.generation,
             attributes: Attributes::new(arrival.client.facts.clone()),
             client: arrival.client,
@@ -149,6 +154,11 @@ impl Exchange {
             about: None,
             responses: Vec::new(),
         }
+    }
+
+    /// It is a call of these filters, the last of which made it.
+    pub(crate) fn belongs_to(&mut self, parent: u64, callers: Arc<[Arc<str>]>) {
+        (self.parent, self.callers) = (Some(parent), callers);
     }
 
     /// From arrival to `on-done`. Exactly one final answer, unless the client told us to stop.
@@ -437,6 +447,7 @@ impl Exchange {
             principal: self.principal.clone(),
             attributes: self.attributes.clone(),
             generation: self.generation.number,
+            parent: self.parent,
             outcome: answer.outcome,
             code,
             tool_error,

@@ -205,6 +205,7 @@ impl Exchange {
             principal: self.principal.clone(),
             attributes: self.attributes.clone(),
             generation: self.generation.number,
+            parent: self.parent,
             outcome: Outcome::Cancelled,
             code: None,
             tool_error: false,

@@ -10,6 +10,7 @@ wasmtime::component::bindgen!({
     imports: {
         "sluice:filter/kv": async | trappable,
         "sluice:filter/fetch": async | trappable,
+        "sluice:filter/upstream": async | trappable,
         "sluice:filter/patterns.scan": async | trappable,
         default: trappable,
     },

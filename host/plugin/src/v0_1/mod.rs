@@ -17,6 +17,7 @@ pub(crate) mod outbound;
 pub(crate) mod patterns;
 pub(crate) mod payload;
 pub(crate) mod secrets;
+mod upstream;
 
 use crate::guest::Guest;
 use wasmtime::component::{HasSelf, Linker};
@@ -25,7 +26,8 @@ use wasmtime::component::{HasSelf, Linker};
 pub(crate) const VERSION: &str = "0.1.0";
 
 /// Interfaces a component may import from us.
-pub(crate) const IMPORTS: [&str; 10] = ["types", "log", "metrics", "payload", "patterns", "kv", "secrets", "fetch", "catalog", "outbound"];
+pub(crate) const IMPORTS: [&str; 11] =
+    ["types", "log", "metrics", "payload", "patterns", "kv", "secrets", "fetch", "catalog", "outbound", "upstream"];
 
 /// Put every import of the contract into a linker. What a plugin was not granted answers `denied`.
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -39,6 +41,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     own::kv::add_to_linker::<_, Get>(linker, |guest| guest)?;
     own::secrets::add_to_linker::<_, Get>(linker, |guest| guest)?;
     own::fetch::add_to_linker::<_, Get>(linker, |guest| guest)?;
+    own::upstream::add_to_linker::<_, Get>(linker, |guest| guest)?;
     own::outbound::add_to_linker::<_, Get>(linker, |guest| guest)?;
     own::catalog::add_to_linker::<_, Get>(linker, |guest| guest)
 }

@@ -272,6 +272,7 @@ async fn the_end_of_an_exchange_is_told() {
         principal: pass.principal.clone(),
         attributes: pass.attributes.clone(),
         generation: 1,
+        parent: None,
         outcome: Outcome::Refused,
         code: Some(4030),
         tool_error: false,

@@ -18,4 +18,5 @@ mod search;
 mod secrets;
 mod standard;
 mod support;
+mod upstream;
 mod world;

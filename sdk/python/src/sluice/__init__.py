@@ -16,7 +16,7 @@ A plugin is a class with the hooks it wants among its bases::
 `sluice-python build` makes a component of it. It imports what `[tool.sluice]` in pyproject.toml names, and log.
 
 Modules, in reading order: `plugin`, `manifest`, `hooks`, `head`, `exchange`, `verdict`; of single hooks `notification`,
-`catalog`, `identity`, `http`, `outbound`, `done`; of powers `log`, `metrics`, `patterns`, `kv`, `secrets`, `fetch`; natively `testing`. Beneath them is
+`catalog`, `identity`, `http`, `outbound`, `done`; of powers `log`, `metrics`, `patterns`, `kv`, `secrets`, `fetch`, `upstream`; natively `testing`. Beneath them is
 `sluice_contract`, which componentize-py generates from the contract: whatever has no view here is used from there.
 """
 

@@ -39,6 +39,7 @@ pub(super) struct Host {
     pub(super) kv: Store,
     pub(super) kv_broken: Option<String>,
     pub(super) fetches: Option<super::fetch::Answering>,
+    pub(super) tools: Option<super::upstream::Answering>,
     pub(super) secrets: HashMap<String, Vec<u8>>,
     pub(super) reveals: Vec<String>,
     pub(super) kept: HashMap<(String, String), super::secrets::Kept>,

@@ -29,4 +29,5 @@ mod required;
 mod routes;
 mod spans;
 mod stdio;
+mod subcall;
 mod swap;

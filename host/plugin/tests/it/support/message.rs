@@ -42,6 +42,7 @@ impl Held {
             asked: self.asked.clone(),
             again: self.again,
             began: Instant::now(),
+            origin: None,
         }
     }
 }
