@@ -133,8 +133,11 @@ impl<'d> Walk<'d> {
     fn new(document: &'d Document, roots: &[String]) -> Result<Self, AccessError> {
         let mut found = Vec::with_capacity(roots.len());
         for root in roots {
-            let value = document.pointer(root).ok_or_else(|| AccessError::BadPointer(root.clone()))?;
-            found.push((root.clone(), None, value));
+            if !(root.is_empty() || root.starts_with('/')) {
+                return Err(AccessError::BadPointer(root.clone()));
+            }
+            // Arguments may be left out, and an error has no result: there is nothing at or below such a root.
+            found.extend(document.pointer(root).map(|value| (root.clone(), None, value)));
         }
         if roots.is_empty() {
             // Members that JSON-RPC does not know travel too, so they are searched too.
