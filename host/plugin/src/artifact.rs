@@ -1,6 +1,6 @@
 //! A file's bytes before they are compiled: what they are, and what they ask for.
 
-use crate::{v0_1, wasi};
+use crate::v0_1;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use wasmtime::component::types::Component as ComponentType;
@@ -58,34 +58,6 @@ fn other(bytes: &[u8]) -> &'static str {
     } else {
         "is not WebAssembly; plugins are .wasm components built for wasm32-wasip2"
     }
-}
-
-/// The contract's interfaces that a component imports, without package and version, or what it imports in vain.
-pub(crate) fn imports(component: &ComponentType, engine: &wasmtime::Engine) -> Result<Vec<String>, String> {
-    let (mut own, mut unknown) = (Vec::new(), Vec::new());
-    for (name, _) in component.imports(engine) {
-        match own_interface(name) {
-            Some(interface) => own.push(interface.to_owned()),
-            None if wasi::knows(name) => {}
-            None => unknown.push(crate::instance::one_line(name)),
-        }
-    }
-    if unknown.is_empty() {
-        return Ok(own);
-    }
-    let skewed = unknown.iter().any(|name| name.starts_with("sluice:filter/"));
-    let advice = if skewed { "build it against that version" } else { "build it without" };
-    Err(format!(
-        "imports {}, which this host does not offer; it speaks sluice:filter {} and WASI 0.2: {advice}",
-        unknown.join(", "),
-        v0_1::VERSION
-    ))
-}
-
-/// `payload` of `sluice:filter/payload@0.1.0`, if this host has it.
-fn own_interface(name: &str) -> Option<&str> {
-    let (interface, version) = name.strip_prefix("sluice:filter/")?.split_once('@')?;
-    (version == v0_1::VERSION && v0_1::IMPORTS.contains(&interface)).then_some(interface)
 }
 
 /// What is said when one of the two required interfaces is not exported.

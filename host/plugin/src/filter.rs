@@ -3,6 +3,7 @@
 use crate::{
     figures::Figures,
     guest::{Lent, Phase},
+    import::Imported,
     instance::{Instance, Template, contained},
     manifest::Manifest,
     plugin::Plugin,
@@ -37,7 +38,7 @@ pub struct WasmFilter {
     pub(crate) interest: Interest,
     pub(crate) manifest: Manifest,
     pub(crate) settings: Settings,
-    pub(crate) imports: Vec<String>,
+    pub(crate) imports: Vec<Imported>,
     pub(crate) config: Arc<str>,
     pub(crate) template: Template,
     pub(crate) plugin: Arc<Plugin>,
@@ -88,8 +89,8 @@ impl WasmFilter {
         &self.settings
     }
 
-    /// The contract's interfaces that the binary imports, such as `payload`: its powers.
-    pub fn imports(&self) -> &[String] {
+    /// What the binary imports, and was linked with: its powers.
+    pub fn imports(&self) -> &[Imported] {
         &self.imports
     }
 

@@ -6,7 +6,7 @@
 //! session or a configuration file.
 //!
 //! Reading order: [`engine`] (one a process), [`settings`], [`grant`] and [`limits`], [`load`] (bytes to filter, with
-//! [`artifact`], [`compiler`], [`cache`], [`manifest`], [`schema`]), [`filter`] (the hooks), `pool`, `instance`, `guest`,
+//! [`artifact`], [`import`], [`compiler`], [`cache`], [`manifest`], [`schema`]; [`inspect`] stops halfway), [`filter`] (the hooks), `pool`, `instance`, `guest`,
 //! `budget`, [`secrets`], `blame` (a trap becomes a fault), `v0_1` (the contract's imports), `wasi` (what toolchains
 //! import and get nothing from).
 //!
@@ -31,6 +31,8 @@ pub mod figures;
 pub mod filter;
 pub mod grant;
 mod guest;
+pub mod import;
+pub mod inspect;
 mod instance;
 pub mod limits;
 pub mod load;

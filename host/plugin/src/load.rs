@@ -5,7 +5,8 @@ use crate::{
     engine::Engine,
     filter::WasmFilter,
     grant::{self, Grants},
-    guest::{Guest, Phase},
+    guest::Phase,
+    import::{self, Imported},
     instance::{Instance, Template, contained, store},
     manifest::{Manifest, Need},
     plugin::{Buckets, Plugin},
@@ -13,7 +14,7 @@ use crate::{
     schema,
     secrets::Secrets,
     settings::{Power, Powers, Scope, Settings},
-    v0_1, wasi,
+    v0_1,
 };
 use bytes::Bytes;
 use sluice_chain::{
@@ -22,7 +23,7 @@ use sluice_chain::{
 };
 use std::sync::Arc;
 use tokio::time::Instant;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Component;
 
 /// A plugin cannot be loaded. One line: the file, what is wrong, what to do.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -32,6 +33,16 @@ pub struct LoadError {
     pub file: Arc<str>,
     /// The rest of the sentence.
     pub what: String,
+}
+
+/// A file that was looked into.
+pub(crate) struct Examined {
+    pub(crate) digest: String,
+    pub(crate) bytes: usize,
+    pub(crate) imports: Vec<Imported>,
+    pub(crate) template: Template,
+    pub(crate) hooks: Vec<Hook>,
+    pub(crate) manifest: Manifest,
 }
 
 impl Engine {
@@ -45,25 +56,7 @@ impl Engine {
     }
 
     async fn make(&self, bytes: Bytes, settings: Settings) -> Result<Arc<WasmFilter>, String> {
-        artifact::recognize(&bytes)?;
-        let digest = artifact::digest(&bytes);
-        let component = match self.compiled(&digest) {
-            Some(component) => component,
-            None => compile::component(self, &settings.file, &digest, bytes).await?,
-        };
-        let imports = artifact::imports(&component.component_type(), self.wasmtime())?;
-        if let Some(missing) = artifact::missing_exports(&component.component_type(), self.wasmtime()) {
-            return Err(missing);
-        }
-        let template = self.link(&component)?;
-        let exports = template.hooks();
-        let manifest = self.describe(&template, &settings, &exports).await?;
-        if exports.is_empty() {
-            return Err(
-                "exports no hook; export at least one of authenticate, on-http, on-request, on-outbound, on-response, on-notification, on-catalog, on-done"
-                    .into(),
-            );
-        }
+        let Examined { digest, imports, template, manifest, hooks, .. } = self.examine(bytes, &settings).await?;
         let grants = Grants::read(&settings.grants)?;
         check_needs(&manifest.needs, &settings, &grants)?;
         let secrets = self.granted_secrets(&grants)?;
@@ -76,19 +69,20 @@ impl Engine {
         let config = schema::complete(&manifest.config_schema, &settings.config)
             .map_err(|why| format!("does not accept its settings in {}: {why}", settings.sidecar))?;
         let mut plugin = self.plugin(&manifest, &settings, &grants);
-        let reads = |power: Power| plugin.powers.has(power) && imports.iter().any(|import| import == power.as_str());
+        let has = |interface: &str| imports.iter().any(|imported| imported.import.interface == interface);
+        let reads = |power: Power| plugin.powers.has(power) && has(power.as_str());
         let reads_payload = reads(Power::Payload) || reads(Power::Patterns);
         plugin.reads_payload = reads_payload;
         plugin.keeps_secrets = reads(Power::Secrets);
-        if grants.has_fetch() && imports.iter().any(|import| import == "fetch") {
+        if grants.has_fetch() && has("fetch") {
             plugin.fetch = self.fetch();
             plugin.waits_for_others();
         }
-        if grants.has_calls() && imports.iter().any(|import| import == "upstream") {
+        if grants.has_calls() && has("upstream") {
             plugin.calls = self.calls();
             plugin.waits_for_others();
         }
-        let interest = manifest.interest(&exports, reads_payload, &grants);
+        let interest = manifest.interest(&hooks, reads_payload, &grants);
         (plugin.grants, plugin.secrets, plugin.shelf) = (grants, secrets, self.shelves().of(&manifest.name));
         let plugin = Arc::new(plugin);
         let pool = Arc::new(Pool::new(plugin.clone()));
@@ -112,8 +106,32 @@ impl Engine {
         Ok(filter)
     }
 
-    /// Everything that is imported, so that what is missing shows now.
-    fn link(&self, component: &Component) -> Result<Template, String> {
+    /// What a file is, without anything that an operator says: compiled, linked with what it imports, and asked about itself.
+    pub(crate) async fn examine(&self, bytes: Bytes, settings: &Settings) -> Result<Examined, String> {
+        artifact::recognize(&bytes)?;
+        let (digest, length) = (artifact::digest(&bytes), bytes.len());
+        let component = match self.compiled(&digest) {
+            Some(component) => component,
+            None => compile::component(self, &settings.file, &digest, bytes).await?,
+        };
+        let imports = import::of(&component.component_type(), self.wasmtime())?;
+        if let Some(missing) = artifact::missing_exports(&component.component_type(), self.wasmtime()) {
+            return Err(missing);
+        }
+        let template = self.link(&imports, &component)?;
+        let hooks = template.hooks();
+        let manifest = self.describe(&template, settings, &hooks).await?;
+        if hooks.is_empty() {
+            return Err(
+                "exports no hook; export at least one of authenticate, on-http, on-request, on-outbound, on-response, on-notification, on-catalog, on-done"
+                    .into(),
+            );
+        }
+        Ok(Examined { digest, bytes: length, imports, template, hooks, manifest })
+    }
+
+    /// Everything that is imported, so that what is missing shows now; and nothing else, so that there is no more than was listed.
+    fn link(&self, imports: &[Imported], component: &Component) -> Result<Template, String> {
         let shape = |error: wasmtime::Error| {
             format!(
                 "does not fit sluice:filter {}: {}; build it against that version",
@@ -121,9 +139,7 @@ impl Engine {
                 crate::instance::one_line(&format!("{error:#}"))
             )
         };
-        let mut linker: Linker<Guest> = Linker::new(self.wasmtime());
-        v0_1::link(&mut linker).map_err(shape)?;
-        wasi::link(&mut linker, self.wasmtime(), component).map_err(shape)?;
+        let linker = import::linker(imports, self.wasmtime(), component).map_err(shape)?;
         let pre = linker.instantiate_pre(component).map_err(shape)?;
         Template::new(pre).map_err(shape)
     }

@@ -5,6 +5,7 @@ use sluice_chain::{
     filter::{Filter, Hook},
     route::Route,
 };
+use sluice_plugin::import::Imported;
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// One plugin in plain words.
@@ -127,23 +128,19 @@ fn hook_line(hook: &str, methods: &[String]) -> String {
     if methods.is_empty() { hook.to_owned() } else { format!("{hook} ({})", methods.join(" ")) }
 }
 
-fn powers(imports: &[String], placed: &Placed) -> Vec<String> {
+/// In the words of the list that the binary was linked from.
+fn powers(imports: &[Imported], placed: &Placed) -> Vec<String> {
     let denied: Vec<&str> = placed.settings.denied.iter().map(|p| p.as_str()).collect();
-    let words = |import: &String| {
-        let what = match import.as_str() {
-            "payload" => "read and edit arguments and results",
-            "patterns" => "search arguments and results",
-            "kv" => "keep values between calls in a bucket of its own",
-            "secrets" => "keep secrets of its own and use granted ones, unseen",
-            "fetch" => "send requests to granted hosts",
-            "metrics" => "count under its own name",
-            "log" => "write to the log",
-            _ => return None,
-        };
-        Some(if denied.contains(&import.as_str()) { format!("{what} (DENIED)") } else { what.to_owned() })
+    let words = |imported: &Imported| {
+        let what = imported.import.allows?;
+        Some(if denied.contains(&imported.import.interface) { format!("{what} (DENIED)") } else { what.to_owned() })
     };
-    let mut powers: Vec<String> = imports.iter().filter_map(words).collect();
-    powers.dedup();
+    let mut powers: Vec<String> = Vec::new();
+    for word in imports.iter().filter_map(words) {
+        if !powers.contains(&word) {
+            powers.push(word);
+        }
+    }
     powers.extend(placed.settings.grants.iter().map(|g| format!("granted {g}")));
     powers
 }

@@ -1,7 +1,7 @@
 //! The chain in force: what the configuration and the plugin directory say, loaded, and put in place of the last one
 //! only when all of it is good.
 
-mod convert;
+pub(crate) mod convert;
 mod describe;
 mod folder;
 mod sources;

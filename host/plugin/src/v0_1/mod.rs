@@ -19,29 +19,39 @@ pub(crate) mod payload;
 pub(crate) mod secrets;
 mod upstream;
 
-use crate::guest::Guest;
+use crate::{
+    guest::Guest,
+    import::{Import, Link},
+};
 use wasmtime::component::{HasSelf, Linker};
 
 /// The version, as messages name it.
 pub(crate) const VERSION: &str = "0.1.0";
 
-/// Interfaces a component may import from us.
-pub(crate) const IMPORTS: [&str; 11] =
-    ["types", "log", "metrics", "payload", "patterns", "kv", "secrets", "fetch", "catalog", "outbound", "upstream"];
+type Get = HasSelf<Guest>;
 
-/// Put every import of the contract into a linker. What a plugin was not granted answers `denied`.
-pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    use bindings::sluice::filter as own;
-    type Get = HasSelf<Guest>;
-    own::types::add_to_linker::<_, Get>(linker, |guest| guest)?;
-    own::log::add_to_linker::<_, Get>(linker, |guest| guest)?;
-    own::metrics::add_to_linker::<_, Get>(linker, |guest| guest)?;
-    own::payload::add_to_linker::<_, Get>(linker, |guest| guest)?;
-    own::patterns::add_to_linker::<_, Get>(linker, |guest| guest)?;
-    own::kv::add_to_linker::<_, Get>(linker, |guest| guest)?;
-    own::secrets::add_to_linker::<_, Get>(linker, |guest| guest)?;
-    own::fetch::add_to_linker::<_, Get>(linker, |guest| guest)?;
-    own::upstream::add_to_linker::<_, Get>(linker, |guest| guest)?;
-    own::outbound::add_to_linker::<_, Get>(linker, |guest| guest)?;
-    own::catalog::add_to_linker::<_, Get>(linker, |guest| guest)
+/// One interface with the words for what it lets a plugin do. What a plugin was not granted answers `denied`.
+macro_rules! own {
+    ($name:literal, $module:ident, $allows:literal) => {
+        Import {
+            interface: $name,
+            allows: Some($allows),
+            link: Link::Own(|linker: &mut Linker<Guest>| bindings::sluice::filter::$module::add_to_linker::<_, Get>(linker, |guest| guest)),
+        }
+    };
 }
+
+/// Interfaces a component may import from us.
+pub(crate) static IMPORTS: [Import; 11] = [
+    own!("types", types, "see who calls which method and tool, and label the exchange"),
+    own!("payload", payload, "read and edit arguments and results"),
+    own!("patterns", patterns, "search arguments and results"),
+    own!("kv", kv, "keep values between calls in a bucket of its own"),
+    own!("secrets", secrets, "keep secrets of its own and use granted ones, unseen"),
+    own!("fetch", fetch, "send requests to granted hosts"),
+    own!("catalog", catalog, "see who looks at a list, and the definitions in it"),
+    own!("outbound", outbound, "see what leaves for a granted upstream, without its credentials"),
+    own!("upstream", upstream, "call tools of granted upstreams, in the name of who asks"),
+    own!("metrics", metrics, "count under its own name"),
+    own!("log", log, "write to the log"),
+];

@@ -15,7 +15,10 @@ mod random;
 
 pub(crate) use cli::Stdio;
 
-use crate::guest::Guest;
+use crate::{
+    guest::Guest,
+    import::{Import, Link},
+};
 use wasmtime::{
     Engine,
     component::{Component, Linker, LinkerInstance, ResourceType, types::ComponentItem},
@@ -28,69 +31,66 @@ fn nothing(_: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
+const fn wasi(interface: &'static str, allows: Option<&'static str>, define: Define) -> Import {
+    Import { interface, allows, link: Link::Wasi(define) }
+}
+
+const LOG: Option<&str> = Some("write to the log, as text");
+const TIME: Option<&str> = Some("tell the time, to the millisecond");
+const RANDOM: Option<&str> = Some("draw random numbers");
+/// What it could do in another host, it cannot do here.
+const NOTHING: Option<&str> = None;
+
 /// The interfaces a component may import, without their version.
-const INTERFACES: [(&str, Define); 26] = [
-    ("wasi:cli/environment", cli::environment),
-    ("wasi:cli/exit", cli::exit),
-    ("wasi:cli/stdin", cli::stdin),
-    ("wasi:cli/stdout", cli::stdout),
-    ("wasi:cli/stderr", cli::stderr),
-    ("wasi:cli/terminal-input", nothing),
-    ("wasi:cli/terminal-output", nothing),
-    ("wasi:cli/terminal-stdin", cli::terminal_stdin),
-    ("wasi:cli/terminal-stdout", cli::terminal_stdout),
-    ("wasi:cli/terminal-stderr", cli::terminal_stderr),
-    ("wasi:clocks/monotonic-clock", clocks::monotonic),
-    ("wasi:clocks/wall-clock", clocks::wall),
-    ("wasi:filesystem/preopens", closed::preopens),
-    ("wasi:filesystem/types", nothing),
-    ("wasi:io/error", nothing),
-    ("wasi:io/poll", io::poll),
-    ("wasi:io/streams", io::streams),
-    ("wasi:random/random", random::random),
-    ("wasi:random/insecure", random::insecure),
-    ("wasi:random/insecure-seed", random::insecure_seed),
-    ("wasi:sockets/instance-network", closed::instance_network),
-    ("wasi:sockets/ip-name-lookup", closed::name_lookup),
-    ("wasi:sockets/network", nothing),
-    ("wasi:sockets/tcp", nothing),
-    ("wasi:sockets/tcp-create-socket", closed::tcp_create),
-    ("wasi:sockets/udp-create-socket", closed::udp_create),
+pub(crate) static IMPORTS: [Import; 27] = [
+    wasi("wasi:cli/environment", NOTHING, cli::environment),
+    wasi("wasi:cli/exit", NOTHING, cli::exit),
+    wasi("wasi:cli/stdin", NOTHING, cli::stdin),
+    wasi("wasi:cli/stdout", LOG, cli::stdout),
+    wasi("wasi:cli/stderr", LOG, cli::stderr),
+    wasi("wasi:cli/terminal-input", NOTHING, nothing),
+    wasi("wasi:cli/terminal-output", NOTHING, nothing),
+    wasi("wasi:cli/terminal-stdin", NOTHING, cli::terminal_stdin),
+    wasi("wasi:cli/terminal-stdout", NOTHING, cli::terminal_stdout),
+    wasi("wasi:cli/terminal-stderr", NOTHING, cli::terminal_stderr),
+    wasi("wasi:clocks/monotonic-clock", TIME, clocks::monotonic),
+    wasi("wasi:clocks/wall-clock", TIME, clocks::wall),
+    wasi("wasi:filesystem/preopens", NOTHING, closed::preopens),
+    wasi("wasi:filesystem/types", NOTHING, nothing),
+    wasi("wasi:io/error", NOTHING, nothing),
+    wasi("wasi:io/poll", Some("wait, within its time"), io::poll),
+    wasi("wasi:io/streams", NOTHING, io::streams),
+    wasi("wasi:random/random", RANDOM, random::random),
+    wasi("wasi:random/insecure", RANDOM, random::insecure),
+    wasi("wasi:random/insecure-seed", RANDOM, random::insecure_seed),
+    wasi("wasi:sockets/instance-network", NOTHING, closed::instance_network),
+    wasi("wasi:sockets/ip-name-lookup", NOTHING, closed::name_lookup),
+    wasi("wasi:sockets/network", NOTHING, nothing),
+    wasi("wasi:sockets/tcp", NOTHING, nothing),
+    wasi("wasi:sockets/tcp-create-socket", NOTHING, closed::tcp_create),
+    // Has no function that can be reached.
+    wasi("wasi:sockets/udp", NOTHING, nothing),
+    wasi("wasi:sockets/udp-create-socket", NOTHING, closed::udp_create),
 ];
-/// Has no function that can be reached.
-const UDP: &str = "wasi:sockets/udp";
 
-fn find(import: &str) -> Option<Define> {
-    let (interface, version) = import.split_once('@')?;
-    let is_known_version = version.starts_with("0.2.") && !version.contains('-');
-    let define = INTERFACES.iter().find(|(name, _)| *name == interface).map(|(_, define)| *define);
-    define.or((interface == UDP).then_some(nothing as Define)).filter(|_| is_known_version)
-}
-
-/// Is this an import this module answers?
-pub(crate) fn knows(import: &str) -> bool {
-    find(import).is_some()
-}
-
-/// Define the WASI interfaces that `component` imports, in the versions it names.
-pub(crate) fn link(linker: &mut Linker<Guest>, engine: &Engine, component: &Component) -> wasmtime::Result<()> {
+/// Define one WASI interface as `component` imports it, under the name and version it has there.
+pub(crate) fn link(linker: &mut Linker<Guest>, engine: &Engine, component: &Component, name: &str, define: Define) -> wasmtime::Result<()> {
+    let imported = component.component_type().imports(engine).find(|(import, _)| *import == name).map(|(_, import)| import.ty);
+    let Some(ComponentItem::ComponentInstance(interface)) = imported else { return Ok(()) };
     // First everything traps, then what answers goes over it.
     linker.allow_shadowing(true);
-    for (name, import) in component.component_type().imports(engine) {
-        let (Some(define), ComponentItem::ComponentInstance(interface)) = (find(name), import.ty) else { continue };
-        let mut instance = linker.instance(name)?;
-        for (item, kind) in interface.exports(engine) {
-            let full = format!("{name}#{item}");
-            match kind.ty {
-                ComponentItem::ComponentFunc(_) => {
-                    instance.func_new(item, move |_, _, _, _| Err(trapped(&full).into()))?;
-                }
-                ComponentItem::Resource(_) => instance.resource(item, resource(item), |_, _| Ok(()))?,
-                _ => {}
+    let mut instance = linker.instance(name)?;
+    for (item, kind) in interface.exports(engine) {
+        let full = format!("{name}#{item}");
+        match kind.ty {
+            ComponentItem::ComponentFunc(_) => {
+                instance.func_new(item, move |_, _, _, _| Err(trapped(&full).into()))?;
             }
+            ComponentItem::Resource(_) => instance.resource(item, resource(item), |_, _| Ok(()))?,
+            _ => {}
         }
-        define(&mut instance)?;
     }
+    define(&mut instance)?;
     linker.allow_shadowing(false);
     Ok(())
 }

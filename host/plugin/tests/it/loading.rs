@@ -39,6 +39,32 @@ async fn an_import_that_nobody_offers_is_named() {
 }
 
 #[tokio::test]
+async fn what_is_inspected_is_what_is_loaded() {
+    let engine = engine();
+    let names = |imports: &[sluice_plugin::import::Imported]| imports.iter().map(|i| i.name.clone()).collect::<Vec<_>>();
+    // Every import of the contract and of WASI is among theirs; two are refused, one for its settings.
+    for name in ["wasi-probe", "fetches", "uses-secrets", "kv-batch", "rename-catalog", "bad-manifest", "init-fails"] {
+        let inspected = engine.inspect(guests::bytes(name), &settings(name, json!({}))).await;
+        let loaded = engine.load(guests::bytes(name), settings(name, json!({}))).await;
+        match (&inspected, &loaded) {
+            (Ok(inspected), Ok(loaded)) => {
+                assert_eq!(names(&inspected.imports), names(loaded.imports()), "{name}");
+                assert_eq!(*loaded.identity().digest, *inspected.digest);
+                assert!(inspected.code_bytes > inspected.bytes / 10, "{name}");
+            }
+            // What is refused for what it is, is refused in the same words whoever asks.
+            (Err(why), Err(same)) => assert_eq!(why.to_string(), same.to_string()),
+            // To inspect needs no settings and no grants.
+            (Ok(_), Err(_)) => {}
+            (Err(why), Ok(_)) => panic!("{name} is loaded and not inspected: {why}"),
+        }
+    }
+    // The control: a power that has no words cannot be inspected, and nothing that could be loaded has one.
+    let error = engine.inspect(guests::bytes("unknown-import"), &settings("unknown-import", json!({}))).await.unwrap_err();
+    assert!(error.to_string().contains("evil:host/x"), "{error}");
+}
+
+#[tokio::test]
 async fn another_version_of_the_contract_is_named() {
     let newer = wat::parse_str(r#"(component (import "sluice:filter/log@0.2.0" (instance)))"#).unwrap();
     let text = refused(&engine(), newer).await;
