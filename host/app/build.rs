@@ -1,4 +1,5 @@
-//! Builds the standard plugins to components, so that the binary carries them as `builtin:`.
+//! Builds the standard plugins to components, so that the binary carries them as `builtin:`, and lists the files of the SDKs, which
+//! `sluice plugin new` writes into projects.
 //!
 //! A cargo inside cargo, with a target folder of its own (they would wait for each other's lock) and without the
 //! outer build's flags, which are meant for this machine's code.
@@ -14,9 +15,10 @@ const PLUGINS: [&str; 6] = ["auth-api-key", "auth-jwt", "namespace", "oauth-clie
 fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("set by cargo")).join("../..");
     let out = PathBuf::from(env::var("OUT_DIR").expect("set by cargo"));
-    for watched in ["plugins", "sdk/rust", "wit", "Cargo.lock"] {
+    for watched in ["plugins", "sdk", "wit", "Cargo.toml", "Cargo.lock"] {
         println!("cargo:rerun-if-changed={}", root.join(watched).display());
     }
+    fs::write(out.join("sdk.rs"), sdk(&root)).expect("OUT_DIR can be written");
     // OUT_DIR is <target>/<profile>/build/<package>/out.
     let target = out.ancestors().nth(4).expect("cargo's layout").join("components");
     let (alone, together): (Vec<&str>, Vec<&str>) = PLUGINS.into_iter().partition(|plugin| is_built_alone(&root, plugin));
@@ -25,6 +27,35 @@ fn main() {
     for plugin in PLUGINS {
         let built = target.join("wasm32-wasip2/plugin").join(format!("sluice_plugin_{}.wasm", plugin.replace('-', "_")));
         fs::copy(&built, out.join(format!("{plugin}.wasm"))).unwrap_or_else(|e| panic!("{}: {e}", built.display()));
+    }
+}
+
+/// What is made beside the sources of an SDK, and what is for us alone.
+const NOT_OF_AN_SDK: [&str; 9] =
+    ["node_modules", "dist", "contract", "build", "__pycache__", "sluice_sdk.egg-info", "generate", ".mypy_cache", "sdk.test.ts"];
+
+/// `FILES`: each file's path below `sdk/`, and its bytes. `WORKSPACE`: the manifest that ours inherit from.
+fn sdk(root: &Path) -> String {
+    let sdk = root.join("sdk").canonicalize().expect("sdk/ is there");
+    let mut files = Vec::new();
+    walk(&sdk, &mut files);
+    files.sort();
+    let entry = |file: &PathBuf| format!("    ({:?}, include_bytes!({file:?})),\n", file.strip_prefix(&sdk).expect("below it"));
+    let entries: String = files.iter().map(entry).collect();
+    let workspace = root.join("Cargo.toml").canonicalize().expect("the workspace is there");
+    format!("static FILES: &[(&str, &[u8])] = &[\n{entries}];\nconst WORKSPACE: &str = include_str!({workspace:?});\n")
+}
+
+/// Links are followed: the SDKs link to the contract.
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    let is_python_sdk = folder.ends_with("sdk/python");
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("a folder of ours").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if NOT_OF_AN_SDK.contains(&&*name) || (is_python_sdk && name == "tests") {
+            continue;
+        }
+        if path.is_dir() { walk(&path, files) } else { files.push(path) }
     }
 }
 

@@ -1,8 +1,11 @@
 //! `sluice call`
 
 use super::Exit;
-use crate::config::{Config, Source, Surroundings};
-use anyhow::{Context as _, Result};
+use crate::{
+    config::{Builtin, Config, Source, Surroundings},
+    embedded,
+};
+use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use clap::Args;
 use http::{HeaderName, HeaderValue, Uri};
@@ -98,7 +101,7 @@ impl Call {
         let mut settings = HttpSettings::new("server", self.url.clone());
         let key = match &self.key {
             Some(key) => Some(key.clone()),
-            None => loopback_token(self.config.clone()),
+            None => loopback_token(self.config.clone())?,
         };
         if let Some(key) = key {
             let mut value = HeaderValue::from_str(&format!("Bearer {key}")).context("the key has characters that no header can carry")?;
@@ -113,10 +116,20 @@ impl Call {
 }
 
 /// The token a server on this machine accepts; none if there is no such file.
-fn loopback_token(file: Option<PathBuf>) -> Option<String> {
-    let source = Source { file, surroundings: Surroundings::of_process(), ..Source::default() };
-    let token_file = Config::load(&source).ok()?.config.places.token_file;
-    std::fs::read_to_string(token_file).ok().map(|t| t.trim().to_owned())
+fn loopback_token(file: Option<PathBuf>) -> Result<Option<String>> {
+    let builtin = Builtin { servers: embedded::SERVERS, plugins: embedded::PLUGIN_NAMES };
+    let is_named = file.is_some();
+    let source = Source { file, surroundings: Surroundings::of_process(), builtin, ..Source::default() };
+    let token_file = match Config::load(&source) {
+        Ok(loaded) => loaded.config.places.token_file,
+        Err(report) if is_named => bail!("{report}"),
+        // A file that happens to lie here may have nothing to do with the server that is called.
+        Err(report) => {
+            eprintln!("warning: no loopback token, since the configuration here has problems: {report}");
+            return Ok(None);
+        }
+    };
+    Ok(std::fs::read_to_string(token_file).ok().map(|t| t.trim().to_owned()))
 }
 
 struct Speaker {

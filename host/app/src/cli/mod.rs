@@ -8,6 +8,7 @@ macro_rules! say {
 mod call;
 mod check;
 mod ls;
+mod plugin;
 mod serve;
 mod stdio;
 
@@ -56,6 +57,7 @@ Start here:
   sluice ls --config FILE                              what that gives: upstreams, tools, plugins and their powers
   sluice check --config FILE                           all that is wrong with a file, at once
   sluice call TOOL '{\"text\":\"hi\"}'                     call a tool of a Sluice that runs
+  sluice plugin new --lang rust NAME                   a plugin of your own: new, build, test, drop it into the directory
 Drop .wasm files into the plugin directory while it serves; each takes effect without a dropped call.
 
 Exit codes: 0 done, 1 something broke, 2 wrong usage, 3 problems in the configuration, 4 a call was refused.";
@@ -72,6 +74,9 @@ enum Command {
     Ls(ls::Ls),
     /// Call one tool of a Sluice that runs, and print its result.
     Call(call::Call),
+    /// Write plugins, and see what one may do.
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
     /// Print the JSON Schema of the configuration file.
     Schema,
     /// What Sluice starts itself as, to compile a plugin within bounds.
@@ -136,6 +141,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Ls(ls) => ls.run(),
         Command::Call(call) => call.run(),
+        Command::Plugin(plugin) => plugin.run(),
         Command::Schema => {
             say!("{:#}", crate::config::file_schema());
             Ok(Exit::Good)

@@ -23,6 +23,11 @@ pub struct Places {
 }
 
 impl Places {
+    /// Where compiled plugins are kept when no configuration says otherwise.
+    pub fn cache_of(surroundings: &Surroundings) -> PathBuf {
+        user_dir("XDG_CACHE_HOME", ".cache", surroundings.directory(), surroundings)
+    }
+
     /// `base` is the directory of the file, or the caller's without one.
     pub(super) fn of(settings: &Settings, base: &Path, surroundings: &Surroundings) -> Places {
         let state = user_dir("XDG_STATE_HOME", ".local/state", base, surroundings);

@@ -54,7 +54,8 @@ impl Caller {
     }
 }
 
-fn push_principal(facts: &mut Vec<(Box<str>, Box<str>)>, principal: &Principal) {
+/// What filters see of a principal.
+pub fn push_principal(facts: &mut Vec<(Box<str>, Box<str>)>, principal: &Principal) {
     facts.push(("principal.id".into(), principal.key.as_str().into()));
     facts.push(("principal.subject".into(), (&*principal.subject).into()));
     facts.push(("principal.authority".into(), (&*principal.authority).into()));

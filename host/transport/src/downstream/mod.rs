@@ -24,6 +24,7 @@ mod sessions;
 mod status;
 mod streams;
 
+pub use client::push_principal;
 pub use http::{Listener, UnixEndpoint, serve};
 pub use names::{BadName, Names};
 pub use settings::{Eras, Limits, ListenRefused, Settings};
