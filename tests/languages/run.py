@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """The same filter in Rust, Python, TypeScript and C: built from source, tested natively, and judged by the real host.
 
-    run.py --bin target/debug/sluice --same target/debug/examples/same_verdicts --rust mask_rust.wasm
+    run.py --bin target/debug/sluice --same target/debug/examples/same_verdicts --rmcp-client target/debug/conformance-rmcp-client \
+        --components target/components/wasm32-wasip2/plugin
 
 Each language gives the verdicts of examples/mask/corpus.json, alone in the host's engine; then all four stand in one chain
-in front of a server nobody here wrote, each looking for something else. Tools are pinned and installed under
-target/languages on the first run; a component is built again only when its sources or the contract changed.
+in front of a server nobody here wrote, each looking for something else. The examples of docs/plugins/hooks are built, too, and run their
+cases. Tools are pinned and installed under target/languages on the first run; a component is built again only when its sources or the contract
+changed.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from servers import Servers
 ROOT = parts.ROOT
 WORK = parts.TARGET / "languages"
 MASK = ROOT / "examples" / "mask"
+HOOKS = ROOT / "examples" / "hooks"
 WIT = ROOT / "wit" / "v0.1.0"
 SAID = "ada@example.com 4111111111111111 ghp_16C7e42F292c6912E7"
 CHAIN = {"rust": "email", "c": "card", "python": "token", "typescript": "private-key"}
@@ -40,7 +43,7 @@ def main():
     python, npm = install()
     built = WORK / "components"
     built.mkdir(exist_ok=True)
-    shutil.copy(wanted.rust, built / "mask_rust.wasm")
+    shutil.copy(wanted.components / "sluice_example_mask.wasm", built / "mask_rust.wasm")
     results = [
         parts.attempt("the C bindings are those of the contract", bindings_are_current),
         parts.attempt("C", lambda: c(python, built)),
@@ -48,9 +51,11 @@ def main():
         parts.attempt("TypeScript", lambda: typescript(npm, built)),
     ]
     results.append(parts.attempt("what the READMEs show", lambda: readmes(python, npm)))
+    for language, build in (("rust", None), ("c", hook_c), ("python", hook_python), ("typescript", hook_typescript)):
+        results.append(parts.attempt(f"hooks, {language}", lambda language=language, build=build: hooks(language, build, wanted, python, npm)))
     if all(results):
         results.append(parts.attempt("same verdicts", lambda: same_verdicts(wanted.same, built)))
-        results.append(parts.attempt("one chain, a real server", lambda: one_chain(wanted.bin.resolve(), built)))
+        results.append(parts.attempt("one chain, a real server", lambda: one_chain(wanted, built)))
     passed = sum(results)
     print(f"{passed} passed, {len(results) - passed} failed")
     return 0 if all(results) else 1
@@ -60,7 +65,8 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, required=True, help="the Sluice binary")
     parser.add_argument("--same", type=Path, required=True, help="the example same_verdicts of host/plugin")
-    parser.add_argument("--rust", type=Path, required=True, help="the component of examples/mask/rust")
+    parser.add_argument("--components", type=Path, required=True, help="the folder of the components in Rust")
+    parser.add_argument("--rmcp-client", type=Path, required=True, help="the conformance-rmcp-client binary")
     return parser.parse_args()
 
 
@@ -200,6 +206,65 @@ def readmes(python, npm):
     return f"{len(shown)} of {len(shown)}"
 
 
+def hooks(language, build, wanted, python, npm):
+    """The examples of the pages about hooks, each with its cases in the real engine."""
+    home = WORK / "hooks" / language
+    home.mkdir(parents=True, exist_ok=True)
+    folders = sorted(folder for folder in HOOKS.iterdir() if folder.is_dir())
+    steps = 0
+    for folder in folders:
+        out = home / f"{folder.name}.wasm"
+        if build is None:
+            shutil.copy(wanted.components / "examples" / f"{folder.name.replace('-', '_')}.wasm", out)
+        else:
+            sdk = {"c": [ROOT / "sdk/c/include"], "python": [ROOT / "sdk/python"], "typescript": [npm / "dist"]}[language]
+            inputs = [file for place in (folder, *sdk) for file in sources(place)]
+            once(f"hook-{language}-{folder.name}", inputs, lambda folder=folder, out=out: build(folder, out, python, npm))
+        # There is an interpreter inside some of them.
+        out.with_suffix(".toml").write_text("[limits]\nmemory_mib = 128\n")
+        command = [wanted.bin.resolve(), "plugin", "test", out, "--fixtures", folder / "cases"]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "XDG_CACHE_HOME": str(WORK / "hooks")})
+        assert done.returncode == 0, f"{folder.name}: {done.stdout}{done.stderr}"
+        steps += int(re.search(r"^(\d+) passed, 0 failed$", done.stdout, re.MULTILINE).group(1))
+    return f"{len(folders)} hooks, {steps} steps"
+
+
+def hook_c(folder, out, python, _):
+    core = out.with_suffix(".core")
+    zig = [str(python), "-m", "ziglang", "cc", "-Wall", "-Wextra", "-Werror", "-I", str(ROOT / "sdk/c/include")]
+    flags = ["--target=wasm32-wasi", "-mexec-model=reactor", "-Os", "-s"]
+    parts.run([*zig, *flags, str(folder / "plugin.c"), "-o", str(core)], ROOT)
+    parts.run([str(python.with_name("wasm-tools")), "component", "new", str(core), "-o", str(out)], ROOT)
+
+
+def hook_python(folder, out, python, _):
+    project = out.with_suffix("")
+    shutil.rmtree(project, ignore_errors=True)
+    project.mkdir()
+    shutil.copy(folder / "plugin.py", project)
+    (project / "pyproject.toml").write_text(f'[tool.sluice]\nplugin = "plugin:Example"\nimports = {json.dumps(imports_of(folder))}\n')
+    parts.run([str(python), "-m", "mypy", "--strict", "--cache-dir", str(WORK / "mypy"), "plugin.py"], project)
+    parts.run([str(python.with_name("sluice-python")), "build", str(project), "-o", str(out)], ROOT)
+
+
+def hook_typescript(folder, out, _, npm):
+    project = out.with_suffix("")
+    shutil.rmtree(project, ignore_errors=True)
+    (project / "node_modules" / "@sluice").mkdir(parents=True)
+    (project / "node_modules" / "@sluice" / "sdk").symlink_to(npm)
+    (project / "node_modules" / "@types").symlink_to(npm / "node_modules" / "@types")
+    shutil.copy(folder / "plugin.ts", project)
+    package = {"type": "module", "sluice": {"plugin": "plugin.ts", "imports": imports_of(folder)}}
+    (project / "package.json").write_text(json.dumps(package))
+    tsc = [str(npm / "node_modules/.bin/tsc"), "--strict", "--noEmit", "--module", "nodenext", "--target", "es2023", "--types", "node"]
+    parts.run([*tsc, "--skipLibCheck", "plugin.ts"], project)
+    parts.run(["node", str(npm / "dist/build.js"), "build", str(project), "-o", str(out)], ROOT)
+
+
+def imports_of(folder):
+    return (folder / "imports").read_text().split()
+
+
 def interfaces(python, component, word):
     """The contract's interfaces that it imports or exports, and whatever else by its whole name."""
     command = [python.with_name("wasm-tools"), "component", "wit", component]
@@ -217,13 +282,15 @@ def same_verdicts(same, built):
     return done.stdout.splitlines()[-1]
 
 
-def one_chain(sluice, built):
-    """All four in front of the reference server, and an official client that calls its echo."""
-    fronts = [front for front in clients.install(None) if front.name != "rmcp"]
+def one_chain(wanted, built):
+    """All four in front of the reference server, and official clients that call its echo."""
+    sluice, fronts = wanted.bin.resolve(), clients.install(wanted.rmcp_client.resolve())
     servers = Servers(clients.WORK, clients.WORK / "python-modern" / "bin" / "python")
     answers = {}
     for off in (None, "python"):
         config = write_config(servers, built, off)
+        # What interpreters bring is long to compile, and longer than a server may take to be ready.
+        parts.run([sluice, "check", "--config", config], config.parent)
         with contextlib.ExitStack() as running:
             command = [sluice, "serve", "--config", config, "--listen", "127.0.0.1:0"]
             endpoint = running.enter_context(parts.Process(command, WORK / "logs" / "sluice.log", cwd=config.parent))

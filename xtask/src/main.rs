@@ -27,6 +27,7 @@ cargo xtask run                 build everything and start Sluice with two demo 
 cargo xtask test [--fast]       install what the tests need and run all of them (--fast: only those in Rust)
 cargo xtask plugins             build the standard plugins and the test guests to components
 cargo xtask languages           the same filter in Rust, Python, TypeScript and C: built, tested, compared, in one chain
+cargo xtask five-minutes        from nothing to a plugin that works, in each language: four commands, measured (--lang L)
 cargo xtask bindings            write the C bindings again, after a change of the contract
 cargo xtask statements          write docs/statements.md: which test shows which statement of what a proxy must do
 cargo xtask hostile [--run]     write docs/hostile.md: which test shows which kind of hostile plugin contained, with its control
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(rest),
         Some("plugins") => setup::components().map(|folder| println!("components are in {}", folder.display())),
         Some("languages") => languages::run(rest),
+        Some("five-minutes") => languages::five_minutes(rest),
         Some("bindings") => languages::bindings(),
         Some("statements") => statements::run(),
         Some("hostile") => hostile::run(rest),

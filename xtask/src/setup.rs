@@ -17,7 +17,7 @@ pub fn wasm_target() -> Result<()> {
     step("adding the target wasm32-wasip2", Command::new("rustup").args(["target", "add", "wasm32-wasip2"]))
 }
 
-/// The standard plugins and every test guest as components; the folder they are in.
+/// The standard plugins, the examples and every test guest as components; the folder they are in.
 pub fn components() -> Result<PathBuf> {
     wasm_target()?;
     let out = target().join("components");
@@ -34,11 +34,17 @@ pub fn components() -> Result<PathBuf> {
     Ok(out.join("wasm32-wasip2/plugin"))
 }
 
+/// Its components are examples in cargo's sense: a package has only one library.
+const HOOKS: &str = "sluice-example-hooks";
+
 fn component_build(packages: &[String], out: &Path) -> Result<()> {
     let mut command = cargo();
     command.args(["build", "--locked", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"]).arg(out);
     for package in packages {
         command.args(["-p", package]);
+    }
+    if *packages == [HOOKS] {
+        command.arg("--examples");
     }
     for outer in ["RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"] {
         command.env_remove(outer);

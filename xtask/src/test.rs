@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything a change is judged by, but the bench.
 
 use crate::{
-    asking, conformance, faults, parity, schemas, setup,
+    asking, conformance, faults, languages, parity, schemas, setup,
     step::{cargo, root, step, target},
 };
 use anyhow::Result;
@@ -11,7 +11,10 @@ use std::process::Command;
 pub fn run(arguments: &[String]) -> Result<()> {
     let guests = setup::components()?;
     // In one build with the tests, so that the host and the fixtures are compiled with the same features as they.
-    step("building the host, the fixtures and the tests", cargo().arg("build").args(setup::NATIVE).args(["--bins", "--tests"]))?;
+    step(
+        "building the host, the fixtures and the tests",
+        cargo().arg("build").args(setup::NATIVE).args(["--bins", "--tests", "--examples"]),
+    )?;
     let built = target().join("debug");
     let sluice = built.join("sluice");
     step("tests in Rust", cargo().arg("test").args(setup::NATIVE).env("SLUICE_GUESTS", &guests).env("SLUICE_BIN", &sluice))?;
@@ -26,6 +29,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
     step("a slice of the corpus over every path", parity::script(&sluice, &guests).args(["--every", "12"]))?;
     step("a few calls with faults on both sides", faults::script(&sluice).args(["--calls", "400"]))?;
     step("a slice of the corpus against the official schemas", schemas::script(&sluice, &guests).args(["--every", "6"]))?;
+    step("the same filter and each hook in four languages, in one chain", &mut languages::script(&built, &guests))?;
+    step("from nothing to a plugin, in each language", &mut languages::five_minutes_script(&sluice))?;
     step("real servers that ask real clients, a slice", asking::script(&built).arg("--slice"))?;
     step("an official client's own OAuth, with a real provider", &mut script("tests/interop/oauth.py", &sluice))?;
     step("accounts at a real authorization server", &mut script("tests/connect/run.py", &sluice))?;

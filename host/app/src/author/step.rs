@@ -279,6 +279,7 @@ impl Step {
             asked: asked.clone().filter(|_| hook != Hook::OnRequest),
             again: self.round > 0,
             began: Instant::now(),
+            origin: None,
         };
         Ok(match hook {
             Hook::OnRequest => outcome::faulted(filter.on_request(&mut pass).await.map(|verdict| outcome::verdict(verdict, said))),
