@@ -34,7 +34,7 @@ mod tests {
     /// RFC 7636, appendix B.
     #[test]
     fn the_challenge_is_that_of_the_rfc() {
-        assert_eq!(digest("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"), "E9Melhoa2OwvFrEMTJguCMVHaEK1t8URWbuGJSstw-cM");
+        assert_eq!(digest("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 
     #[test]
