@@ -57,7 +57,7 @@ impl Assembly {
         let settings = Settings { task_secret: task_secret(&config, purpose), ..host_settings(&config, access(&config, purpose)?) };
         let host = Host::new(upstreams, settings, recorder.clone()).map_err(|e| anyhow::anyhow!("this machine has no randomness: {e}"))?;
         ear.attach(&host);
-        let plugins = Plugins::load(&config, host.clone(), Arc::new(Fetcher::new(recorder.clone()))).await?;
+        let plugins = Plugins::load(&config, host.clone(), Arc::new(Fetcher::new(recorder.clone())), purpose != Purpose::Look).await?;
         Ok(Self { config, host, recorder, plugins })
     }
 

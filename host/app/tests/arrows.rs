@@ -8,14 +8,15 @@ use std::{
 use toml::{Table, Value};
 
 /// Which rooms each room may name: ARCHITECTURE.md, "Arrows".
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("wire", &[]),
     ("state", &[]),
+    ("supply", &[]),
     ("era", &["wire"]),
     ("chain", &["wire"]),
     ("plugin", &["wire", "chain", "state"]),
     ("transport", &["wire", "era", "chain"]),
-    ("app", &["wire", "era", "chain", "state", "plugin", "transport"]),
+    ("app", &["wire", "era", "chain", "state", "supply", "plugin", "transport"]),
 ];
 
 /// What only these rooms may use: sockets, processes and the sandbox have one home each.

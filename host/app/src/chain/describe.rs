@@ -18,6 +18,8 @@ pub struct Described {
     pub origin: String,
     /// sha256, hex.
     pub digest: String,
+    /// The operator's name of the key that signed the file, if one did.
+    pub signed_by: Option<String>,
     /// From its manifest.
     pub summary: String,
     /// What it takes part in.
@@ -118,6 +120,7 @@ fn describe(placed: &Placed) -> Described {
         version: identity.version.to_string(),
         origin: placed.key.clone(),
         digest: identity.digest.to_string(),
+        signed_by: placed.signer.name.clone(),
         summary: filter.manifest().summary.clone(),
         hooks: filter.interest().hooks.iter().map(|(hook, s)| hook_line(hook.as_str(), &s.methods)).collect(),
         powers: powers(filter.imports(), placed),

@@ -10,8 +10,8 @@ use std::{
 
 /// Largest `.wasm` file read.
 const FILE_BYTES_MAX: u64 = 64 << 20;
-/// Largest sidecar read.
-const SIDECAR_BYTES_MAX: u64 = 1 << 20;
+/// Largest text read.
+const TEXT_BYTES_MAX: u64 = 1 << 20;
 
 /// `*.wasm` in file-name order, without dot files. A directory that is not there is empty.
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>, String> {
@@ -39,12 +39,13 @@ pub fn read(path: &Path) -> Result<Bytes, String> {
     read_as(path, FILE_BYTES_MAX, our_uid()).map(Bytes::from)
 }
 
-/// The text of a plugin's sidecar, which gives it its powers, so it is trusted no more easily. `None`: there is none.
-pub fn sidecar(path: &Path) -> Result<Option<String>, String> {
+/// The text of what stands beside a plugin: a sidecar gives it its powers, a signature or a lock its place, so none is trusted more easily
+/// than the plugin itself. `None`: there is none.
+pub fn text(path: &Path) -> Result<Option<String>, String> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         _ => {
-            let bytes = read_as(path, SIDECAR_BYTES_MAX, our_uid())?;
+            let bytes = read_as(path, TEXT_BYTES_MAX, our_uid())?;
             String::from_utf8(bytes).map(Some).map_err(|_| format!("{} is not UTF-8 text", path.display()))
         }
     }
@@ -260,18 +261,18 @@ mod tests {
     fn a_sidecar_is_trusted_no_more_easily_than_its_plugin() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plugin.toml");
-        assert_eq!(sidecar(&path), Ok(None));
+        assert_eq!(text(&path), Ok(None));
         let grants = "grants = [\"kv:everything\"]\n";
         fs::write(&path, grants).unwrap();
         mode(&path, 0o666);
-        assert!(sidecar(&path).unwrap_err().contains("written by others"));
+        assert!(text(&path).unwrap_err().contains("written by others"));
         mode(&path, 0o644);
-        assert_eq!(sidecar(&path).unwrap().as_deref(), Some(grants));
+        assert_eq!(text(&path).unwrap().as_deref(), Some(grants));
         fs::rename(&path, elsewhere(&path)).unwrap();
         symlink(elsewhere(&path), &path).unwrap();
-        assert!(sidecar(&path).unwrap_err().contains("symbolic link"));
+        assert!(text(&path).unwrap_err().contains("symbolic link"));
         assert_eq!(fs::read_to_string(&path).unwrap(), grants, "the control: it reads like a sidecar");
         symlink("/nothing", folder.path().join("gone.toml")).unwrap();
-        assert!(sidecar(&folder.path().join("gone.toml")).is_err(), "a link to nothing is there all the same");
+        assert!(text(&folder.path().join("gone.toml")).is_err(), "a link to nothing is there all the same");
     }
 }

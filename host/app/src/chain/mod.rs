@@ -3,11 +3,13 @@
 
 pub(crate) mod convert;
 mod describe;
-mod folder;
+pub mod folder;
 mod sources;
+pub mod supply;
 mod watch;
 
 pub use describe::Described;
+pub use sources::beside;
 
 use crate::config::{Config, PluginSettings};
 use anyhow::{Result, bail};
@@ -21,13 +23,19 @@ use sluice_chain::{
 };
 use sluice_plugin::{Engine, Settings, Setup, WasmFilter};
 use sluice_state::memory::MemoryStore;
+use sluice_supply::Lock;
 use std::sync::{Arc, Mutex, PoisonError};
+use supply::{Signer, Supply};
+
+/// What stands before the name of a plugin that is inside the binary.
+pub const BUILTIN: &str = "builtin:";
 
 /// Keeps the chain of one host.
 pub struct Plugins {
     config: Config,
     host: Arc<Host>,
     engine: Engine,
+    supply: Supply,
     placed: Mutex<Vec<Placed>>,
     /// One load at a time; a change that comes meanwhile is seen by the next.
     loading: tokio::sync::Mutex<()>,
@@ -44,6 +52,8 @@ struct Found {
     /// Where settings for it would be written.
     sidecar: String,
     bytes: Bytes,
+    /// What stands in the file beside it, if there is one.
+    signature: Option<String>,
     written: PluginSettings,
     /// It may not vanish: named in `chain`, or marked as required.
     stays: bool,
@@ -54,6 +64,7 @@ struct Found {
 struct Placed {
     key: String,
     digest: Arc<str>,
+    signer: Signer,
     settings: Settings,
     filter: Arc<WasmFilter>,
     policy: Policy,
@@ -61,12 +72,20 @@ struct Placed {
     stays: bool,
 }
 
+impl Found {
+    fn is_builtin(&self) -> bool {
+        self.key.starts_with(BUILTIN)
+    }
+}
+
 impl Plugins {
     /// Load the chain for the first time.
     ///
+    /// `remembers`: what is in force is remembered, so that no older version comes after it.
+    ///
     /// # Errors
     /// Every problem at once, a line each: a plugin that never loaded is a failing plugin, not an absent one.
-    pub async fn load(config: &Config, host: Arc<Host>, fetch: Arc<dyn Fetch>) -> Result<Arc<Self>> {
+    pub async fn load(config: &Config, host: Arc<Host>, fetch: Arc<dyn Fetch>, remembers: bool) -> Result<Arc<Self>> {
         let mut setup = Setup {
             cache: Some(config.places.cache_dir.clone()),
             compiler: Some(convert::compiler(config)),
@@ -82,6 +101,7 @@ impl Plugins {
             config: config.clone(),
             host,
             engine: Engine::start(setup)?,
+            supply: Supply::open(config, remembers)?,
             placed: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
             loaded_from: watch::fingerprint(&config.places.plugins_dir),
@@ -103,6 +123,7 @@ impl Plugins {
         if found.is_partial {
             return problems;
         }
+        problems.extend(self.supply.missing(&found.order));
         let mut after = Vec::new();
         for key in found.order {
             let old = before.iter().find(|p| p.key == key);
@@ -133,6 +154,7 @@ impl Plugins {
         let generation = self.host.swap(after.iter().map(link).collect());
         let names: Vec<String> = after.iter().map(|p| format!("{}@{}", p.filter.identity().name, p.filter.identity().version)).collect();
         tracing::info!(generation, chain = names.join(","), "chain in place");
+        self.supply.note(&after);
         *self.placed() = after;
     }
 
@@ -140,6 +162,7 @@ impl Plugins {
         let settings = convert::settings(&found.key, &found.sidecar, &found.written, self.config.settings.limits.response_bytes_max);
         let policy = convert::policy(&found.written);
         let digest: Arc<str> = sluice_plugin::artifact::digest(&found.bytes).into();
+        let signer = self.supply.check_file(found, &digest)?;
         let unchanged = old.filter(|o| o.digest == digest && o.settings == settings);
         let (filter, breaker) = match unchanged {
             Some(old) => (old.filter.clone(), old.breaker.clone()),
@@ -148,7 +171,8 @@ impl Plugins {
                 (filter, Arc::new(Breaker::new(policy.breaker.clone())))
             }
         };
-        Ok(Placed { key: found.key.clone(), digest, settings, filter, policy, breaker, stays: found.stays })
+        self.supply.check_plugin(found, filter.identity(), &signer)?;
+        Ok(Placed { key: found.key.clone(), digest, signer, settings, filter, policy, breaker, stays: found.stays })
     }
 
     /// From now on others than this machine can reach the listener: that needs an authenticator, at start and at every swap.
@@ -169,6 +193,11 @@ impl Plugins {
         (open && !guarded).then(|| {
             "no plugin of the chain authenticates, and others than this machine can reach the listener: add builtin:auth-api-key to the chain, ask clients for certificates (tls.client_ca), or listen on loopback".to_owned()
         })
+    }
+
+    /// Which files the chain is made of.
+    pub fn lock(&self) -> Lock {
+        supply::lock_of(&self.placed())
     }
 
     fn placed(&self) -> std::sync::MutexGuard<'_, Vec<Placed>> {
@@ -202,7 +231,10 @@ fn two_of_one_name(chain: &[Placed]) -> Option<String> {
 
 fn same(before: &[Placed], after: &[Placed]) -> bool {
     let alike = |(a, b): (&Placed, &Placed)| {
-        a.key == b.key && Arc::ptr_eq(&a.filter, &b.filter) && format!("{:?}", a.policy) == format!("{:?}", b.policy)
+        a.key == b.key
+            && a.signer == b.signer
+            && Arc::ptr_eq(&a.filter, &b.filter)
+            && format!("{:?}", a.policy) == format!("{:?}", b.policy)
     };
     before.len() == after.len() && before.iter().zip(after).all(alike)
 }

@@ -7,7 +7,10 @@ use crate::{
 };
 use bytes::Bytes;
 use sluice_chain::filter::Filter;
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 /// The builtin that closes the default chain, unless the directory brings a plugin of that name.
 const CLOSING: &str = "namespace";
@@ -95,13 +98,15 @@ impl Sources {
             return;
         };
         let sidecar = format!("sluice.plugins.settings.{name}");
-        self.add(Found { key, sidecar, bytes: Bytes::from_static(bytes), stays: named || written.required, written });
+        self.add(Found { key, sidecar, bytes: Bytes::from_static(bytes), signature: None, stays: named || written.required, written });
     }
 
     fn file(&mut self, key: String, path: &Path, config: &Config, named: bool) {
-        let read = folder::read(path).and_then(|bytes| Ok((bytes, self.settings(path, config)?)));
+        let read = folder::read(path).and_then(|bytes| Ok((bytes, folder::text(&beside(path))?, self.settings(path, config)?)));
         match read {
-            Ok((bytes, (sidecar, written))) => self.add(Found { key, sidecar, bytes, stays: named || written.required, written }),
+            Ok((bytes, signature, (sidecar, written))) => {
+                self.add(Found { key, sidecar, bytes, signature, stays: named || written.required, written });
+            }
             Err(problem) => {
                 self.order.push(key);
                 self.problems.push(problem);
@@ -121,7 +126,7 @@ impl Sources {
                 path.display()
             ));
         }
-        match (folder::sidecar(&sidecar)?, central) {
+        match (folder::text(&sidecar)?, central) {
             (Some(_), Some(_)) => {
                 Err(format!("{} has settings in {} and under sluice.plugins.settings: keep one of them", path.display(), sidecar.display()))
             }
@@ -139,6 +144,13 @@ impl Sources {
         self.order.push(found.key.clone());
         self.plugins.insert(found.key.clone(), found);
     }
+}
+
+/// Where a plugin's signature is: `redact.wasm.sig`.
+pub fn beside(path: &Path) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(".sig");
+    path.into()
 }
 
 fn file_name(path: &Path) -> String {

@@ -1,7 +1,10 @@
 //! `sluice ls`
 
 use super::{ConfigArgs, Exit, serve};
-use crate::assembly::{Assembly, Purpose};
+use crate::{
+    assembly::{Assembly, Purpose},
+    chain::BUILTIN,
+};
 use anyhow::Result;
 use bytes::Bytes;
 use clap::Args;
@@ -43,7 +46,12 @@ fn print_plugins(assembly: &Assembly) {
         say!("  empty: every message passes as it is");
     }
     for plugin in described {
-        say!("  {} {} ({}, sha256:{}…)", plugin.name, plugin.version, plugin.origin, &plugin.digest[..12]);
+        let signed = match plugin.signed_by {
+            Some(by) => format!(", signed by {by}"),
+            None if plugin.origin.starts_with(BUILTIN) => String::new(),
+            None => ", not signed".to_owned(),
+        };
+        say!("  {} {} ({}, sha256:{}…{signed})", plugin.name, plugin.version, plugin.origin, &plugin.digest[..12]);
         say!("      {}", plugin.summary);
         say!("      hooks: {}", plugin.hooks.join(", "));
         say!("      may:   {}", plugin.powers.join("; "));

@@ -74,7 +74,7 @@ enum Command {
     Ls(ls::Ls),
     /// Call one tool of a Sluice that runs, and print its result.
     Call(call::Call),
-    /// Write plugins, and see what one may do.
+    /// Write, sign and lock plugins, and see what one may do.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
     /// Print the JSON Schema of the configuration file.
@@ -99,6 +99,9 @@ pub struct ConfigArgs {
     /// Plugin directory to load and watch [default: `plugins` beside the configuration].
     #[arg(long, value_name = "DIR")]
     plugins: Option<PathBuf>,
+    /// Run only the plugin files that `plugins.lock` names, beside the configuration (`sluice plugin lock` writes it).
+    #[arg(long)]
+    locked: bool,
 }
 
 impl ConfigArgs {
@@ -114,7 +117,9 @@ impl ConfigArgs {
         match Config::load(&source) {
             Ok(loaded) => {
                 loaded.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
-                Some(loaded.config)
+                let mut config = loaded.config;
+                config.settings.plugins.locked |= self.locked;
+                Some(config)
             }
             Err(report) => {
                 eprintln!("{report}");

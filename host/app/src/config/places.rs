@@ -18,6 +18,10 @@ pub struct Places {
     pub audit_file: PathBuf,
     /// Compiled plugins.
     pub cache_dir: PathBuf,
+    /// Versions of signed plugins that were in force.
+    pub versions_file: PathBuf,
+    /// Which plugin files may be in force, if that is demanded.
+    pub lock_file: PathBuf,
     /// The plugin directory. It may not exist, unless it was named.
     pub plugins_dir: PathBuf,
 }
@@ -37,6 +41,8 @@ impl Places {
         Places {
             admin_token_file: token_file.with_file_name("admin-token"),
             task_key_file: token_file.with_file_name("task-key"),
+            versions_file: token_file.with_file_name("plugin-versions"),
+            lock_file: base.join("plugins.lock"),
             token_file,
             audit_file: or(&settings.audit.path, state.join("audit.jsonl")),
             cache_dir: or(&settings.cache_dir, cache),

@@ -224,3 +224,15 @@ async fn a_file_in_use_is_not_compiled_again_for_other_settings() {
     assert!(began.elapsed() < compiled / 2, "{:?} after {compiled:?}", began.elapsed());
     assert_eq!(first.identity().digest, second.identity().digest);
 }
+
+/// Whoever signs a plugin has no grants and no settings for it.
+#[tokio::test]
+async fn a_component_is_asked_what_it_is_without_anything_of_an_operators() {
+    let engine = engine();
+    for name in ["fetches", "versioned"] {
+        let found = engine.inspect(guests::bytes(name), &Settings::new("x.wasm")).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((found.manifest.name.as_str(), found.manifest.version.as_str()), (name, "0.1.0"));
+    }
+    let fetches = engine.load(guests::bytes("fetches"), Settings::new("x.wasm")).await.err().expect("the control: it needs a grant");
+    assert!(fetches.to_string().contains("which is not granted"), "{fetches}");
+}

@@ -30,4 +30,5 @@ mod routes;
 mod spans;
 mod stdio;
 mod subcall;
+mod supply;
 mod swap;

@@ -1,9 +1,12 @@
-//! `sluice plugin`: for those who write plugins, and for those who want to know what one may do.
+//! `sluice plugin`: for those who write and publish plugins, and for those who want to know what one may do and say which may run.
 
 mod bench;
 mod build;
 mod inspect;
+mod keygen;
+mod lock;
 mod new;
+mod sign;
 mod test;
 
 use super::Exit;
@@ -28,6 +31,12 @@ pub enum Plugin {
     Test(test::Test),
     /// Measure what a call of each hook costs.
     Bench(bench::Bench),
+    /// Make a key to sign plugins with.
+    Keygen(keygen::Keygen),
+    /// Sign a plugin: FILE.sig says what it is and that it is yours.
+    Sign(sign::Sign),
+    /// Write down which plugin files are in force, for --locked.
+    Lock(lock::Lock),
 }
 
 impl Plugin {
@@ -38,6 +47,9 @@ impl Plugin {
             Self::Inspect(inspect) => super::serve::runtime()?.block_on(inspect.run()),
             Self::Test(test) => super::serve::runtime()?.block_on(test.run()),
             Self::Bench(bench) => super::serve::runtime()?.block_on(bench.run()),
+            Self::Keygen(keygen) => keygen.run(),
+            Self::Sign(sign) => sign.run(),
+            Self::Lock(lock) => lock.run(),
         }
     }
 }

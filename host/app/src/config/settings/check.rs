@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 
 use sluice_transport::tls::ServerTls;
 
-use super::{Listen, Settings};
+use super::{Listen, Settings, Signatures};
 use crate::config::problem::{Whose, quoted};
 use crate::config::reader::Reader;
 use crate::config::tree::{Node, Position, Value};
@@ -35,6 +35,16 @@ pub(in crate::config) fn check(settings: &Settings, node: &Node, reader: &mut Re
     upstream_tls(settings, node, reader);
     secrets(settings, node, reader);
     chain(settings, node, reader);
+    signatures(settings, at(&["plugins", "signatures"]), reader);
+}
+
+/// With no key, nothing counts.
+fn signatures(settings: &Settings, at: Option<Position>, reader: &mut Reader) {
+    let plugins = &settings.plugins;
+    if let (Signatures::Required, true, Some(at)) = (plugins.signatures, plugins.keys.is_empty(), at) {
+        let what = format!("{}.plugins.signatures is \"required\", and there is no key that could have made one", reader.path());
+        reader.wrong(at, what, Some("pin the public keys of those who publish your plugins under plugins.keys".to_owned()));
+    }
 }
 
 /// Why this listener may not be opened.

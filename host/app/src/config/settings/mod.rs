@@ -6,6 +6,7 @@ mod endpoint;
 mod limits;
 mod listen;
 mod plugin;
+mod publisher;
 mod tls;
 mod upstream;
 
@@ -19,6 +20,7 @@ pub use endpoint::{HostName, Network, Origin, PublicUrl, TrustedProxy};
 pub use limits::Limits;
 pub use listen::{Listen, UnixMode};
 pub use plugin::{Breaker, FaultAction, Grant, Mode, OnFault, PluginLimits, PluginSettings, Power, Scope, When};
+pub use publisher::{PublisherKey, Signatures};
 pub use tls::{ClientAuth, Tls};
 pub use upstream::{EraChoice, Sharing, UpstreamSettings, UpstreamTls};
 
@@ -116,6 +118,15 @@ section! {
         /// Settings by plugin name, for plugins without a sidecar (`builtin:redact` is `redact`).
         /// A plugin has its settings here or in its sidecar, never in both.
         pub settings: BTreeMap<String, PluginSettings> = BTreeMap::new();
+        /// Publishers' public keys, each under a name of yours, as `sluice plugin keygen` prints them. A `.wasm.sig` file beside a
+        /// plugin counts if one of these made it.
+        pub keys: BTreeMap<String, PublisherKey> = BTreeMap::new();
+        /// Whether a plugin needs a signature that counts. Those inside the binary need none.
+        pub signatures: Signatures = Signatures::Optional;
+        /// Plugins, as `name@version`, that may be in force although a newer one, or a signed one, was before.
+        pub allow_downgrade: Vec<String> = Vec::new();
+        /// Whether only the files that `plugins.lock` beside this file names may be in force; `--locked` says so, too.
+        pub locked: bool = false;
     }
 }
 

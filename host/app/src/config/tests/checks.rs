@@ -290,3 +290,15 @@ fn flags_go_before_the_file() {
     let Err(report) = Config::load(&room.source(&[])) else { panic!() };
     assert!(report.to_string().starts_with("sluice.json:1:57: there is no directory "), "{report}");
 }
+
+#[test]
+fn a_publishers_key_is_one_and_there_is_one_where_signatures_are_required() {
+    for (plugins, says) in [
+        (r#"{"keys": {"acme": "ed25519:AAAA"}}"#, "a publisher's public key"),
+        (r#"{"keys": {"acme": "-----BEGIN PUBLIC KEY-----"}}"#, "`sluice plugin keygen` prints it"),
+        (r#"{"signatures": "always"}"#, "signatures"),
+        (r#"{"signatures": "required"}"#, "no key that could have made one"),
+    ] {
+        one_sluice_problem(&format!(r#"{{"plugins": {plugins}}}"#), says);
+    }
+}

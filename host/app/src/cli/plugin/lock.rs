@@ -1,0 +1,39 @@
+//! `sluice plugin lock`
+
+use crate::{
+    assembly::{Assembly, Purpose},
+    chain::supply,
+    cli::{ConfigArgs, Exit, serve},
+};
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+#[derive(Args)]
+pub struct Lock {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl Lock {
+    /// Loads the chain as it would be in force, and writes down which files it is made of.
+    pub fn run(self) -> Result<Exit> {
+        let Some(mut config) = self.config.load(None) else { return Ok(Exit::Config) };
+        // What is locked now is what is to change.
+        config.settings.plugins.locked = false;
+        let path = config.places.lock_file.clone();
+        serve::runtime()?.block_on(async {
+            let assembly = match Assembly::new(config, Purpose::Look).await {
+                Ok(assembly) => assembly,
+                Err(problems) => {
+                    eprintln!("{problems:#}");
+                    return Ok(Exit::Config);
+                }
+            };
+            let text = assembly.plugins.lock().text().context("a plugin's file name fits no lock")?;
+            supply::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+            say!("{}: chain [{}]", path.display(), assembly.plugins.names().join(", "));
+            assembly.close().await;
+            Ok(Exit::Good)
+        })
+    }
+}
