@@ -102,6 +102,8 @@ pub struct Interest {
     pub routes: Vec<Route>,
     /// Upstreams that it may act for in `on-outbound`, by configured name; `*` is all.
     pub outbound: Vec<String>,
+    /// It keeps nothing and reaches nobody: asked twice about one message, it leaves no more behind than asked once.
+    pub repeatable: bool,
 }
 
 /// Globs over methods and names; empty lists match everything.

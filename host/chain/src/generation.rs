@@ -3,6 +3,7 @@
 use crate::{
     attributes::Attributes,
     breaker::{Breaker, BreakerLimits},
+    canary::{Canary, Side},
     catalogue::Views,
     fault::Fault,
     filter::{Filter, Hook},
@@ -66,8 +67,13 @@ pub struct Link {
     pub breaker: Arc<Breaker>,
     /// For its routes, which strangers reach: what breaks there switches off no call.
     pub(crate) routes: Breaker,
+    /// It is one of two versions of a plugin, each of which takes a part of the traffic.
+    pub(crate) trial: Option<(Arc<Canary>, Side)>,
     scopes: Vec<(Hook, Scope)>,
 }
+
+/// Where a version on trial takes no part: there may be no exchange there, and what it would answer is kept for others.
+const NOT_ON_TRIAL: [Hook; 4] = [Hook::OnHttp, Hook::Authenticate, Hook::OnCatalog, Hook::OnOutbound];
 
 impl Link {
     /// Put a filter under a policy.
@@ -80,7 +86,16 @@ impl Link {
     pub fn with_breaker(filter: Arc<dyn Filter>, policy: Policy, breaker: Arc<Breaker>) -> Self {
         let scopes = filter.interest().hooks.iter().map(|(hook, s)| (*hook, Scope::new(s))).collect();
         let routes = Breaker::new(policy.breaker.clone());
-        Self { filter, policy, breaker, routes, scopes }
+        Self { filter, policy, breaker, routes, trial: None, scopes }
+    }
+
+    /// The same, as one of the two versions of a trial. The new one takes no part in sign-in, routes, lists and requests toward upstreams.
+    pub fn on_trial(mut self, canary: Arc<Canary>, side: Side) -> Self {
+        if side == Side::Candidate {
+            self.scopes.retain(|(hook, _)| !NOT_ON_TRIAL.contains(hook));
+        }
+        self.trial = Some((canary, side));
+        self
     }
 
     /// Does the filter export this hook at all?

@@ -13,6 +13,7 @@
 pub mod attributes;
 pub mod breaker;
 pub mod calls;
+pub mod canary;
 pub mod catalogue;
 pub mod changes;
 pub mod departures;

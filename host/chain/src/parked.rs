@@ -242,6 +242,7 @@ fn has_room(places: &HashMap<u128, Place>, limits: &Parking, owner: &Owner, upst
 mod tests {
     use super::*;
     use crate::{
+        canary::Worse,
         filter::{Hook, Identity},
         queue::queue,
         record::{RouteCall, nothing_ended},
@@ -254,6 +255,7 @@ mod tests {
     impl Observer for Counting {
         fn ended(&self, _: &Ended) {}
         fn faulted(&self, _: &Identity, _: Hook, _: &'static str, _: &str) {}
+        fn taken_back(&self, _: &Identity, _: &Worse) {}
         fn route_called(&self, _: &RouteCall<'_>) {}
         fn turned_away(&self, _: &'static str) {}
         fn abandoned(&self, _: &Ended) {

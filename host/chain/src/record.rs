@@ -3,6 +3,7 @@
 
 use crate::{
     attributes::Attributes,
+    canary::Worse,
     exchange::Head,
     filter::{Hook, Identity},
     principal::Principal,
@@ -112,6 +113,8 @@ pub trait Observer: Send + Sync {
     fn ended(&self, ended: &Ended);
     /// A filter faulted, in any hook, `authenticate` and `on-catalog` included.
     fn faulted(&self, filter: &Identity, hook: Hook, kind: &'static str, detail: &str);
+    /// A version on trial proved worse than the one it was to replace, which takes all traffic from now on.
+    fn taken_back(&self, candidate: &Identity, worse: &Worse);
     /// A filter was called at one of its routes.
     fn route_called(&self, call: &RouteCall<'_>);
     /// Somebody was turned away at the gate, or sent a message that never became an exchange.

@@ -87,14 +87,20 @@ pub enum Unrouted {
 
 impl Link {
     fn serves(&self, method: &str, path: &str) -> bool {
-        self.filter.interest().routes.iter().any(|route| route.leads(path) && route.methods.iter().any(|own| own == method))
+        self.exports(Hook::OnHttp)
+            && self.filter.interest().routes.iter().any(|route| route.leads(path) && route.methods.iter().any(|own| own == method))
     }
 }
 
 impl Generation {
     /// The HTTP methods that filters serve at this path; none: there is nothing.
     pub fn route_methods(&self, path: &str) -> Vec<&str> {
-        let routes = self.links.iter().flat_map(|link| &link.filter.interest().routes).filter(|route| route.leads(path));
+        let routes = self
+            .links
+            .iter()
+            .filter(|link| link.exports(Hook::OnHttp))
+            .flat_map(|link| &link.filter.interest().routes)
+            .filter(|route| route.leads(path));
         let mut methods: Vec<_> = routes.flat_map(|route| &route.methods).map(String::as_str).collect();
         methods.sort_unstable();
         methods.dedup();

@@ -64,7 +64,7 @@ impl Globs {
         self.0.is_empty() || self.0.iter().any(|g| g.matches(text))
     }
 
-    fn matches_optional(&self, text: Option<&str>) -> bool {
+    pub(crate) fn matches_optional(&self, text: Option<&str>) -> bool {
         self.0.is_empty() || text.is_some_and(|t| self.matches(t))
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::time::Duration;
 
 /// Why a filter refused and how the client is to see it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rejection {
     /// JSON-RPC code, outside -32768..=-32000.
     pub code: i64,
@@ -21,7 +21,7 @@ pub struct Rejection {
 }
 
 /// What a filter asks of the person behind the client before it decides.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspension {
     /// For the person.
     pub message: String,
@@ -32,7 +32,7 @@ pub struct Suspension {
 }
 
 /// The two forms of an elicitation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// A schema of an object, JSON text.
     Form(Bytes),

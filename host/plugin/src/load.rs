@@ -35,6 +35,9 @@ pub struct LoadError {
     pub what: String,
 }
 
+/// Imports with which nothing is kept and nobody reached, so that a plugin with no others can be asked twice about one message.
+const REPEATABLE: [&str; 4] = ["types", Power::Log.as_str(), Power::Payload.as_str(), Power::Patterns.as_str()];
+
 /// A file that was looked into.
 pub(crate) struct Examined {
     pub(crate) digest: String,
@@ -82,7 +85,9 @@ impl Engine {
             plugin.calls = self.calls();
             plugin.waits_for_others();
         }
-        let interest = manifest.interest(&hooks, reads_payload, &grants);
+        let repeatable =
+            imports.iter().map(|imported| imported.import.interface).all(|name| REPEATABLE.contains(&name) || name.starts_with("wasi:"));
+        let interest = manifest.interest(&hooks, reads_payload, repeatable, &grants);
         (plugin.grants, plugin.secrets, plugin.shelf) = (grants, secrets, self.shelves().of(&manifest.name));
         let plugin = Arc::new(plugin);
         let pool = Arc::new(Pool::new(plugin.clone()));

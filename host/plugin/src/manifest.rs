@@ -100,7 +100,7 @@ impl Manifest {
     }
 
     /// The hooks with their selectors; several of one hook are alternatives. And the routes that are among the grants.
-    pub(crate) fn interest(&self, exports: &[Hook], reads_payload: bool, grants: &Grants) -> Interest {
+    pub(crate) fn interest(&self, exports: &[Hook], reads_payload: bool, repeatable: bool, grants: &Grants) -> Interest {
         let mut hooks = Vec::new();
         for hook in exports {
             let own = self.selectors.iter().filter(|(selected, _)| selected == hook);
@@ -112,7 +112,7 @@ impl Manifest {
         }
         let routes = self.routes.iter().filter(|route| grants.answers_at(&route.path)).cloned().collect();
         let outbound = grants.upstreams().map(str::to_owned).collect();
-        Interest { hooks, reads_payload, routes, outbound }
+        Interest { hooks, reads_payload, routes, outbound, repeatable }
     }
 
     /// Shared kv buckets it asks for, without `kv:`.

@@ -25,7 +25,7 @@ impl Power {
     pub const ALL: [Self; 6] = [Self::Log, Self::Metrics, Self::Payload, Self::Patterns, Self::Kv, Self::Secrets];
 
     /// The name of the interface in the contract.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Log => "log",
             Self::Metrics => "metrics",

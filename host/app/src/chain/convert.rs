@@ -6,9 +6,10 @@ use crate::{
 };
 use sluice_chain::{
     breaker::BreakerLimits,
+    canary::{Bounds, Share},
     filter::Selector,
     generation::{Mode, OnFault, Policy},
-    selector::{Conditions, Globs, Scope},
+    selector::{Conditions, Glob, Globs, Scope},
 };
 use sluice_plugin::{Limits, Power, Secret, Secrets, Settings, compiler::Compiler};
 use std::time::Duration;
@@ -111,6 +112,19 @@ pub fn policy(written: &PluginSettings) -> Policy {
             rest_max: ms(written.breaker.rest_ms_max),
         },
     }
+}
+
+/// Which exchanges a new version takes, and how much worse it may be.
+pub fn canary(written: &config::Canary) -> (Share, Bounds) {
+    let labels = written.labels.iter().map(|(key, value)| (key.clone(), Glob::new(value))).collect();
+    let share = Share { percent: small(written.percent), tenants: Globs::new(&written.tenants), labels };
+    let bounds = Bounds {
+        calls_min: written.calls_min,
+        faults_percent_max: written.faults_percent_max,
+        slower_percent_max: written.slower_percent_max,
+        diverging_percent_max: written.diverging_percent_max,
+    };
+    (share, bounds)
 }
 
 fn on_fault(action: FaultAction) -> OnFault {

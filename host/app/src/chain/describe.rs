@@ -1,7 +1,8 @@
 //! What the chain is, in words, for `sluice ls`, `sluice check` and the metrics.
 
-use super::{Placed, Plugins};
+use super::{Placed, Plugins, Trial};
 use sluice_chain::{
+    canary::Counts,
     filter::{Filter, Hook},
     route::Route,
 };
@@ -26,6 +27,8 @@ pub struct Described {
     pub hooks: Vec<String>,
     /// What it can do, as its imports prove.
     pub powers: Vec<String>,
+    /// The new version on trial beside it, and how that goes.
+    pub trial: Option<String>,
 }
 
 impl Plugins {
@@ -85,6 +88,13 @@ impl Plugins {
             p.filter.figures().log_dropped.load(Relaxed)
         });
         series("sluice_plugin_breaker_open", "gauge", "1 while switched off", &|p| u64::from(p.breaker.is_open()));
+        let on_trial = |value: fn(&Counts) -> u64| move |p: &Placed| p.trial.as_ref().map_or(0, |trial| value(&trial.canary.counts()));
+        let (running, calls) = (on_trial(|c| u64::from(c.worse.is_none())), on_trial(|c| c.candidate.calls));
+        let (faults, diverged) = (on_trial(|c| c.candidate.faults), on_trial(|c| c.diverged));
+        series("sluice_plugin_trial_running", "gauge", "1 while a new version takes a part of the traffic", &running);
+        series("sluice_plugin_trial_recent_calls", "gauge", "Recent hook calls of the new version", &calls);
+        series("sluice_plugin_trial_recent_faults", "gauge", "Those that ended in a fault", &faults);
+        series("sluice_plugin_trial_recent_diverging", "gauge", "Recent verdicts unlike the old version's", &diverged);
         // One plugin may stand in the chain several times.
         let mut called: BTreeMap<(&str, Hook), (u64, f64)> = BTreeMap::new();
         for p in placed.iter() {
@@ -124,7 +134,21 @@ fn describe(placed: &Placed) -> Described {
         summary: filter.manifest().summary.clone(),
         hooks: filter.interest().hooks.iter().map(|(hook, s)| hook_line(hook.as_str(), &s.methods)).collect(),
         powers: powers(filter.imports(), placed),
+        trial: placed.trial.as_ref().map(trial),
     }
+}
+
+fn trial(trial: &Trial) -> String {
+    let (counts, identity) = (trial.canary.counts(), trial.filter.identity());
+    let new = &counts.candidate;
+    let so_far = match counts.worse {
+        Some(worse) => format!("taken back for {worse}"),
+        None => format!(
+            "{} calls, {} faults; {} of {} verdicts unlike the old version's",
+            new.calls, new.faults, counts.diverged, counts.compared
+        ),
+    };
+    format!("{} (sha256:{}…): {so_far}", identity.version, &identity.digest[..12])
 }
 
 fn hook_line(hook: &str, methods: &[String]) -> String {

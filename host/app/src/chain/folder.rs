@@ -39,6 +39,14 @@ pub fn read(path: &Path) -> Result<Bytes, String> {
     read_as(path, FILE_BYTES_MAX, our_uid()).map(Bytes::from)
 }
 
+/// The bytes of a new version to be tried, which lies beside the plugin and is trusted no more easily. `None`: there is none.
+pub fn next(path: &Path) -> Option<Result<Bytes, String>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        _ => Some(read(path)),
+    }
+}
+
 /// The text of what stands beside a plugin: a sidecar gives it its powers, a signature or a lock its place, so none is trusted more easily
 /// than the plugin itself. `None`: there is none.
 pub fn text(path: &Path) -> Result<Option<String>, String> {

@@ -16,6 +16,7 @@ use anyhow::{Result, bail};
 use bytes::Bytes;
 use sluice_chain::{
     breaker::Breaker,
+    canary::{Canary, Side},
     fetch::Fetch,
     filter::{Filter, Hook},
     generation::{Link, Policy},
@@ -57,6 +58,8 @@ struct Found {
     written: PluginSettings,
     /// It may not vanish: named in `chain`, or marked as required.
     stays: bool,
+    /// A new version of it to be tried, or why its file cannot be read.
+    next: Option<Result<Box<Found>, String>>,
 }
 
 /// A loaded plugin at its place.
@@ -70,6 +73,18 @@ struct Placed {
     policy: Policy,
     breaker: Arc<Breaker>,
     stays: bool,
+    trial: Option<Trial>,
+}
+
+/// A new version of a plugin, beside the one in force.
+#[derive(Clone)]
+struct Trial {
+    digest: Arc<str>,
+    filter: Arc<WasmFilter>,
+    breaker: Arc<Breaker>,
+    canary: Arc<Canary>,
+    /// What the operator wrote about it: other words begin another trial.
+    written: String,
 }
 
 impl Found {
@@ -129,7 +144,14 @@ impl Plugins {
             let old = before.iter().find(|p| p.key == key);
             match found.plugins.get(&key) {
                 Some(found) => match self.place(found, old).await {
-                    Ok(placed) => after.push(placed),
+                    Ok(placed) => {
+                        let trial = self.try_next(found, &placed, old).await;
+                        let trial = trial.unwrap_or_else(|problem| {
+                            problems.push(problem);
+                            None
+                        });
+                        after.push(Placed { trial, ..placed });
+                    }
                     Err(problem) => {
                         problems.push(problem);
                         after.extend(old.cloned());
@@ -150,8 +172,7 @@ impl Plugins {
     }
 
     fn swap(&self, after: Vec<Placed>) {
-        let link = |p: &Placed| Link::with_breaker(p.filter.clone(), p.policy.clone(), p.breaker.clone());
-        let generation = self.host.swap(after.iter().map(link).collect());
+        let generation = self.host.swap(after.iter().flat_map(Placed::links).collect());
         let names: Vec<String> = after.iter().map(|p| format!("{}@{}", p.filter.identity().name, p.filter.identity().version)).collect();
         tracing::info!(generation, chain = names.join(","), "chain in place");
         self.supply.note(&after);
@@ -172,7 +193,41 @@ impl Plugins {
             }
         };
         self.supply.check_plugin(found, filter.identity(), &signer)?;
-        Ok(Placed { key: found.key.clone(), digest, signer, settings, filter, policy, breaker, stays: found.stays })
+        Ok(Placed { key: found.key.clone(), digest, signer, settings, filter, policy, breaker, stays: found.stays, trial: None })
+    }
+
+    /// The new version beside a plugin, loaded; or the trial that is under way, as long as nothing of it has changed.
+    async fn try_next(&self, found: &Found, placed: &Placed, old: Option<&Placed>) -> Result<Option<Trial>, String> {
+        let next = match &found.next {
+            None => return Ok(None),
+            Some(next) => next.as_ref().map_err(Clone::clone)?,
+        };
+        let digest: Arc<str> = sluice_plugin::artifact::digest(&next.bytes).into();
+        if digest == placed.digest {
+            return Ok(None);
+        }
+        let written = format!("{:?}", found.written.canary);
+        let signer = self.supply.check_file(next, &digest)?;
+        let under_way = old.filter(|old| Arc::ptr_eq(&old.filter, &placed.filter)).and_then(|old| old.trial.as_ref());
+        if let Some(trial) = under_way.filter(|trial| trial.digest == digest && trial.written == written) {
+            return Ok(Some(trial.clone()));
+        }
+        let settings = Settings { file: next.key.as_str().into(), ..placed.settings.clone() };
+        let filter = self.engine.load(next.bytes.clone(), settings).await.map_err(|e| e.to_string())?;
+        let (new, name) = (filter.identity(), &placed.filter.identity().name);
+        if new.name != *name {
+            return Err(format!(
+                "{} calls itself {}, so it is no new version of {name}: give it the name {name}, or make it a plugin of its own",
+                next.key, new.name
+            ));
+        }
+        self.supply.check_plugin(next, new, &signer)?;
+        tracing::info!(plugin = %name, version = %new.version, digest = %new.digest, "a new version is on trial");
+        let stable: Arc<dyn Filter> = placed.filter.clone();
+        let (share, bounds) = convert::canary(&found.written.canary);
+        let canary = Arc::new(Canary::new(share, bounds, &stable));
+        let breaker = Arc::new(Breaker::new(placed.policy.breaker.clone()));
+        Ok(Some(Trial { digest, filter, breaker, canary, written }))
     }
 
     /// From now on others than this machine can reach the listener: that needs an authenticator, at start and at every swap.
@@ -205,6 +260,16 @@ impl Plugins {
     }
 }
 
+impl Placed {
+    /// Its place in the chain, or the two of a trial.
+    fn links(&self) -> Vec<Link> {
+        let stable = Link::with_breaker(self.filter.clone(), self.policy.clone(), self.breaker.clone());
+        let Some(trial) = &self.trial else { return vec![stable] };
+        let candidate = Link::with_breaker(trial.filter.clone(), self.policy.clone(), trial.breaker.clone());
+        vec![stable.on_trial(trial.canary.clone(), Side::Stable), candidate.on_trial(trial.canary.clone(), Side::Candidate)]
+    }
+}
+
 /// Plugins that may not vanish and did: they go back to where they were, and an alarm is raised.
 fn keep_required(before: &[Placed], after: &mut Vec<Placed>) -> Vec<String> {
     let mut alarms = Vec::new();
@@ -231,10 +296,15 @@ fn two_of_one_name(chain: &[Placed]) -> Option<String> {
 
 fn same(before: &[Placed], after: &[Placed]) -> bool {
     let alike = |(a, b): (&Placed, &Placed)| {
+        let trials = match (&a.trial, &b.trial) {
+            (Some(a), Some(b)) => Arc::ptr_eq(&a.canary, &b.canary),
+            (a, b) => a.is_none() && b.is_none(),
+        };
         a.key == b.key
             && a.signer == b.signer
             && Arc::ptr_eq(&a.filter, &b.filter)
             && format!("{:?}", a.policy) == format!("{:?}", b.policy)
+            && trials
     };
     before.len() == after.len() && before.iter().zip(after).all(alike)
 }

@@ -98,14 +98,24 @@ impl Sources {
             return;
         };
         let sidecar = format!("sluice.plugins.settings.{name}");
-        self.add(Found { key, sidecar, bytes: Bytes::from_static(bytes), signature: None, stays: named || written.required, written });
+        self.add(Found {
+            key,
+            sidecar,
+            bytes: Bytes::from_static(bytes),
+            signature: None,
+            stays: named || written.required,
+            written,
+            next: None,
+        });
     }
 
     fn file(&mut self, key: String, path: &Path, config: &Config, named: bool) {
         let read = folder::read(path).and_then(|bytes| Ok((bytes, folder::text(&beside(path))?, self.settings(path, config)?)));
         match read {
             Ok((bytes, signature, (sidecar, written))) => {
-                self.add(Found { key, sidecar, bytes, signature, stays: named || written.required, written });
+                let stays = named || written.required;
+                let next = next(path, &key, &sidecar, &written);
+                self.add(Found { key, sidecar, bytes, signature, stays, written, next });
             }
             Err(problem) => {
                 self.order.push(key);
@@ -151,6 +161,17 @@ pub fn beside(path: &Path) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(".sig");
     path.into()
+}
+
+/// The new version beside a plugin, with a signature of its own and the same settings.
+fn next(path: &Path, key: &str, sidecar: &str, written: &PluginSettings) -> Option<Result<Box<Found>, String>> {
+    let path = path.with_extension("wasm.next");
+    let bytes = folder::next(&path)?;
+    let found = bytes.and_then(|bytes| Ok((bytes, folder::text(&beside(&path))?)));
+    Some(found.map(|(bytes, signature)| {
+        let (key, sidecar, written) = (format!("{key}.next"), sidecar.to_owned(), written.clone());
+        Box::new(Found { key, sidecar, bytes, signature, stays: false, written, next: None })
+    }))
 }
 
 fn file_name(path: &Path) -> String {

@@ -52,12 +52,12 @@ async fn settle(folder: &std::path::Path, stop: &CancellationToken) -> Option<Fi
 
 pub(super) type Fingerprint = Vec<(PathBuf, u64, Option<std::time::SystemTime>, u64)>;
 
-/// Names, sizes, times and inodes of plugins, sidecars and signatures.
+/// Names, sizes, times and inodes of plugins, new versions, sidecars and signatures.
 pub(super) fn fingerprint(folder: &std::path::Path) -> Fingerprint {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut files: Fingerprint = entries
         .flatten()
-        .filter(|e| e.path().extension().is_some_and(|x| x == "wasm" || x == "toml" || x == "sig"))
+        .filter(|e| e.path().extension().is_some_and(|x| x == "wasm" || x == "toml" || x == "sig" || x == "next"))
         .filter_map(|e| {
             let facts = e.metadata().ok()?;
             Some((e.path(), facts.len(), facts.modified().ok(), std::os::unix::fs::MetadataExt::ino(&facts)))

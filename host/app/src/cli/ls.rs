@@ -55,6 +55,7 @@ fn print_plugins(assembly: &Assembly) {
         say!("      {}", plugin.summary);
         say!("      hooks: {}", plugin.hooks.join(", "));
         say!("      may:   {}", plugin.powers.join("; "));
+        plugin.trial.iter().for_each(|trial| say!("      next:  {trial}"));
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::Fetched;
 use sluice_chain::{
+    filter::Identity,
     record::{Ended, Outcome, RouteCall},
     rescue::request_id,
 };
@@ -87,6 +88,15 @@ pub fn route(out: &mut Vec<u8>, call: &RouteCall<'_>, now: SystemTime) {
         count(out, ",\"status\":", status);
     }
     count(out, ",\"micros\":", micros(call.took));
+    put(out, &["}"]);
+}
+
+/// One JSON object for a new version that proved worse.
+pub fn taken_back(out: &mut Vec<u8>, candidate: &Identity, why: &str, now: SystemTime) {
+    put(out, &["{\"time\":\""]);
+    timestamp(out, now);
+    put(out, &["\",\"event\":\"taken-back\",", &candidate.members]);
+    member(out, "why", why);
     put(out, &["}"]);
 }
 

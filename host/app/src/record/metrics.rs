@@ -77,7 +77,13 @@ pub struct Metrics {
     running: Gauge,
     parked: Gauge,
     abandoned: Counter,
+    taken_back: Family<PluginLabel, Counter>,
     generation: Gauge,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PluginLabel {
+    plugin: Arc<str>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -131,6 +137,8 @@ impl Default for Metrics {
         registry.register("exchanges_running", "Exchanges that run now", running.clone());
         let parked = Gauge::default();
         registry.register("calls_parked", "Calls that wait for their clients' answers to a server's questions", parked.clone());
+        let taken_back = Family::default();
+        registry.register("plugin_trials_taken_back", "New versions of plugins that proved worse", taken_back.clone());
         let abandoned = Counter::default();
         registry.register("calls_abandoned", "Parked calls whose clients never came back", abandoned.clone());
         let generation = Gauge::default();
@@ -147,6 +155,7 @@ impl Default for Metrics {
             running,
             parked,
             abandoned,
+            taken_back,
             generation,
         }
     }
@@ -173,6 +182,11 @@ impl Metrics {
     /// Count one fault.
     pub fn faulted(&self, filter: &Identity, kind: &'static str) {
         self.faults.get_or_create(&FaultLabels { plugin: filter.name.clone(), kind }).inc();
+    }
+
+    /// Count one new version that proved worse.
+    pub fn taken_back(&self, candidate: &Identity) {
+        self.taken_back.get_or_create(&PluginLabel { plugin: candidate.name.clone() }).inc();
     }
 
     /// Count one request to a route.

@@ -9,6 +9,7 @@ pub use sink::Sink;
 
 use crate::config::LogFormat;
 use sluice_chain::{
+    canary::Worse,
     fetch::FetchError,
     filter::{Hook, Identity},
     record::{Ended, Observer, Outcome, RouteCall},
@@ -81,6 +82,15 @@ impl Observer for Recorder {
     fn faulted(&self, filter: &Identity, hook: Hook, kind: &'static str, detail: &str) {
         self.metrics.faulted(filter, kind);
         tracing::warn!(plugin = %filter.name, version = %filter.version, hook = hook.as_str(), kind, detail, "plugin fault");
+    }
+
+    fn taken_back(&self, candidate: &Identity, worse: &Worse) {
+        self.metrics.taken_back(candidate);
+        let why = worse.to_string();
+        tracing::error!(plugin = %candidate.name, version = %candidate.version, digest = %candidate.digest, why, "the version on trial is taken back: the one before it takes all traffic");
+        if let Some(audit) = &self.audit {
+            audit.line(|out| line::taken_back(out, candidate, &why, SystemTime::now()));
+        }
     }
 
     fn route_called(&self, call: &RouteCall<'_>) {

@@ -2,6 +2,8 @@
 
 use super::Exchange;
 use crate::{
+    attributes::Attributes,
+    canary,
     fault::Fault,
     filter::{Filter, Hook, NotificationVerdict, Pass, Verdict},
     generation::{Link, Mode, Place},
@@ -13,7 +15,10 @@ use crate::{
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use sluice_wire::message::Message;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// What a filter's answer comes to, once the policy has been applied.
 pub(super) enum Said {
@@ -53,6 +58,10 @@ impl Exchange {
                     tenant: self.principal.tenant.as_deref(),
                 },
             )
+            && link
+                .trial
+                .as_ref()
+                .is_none_or(|(canary, side)| canary.enters(*side, self.head.exchange, self.principal.tenant.as_deref(), &self.attributes))
     }
 
     pub(super) async fn enter_request(&mut self, depth: usize, link: &Link) -> Said {
@@ -69,10 +78,17 @@ impl Exchange {
 
     async fn enter(&mut self, link: &Link, hook: Hook, message: Arc<Message>, asked: Option<Arc<Message>>, call: Call) -> Said {
         let began = self.begins();
+        let twin = link.trial.as_ref().and_then(|(canary, side)| canary.twin(*side));
+        let as_lent = twin.map(|twin| (twin, self.attributes.clone(), asked.clone()));
         let result = match link.breaker.admit() {
             Ok(()) => call(&*link.filter, &mut self.pass(&message, asked, began)).await,
             Err(retry_after) => Err(Fault::Open { retry_after }),
         };
+        let ended = Instant::now();
+        self.weigh(link, hook, result.is_err(), ended.duration_since(began));
+        if let (Some((twin, attributes, asked)), Ok(verdict)) = (as_lent, &result) {
+            self.compare(link, twin, attributes, &message, asked, call, verdict).await;
+        }
         let audit = link.policy.mode == Mode::Audit;
         if result.is_ok() {
             link.breaker.succeeded();
@@ -92,7 +108,7 @@ impl Exchange {
                 (label, None) => (label, Said::Next(None)),
             },
         };
-        self.note(link, hook, label, began);
+        self.note(link, hook, label, began, ended);
         said
     }
 
@@ -103,6 +119,8 @@ impl Exchange {
             Ok(()) => link.filter.on_notification(&mut self.pass(&message, asked, began)).await,
             Err(retry_after) => Err(Fault::Open { retry_after }),
         };
+        let ended = Instant::now();
+        self.weigh(link, Hook::OnNotification, result.is_err(), ended.duration_since(began));
         let audit = link.policy.mode == Mode::Audit;
         if result.is_ok() {
             link.breaker.succeeded();
@@ -121,7 +139,7 @@ impl Exchange {
                 (label, None) => (label, S::Next(None)),
             },
         };
-        self.note(link, Hook::OnNotification, label, began);
+        self.note(link, Hook::OnNotification, label, began, ended);
         said
     }
 
@@ -134,7 +152,9 @@ impl Exchange {
             }
             let started = Instant::now();
             let result = link.filter.on_done(ended).await;
-            link.filter.identity().calls.count(Hook::OnDone, started.elapsed());
+            let took = started.elapsed();
+            link.filter.identity().calls.count(Hook::OnDone, took);
+            self.weigh(link, Hook::OnDone, result.is_err(), took);
             match result {
                 Ok(()) => link.breaker.succeeded(),
                 Err(fault) => {
@@ -178,10 +198,41 @@ impl Exchange {
         (fault.label(), Some(Error::Plugin { plugin: name.to_string(), fault }))
     }
 
-    fn note(&mut self, link: &Link, hook: Hook, verdict: &'static str, began: Instant) {
-        let now = Instant::now();
-        let took = now.duration_since(began);
-        self.mark = Some(now);
+    /// Where two versions of a plugin are on trial: a call of one has ended.
+    fn weigh(&self, link: &Link, hook: Hook, is_fault: bool, took: Duration) {
+        let Some((canary, side)) = &link.trial else { return };
+        // What a client waits for is compared, and `on-done` is nothing of that.
+        let took = if hook == Hook::OnDone { Duration::ZERO } else { took };
+        if let Some(worse) = canary.note(*side, is_fault, took, || self.host.next_exchange_id()) {
+            self.host.observer.taken_back(link.filter.identity(), &worse);
+        }
+    }
+
+    /// Ask the version in force what the one on trial was asked. Its answer changes nothing.
+    #[expect(clippy::too_many_arguments, reason = "all that a call was made with")]
+    async fn compare(
+        &self,
+        link: &Link,
+        twin: &Arc<dyn Filter>,
+        mut attributes: Attributes,
+        message: &Arc<Message>,
+        asked: Option<Arc<Message>>,
+        call: Call,
+        verdict: &Verdict,
+    ) {
+        let (head, principal, attributes) = (&self.head, &self.principal, &mut attributes);
+        let mut pass = Pass { head, principal, attributes, message, asked, again: self.again, began: Instant::now(), origin: None };
+        let Ok(other) = call(&**twin, &mut pass).await else { return };
+        let Some((canary, _)) = &link.trial else { return };
+        if let Some(worse) = canary.compared(canary::alike(verdict, &other), || self.host.next_exchange_id()) {
+            self.host.observer.taken_back(link.filter.identity(), &worse);
+        }
+    }
+
+    fn note(&mut self, link: &Link, hook: Hook, verdict: &'static str, began: Instant, ended: Instant) {
+        let took = ended.duration_since(began);
+        // Where another version was asked meanwhile, that time is nobody's.
+        self.mark = link.trial.is_none().then_some(ended);
         link.filter.identity().calls.count(hook, took);
         self.passed.push(Passed { filter: link.filter.identity().clone(), hook, verdict, took });
     }

@@ -187,7 +187,7 @@ async fn the_hosts_own_paths_stay_its_own() {
     // No plugin host would load such routes; the listener does not depend on that.
     let greedy = Route { path: "/*".into(), methods: vec!["GET".into(), "POST".into()] };
     let identity = Arc::new(Identity::new("greedy".into(), "1.0.0", "0"));
-    let interest = Interest { routes: vec![greedy], ..Interest::default() };
+    let interest = Interest { hooks: vec![(Hook::OnHttp, Selector::default())], routes: vec![greedy], ..Interest::default() };
     let link =
         Link::new(Arc::new(Page { identity, interest, room: Arc::new(Semaphore::new(0)), answered: Arc::default() }), Policy::default());
     let endpoint = serving(vec![link]).await;

@@ -32,3 +32,4 @@ mod stdio;
 mod subcall;
 mod supply;
 mod swap;
+mod trial;

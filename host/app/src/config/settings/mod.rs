@@ -19,7 +19,7 @@ pub(super) use check::{check, exposed};
 pub use endpoint::{HostName, Network, Origin, PublicUrl, TrustedProxy};
 pub use limits::Limits;
 pub use listen::{Listen, UnixMode};
-pub use plugin::{Breaker, FaultAction, Grant, Mode, OnFault, PluginLimits, PluginSettings, Power, Scope, When};
+pub use plugin::{Breaker, Canary, FaultAction, Grant, Mode, OnFault, PluginLimits, PluginSettings, Power, Scope, When};
 pub use publisher::{PublisherKey, Signatures};
 pub use tls::{ClientAuth, Tls};
 pub use upstream::{EraChoice, Sharing, UpstreamSettings, UpstreamTls};

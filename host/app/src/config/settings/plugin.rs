@@ -40,6 +40,8 @@ section! {
         pub limits: PluginLimits = PluginLimits::default();
         /// When it is left out for a while because it keeps failing.
         pub breaker: Breaker = Breaker::default();
+        /// How a new version of it is tried: the file beside it that ends in `.wasm.next`.
+        pub canary: Canary = Canary::default();
     }
 }
 
@@ -220,6 +222,28 @@ section! {
         pub rest_ms: u64 = 1_000, within 10..=3_600_000;
         /// Where the doubling stops.
         pub rest_ms_max: u64 = 300_000, within 10..=86_400_000;
+    }
+}
+
+section! {
+    /// How a new version is tried before it replaces the old one. It is taken back by itself, for good until its file changes, when it
+    /// proves worse; renaming its file over the old one's puts it in force.
+    pub struct Canary {
+        /// Exchanges of a hundred that it takes, of those that `tenants` and `labels` leave.
+        pub percent: u64 = 10, within 0..=100;
+        /// Tenants whose exchanges it takes, as names or globs with `*`; none: everybody's.
+        pub tenants: Vec<String> = Vec::new();
+        /// Labels that an exchange must have, from plugins before it: `<plugin>.<key>` and a glob for the value.
+        pub labels: BTreeMap<String, String> = BTreeMap::new();
+        /// Calls of each version before they are compared; three faults in a row are always enough.
+        pub calls_min: u64 = 50, within 1..=100_000;
+        /// Faults per hundred of its calls that it may have beyond the old version's.
+        pub faults_percent_max: u64 = 1, within 0..=100;
+        /// How much longer, in per cent, nine of ten of its calls may take; under 100 µs no difference counts.
+        pub slower_percent_max: u64 = 100, within 0..=10_000;
+        /// Verdicts per hundred that may differ from the old version's on the same message. They are compared where the plugin imports
+        /// nothing but `log`, `payload` and `patterns`, so that the old version can be asked as well and leaves nothing behind.
+        pub diverging_percent_max: u64 = 5, within 0..=100;
     }
 }
 

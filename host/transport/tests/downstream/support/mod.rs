@@ -19,6 +19,7 @@ pub use tailor::Tailor;
 
 use http::HeaderName;
 use sluice_chain::{
+    canary::Worse,
     filter::{Hook, Identity},
     gate::Access,
     host::{Host, Listening, Parking, Settings as HostSettings},
@@ -41,6 +42,8 @@ pub struct Seen {
     pub turned_away: Mutex<Vec<&'static str>>,
     pub abandoned: Mutex<Vec<Ended>>,
     pub ended: Mutex<Vec<Ended>>,
+    /// Name, version and why.
+    pub taken_back: Mutex<Vec<String>>,
     /// Method, path, verdict and status.
     pub routes: Mutex<Vec<String>>,
 }
@@ -50,6 +53,9 @@ impl Observer for Seen {
         self.ended.lock().unwrap().push(ended.clone());
     }
     fn faulted(&self, _: &Identity, _: Hook, _: &'static str, _: &str) {}
+    fn taken_back(&self, candidate: &Identity, worse: &Worse) {
+        self.taken_back.lock().unwrap().push(format!("{} {}: {worse}", candidate.name, candidate.version));
+    }
     fn route_called(&self, call: &RouteCall<'_>) {
         self.routes.lock().unwrap().push(format!("{} {} {} {:?}", call.method, call.path, call.verdict, call.status));
     }
