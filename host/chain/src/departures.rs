@@ -17,7 +17,10 @@ use bytes::Bytes;
 use sluice_wire::revision::Revision;
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Instant,
 };
 
@@ -145,6 +148,8 @@ pub struct Departures {
     pub(crate) protocol: Option<Revision>,
     pub(crate) attributes: Attributes,
     pub(crate) journal: Option<Journal>,
+    /// The upstream has answered one of the exchange's own requests: from then on it is not begun again.
+    pub(crate) answered: AtomicBool,
 }
 
 impl fmt::Debug for Departures {
@@ -164,6 +169,22 @@ impl Departures {
         let ended =
             running.await.unwrap_or_else(|_| Err(UpstreamError::Unreachable { reason: "a request to it could not be made".into() }));
         ended.inspect_err(|error| tracing::debug!(upstream = %self.upstream, %error, "a request did not leave"))
+    }
+
+    /// How one of the exchange's own requests ended, where a call may take several: polls of its task, further rounds. What holds a later
+    /// one back says nothing about the first, which may have run.
+    ///
+    /// # Errors
+    /// Those of `ended`; instead of [`UpstreamError::Held`], [`UpstreamError::HeldMidway`] once something was answered.
+    pub fn ended<T>(&self, ended: Result<T, UpstreamError>) -> Result<T, UpstreamError> {
+        match ended {
+            Ok(answer) => {
+                self.answered.store(true, Relaxed);
+                Ok(answer)
+            }
+            Err(UpstreamError::Held(held)) if self.answered.load(Relaxed) => Err(UpstreamError::HeldMidway(held)),
+            Err(error) => Err(error),
+        }
     }
 
     async fn run(&self, mut departure: Departure) -> Result<Vec<Header>, UpstreamError> {

@@ -35,7 +35,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -343,6 +343,7 @@ impl Host {
                 protocol: None,
                 attributes: Attributes::new(facts.clone()),
                 journal: None,
+                answered: AtomicBool::new(false),
             })
         })
     }

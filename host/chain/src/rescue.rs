@@ -280,7 +280,7 @@ fn link(held: &Held) -> Option<&str> {
 fn upstream_reason(error: &UpstreamError) -> &'static str {
     match error {
         UpstreamError::Unreachable { .. } | UpstreamError::Resting { .. } => "upstream_unavailable",
-        UpstreamError::Deadline { .. } | UpstreamError::ClosedEarly { .. } => "outcome_unknown",
+        UpstreamError::Deadline { .. } | UpstreamError::ClosedEarly { .. } | UpstreamError::HeldMidway(_) => "outcome_unknown",
         UpstreamError::BadReply { .. } => "upstream_bad_reply",
         UpstreamError::TooLarge { .. } => "upstream_too_large",
         UpstreamError::Unauthorized { .. } => "upstream_unauthorized",
@@ -297,6 +297,7 @@ fn unknown_cause(error: &UpstreamError) -> Option<&'static str> {
     match error {
         UpstreamError::Deadline { .. } => Some("upstream_deadline"),
         UpstreamError::ClosedEarly { .. } => Some("upstream_closed"),
+        UpstreamError::HeldMidway(_) => Some("not_followed"),
         UpstreamError::Unreachable { .. }
         | UpstreamError::Resting { .. }
         | UpstreamError::BadReply { .. }

@@ -163,6 +163,9 @@ pub enum UpstreamError {
     /// A filter did not let the request leave.
     #[error("was not asked: {0}")]
     Held(Arc<Held>),
+    /// The same for a further request of a call that had begun: a poll of its task, another round. The call may have run.
+    #[error("was not asked further: {0}")]
+    HeldMidway(Arc<Held>),
     /// The exchange was cancelled by its client.
     #[error("was told to stop by the client")]
     Cancelled,

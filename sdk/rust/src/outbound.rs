@@ -30,7 +30,7 @@ pub use crate::testing::FakeDeparture as Departure;
 pub trait Departs {
     /// The operator's id of the upstream.
     fn upstream(&self) -> String;
-    /// Where the request goes.
+    /// Where the request goes, without a query.
     fn url(&self) -> String;
     /// Of HTTP, upper case.
     fn method(&self) -> String;

@@ -29,7 +29,7 @@ use sluice_wire::{
     revision::Era,
 };
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::AtomicBool},
     time::Instant,
 };
 
@@ -240,6 +240,7 @@ impl Exchange {
                 protocol: Some(self.revision),
                 attributes: self.attributes.clone(),
                 journal: Some(journal),
+                answered: AtomicBool::new(false),
             })
         })
     }

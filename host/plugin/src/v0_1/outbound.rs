@@ -87,7 +87,10 @@ impl HostDeparture for Guest {
 
     fn headers(&mut self, _: Resource<Departing>) -> wasmtime::Result<Vec<(String, String)>> {
         self.entered(0)?;
-        let shown = |(name, value): &(String, Option<String>)| (name.clone(), value.clone().unwrap_or_default());
+        // Arguments that a server wants in headers are arguments.
+        let is_hidden = |name: &str| name.starts_with("mcp-param-") && !self.plugin.reads_payload;
+        let shown =
+            |(name, value): &(String, Option<String>)| (name.clone(), value.clone().filter(|_| !is_hidden(name)).unwrap_or_default());
         let headers: Vec<_> = self.departing()?.headers.iter().map(shown).collect();
         self.hand_over(headers.iter().map(|(name, value)| name.len() + value.len()).sum())?;
         Ok(headers)

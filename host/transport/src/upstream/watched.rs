@@ -30,6 +30,11 @@ pub trait Carrier: Send + Sync + 'static {
     fn name(&self) -> &Arc<str>;
     /// Where it counts.
     fn counters(&self) -> &Arc<Counters>;
+    /// Requests on behalf of this principal have credentials of its own: that they are refused says nothing about the server.
+    fn is_personal(&self, client: &Client, principal: &Arc<Principal>) -> bool {
+        let _ = (client, principal);
+        false
+    }
     /// As [`Upstream::facts`].
     fn facts(
         &self,
@@ -86,13 +91,14 @@ impl<C: Carrier> Watched<C> {
     }
 
     /// Learns from how something ended.
-    fn learn<T>(&self, outcome: &Result<T, UpstreamError>) {
+    fn learn<T>(&self, outcome: &Result<T, UpstreamError>, is_personal: impl FnOnce() -> bool) {
         match outcome {
             Ok(_) => self.mark_up(),
             Err(error @ UpstreamError::Unreachable { .. }) => {
                 self.breaker.unreachable();
                 self.mark_down(error);
             }
+            Err(UpstreamError::Unauthorized { .. }) if is_personal() => self.breaker.reached(),
             // It answered, or was found at least: connecting is not what is wrong with it.
             Err(
                 error @ (UpstreamError::ClosedEarly { .. }
@@ -106,7 +112,13 @@ impl<C: Carrier> Watched<C> {
             Err(UpstreamError::TooLarge { .. } | UpstreamError::CannotCross { .. } | UpstreamError::NeedsCapability { .. }) => {
                 self.breaker.reached();
             }
-            Err(UpstreamError::Resting { .. } | UpstreamError::Busy { .. } | UpstreamError::Held(_) | UpstreamError::Cancelled) => {}
+            Err(
+                UpstreamError::Resting { .. }
+                | UpstreamError::Busy { .. }
+                | UpstreamError::Held(_)
+                | UpstreamError::HeldMidway(_)
+                | UpstreamError::Cancelled,
+            ) => {}
         }
     }
 
@@ -155,7 +167,7 @@ impl<C: Carrier> Upstream for Watched<C> {
         Box::pin(async move {
             self.admit()?;
             let outcome = self.carrier.facts(era, client, principal).await;
-            self.learn(&outcome);
+            self.learn(&outcome, || self.carrier.is_personal(client, principal));
             outcome
         })
     }
@@ -165,11 +177,12 @@ impl<C: Carrier> Upstream for Watched<C> {
             self.admit()?;
             let counters = self.carrier.counters();
             counters.count(|c| &c.requests);
+            let is_personal = outbound.departures.is_some();
             let outcome = tasks::play(&self.carrier, &self.tasks, outbound).await;
             if outcome.is_err() {
                 counters.count(|c| &c.failures);
             }
-            self.learn(&outcome);
+            self.learn(&outcome, || is_personal);
             outcome
         })
     }

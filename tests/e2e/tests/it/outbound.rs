@@ -222,6 +222,48 @@ fn a_person_is_asked_first_where_they_can_be_and_told_where_they_cannot() {
     });
 }
 
+/// A server with a tool that is always a task, and credentials that end before the task does.
+fn task_outlives_credentials(seen: &Seen) -> Option<Response> {
+    let body: Value = serde_json::from_slice(&seen.body).ok()?;
+    let result = match body["method"].as_str()? {
+        "initialize" => json!({
+            "protocolVersion": "2025-11-25",
+            "capabilities": {"tools": {}, "tasks": {"requests": {"tools": {"call": {}}}}},
+            "serverInfo": {"name": "tasks", "version": "1"},
+        }),
+        "tools/list" => {
+            let mut tool = tool("long");
+            tool["execution"] = json!({"taskSupport": "required"});
+            json!({"tools": [tool]})
+        }
+        "tools/call" => {
+            let at = "2026-01-01T00:00:00Z";
+            json!({"task": {"taskId": "t1", "status": "working", "createdAt": at, "lastUpdatedAt": at, "ttl": 60_000, "pollInterval": 20}})
+        }
+        "tasks/get" => return guard(seen),
+        _ => return None,
+    };
+    Some(Response::json(json!({"jsonrpc": "2.0", "id": body["id"], "result": result}).to_string()))
+}
+
+/// What holds back a later request of a call says nothing about the call: it may be running, and is not begun again.
+#[test]
+fn a_call_that_has_begun_is_not_begun_again_when_its_credentials_end() {
+    beside("outbound, tasks", 120, async {
+        let offer = Offer { legacy: true, modern: false, ..Offer::tools(&["long"]) };
+        let backend = Backend::start(offer.keeping().guarded(task_outlives_credentials), |call: Call| async move { call.echo() }).await;
+        let link = "when_challenged = true\nlink = \"https://connect.example.com/1\"";
+        let (folder, own) = folder(&["outbound:only", "secret:token"], link);
+        let gateway = Gateway::start(&folder, json!({"mcpServers": {"only": {"url": backend.url}}, "sluice": own})).await;
+        let mut caller = gateway.caller(Era::Modern).await;
+        let answer = caller.call("long", "{}").await.expect("an answer").json();
+        assert_eq!(answer["error"]["data"]["reason"], "outcome_unknown", "{answer}");
+        assert_eq!(backend.asked("tools/call"), 1);
+        // The credentials were one caller's: the server is as well as it was.
+        assert_eq!(gateway.metric("sluice_upstream_up{upstream=\"only\"}").await, 1.0);
+    });
+}
+
 #[test]
 fn where_not_even_the_list_can_be_asked_for_it_says_what_to_do() {
     beside("outbound, lists", 120, async {

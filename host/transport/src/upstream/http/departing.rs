@@ -102,8 +102,9 @@ impl Line {
         }
     }
 
+    /// Without a query, where the operator may have a key, and a server of HTTP+SSE the session.
     fn url_of(&self, target: &Uri) -> String {
-        let url = &self.settings.url;
+        let (url, target) = (&self.settings.url, target.path());
         format!("{}://{}{target}", url.scheme_str().unwrap_or("http"), url.authority().map_or("", |authority| authority.as_str()))
     }
 }

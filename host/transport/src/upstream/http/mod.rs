@@ -302,7 +302,15 @@ impl Carrier for Http {
 
     async fn send(&self, outbound: &Outbound) -> Result<Inbound, UpstreamError> {
         self.sweep_now_and_then();
-        self.converse(outbound).await
+        let ended = self.converse(outbound).await;
+        match &outbound.departures {
+            Some(departures) => departures.ended(ended),
+            None => ended,
+        }
+    }
+
+    fn is_personal(&self, client: &Client, principal: &Arc<Principal>) -> bool {
+        self.line.departures(client, principal).is_some()
     }
 
     async fn watch(&self, wish: Wish) -> Watching {
