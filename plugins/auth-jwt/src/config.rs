@@ -187,6 +187,8 @@ impl Config {
             return Err("an issuer stands there twice".to_string());
         }
         self.check_subjects()?;
+        self.check_tenants()?;
+        self.check_places()?;
         if self.stale_s < self.refresh_s || self.refresh_s < self.refetch_s {
             return Err("stale_s is at least refresh_s, and that is at least refetch_s".to_string());
         }
@@ -214,6 +216,47 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Where several may speak, nobody may speak for another's tenants.
+    fn check_tenants(&self) -> Result<(), String> {
+        for Issuer { issuer, tenant, tenant_claim, tenants, .. } in &self.issuers {
+            if tenant_claim.is_none() && !tenants.is_empty() {
+                return Err(format!("{issuer} has tenants and no tenant_claim: name the claim that says whose a token is"));
+            }
+            if tenant_claim.is_some() && tenant.is_some() {
+                return Err(format!("{issuer} has both tenant and tenant_claim: keep one of them"));
+            }
+            if tenant_claim.is_some() && tenants.is_empty() && self.issuers.len() > 1 {
+                return Err(format!("{issuer} could name any tenant, another issuer's too: list those it may name in its tenants"));
+            }
+        }
+        for (at, one) in self.issuers.iter().enumerate() {
+            let names = |issuer: &Issuer| issuer.tenants.iter().chain(&issuer.tenant).cloned().collect::<BTreeSet<_>>();
+            if let Some(other) = self.issuers[at + 1..].iter().find(|other| !names(one).is_disjoint(&names(other))) {
+                return Err(format!("{} and {} could name the same tenant: only one of them may", one.issuer, other.issuer));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys are not fetched in the clear, nor tokens shown to anybody but who may have issued them.
+    fn check_places(&self) -> Result<(), String> {
+        for issuer in &self.issuers {
+            let endpoint = issuer.introspection.as_ref().and_then(|how| how.endpoint.as_ref());
+            for place in issuer.jwks_uri.iter().chain(endpoint) {
+                let path = place.split_once('?').map_or(place.as_str(), |(path, _)| path);
+                url("a place of an issuer", path.strip_suffix('/').unwrap_or(path))?;
+            }
+        }
+        let asked: Vec<_> = self.issuers.iter().filter(|issuer| issuer.introspection.is_some()).collect();
+        match asked[..] {
+            [one, other, ..] => Err(format!(
+                "{} and {} would both be shown every token that says nothing itself, each other's too: only one issuer may have introspection",
+                one.issuer, other.issuer
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Every URL that tokens may be for.
@@ -262,6 +305,44 @@ mod tests {
         ] {
             assert_eq!(default(name), value, "{name}");
         }
+    }
+
+    #[test]
+    fn issuers_do_not_speak_for_each_other() {
+        let check = |issuers: serde_json::Value| {
+            serde_json::from_value::<Config>(serde_json::json!({"resource": "https://h/mcp", "issuers": issuers})).unwrap().check()
+        };
+        let two = |a: serde_json::Value, b: serde_json::Value| {
+            let with = |name: &str, mut more: serde_json::Value| {
+                more["issuer"] = format!("https://{name}.example").into();
+                more["subject_prefix"] = format!("{name}:").into();
+                more
+            };
+            check(serde_json::json!([with("a", a), with("b", b)]))
+        };
+        let asks = serde_json::json!({"introspection": {"client_id": "c", "secret": "s"}});
+        let of = |tenants: &[&str]| serde_json::json!({"tenant_claim": "org", "tenants": tenants});
+        let none = || serde_json::json!({});
+        assert_eq!(two(of(&["acme"]), of(&["globex"])), Ok(()));
+        assert_eq!(two(of(&["acme"]), serde_json::json!({"tenant": "globex"})), Ok(()));
+        assert_eq!(two(asks.clone(), none()), Ok(()));
+        assert_eq!(check(serde_json::json!([{"issuer": "https://a.example", "tenant_claim": "org"}])), Ok(()), "alone it may name any");
+        for (refused, why) in [
+            (two(of(&[]), none()), "any tenant"),
+            (two(of(&["acme"]), of(&["acme", "b"])), "the same tenant"),
+            (two(of(&["acme"]), serde_json::json!({"tenant": "acme"})), "the same tenant"),
+            (two(serde_json::json!({"tenants": ["acme"]}), none()), "no tenant_claim"),
+            (two(serde_json::json!({"tenant": "a", "tenant_claim": "org", "tenants": ["b"]}), none()), "both"),
+            (two(asks.clone(), asks), "only one issuer"),
+            (two(serde_json::json!({"jwks_uri": "http://a.example/jwks"}), none()), "a place of an issuer"),
+            (
+                two(serde_json::json!({"introspection": {"client_id": "c", "secret": "s", "endpoint": "http://a.example/i"}}), none()),
+                "a place of an issuer",
+            ),
+        ] {
+            assert!(refused.as_ref().is_err_and(|error| error.contains(why)), "{why}: {refused:?}");
+        }
+        assert_eq!(two(serde_json::json!({"jwks_uri": "https://a.example/jwks/?v=1"}), none()), Ok(()));
     }
 
     #[test]

@@ -15,9 +15,19 @@ use crate::refused::Refused;
 
 /// A token that is not valid does not become valid: so long nobody is asked about it again.
 const INACTIVE_MS: u32 = 60_000;
-/// What one address may have looked up: so many at once, and so many a second.
-const ASKS_BURST: u32 = 20;
-const ASKS_PER_SECOND: f64 = 5.0;
+/// How many tokens that turn out not to be valid one address may have looked up within this time. Valid ones cost nothing: many people
+/// may share an address.
+const MISSES_MAX: i64 = 50;
+const MISSES_MS: u32 = 10_000;
+
+/// An issuer also knows of refresh tokens, which live long and are for nobody but itself.
+fn is_access_token(answer: &Claims) -> bool {
+    let says = |name: &str, allowed: &[&str]| match answer.0.get(name) {
+        None => true,
+        Some(said) => said.as_str().is_some_and(|said| allowed.iter().any(|one| one.eq_ignore_ascii_case(said))),
+    };
+    says("token_use", &["access_token", "access"]) && says("token_type", &["Bearer", "access_token", "N_A"])
+}
 
 impl Issuer<'_> {
     /// What this issuer says of a token; nothing if it is not asked about tokens.
@@ -31,17 +41,18 @@ impl Issuer<'_> {
         if self.bucket.get(&inactive).map_err(unavailable)?.is_some() {
             return Err(Refused::Inactive);
         }
-        let asks = format!("asks/{}", Facts::attr(self.x, "transport.peer").unwrap_or_default());
-        if self.bucket.take(&asks, 1, ASKS_BURST, ASKS_PER_SECOND).map_err(unavailable)? > 0 {
+        let misses = format!("misses/{}", Facts::attr(self.x, "transport.peer").unwrap_or_default());
+        if self.bucket.incr(&misses, 0, MISSES_MS).map_err(unavailable)? >= MISSES_MAX {
             return Err(Refused::Unavailable);
         }
         let answer = self.answer(token, how).map_err(|why| {
             log::write(Level::Warn, "an issuer does not say whether a token is valid", &[("issuer", &self.settings.issuer), ("why", &why)]);
             Refused::Unavailable
         })?;
-        if answer.0.get("active") == Some(&Value::Bool(true)) {
+        if answer.0.get("active") == Some(&Value::Bool(true)) && is_access_token(&answer) {
             return Ok(answer);
         }
+        self.bucket.incr(&misses, 1, MISSES_MS).map_err(unavailable)?;
         self.bucket.set(&inactive, b"", Some(INACTIVE_MS)).map_err(unavailable)?;
         Err(Refused::Inactive)
     }

@@ -67,7 +67,8 @@ impl Issuer<'_> {
                 return Err(if known.failed || !serves(&known) { Refused::Unavailable } else { Refused::Key });
             }
         } else if self.now >= known.fetched + u64::from(self.config.refresh_s) {
-            known = self.renewed(known, false)?;
+            // With keys that serve, a store that is away or full is no reason to refuse.
+            known = self.renewed(known.clone(), false).unwrap_or(known);
         }
         match &keys::candidates(&known.keys, token)[..] {
             // It was there, and its issuer has just taken it away.
@@ -186,8 +187,9 @@ impl Issuer<'_> {
         Ok(kept.and_then(|kept| serde_json::from_slice(&kept).ok()).unwrap_or_default())
     }
 
+    /// With where its keys are, if the operator says so: keys from a place that is no longer theirs are nobody's.
     fn place(&self) -> String {
-        format!("issuer/{}", self.settings.issuer)
+        format!("issuer/{}/{}", self.settings.jwks_uri.as_deref().unwrap_or_default(), self.settings.issuer)
     }
 }
 

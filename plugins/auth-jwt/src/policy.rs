@@ -70,7 +70,12 @@ impl Policy {
 
     /// A request's scopes, before the server or any stream hears of it. Whoever started `sluice stdio` is the operator.
     pub(crate) fn permit(&self, head: &Head, x: &Exchange) -> Verdict {
-        let needed = self.scopes.needed(head.method.as_str(), head.name.as_deref());
+        let (method, name) = (head.method.as_str(), head.name.as_deref());
+        let mut needed = self.scopes.needed(method, name);
+        // What a task says and is told is part of the call that began it.
+        if method.starts_with("tasks/") && name.is_some() {
+            needed.extend(self.scopes.needed("tools/call", name));
+        }
         if needed.is_empty() || x.attr("transport.kind").as_deref() == Some("stdio") {
             return Verdict::Next;
         }
@@ -113,16 +118,10 @@ impl Policy {
         x: &Exchange,
         issuer: impl Fn(&'c config::Issuer) -> Issuer<'c>,
     ) -> Result<Principal, Refused> {
-        let mut refused = Refused::Malformed;
-        for settings in &self.config.issuers {
-            match issuer(settings).introspect(token) {
-                Some(Ok(claims)) => return self.judge(&claims, settings, now, x),
-                // One that could not say may be the one who would have known.
-                Some(Err(why)) if refused != Refused::Unavailable => refused = why,
-                Some(Err(_)) | None => {}
-            }
-        }
-        Err(refused)
+        // One at most: nobody is shown tokens of others.
+        let asked = self.config.issuers.iter().find_map(|settings| Some((settings, issuer(settings).introspect(token)?)));
+        let (settings, claims) = asked.ok_or(Refused::Malformed)?;
+        self.judge(&claims?, settings, now, x)
     }
 
     /// What is known to come from this issuer: is it for us, and who is it?

@@ -216,12 +216,16 @@ fn of_a_token_that_says_nothing_its_issuer_is_asked() {
     };
     assert_eq!(said(json!({})).as_deref(), Ok("ada"));
     assert_eq!(said(json!({"iss": null, "exp": null})).as_deref(), Ok("ada"), "RFC 7662 has them optional");
+    assert_eq!(said(json!({"token_type": "Bearer", "token_use": "access_token"})).as_deref(), Ok("ada"));
     for (other, refused) in [
         (json!({"aud": "https://other.example"}), Refused::Audience),
         (json!({"aud": null}), Refused::Claim("aud")),
         (json!({"iss": "https://other.example"}), Refused::Issuer),
         (json!({"exp": *NOW - 60}), Refused::Expired),
         (json!({"sub": null}), Refused::Claim("sub")),
+        (json!({"token_use": "refresh_token"}), Refused::Inactive),
+        (json!({"token_type": "refresh_token"}), Refused::Inactive),
+        (json!({"token_type": 1}), Refused::Inactive),
     ] {
         assert_eq!(said(other), Err(refused.to_string()));
     }
@@ -248,12 +252,24 @@ fn a_token_that_is_not_valid_is_asked_about_once() {
     for at in 0..1000 {
         assert!(ask(&plugin, &format!("random{at}")).is_err());
     }
-    assert_eq!(asked.get(), 20, "and whoever tries many is slowed");
+    assert_eq!(asked.get(), 50, "and whoever tries many is slowed");
     let other = FakeExchange::default().with_attr("transport.peer", "192.0.2.1");
     assert_eq!(ask_from(&plugin, "gone too", &other).map(|_| ()), Err(Refused::Inactive.to_string()), "others are not");
     advance_ms(60_000);
     assert!(ask(&plugin, "gone").is_err());
-    assert_eq!(asked.get(), 22);
+    assert_eq!(asked.get(), 52);
+}
+
+/// Many people may share an address.
+#[test]
+fn tokens_that_are_valid_slow_nobody() {
+    let config = introspecting(|_| {
+        let mut said = claims();
+        said["active"] = json!(true);
+        said
+    });
+    let plugin = plugin(&config);
+    assert!((0..200).all(|at| ask(&plugin, &format!("good{at}")).is_ok()));
 }
 
 /// The page's example must load.

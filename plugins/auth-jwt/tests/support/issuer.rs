@@ -31,7 +31,9 @@ pub struct Keys {
     pub rsa_other: RsaKeyPair,
     pub p256: EcdsaKeyPair,
     pub p384: EcdsaKeyPair,
+    pub p256_other: EcdsaKeyPair,
     pub ed: Ed25519KeyPair,
+    pub ed_other: Ed25519KeyPair,
 }
 
 pub static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
@@ -40,8 +42,14 @@ pub static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
     rsa_other: rsa(include_str!("rsa-2.txt")),
     p256: ec(&ECDSA_P256_SHA256_FIXED_SIGNING),
     p384: ec(&ECDSA_P384_SHA384_FIXED_SIGNING),
-    ed: Ed25519KeyPair::from_pkcs8(Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap().as_ref()).unwrap(),
+    p256_other: ec(&ECDSA_P256_SHA256_FIXED_SIGNING),
+    ed: ed(),
+    ed_other: ed(),
 });
+
+fn ed() -> Ed25519KeyPair {
+    Ed25519KeyPair::from_pkcs8(Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap().as_ref()).unwrap()
+}
 
 fn rsa(pkcs8: &str) -> RsaKeyPair {
     RsaKeyPair::from_pkcs8(&BASE64_STANDARD.decode(pkcs8.replace('\n', "")).unwrap()).unwrap()
@@ -64,6 +72,10 @@ pub enum By {
     Ed,
     /// An RSA key that the issuer has under another name, or not at all.
     Other,
+    /// A key that the issuer does not have.
+    OtherEs256,
+    /// The same.
+    OtherEd,
     /// HMAC-SHA-256 under this.
     Mac(&'static [u8]),
     /// No signature at all.
@@ -88,6 +100,8 @@ pub fn signature(by: By, text: &[u8]) -> Vec<u8> {
         By::Ps256 => rsa_signature(&KEYS.rsa, &RSA_PSS_SHA256, text),
         By::Other => rsa_signature(&KEYS.rsa_other, &RSA_PKCS1_SHA256, text),
         By::Es256 => KEYS.p256.sign(&SystemRandom::new(), text).unwrap().as_ref().to_vec(),
+        By::OtherEs256 => KEYS.p256_other.sign(&SystemRandom::new(), text).unwrap().as_ref().to_vec(),
+        By::OtherEd => KEYS.ed_other.sign(text).as_ref().to_vec(),
         By::Es384 => KEYS.p384.sign(&SystemRandom::new(), text).unwrap().as_ref().to_vec(),
         By::Ed => KEYS.ed.sign(text).as_ref().to_vec(),
         By::Mac(key) => hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text).as_ref().to_vec(),

@@ -89,6 +89,8 @@ fn keys() -> Vec<Row> {
     let own = rsa_jwk(&KEYS.rsa_other, json!({"kid": "own"}));
     vec![
         header("another's key under a known name", Refused::Signature, HEADER, By::Other),
+        header("another's key, ES256", Refused::Signature, r#"{"alg":"ES256","typ":"at+jwt","kid":"e"}"#, By::OtherEs256),
+        header("another's key, EdDSA", Refused::Signature, r#"{"alg":"EdDSA","typ":"at+jwt","kid":"d"}"#, By::OtherEd),
         header("a name that is not there", Refused::Key, &kid("nobody"), By::Rs256),
         header("a path for a name", Refused::Key, &kid("../../../../dev/null"), By::Mac(b"")),
         header("SQL for a name", Refused::Key, &kid("x' UNION SELECT 'key"), By::Mac(b"key")),
@@ -199,6 +201,16 @@ fn claims_rows() -> Vec<Row> {
     ]
 }
 
+/// The signature of a token of somebody else under these claims.
+fn other_claims(header: &str, by: By) -> String {
+    let (signed, signature) = {
+        let good = token(header, &claims().to_string(), by);
+        let (a, b) = good.rsplit_once('.').unwrap();
+        (a.to_owned(), b.to_owned())
+    };
+    format!("{}.{}.{signature}", signed.split_once('.').unwrap().0, b64(claims_with(json!({"sub": "root"}))))
+}
+
 fn texts() -> Vec<Row> {
     let good = good();
     let (signed, signature) = good.rsplit_once('.').unwrap();
@@ -216,6 +228,8 @@ fn texts() -> Vec<Row> {
         row("a bit of the signature turned", Refused::Signature, format!("{signed}.{}", flipped(signature))),
         row("half a signature", Refused::Signature, format!("{signed}.{}", &signature[..128])),
         row("another token's claims", Refused::Signature, format!("{head}.{}.{signature}", b64(claims_with(json!({"sub": "root"}))))),
+        row("another token's claims, ES256", Refused::Signature, other_claims(r#"{"alg":"ES256","typ":"at+jwt","kid":"e"}"#, By::Es256)),
+        row("another token's claims, EdDSA", Refused::Signature, other_claims(r#"{"alg":"EdDSA","typ":"at+jwt","kid":"d"}"#, By::Ed)),
         row("padding", no_jwt.clone(), format!("{good}==")),
         row("base64 that is not for URLs", no_jwt.clone(), format!("{head}.{}+/.{signature}", &body[2..])),
         row("a space before it", no_jwt.clone(), format!(" {good}")),
