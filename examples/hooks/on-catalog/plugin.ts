@@ -13,7 +13,8 @@ export default plugin({
     onCatalog: (viewer, kind, entries) => {
       const scopes = (viewer.attr('principal.scopes') ?? '').split(' ');
       if (kind !== 'tools' || scopes.includes('admin')) return { changes: [], added: [] };
-      return { changes: entries.map((_, at) => ({ tag: isDestructive(viewer, at) ? 'hide' : 'keep' }) as const), added: [] };
+      const change = (at: number) => (isDestructive(viewer, at) ? { tag: 'hide' as const } : { tag: 'keep' as const });
+      return { changes: [...entries.keys()].map(change), added: [] };
     },
   }),
 });
