@@ -45,6 +45,24 @@ fn by_user(seen: &Seen) -> Option<Response> {
     Some(Response::json(json!({"jsonrpc": "2.0", "id": body["id"], "result": result}).to_string()))
 }
 
+/// Sends back what it was sent, once as JSON and once on a stream.
+fn parrot(seen: &Seen) -> Option<Response> {
+    let body: Value = serde_json::from_slice(&seen.body).ok()?;
+    if body["method"] != "tools/call" {
+        return None;
+    }
+    let text = seen.header("authorization").unwrap_or_default();
+    let result = json!({"content": [{"type": "text", "text": text}], "resultType": "complete"});
+    let answer = Response::json(json!({"jsonrpc": "2.0", "id": body["id"], "result": result}).to_string());
+    Some(if body["params"]["arguments"]["stream"] == true { answer.behind(Vec::new()) } else { answer })
+}
+
+/// Never content.
+fn never(seen: &Seen) -> Option<Response> {
+    let is_call = serde_json::from_slice::<Value>(&seen.body).is_ok_and(|body| body["method"] == "tools/call");
+    is_call.then(|| Response { headers: vec![("www-authenticate", CHALLENGE.to_owned())], ..Response::status(401) })
+}
+
 async fn guarded(guard: fn(&Seen) -> Option<Response>) -> Backend {
     Backend::start(Offer::tools(&["echo"]).keeping().guarded(guard), |call: Call| async move { call.echo() }).await
 }
@@ -89,7 +107,42 @@ fn an_upstream_gets_its_credential_once_it_asks_and_the_client_hears_of_neither(
     });
 }
 
-/// The control of the test above.
+#[test]
+fn a_credential_that_comes_back_is_not_passed_on() {
+    beside("outbound, echo", 120, async {
+        let backend = guarded(parrot).await;
+        for (settings, is_passed) in [
+            (BEARER.to_owned(), false),
+            // The control: what is no secret may come back.
+            (format!(r#"headers = [["authorization", "Bearer {TOKEN}"]]"#), true),
+        ] {
+            let (folder, own) = folder(&["outbound:only", "secret:token"], &settings);
+            let gateway = Gateway::start(&folder, json!({"mcpServers": {"only": {"url": backend.url}}, "sluice": own})).await;
+            let mut caller = gateway.caller(Era::Modern).await;
+            for arguments in ["{}", r#"{"stream":true}"#] {
+                let answer = caller.call("echo", arguments).await.expect("an answer").json();
+                assert_eq!(answer.get("result").is_some(), is_passed, "{arguments}: {answer}");
+                assert_eq!(answer.to_string().contains(TOKEN), is_passed, "{arguments}: {answer}");
+            }
+        }
+    });
+}
+
+#[test]
+fn an_upstream_that_is_never_content_is_not_asked_again_and_again() {
+    beside("outbound, never", 120, async {
+        let backend = guarded(never).await;
+        let (folder, own) = folder(&["outbound:only", "secret:token"], &format!("when_challenged = true\n{BEARER}"));
+        let gateway = Gateway::start(&folder, json!({"mcpServers": {"only": {"url": backend.url}}, "sluice": own})).await;
+        let reply = gateway.caller(Era::Modern).await.call("echo", "{}").await.expect("an answer");
+        let answer = reply.json();
+        assert_eq!(answer["error"]["data"]["reason"], "upstream_unauthorized", "{answer}");
+        assert!(reply.status != 401 && !answer.to_string().contains("canary"), "{answer}");
+        assert_eq!(backend.asked("tools/call"), 2, "without, with, and then the plugin knows nothing better");
+    });
+}
+
+/// The control of the first test.
 #[test]
 fn without_the_plugin_the_upstream_refuses_and_its_challenge_stays_here() {
     beside("outbound, none", 120, async {
