@@ -236,3 +236,12 @@ async fn a_component_is_asked_what_it_is_without_anything_of_an_operators() {
     let fetches = engine.load(guests::bytes("fetches"), Settings::new("x.wasm")).await.err().expect("the control: it needs a grant");
     assert!(fetches.to_string().contains("which is not granted"), "{fetches}");
 }
+
+/// Only then may a version on trial be compared with the one in force on live traffic.
+#[tokio::test]
+async fn what_keeps_and_reaches_nothing_can_be_asked_twice() {
+    let engine = engine();
+    for (guest, repeatable) in [("versions", true), ("facts-only", true), ("kv-counter", false)] {
+        assert_eq!(load(&engine, guest, json!({})).await.interest().repeatable, repeatable, "{guest}");
+    }
+}

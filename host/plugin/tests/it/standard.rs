@@ -1,6 +1,6 @@
 //! The standard plugins, as components.
 
-use crate::support::{call, engine, load, load_with, settings};
+use crate::support::{call, engine, guests, load, load_with, settings};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sluice_chain::{
@@ -102,4 +102,13 @@ async fn personal_data_is_redacted_both_ways() {
         call("send", json!({})).answered(json!({"content": [{"type": "text", "text": "to ada@example.com"}], "isError": false}));
     let Ok(Verdict::Next(Some(after))) = answered.response(&filter).await else { panic!("nothing was edited") };
     assert!(std::str::from_utf8(after.bytes()).unwrap().contains("to [REDACTED:email]"));
+}
+
+#[tokio::test]
+async fn each_standard_plugin_is_what_its_folder_says() {
+    let engine = engine();
+    for name in ["auth-api-key", "auth-jwt", "namespace", "oauth-client", "rate-limit", "redact"] {
+        let found = engine.inspect(guests::bytes(name), &settings(name, json!({}))).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((found.manifest.name.as_str(), found.hooks.is_empty()), (name, false));
+    }
 }
