@@ -1,4 +1,4 @@
-"""Clients of either era, over stdio and HTTP, that answer what they are asked as an exchange's script says."""
+"""Clients of either era, over stdio, HTTP and HTTP+SSE, that answer what they are asked as an exchange's script says."""
 
 import base64
 import http.client
@@ -89,7 +89,7 @@ class Pipe:
         for line in self.child.stdout:
             self.lines.put(json.loads(line))
 
-    def send(self, message):
+    def send(self, message, _token=None):
         with self.lock:
             self.child.stdin.write(json.dumps(message) + "\n")
             self.child.stdin.flush()
@@ -100,6 +100,47 @@ class Pipe:
     def close(self):
         self.child.stdin.close()
         self.child.wait(timeout=SECONDS)
+
+
+class Sse:
+    """HTTP+SSE, the transport of 2024-11-05: one stream of all that comes, and a place to post to that its first event names."""
+
+    def __init__(self, address, token):
+        self.host, self.port = address.split("//")[1].split("/")[0].split(":")
+        self.token, self.messages, self.place = token, queue.Queue(), queue.Queue()
+        stream = http.client.HTTPConnection(self.host, int(self.port))
+        stream.request("GET", "/sse", headers={"accept": "text/event-stream", "authorization": f"Bearer {token}"})
+        reply = stream.getresponse()
+        if reply.status != 200:
+            raise ConnectionError(f"/sse: {reply.status} {reply.read()}")
+        threading.Thread(target=self.read, args=(stream, reply), daemon=True).start()
+        self.target = self.place.get(timeout=SECONDS)
+
+    def read(self, stream, reply):
+        kind, data = "message", []
+        # The connection belongs to whoever reads it.
+        while stream and (line := reply.readline()):
+            line = line.decode().rstrip("\r\n")
+            if line.startswith("event:"):
+                kind = line[6:].strip()
+            elif line.startswith("data:"):
+                data.append(line[5:].lstrip())
+            elif not line and data:
+                said, kind, data = (kind, "\n".join(data)), "message", []
+                (self.place.put if said[0] == "endpoint" else lambda text: self.messages.put(json.loads(text)))(said[1])
+
+    def send(self, message, token=None):
+        connection = http.client.HTTPConnection(self.host, int(self.port), timeout=SECONDS)
+        headers = {"content-type": "application/json", "authorization": "Bearer " + (token or self.token)}
+        connection.request("POST", self.target, json.dumps(message), headers)
+        reply = connection.getresponse()
+        body = reply.read()
+        connection.close()
+        if reply.status != 202:
+            self.messages.put(json.loads(body) if body else {"status": reply.status})
+
+    def receive(self):
+        return self.messages.get(timeout=SECONDS)
 
 
 class Client:
@@ -154,7 +195,7 @@ class Client:
             for came in self.wire.post(message, headers, token):
                 answer = self.judge(came, message, heard) or answer
             return answer
-        self.wire.send(message)
+        self.wire.send(message, token)
         while True:
             answer = self.judge(self.wire.receive(), message, heard)
             if answer is not None:

@@ -23,11 +23,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from client import Client, Http, Pipe
+from client import Client, Http, Pipe, Sse
 
 HERE = Path(__file__).resolve().parent
 KEY = "parity-key-0123456789"
-ERAS, WIRES = ("modern", "legacy"), ("http", "stdio")
+# HTTP+SSE has no modern form.
+ENDS = [(era, wire) for era in ("modern", "legacy") for wire in ("http", "stdio", "sse") if (era, wire) != ("modern", "sse")]
 SHOWN_MAX = 20
 # What belongs to a hop (docs/adr/0013): may be there or not, and means the same.
 HOP_RESULT = ("resultType", "ttlMs", "cacheScope")
@@ -40,7 +41,7 @@ FACTS = ("transport.", "client.", "principal.", "http.")
 def main():
     wanted = arguments()
     corpus = expand(json.loads((HERE / "corpus.json").read_text()))[:: wanted.every]
-    paths = [(down, wire, up, kind) for down in ERAS for wire in WIRES for up in ERAS for kind in WIRES]
+    paths = [(*down, *up) for down in ENDS for up in ENDS]
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(wanted.jobs) as pool:
         done = list(pool.map(lambda path: run(path, corpus, wanted, Path(folder)), paths))
@@ -76,10 +77,11 @@ def run(path, corpus, wanted, folder):
     home.mkdir()
     with contextlib.ExitStack() as running:
         server = {"command": sys.executable, "args": [str(HERE / "server.py"), up, kind]}
-        if kind == "http":
+        if kind != "stdio":
             child = running.enter_context(subprocess.Popen(list(server.values())[:1] + server["args"], stdout=subprocess.PIPE, text=True))
             running.callback(child.kill)
-            server = {"url": f"http://127.0.0.1:{int(child.stdout.readline())}/mcp"}
+            place = f"http://127.0.0.1:{int(child.stdout.readline())}"
+            server = {"url": f"{place}/mcp"} if kind == "http" else {"url": f"{place}/sse", "type": "sse"}
         config = home / "sluice.json"
         config.write_text(json.dumps(configuration(server, up, wire, home, wanted)))
         client = connect(down, wire, config, wanted.bin, running)
@@ -111,7 +113,7 @@ def configuration(server, era, wire, home, wanted):
     for plugin in settings.values():
         # A slow machine is no difference between paths.
         plugin["limits"] = {"cpu_ms": 5000, "wall_ms": 20000, "wall_waiting_ms": 20000}
-    if wire == "http":
+    if wire != "stdio":
         chain.insert(0, "builtin:auth-api-key")
     else:
         del settings["auth-api-key"]
@@ -142,7 +144,7 @@ def connect(era, wire, config, sluice, running, **more):
     url = next((word for word in ready.split() if word.startswith("http://")), None)
     if url is None:
         raise SystemExit(f"sluice did not start: {ready}{config.with_suffix('.log').read_text()}")
-    return Client(era, Http(url, KEY), **more)
+    return Client(era, {"http": Http, "sse": Sse}[wire](url, KEY), **more)
 
 
 def panics(config):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A server that does the same in either era, over stdio or HTTP: `server.py legacy|modern stdio|http
+"""A server that does the same in either era, over stdio, HTTP or HTTP+SSE: `server.py legacy|modern stdio|http|sse
 [REVISION] [TRANSCRIPT]`. The fault run has its own
 tools and faults on it (`tests/faults/upstream.py`).
 
@@ -360,5 +360,55 @@ def http(server, port=0):
     listening.serve_forever()
 
 
+def sse(server):
+    """HTTP+SSE: all that is said goes into the stream of its session."""
+    asking, streams = Asking(server.note), {}
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            said = queue.Queue()
+            streams[str(len(streams))] = said
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("connection", "close")
+            self.end_headers()
+            self.close_connection = True
+            self.wfile.write(f"event: endpoint\ndata: /messages?sessionId={len(streams) - 1}\n\n".encode())
+            while (message := said.get()) is not None:
+                # Bytes are what a server says that dies over it.
+                self.wfile.write(message if isinstance(message, bytes) else b"event: message\ndata: " + json.dumps(message).encode() + b"\n\n")
+
+        def do_POST(self):
+            message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            said = streams[self.path.split("sessionId=")[1]]
+            self.send_response(202)
+            self.send_header("content-length", "0")
+            self.end_headers()
+            if "method" not in message:
+                return asking.take(message)
+            server.note(message)
+            if "id" in message:
+                threading.Thread(target=self.answer, args=(message, said), daemon=True).start()
+
+        @staticmethod
+        def answer(message, said):
+            try:
+                said.put(server.handle(message, said.put, asking.put(said.put)))
+            except Cut as cut:
+                said.put(cut.said)
+                said.put(None)
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listening.daemon_threads = True
+    print(listening.server_port, flush=True)
+    listening.serve_forever()
+
+
 if __name__ == "__main__":
-    {"stdio": stdio, "http": http}[sys.argv[2]](Server(sys.argv[1], *sys.argv[3:]))
+    {"stdio": stdio, "http": http, "sse": sse}[sys.argv[2]](Server(sys.argv[1], *sys.argv[3:]))
