@@ -67,6 +67,7 @@ def arguments():
     parser.add_argument("--same", type=Path, required=True, help="the example same_verdicts of host/plugin")
     parser.add_argument("--components", type=Path, required=True, help="the folder of the components in Rust")
     parser.add_argument("--rmcp-client", type=Path, required=True, help="the conformance-rmcp-client binary")
+    parser.add_argument("--slice", action="store_true", help="of the pages' examples in Python and TypeScript, 20 s each, build one")
     return parser.parse_args()
 
 
@@ -211,6 +212,8 @@ def hooks(language, build, wanted, python, npm):
     home = WORK / "hooks" / language
     home.mkdir(parents=True, exist_ok=True)
     folders = sorted(folder for folder in HOOKS.iterdir() if folder.is_dir())
+    if wanted.slice and language in ("python", "typescript"):
+        folders = [HOOKS / "on-request"]
     steps = 0
     for folder in folders:
         out = home / f"{folder.name}.wasm"

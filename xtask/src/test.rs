@@ -29,8 +29,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
     step("a slice of the corpus over every path", parity::script(&sluice, &guests).args(["--every", "12"]))?;
     step("a few calls with faults on both sides", faults::script(&sluice).args(["--calls", "400"]))?;
     step("a slice of the corpus against the official schemas", schemas::script(&sluice, &guests).args(["--every", "6"]))?;
-    step("the same filter and each hook in four languages, in one chain", &mut languages::script(&built, &guests))?;
-    step("from nothing to a plugin, in each language", &mut languages::five_minutes_script(&sluice))?;
+    step("the same filter in four languages, in one chain, and a slice of the hooks", languages::script(&built, &guests).arg("--slice"))?;
+    step("from nothing to a plugin, in Rust", languages::five_minutes_script(&sluice).args(["--lang", "rust"]))?;
     step("real servers that ask real clients, a slice", asking::script(&built).arg("--slice"))?;
     step("an official client's own OAuth, with a real provider", &mut script("tests/interop/oauth.py", &sluice))?;
     step("accounts at a real authorization server", &mut script("tests/connect/run.py", &sluice))?;
