@@ -1,10 +1,7 @@
 //! `sluice ls`
 
-use super::{ConfigArgs, Exit, serve};
-use crate::{
-    assembly::{Assembly, Purpose},
-    chain::BUILTIN,
-};
+use super::{ConfigArgs, Exit, look};
+use crate::{assembly::Assembly, chain::BUILTIN};
 use anyhow::Result;
 use bytes::Bytes;
 use clap::Args;
@@ -22,19 +19,11 @@ impl Ls {
     /// Starts what the configuration names, asks it, and stops it again.
     pub fn run(self) -> Result<Exit> {
         let Some(config) = self.config.load(None) else { return Ok(Exit::Config) };
-        serve::runtime()?.block_on(async {
-            let assembly = match Assembly::new(config, Purpose::Look).await {
-                Ok(assembly) => assembly,
-                Err(problems) => {
-                    eprintln!("{problems:#}");
-                    return Ok(Exit::Config);
-                }
-            };
-            print_plugins(&assembly);
-            print_catalogue(&assembly).await;
-            print_upstreams(&assembly);
-            assembly.close().await;
-            Ok(Exit::Good)
+        look(config, async |assembly| {
+            print_plugins(assembly);
+            print_catalogue(assembly).await;
+            print_upstreams(assembly);
+            Ok(())
         })
     }
 }

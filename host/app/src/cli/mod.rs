@@ -13,9 +13,11 @@ mod serve;
 mod stdio;
 
 use crate::{
+    assembly::{Assembly, Purpose},
     config::{Builtin, Config, Source, Surroundings},
     embedded,
 };
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use std::{
     fmt,
@@ -127,6 +129,23 @@ impl ConfigArgs {
             }
         }
     }
+}
+
+/// Starts what a configuration names, looks at it, and stops it again. Problems are printed.
+fn look(config: Config, at: impl AsyncFnOnce(&Assembly) -> Result<()>) -> Result<Exit> {
+    serve::runtime()?.block_on(async {
+        match Assembly::new(config, Purpose::Look).await {
+            Ok(assembly) => {
+                let looked = at(&assembly).await;
+                assembly.close().await;
+                looked.map(|()| Exit::Good)
+            }
+            Err(problems) => {
+                eprintln!("{problems:#}");
+                Ok(Exit::Config)
+            }
+        }
+    })
 }
 
 /// To standard output. Whoever reads may have seen enough (`| head`); any other loss is an error.

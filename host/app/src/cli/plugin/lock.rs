@@ -1,9 +1,8 @@
 //! `sluice plugin lock`
 
 use crate::{
-    assembly::{Assembly, Purpose},
     chain::supply,
-    cli::{ConfigArgs, Exit, serve},
+    cli::{ConfigArgs, Exit, look},
 };
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -21,19 +20,11 @@ impl Lock {
         // What is locked now is what is to change.
         config.settings.plugins.locked = false;
         let path = config.places.lock_file.clone();
-        serve::runtime()?.block_on(async {
-            let assembly = match Assembly::new(config, Purpose::Look).await {
-                Ok(assembly) => assembly,
-                Err(problems) => {
-                    eprintln!("{problems:#}");
-                    return Ok(Exit::Config);
-                }
-            };
+        look(config, async |assembly| {
             let text = assembly.plugins.lock().text().context("a plugin's file name fits no lock")?;
             supply::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
             say!("{}: chain [{}]", path.display(), assembly.plugins.names().join(", "));
-            assembly.close().await;
-            Ok(Exit::Good)
+            Ok(())
         })
     }
 }
