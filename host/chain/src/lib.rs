@@ -24,6 +24,7 @@ pub mod fetch;
 pub mod filter;
 pub mod gate;
 pub mod generation;
+
 mod handed;
 pub mod host;
 mod parked;
@@ -42,3 +43,4 @@ mod task;
 mod ticket;
 pub mod upstream;
 pub mod verdict;
+pub mod withheld;

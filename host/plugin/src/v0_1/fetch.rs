@@ -13,10 +13,10 @@ use crate::{
 };
 use base64::Engine as _;
 use bytes::Bytes;
-use memchr::memmem;
 use sluice_chain::{
     fetch::{self, FetchError, Header, Url},
     filter::Hook,
+    withheld,
 };
 use sluice_wire::{
     json::{Document, IndexDepth, Value},
@@ -28,8 +28,6 @@ use zeroize::Zeroizing;
 
 /// Secrets in one request, and captures of one answer.
 const PARTS_MAX: usize = 16;
-/// A shorter secret stands in many an answer by chance.
-const TELLING_BYTES: usize = 8;
 
 impl Host for Guest {
     async fn send(
@@ -176,11 +174,8 @@ fn put(place: &Place, secret: &Secret, headers: &mut Vec<Header>, body: &mut Vec
 
 /// Does an answer hold a secret that was sent, as it is? A server that echoes would show what no guest may see.
 fn repeats(headers: &[(String, String)], body: &[u8], used: &[(Place, Secret)]) -> bool {
-    let mut telling = used.iter().map(|(_, secret)| secret.expose()).filter(|secret| secret.len() >= TELLING_BYTES);
-    telling.any(|secret| {
-        let finder = memmem::Finder::new(secret);
-        finder.find(body).is_some() || headers.iter().any(|(_, value)| finder.find(value.as_bytes()).is_some())
-    })
+    let mut texts = headers.iter().map(|(_, value)| value.as_bytes()).chain([body]);
+    texts.any(|text| used.iter().any(|(_, secret)| withheld::repeats(secret.expose(), text)))
 }
 
 fn into_error(error: FetchError) -> Error {

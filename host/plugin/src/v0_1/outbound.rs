@@ -15,6 +15,7 @@ use sluice_chain::{
     departures::{Departure, Header, OutboundVerdict},
     exchange::Kind,
     fault::Fault,
+    withheld,
 };
 use wasmtime::component::Resource;
 
@@ -31,30 +32,18 @@ const NAME_BYTES_MAX: usize = 128;
 /// Tokens that carry claims are long.
 const VALUE_BYTES_MAX: usize = 16 << 10;
 
-/// What belongs to one connection, to the body as it is, or to the exchange of messages: the host's own.
-const OWNED: [&str; 22] = [
+/// What belongs to the body as it is, or to the exchange of messages: the host's own, beside what no plugin may set anywhere.
+const OWNED: [&str; 10] = [
     "accept",
     "accept-encoding",
     "accept-transfer-encoding",
-    "connection",
     "content-encoding",
-    "content-length",
     "content-range",
     "content-type",
-    "expect",
-    "host",
     "http2-settings",
-    "keep-alive",
     "last-event-id",
     "max-forwards",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
     "range",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
 ];
 
 impl Guest {
@@ -148,7 +137,7 @@ fn header(name: &str, value: Value, departure: &Departure, guest: &mut Guest) ->
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(token) {
         return Err(bad("it sets a header that HTTP does not allow"));
     }
-    if OWNED.contains(&name.as_str()) || name.starts_with("mcp-") {
+    if withheld::is_the_hosts(&name) || OWNED.contains(&name.as_str()) || name.starts_with("mcp-") {
         return Err(bad(format!("it sets the header {name:?}, which is the host's own")));
     }
     if departure.fixed.contains(&name) {

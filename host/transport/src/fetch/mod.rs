@@ -17,11 +17,14 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request as HttpRequest, Response as HttpResponse,
-    header::{self, HOST, USER_AGENT},
+    header::{HOST, USER_AGENT},
 };
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
-use sluice_chain::fetch::{Fetch, FetchError, Header, Request, Response};
+use sluice_chain::{
+    fetch::{Fetch, FetchError, Header, Request, Response},
+    withheld,
+};
 use std::{
     io,
     net::SocketAddr,
@@ -35,34 +38,6 @@ const REQUESTS_MAX: usize = 256;
 const HEADERS_MAX: usize = 100;
 const HEADER_BYTES_MAX: usize = 32 << 10;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("sluice/", env!("CARGO_PKG_VERSION")));
-
-/// What belongs to the connection, to the host, or would let a request pass for another.
-const NOT_THE_PLUGINS: [HeaderName; 13] = [
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-    header::FORWARDED,
-    header::HOST,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
-
-/// What servers take for another method or path than the request's, or for what a proxy knows. A server that speaks CGI reads `_` as `-`.
-const PRETENDS: [&str; 5] = ["proxy-", "x-forwarded-", "x-http-method", "x-original-", "x-rewrite-"];
-
-fn is_the_hosts(name: &HeaderName) -> bool {
-    let text = name.as_str();
-    NOT_THE_PLUGINS.contains(name)
-        || text.contains('_')
-        || text == "x-method-override"
-        || PRETENDS.iter().any(|start| text.starts_with(start))
-}
 
 /// Name and port to addresses.
 type Resolver = Arc<dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
@@ -171,7 +146,7 @@ fn head(request: &Request) -> Result<HttpRequest<Full<Bytes>>, FetchError> {
     for Header { name, value } in &request.headers {
         let shown: String = name.chars().take(64).flat_map(char::escape_default).collect();
         let name = HeaderName::try_from(name).map_err(|_| refused(format!("{shown} is no name of a header")))?;
-        if is_the_hosts(&name) {
+        if withheld::is_the_hosts(name.as_str()) {
             return Err(refused(format!("the header {shown} is the host's own")));
         }
         let mut value = HeaderValue::from_bytes(value).map_err(|_| refused(format!("the value of {shown} fits no header")))?;
