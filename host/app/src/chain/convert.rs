@@ -9,10 +9,10 @@ use sluice_chain::{
     canary::{Bounds, Share},
     filter::Selector,
     generation::{Mode, OnFault, Policy},
-    selector::{Conditions, Glob, Globs, Scope},
+    selector::{Conditions, Globs, Scope},
 };
 use sluice_plugin::{Limits, Power, Secret, Secrets, Settings, compiler::Compiler};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// This binary as a compiler, with the operator's bounds.
 pub fn compiler(config: &Config) -> Compiler {
@@ -100,7 +100,7 @@ pub fn policy(written: &PluginSettings) -> Policy {
             scope: Scope::new(&Selector { methods: written.when.methods.clone(), names: written.when.names.clone() }),
             upstreams: Globs::new(&written.when.upstreams),
             tenants: Globs::new(&written.when.tenants),
-            labels: written.when.labels.iter().map(|(key, values)| (key.as_str().into(), Globs::new(values))).collect(),
+            labels: labels(&written.when.labels),
         },
         required: written.required,
         breaker: BreakerLimits {
@@ -114,10 +114,14 @@ pub fn policy(written: &PluginSettings) -> Policy {
     }
 }
 
+fn labels(written: &BTreeMap<String, Vec<String>>) -> Vec<(Box<str>, Globs)> {
+    written.iter().map(|(key, values)| (key.as_str().into(), Globs::new(values))).collect()
+}
+
 /// Which exchanges a new version takes, and how much worse it may be.
 pub fn canary(written: &config::Canary) -> (Share, Bounds) {
-    let labels = written.labels.iter().map(|(key, value)| (key.clone(), Glob::new(value))).collect();
-    let share = Share { percent: small(written.percent), tenants: Globs::new(&written.tenants), labels };
+    let when = Conditions { tenants: Globs::new(&written.tenants), labels: labels(&written.labels), ..Conditions::default() };
+    let share = Share { percent: small(written.percent), when };
     let bounds = Bounds {
         calls_min: written.calls_min,
         faults_percent_max: written.faults_percent_max,

@@ -85,7 +85,7 @@ impl Exchange {
             Err(retry_after) => Err(Fault::Open { retry_after }),
         };
         let ended = Instant::now();
-        self.weigh(link, hook, result.is_err(), ended.duration_since(began));
+        self.weigh(link, result.is_err(), Some(ended.duration_since(began)));
         if let (Some((twin, attributes, asked)), Ok(verdict)) = (as_lent, &result) {
             self.compare(link, twin, attributes, &message, asked, call, verdict).await;
         }
@@ -120,7 +120,7 @@ impl Exchange {
             Err(retry_after) => Err(Fault::Open { retry_after }),
         };
         let ended = Instant::now();
-        self.weigh(link, Hook::OnNotification, result.is_err(), ended.duration_since(began));
+        self.weigh(link, result.is_err(), Some(ended.duration_since(began)));
         let audit = link.policy.mode == Mode::Audit;
         if result.is_ok() {
             link.breaker.succeeded();
@@ -152,9 +152,9 @@ impl Exchange {
             }
             let started = Instant::now();
             let result = link.filter.on_done(ended).await;
-            let took = started.elapsed();
-            link.filter.identity().calls.count(Hook::OnDone, took);
-            self.weigh(link, Hook::OnDone, result.is_err(), took);
+            link.filter.identity().calls.count(Hook::OnDone, started.elapsed());
+            // No client waits for it.
+            self.weigh(link, result.is_err(), None);
             match result {
                 Ok(()) => link.breaker.succeeded(),
                 Err(fault) => {
@@ -199,10 +199,8 @@ impl Exchange {
     }
 
     /// Where two versions of a plugin are on trial: a call of one has ended.
-    fn weigh(&self, link: &Link, hook: Hook, is_fault: bool, took: Duration) {
+    fn weigh(&self, link: &Link, is_fault: bool, took: Option<Duration>) {
         let Some((canary, side)) = &link.trial else { return };
-        // What a client waits for is compared, and `on-done` is nothing of that.
-        let took = if hook == Hook::OnDone { Duration::ZERO } else { took };
         if let Some(worse) = canary.note(*side, is_fault, took, || self.host.next_exchange_id()) {
             self.host.observer.taken_back(link.filter.identity(), &worse);
         }

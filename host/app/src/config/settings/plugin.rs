@@ -233,8 +233,8 @@ section! {
         pub percent: u64 = 10, within 0..=100;
         /// Tenants whose exchanges it takes, as names or globs with `*`; none: everybody's.
         pub tenants: Vec<String> = Vec::new();
-        /// Labels that an exchange must have, from plugins before it: `<plugin>.<key>` and a glob for the value.
-        pub labels: BTreeMap<String, String> = BTreeMap::new();
+        /// Labels that an exchange must have, as in `when`.
+        pub labels: BTreeMap<String, Vec<String>> = BTreeMap::new();
         /// Calls of each version before they are compared; three faults in a row are always enough.
         pub calls_min: u64 = 50, within 1..=100_000;
         /// Faults per hundred of its calls that it may have beyond the old version's.
