@@ -112,6 +112,13 @@ impl Key {
                 known => known,
             },
         };
+        let said = config.subject.iter().chain(&config.tenant).chain(&config.roles).chain([id]);
+        if said.flat_map(|text| text.chars()).any(char::is_control) {
+            return Err(format!("key {} has a control character in its id, subject, tenant or roles", id.escape_debug()));
+        }
+        if let Some(scope) = config.scopes.iter().find(|scope| scope.chars().any(|c| c.is_control() || c == ' ')) {
+            return Err(format!("key {id} has the scope {scope:?}: a scope has no spaces"));
+        }
         let mut principal = Principal::new(config.subject.as_ref().unwrap_or(id), TTL_MS);
         principal.tenant = config.tenant.clone();
         principal.scopes = config.scopes.clone();

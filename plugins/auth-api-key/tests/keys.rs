@@ -101,6 +101,8 @@ fn settings_that_make_no_sense_are_refused() {
         (json!([{"id": "a", "hash": "md5:00"}]), "the hash of key a is not sha256"),
         (json!([{"id": "a", "hash": format!("sha256:{}", "é".repeat(32))}]), "the hash of key a is not sha256"),
         (json!([{"id": "a", "hash": hash("1"), "expires": "soon"}]), "which is no RFC 3339 date"),
+        (json!([{"id": "a", "hash": hash("1"), "roles": ["dev\nadmin"]}]), "key a has a control character"),
+        (json!([{"id": "a", "hash": hash("1"), "scopes": ["read write"]}]), "a scope has no spaces"),
     ] {
         let error = testing::plugin::<AuthApiKey>(&json!({"keys": keys}).to_string()).err().unwrap();
         assert!(error.contains(says), "{error}");

@@ -23,6 +23,9 @@ pub(crate) fn principal(claims: &Claims, issuer: &Issuer, per_client: bool, ttl_
     for name in &issuer.claims {
         said.extend(texts(claims.at(name)).into_iter().map(|text| (name.trim_start_matches('/').to_string(), text)));
     }
+    if said.iter().any(|(name, value)| has_control(name) || has_control(value)) {
+        return Err(Refused::Claim("text"));
+    }
     let texts = said.iter().map(|(name, value)| name.len() + value.len() + 16).chain(principal.scopes.iter().map(|scope| scope.len() + 16));
     if texts.sum::<usize>() > CLAIMS_BYTES_MAX {
         return Err(Refused::Claim("scope"));
@@ -34,7 +37,7 @@ pub(crate) fn principal(claims: &Claims, issuer: &Issuer, per_client: bool, ttl_
 /// With `per_client` a client's name stands before the subject, its slashes escaped, so that no two pairs are one text.
 fn subject(claims: &Claims, issuer: &Issuer, client: Option<&str>, per_client: bool) -> Result<String, Refused> {
     let subject = claims.required("sub")?;
-    if subject.len() > SUBJECT_BYTES_MAX || subject.chars().any(char::is_control) {
+    if subject.len() > SUBJECT_BYTES_MAX || has_control(subject) {
         return Err(Refused::Claim("sub"));
     }
     let prefix = &issuer.subject_prefix;
@@ -47,10 +50,19 @@ fn subject(claims: &Claims, issuer: &Issuer, client: Option<&str>, per_client: b
     }
 }
 
+/// A line feed tells the values of one claim apart, and no text that people read needs the others.
+fn has_control(text: &str) -> bool {
+    text.chars().any(char::is_control)
+}
+
 /// Who may speak of which tenants is the operator's to say: a token of one issuer is never another's tenant's.
 fn tenant(claims: &Claims, issuer: &Issuer) -> Result<Option<String>, Refused> {
     let Some(place) = &issuer.tenant_claim else { return Ok(issuer.tenant.clone()) };
-    let said = claims.at(place).and_then(Value::as_str).filter(|tenant| !tenant.is_empty()).ok_or(Refused::Claim("tenant"))?;
+    let said = claims
+        .at(place)
+        .and_then(Value::as_str)
+        .filter(|tenant| !tenant.is_empty() && !has_control(tenant))
+        .ok_or(Refused::Claim("tenant"))?;
     let is_known = issuer.tenants.is_empty() || issuer.tenants.iter().any(|tenant| tenant == said);
     if is_known { Ok(Some(said.to_string())) } else { Err(Refused::Claim("tenant")) }
 }

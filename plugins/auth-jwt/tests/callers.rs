@@ -85,6 +85,8 @@ fn roles_are_texts_or_there_are_none() {
     for bad in [json!(1), json!([1]), json!({"a": true})] {
         assert_eq!(roles(bad), Err(Refused::Claim("roles").to_string()));
     }
+    assert_eq!(roles(json!(["team admin"])), Ok(1), "one role, and not the role `admin`");
+    assert_eq!(roles(json!(["team\nadmin"])), Err(Refused::Claim("text").to_string()));
 }
 
 #[test]

@@ -178,6 +178,13 @@ pub(crate) fn authentication(outcome: authenticate::Outcome, by: &Identity, limi
             if who.subject.is_empty() || who.subject.len() > 1024 {
                 return Err(bad("its principal's subject is empty or longer than 1024 bytes"));
             }
+            // Scopes and what repeats among claims are told apart by a character that none of them may hold.
+            let texts = who.claims.iter().flat_map(|(name, value)| [name, value]).chain(&who.tenant).chain([&who.subject]);
+            let is_apart = texts.flat_map(|text| text.chars()).all(|c| !c.is_control())
+                && who.scopes.iter().flat_map(|scope| scope.chars()).all(|c| !c.is_control() && c != ' ');
+            if !is_apart {
+                return Err(bad("its principal has control characters in it, or a scope with a space"));
+            }
             let claims = who.claims.iter().map(|(k, v)| k.len() + v.len() + 16).sum::<usize>();
             if claims + who.scopes.iter().map(|scope| scope.len() + 16).sum::<usize>() > TEXT_BYTES_MAX {
                 return Err(bad(format!("its principal has more than {TEXT_BYTES_MAX} bytes of scopes and claims")));

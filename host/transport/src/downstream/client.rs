@@ -67,9 +67,10 @@ pub fn push_principal(facts: &mut Vec<(Box<str>, Box<str>)>, principal: &Princip
     }
     for (name, value) in &principal.claims {
         let key = format!("principal.claim.{name}");
-        // A name may repeat among claims but not among facts.
+        // A name may repeat among claims but not among facts. No value has a line feed in it, while a space, say, would make two roles
+        // of `team admin`.
         match facts.iter_mut().find(|(known, _)| **known == *key) {
-            Some((_, values)) => *values = format!("{values} {value}").into(),
+            Some((_, values)) => *values = format!("{values}\n{value}").into(),
             None => facts.push((key.into(), (&**value).into())),
         }
     }
@@ -147,7 +148,7 @@ mod tests {
                 "principal.authority=auth",
                 "principal.tenant=acme",
                 "principal.scopes=a b",
-                "principal.claim.role=x y",
+                "principal.claim.role=x\ny",
                 "client.name=cat",
                 "client.version=1",
             ]
