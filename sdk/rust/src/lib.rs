@@ -56,7 +56,8 @@
 //!
 //! Modules, in reading order: [`plugin`] (the traits to implement), [`manifest`], [`exchange`] (facts, payload,
 //! scan), [`verdict`], [`identity`], [`catalog`], [`http`], [`outbound`], then the powers without an exchange: [`kv`], [`secrets`], [`fetch`],
-//! [`upstream`], [`patterns`], [`log`], [`metrics`], [`clock`], [`random`]; and natively `testing`.
+//! [`upstream`], [`patterns`], [`log`], [`metrics`], [`clock`], [`random`]; [`json`] and [`glob`] for settings and payloads; and
+//! natively `testing`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 #![warn(missing_docs)]
@@ -71,6 +72,7 @@ pub mod exchange;
 #[doc(hidden)]
 pub mod export;
 pub mod fetch;
+pub mod glob;
 pub mod http;
 pub mod identity;
 pub mod json;
