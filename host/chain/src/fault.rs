@@ -12,6 +12,7 @@ macro_rules! labels {
             Fault::BadReply(_) => concat!($prefix, "bad_reply"),
             Fault::Instantiate(_) => concat!($prefix, "instantiate"),
             Fault::Saturated => concat!($prefix, "saturated"),
+            Fault::Share(_) => concat!($prefix, "share"),
             Fault::Open { .. } => concat!($prefix, "open"),
         }
     };
@@ -43,6 +44,9 @@ pub enum Fault {
     /// All instances were busy and the overflow bound was reached, or a slow call waited too long for its turns.
     #[error("all of its instances are busy, or too many slow hooks run at once")]
     Saturated,
+    /// Its tenant has all that it may have of this plugin. The guest was not entered, and what others ask of it goes on.
+    #[error("gives its tenant no more than {0}")]
+    Share(String),
     /// The breaker is open; the guest was not entered.
     #[error("is switched off after repeated faults, next trial in {retry_after:?}")]
     Open {
@@ -52,6 +56,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Nothing that the guest did: there was no room to enter it. It says nothing about the next call of somebody else.
+    pub(crate) fn is_want_of_room(&self) -> bool {
+        matches!(self, Self::Saturated | Self::Share(_) | Self::Open { .. })
+    }
+
     /// The label in metrics, audit and `on_fault` tables.
     pub fn kind(&self) -> &'static str {
         labels!("", self)

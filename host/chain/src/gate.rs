@@ -190,7 +190,7 @@ async fn call(link: &Link, credential: &Credential, facts: &mut Attributes, obse
     match &result {
         Ok(_) => link.breaker.succeeded(),
         Err(fault) => {
-            if !matches!(fault, Fault::Open { .. }) {
+            if !fault.is_want_of_room() {
                 link.breaker.failed();
             }
             observer.faulted(link.filter.identity(), Hook::Authenticate, fault.kind(), &fault.to_string());

@@ -126,7 +126,7 @@ impl Link {
     pub(crate) fn broke(&self, hook: Hook, fault: &Fault, observer: &dyn Observer) -> bool {
         let identity = self.filter.identity();
         let breaker = if hook == Hook::OnHttp { &self.routes } else { &*self.breaker };
-        if !matches!(fault, Fault::Open { .. }) && breaker.failed() {
+        if !fault.is_want_of_room() && breaker.failed() {
             tracing::error!(plugin = %identity.name, hook = hook.as_str(), "switched off after repeated faults");
         }
         observer.faulted(identity, hook, fault.kind(), &fault.to_string());

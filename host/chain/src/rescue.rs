@@ -127,7 +127,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Plugin { fault: Fault::Open { .. }, .. } => "plugin_off",
-            Self::Plugin { fault: Fault::Saturated, .. } => "plugin_busy",
+            Self::Plugin { fault: Fault::Saturated | Fault::Share(_), .. } => "plugin_busy",
             Self::Plugin { .. } => "plugin_fault",
             Self::Upstream { source, .. } => upstream_reason(source),
             Self::Unknown { .. } => "unknown_name",
@@ -196,7 +196,7 @@ impl Error {
     /// What the client is told. A guest's own trap text stays with the operator.
     fn public_message(&self) -> String {
         match self {
-            Self::Plugin { fault: Fault::Open { .. } | Fault::Saturated, .. } => {
+            Self::Plugin { fault: Fault::Open { .. } | Fault::Saturated | Fault::Share(_), .. } => {
                 "a policy of this gateway cannot run right now; try again later".into()
             }
             Self::Plugin { .. } => {

@@ -186,6 +186,12 @@ impl Budget {
         self.check()
     }
 
+    /// CPU time of the call that ends. One within its first slice is charged what the wall clock says.
+    pub(crate) fn spent(&mut self) -> Duration {
+        self.settle(self.started.elapsed().min(SLICE));
+        self.cpu_used
+    }
+
     /// Of the running call's wall time.
     pub(crate) fn wall_left(&self) -> Duration {
         (self.wall_max + self.slice.waited()).saturating_sub(self.started.elapsed())

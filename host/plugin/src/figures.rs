@@ -4,7 +4,7 @@ use sluice_chain::fault::Fault;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// The kinds of [`Fault`] a guest can cause, in the order of [`Figures::faults`].
-pub const FAULT_KINDS: [&str; 6] = ["trap", "deadline", "limit", "bad_reply", "instantiate", "saturated"];
+pub const FAULT_KINDS: [&str; 7] = ["trap", "deadline", "limit", "bad_reply", "instantiate", "saturated", "share"];
 
 /// What a plugin's guests did so far. All counters only rise, but `live`.
 #[derive(Debug, Default)]

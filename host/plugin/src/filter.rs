@@ -10,6 +10,7 @@ use crate::{
     pool::{Key, Pool, Pools},
     series::Series,
     settings::{Scope, Settings},
+    share::{Place, Share, Shares},
     ticker::Ticker,
     v0_1::{
         bindings::exports::sluice::filter as hooks,
@@ -25,6 +26,7 @@ use sluice_chain::{
     departures::{Leaving, OutboundVerdict},
     fault::Fault,
     filter::{Authentication, Credential, Filter, Hook, Identity, Interest, NotificationVerdict, Pass, Verdict},
+    principal::Principal,
     record::Ended,
     route::{RouteRequest, RouteResponse},
 };
@@ -109,24 +111,44 @@ impl WasmFilter {
         &self.plugin.series
     }
 
-    /// An instance for one call that begins now: a warm one of this key, or a new one.
-    async fn borrow(&self, key: Option<Key>, now: Instant) -> Result<Loan<'_>, Fault> {
+    /// An instance for one call that begins now: a warm one of this key, or a new one. `who` asks, if anybody is known.
+    async fn borrow(&self, key: Option<Key>, who: Option<&Principal>, now: Instant) -> Result<Loan<'_>, Fault> {
         self.ticker.entering();
         if let Some(warm) = key.as_ref().and_then(|key| self.pool.take(key)) {
             self.plugin.figures.reused.fetch_add(1, Relaxed);
             return Ok(Loan { filter: self, instance: Some(warm), key, since: now });
         }
         // Boxed, because it is seldom and large, and every call would carry room for it.
-        Box::pin(self.fresh(key)).await
+        Box::pin(self.fresh(key, who, now)).await
     }
 
-    async fn fresh(&self, key: Option<Key>) -> Result<Loan<'_>, Fault> {
+    async fn fresh(&self, key: Option<Key>, who: Option<&Principal>, now: Instant) -> Result<Loan<'_>, Fault> {
         self.plugin.figures.missed.fetch_add(1, Relaxed);
+        let place = who.and_then(|who| self.share(who, now)).map(|share| self.place(&share)).transpose()?;
         let may_stay = self.pools.room(&self.pool)?;
-        let instance = Instance::start(&self.template, &self.plugin, &self.config).await?;
+        let mut instance = Instance::start(&self.template, &self.plugin, &self.config).await?;
+        instance.store.data_mut().share = place;
         // To make it took time that is not the call's.
         let since = Instant::now();
         Ok(Loan { filter: self, instance: Some(Box::new(instance)), key: key.filter(|_| may_stay), since })
+    }
+
+    /// What is the tenant's of `who`; nothing is where all share the instances.
+    fn share(&self, who: &Principal, now: Instant) -> Option<Arc<Share>> {
+        (self.settings.scope != Scope::All).then(|| self.plugin.shares.of(who, &self.plugin.limits, now))
+    }
+
+    /// A place for one more instance in it.
+    fn place(&self, share: &Arc<Share>) -> Result<Place, Fault> {
+        Shares::place(share, &self.plugin.limits, || self.pool.evict_one_of(share))
+    }
+
+    /// May an exchange of `who` begin? What has begun is let through to its end, since its upstream may have acted.
+    fn admit(&self, who: &Principal, now: Instant) -> Result<(), Fault> {
+        if self.plugin.limits.tenant_cpu_percent_max == 0 {
+            return Ok(());
+        }
+        self.share(who, now).map_or(Ok(()), |share| share.admit(now))
     }
 
     fn key(&self, pass: &Pass<'_>) -> Option<Key> {
@@ -157,7 +179,7 @@ impl WasmFilter {
 /// Run one hook that works on a message: lend it, call, take it back, judge the answer.
 macro_rules! on_message {
     ($filter:ident, $pass:ident, $hook:expr, $export:ident, $call:ident, $judge:expr) => {{
-        let mut loan = $filter.borrow($filter.key($pass), $pass.began.into()).await?;
+        let mut loan = $filter.borrow($filter.key($pass), Some($pass.principal), $pass.began.into()).await?;
         let since = loan.since;
         let Instance { store, hooks, .. } = loan.instance();
         let export = hooks.$export.as_ref().ok_or_else(|| not_exported($hook))?;
@@ -181,6 +203,7 @@ fn not_exported(hook: Hook) -> Fault {
 
 impl WasmFilter {
     async fn run_request(&self, pass: &mut Pass<'_>) -> Result<Verdict, Fault> {
+        self.admit(pass.principal, pass.began.into())?;
         on_message!(self, pass, Hook::OnRequest, on_request, call_on_request, |answer, staged| self.verdict(pass, answer, staged))
     }
 
@@ -200,7 +223,7 @@ impl WasmFilter {
 
     async fn run_http(&self, request: &RouteRequest, facts: Attributes) -> Result<RouteResponse, Fault> {
         // Nobody has said who they are, so a warm instance would meet anybody.
-        let mut loan = self.borrow((self.settings.scope == Scope::All).then(Key::all), Instant::now()).await?;
+        let mut loan = self.borrow((self.settings.scope == Scope::All).then(Key::all), None, Instant::now()).await?;
         let since = loan.since;
         let Instance { store, hooks, .. } = loan.instance();
         let export = hooks.on_http.as_ref().ok_or_else(|| not_exported(Hook::OnHttp))?;
@@ -219,7 +242,7 @@ impl WasmFilter {
 
     async fn run_outbound(&self, leaving: &Leaving<'_>) -> Result<OutboundVerdict, Fault> {
         let key = Key::new(self.settings.scope, leaving.exchange, leaving.principal);
-        let mut loan = self.borrow(key, leaving.began.into()).await?;
+        let mut loan = self.borrow(key, Some(leaving.principal), leaving.began.into()).await?;
         let since = loan.since;
         let Instance { store, hooks, .. } = loan.instance();
         let export = hooks.on_outbound.as_ref().ok_or_else(|| not_exported(Hook::OnOutbound))?;
@@ -243,7 +266,7 @@ impl WasmFilter {
 
     async fn run_authenticate(&self, credential: &Credential, facts: &mut Attributes) -> Result<Authentication, Fault> {
         // Never a warm instance: what one caller's secret left in memory is nobody else's.
-        let mut loan = self.borrow(None, Instant::now()).await?;
+        let mut loan = self.borrow(None, None, Instant::now()).await?;
         let since = loan.since;
         let Instance { store, hooks, .. } = loan.instance();
         let export = hooks.authenticate.as_ref().ok_or_else(|| not_exported(Hook::Authenticate))?;
@@ -259,7 +282,7 @@ impl WasmFilter {
 
     async fn run_catalog(&self, offer: &mut Offer) -> Result<(), Fault> {
         // Views are made per kind of viewer, not per principal, so a warm instance would meet several.
-        let mut loan = self.borrow((self.settings.scope == Scope::All).then(Key::all), Instant::now()).await?;
+        let mut loan = self.borrow((self.settings.scope == Scope::All).then(Key::all), None, Instant::now()).await?;
         let since = loan.since;
         let Instance { store, hooks, .. } = loan.instance();
         let export = hooks.on_catalog.as_ref().ok_or_else(|| not_exported(Hook::OnCatalog))?;
@@ -284,7 +307,8 @@ impl WasmFilter {
 
     async fn run_done(&self, ended: &Ended) -> Result<(), Fault> {
         let key = Key::new(self.settings.scope, ended.head.exchange, &ended.principal);
-        let mut loan = self.borrow(key, Instant::now()).await?;
+        // In nobody's share: what a tenant did is told, however much it did.
+        let mut loan = self.borrow(key, None, Instant::now()).await?;
         let since = loan.since;
         let Instance { store, hooks, .. } = loan.instance();
         let export = hooks.on_done.as_ref().ok_or_else(|| not_exported(Hook::OnDone))?;

@@ -7,6 +7,7 @@ use crate::{
     plugin::{Opened, Plugin},
     secrets::Caller,
     settings::Power,
+    share::Place,
     v0_1::{catalog::Viewed, payload::Staged},
     wasi::Stdio,
 };
@@ -77,6 +78,8 @@ impl Lent {
 /// The data of a guest's store.
 pub(crate) struct Guest {
     pub(crate) plugin: Arc<Plugin>,
+    /// None: of no tenant's.
+    pub(crate) share: Option<Place>,
     pub(crate) phase: Phase,
     pub(crate) lent: Lent,
     pub(crate) budget: Budget,
@@ -103,6 +106,7 @@ impl Guest {
             sets: Vec::new(),
             secrets: ResourceTable::new(),
             stdio: Stdio::default(),
+            share: None,
             plugin,
         }
     }
@@ -170,7 +174,10 @@ impl Guest {
     /// A call has ended: nothing of it goes on, and what is left to write down is written down.
     pub(crate) fn finish(&mut self) {
         self.budget.rest();
-        self.stdio.flush(&self.plugin);
+        if let Some(share) = &self.share {
+            share.spent(|| self.budget.spent());
+        }
+        self.stdio.flush(&self.plugin, self.share.as_ref());
         if self.caps.grown {
             self.caps.grown = false;
             self.plugin.figures.memory_peak.fetch_max(self.caps.memory_bytes, Relaxed);

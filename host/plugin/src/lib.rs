@@ -44,6 +44,7 @@ pub mod schema;
 pub mod secrets;
 pub mod series;
 pub mod settings;
+mod share;
 mod ticker;
 mod v0_1;
 mod wasi;

@@ -35,6 +35,10 @@ pub struct Limits {
     pub instances_max: usize,
     /// Further instances for one call each when all are busy; after that the call is refused.
     pub overflow_max: usize,
+    /// Of those, a single tenant's at once; the others' stay for the others.
+    pub tenant_instances_max: usize,
+    /// CPU time of all of a tenant's calls, in per cent of one core, with a second's worth at once. 0: unbounded.
+    pub tenant_cpu_percent_max: u32,
     /// Warm instances kept for reuse.
     pub warm_max: usize,
     /// A warm instance that was not used for this long is dropped.
@@ -45,6 +49,8 @@ pub struct Limits {
     pub calls_max: u32,
     /// Log lines a second, and at once.
     pub log_lines_per_second: u32,
+    /// Of those, a single tenant's.
+    pub tenant_log_lines_per_second: u32,
     /// Bytes of one log line, fields included.
     pub log_line_bytes_max: usize,
     /// Sets of label values all metrics of the plugin together may have.
@@ -83,11 +89,14 @@ impl Default for Limits {
             nodes_max: 200_000,
             instances_max: 128,
             overflow_max: 64,
+            tenant_instances_max: 96,
+            tenant_cpu_percent_max: 0,
             warm_max: 64,
             idle: Duration::from_secs(30),
             age: Duration::from_secs(600),
             calls_max: 10_000,
             log_lines_per_second: 50,
+            tenant_log_lines_per_second: 25,
             log_line_bytes_max: 4096,
             series_max: 200,
             kv_keys_max: 100_000,

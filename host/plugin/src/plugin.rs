@@ -10,6 +10,7 @@ use crate::{
     secrets::{Secrets, Shelf},
     series::Series,
     settings::{Power, Powers},
+    share::Shares,
     v0_1::log::LogTap,
 };
 use sluice_chain::{fetch::Fetch, subcall::Calls};
@@ -38,6 +39,7 @@ pub(crate) struct Plugin {
     pub(crate) total: Arc<AtomicUsize>,
     pub(crate) turns: Turns,
     pub(crate) log: LogTap,
+    pub(crate) shares: Shares,
     pub(crate) series: Series,
     pub(crate) patterns: PatternCache,
     pub(crate) buckets: Buckets,
@@ -60,7 +62,8 @@ impl Plugin {
         let waits = powers.has(Power::Kv) && buckets.waits;
         let wall = if waits { limits.wall_waiting } else { limits.wall };
         Self {
-            log: LogTap::new(&limits),
+            log: LogTap::new(limits.log_lines_per_second),
+            shares: Shares::default(),
             figures: Figures::default(),
             patterns: PatternCache::default(),
             wall: wall.min(WALL_MAX),

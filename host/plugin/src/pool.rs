@@ -1,6 +1,6 @@
 //! Warm instances, kept apart by who may meet them.
 
-use crate::{budget::Turns, instance::Instance, plugin::Plugin};
+use crate::{budget::Turns, instance::Instance, plugin::Plugin, share::Share};
 use sluice_chain::{
     fault::Fault,
     parted::Parted,
@@ -110,6 +110,17 @@ impl Pool {
     pub(crate) fn evict_one(&self) -> bool {
         // The oldest of all would mean to take every lock; the oldest of one part is old enough.
         let oldest = self.warm.all().find_map(|mut part| (!part.is_empty()).then(|| part.remove(0)));
+        self.retired(usize::from(oldest.is_some()));
+        oldest.is_some()
+    }
+
+    /// Drop one of a tenant's.
+    pub(crate) fn evict_one_of(&self, share: &Arc<Share>) -> bool {
+        let is_its = |warm: &Warm| warm.instance.store.data().share.as_ref().is_some_and(|place| place.is_of(share));
+        let oldest = self.warm.all().find_map(|mut part| {
+            let at = part.iter().position(is_its)?;
+            Some(part.remove(at))
+        });
         self.retired(usize::from(oldest.is_some()));
         oldest.is_some()
     }

@@ -1,14 +1,14 @@
 //! `log`: a guest's words in the operator's log. Capped in rate and size, escaped, tagged.
 
 use super::bindings::sluice::filter::log::{Host, Level};
-use crate::{guest::Guest, limits::Limits, plugin::Plugin, settings::Power};
+use crate::{guest::Guest, plugin::Plugin, settings::Power, share::Place};
 use std::{
     fmt::Write,
     sync::{Mutex, PoisonError, atomic::Ordering::Relaxed},
 };
 use tokio::time::Instant;
 
-/// A token bucket of log lines, shared by all guests of a plugin.
+/// A token bucket of log lines, shared by all guests of a plugin, or of a plugin and a tenant.
 pub(crate) struct LogTap {
     per_second: f64,
     state: Mutex<Flow>,
@@ -22,8 +22,8 @@ struct Flow {
 }
 
 impl LogTap {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        let per_second = f64::from(limits.log_lines_per_second);
+    pub(crate) fn new(lines_per_second: u32) -> Self {
+        let per_second = f64::from(lines_per_second);
         Self { per_second, state: Mutex::new(Flow { left: per_second, at: Instant::now(), dropped: 0 }) }
     }
 
@@ -43,12 +43,14 @@ impl LogTap {
     }
 }
 
-/// One line of a guest.
-pub(crate) fn line(plugin: &Plugin, level: Level, message: &str, fields: &[(String, String)]) {
+/// One line of a guest, which may be a tenant's.
+pub(crate) fn line(plugin: &Plugin, share: Option<&Place>, level: Level, message: &str, fields: &[(String, String)]) {
     if !plugin.powers.has(Power::Log) {
         return;
     }
-    let Some(dropped) = plugin.log.take() else {
+    // A tenant's own first: what it drops there costs nobody else a line.
+    let own = share.map_or(Some(0), |share| share.log.take());
+    let Some(dropped) = own.and_then(|own| Some(own + plugin.log.take()?)) else {
         plugin.figures.log_dropped.fetch_add(1, Relaxed);
         return;
     };
@@ -94,7 +96,7 @@ fn is_hidden(c: char) -> bool {
 impl Host for Guest {
     fn log(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
         self.entered(message.len() + fields.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>())?;
-        line(&self.plugin, level, &message, &fields);
+        line(&self.plugin, self.share.as_ref(), level, &message, &fields);
         Ok(())
     }
 }
@@ -113,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_tap_closes() {
-        let tap = LogTap::new(&Limits { log_lines_per_second: 5, ..Limits::default() });
+        let tap = LogTap::new(5);
         assert_eq!((0..1000).filter(|_| tap.take().is_some()).count(), 5);
     }
 }

@@ -4,6 +4,7 @@ use super::io::{InputStream, OutputStream};
 use crate::{
     guest::Guest,
     plugin::Plugin,
+    share::Place,
     v0_1::{bindings::sluice::filter::log::Level, log},
 };
 use sluice_chain::fault::Fault;
@@ -20,33 +21,33 @@ pub(crate) struct Stdio {
 
 impl Stdio {
     /// Bytes for standard output or error.
-    pub(super) fn write(&mut self, plugin: &Plugin, stream: OutputStream, bytes: &[u8]) {
+    pub(super) fn write(&mut self, plugin: &Plugin, share: Option<&Place>, stream: OutputStream, bytes: &[u8]) {
         let pending = &mut self.pending[usize::from(stream == OutputStream::Stderr)];
         for piece in bytes.split_inclusive(|b| *b == b'\n').flat_map(|line| line.chunks(LINE_BYTES_MAX)) {
             pending.extend_from_slice(piece);
             if piece.ends_with(b"\n") || pending.len() >= LINE_BYTES_MAX {
-                print(plugin, stream, pending);
+                print(plugin, share, stream, pending);
             }
         }
     }
 
     /// The call is over, so what is pending is a line.
-    pub(crate) fn flush(&mut self, plugin: &Plugin) {
+    pub(crate) fn flush(&mut self, plugin: &Plugin, share: Option<&Place>) {
         for (pending, stream) in self.pending.iter_mut().zip([OutputStream::Stdout, OutputStream::Stderr]) {
             if !pending.is_empty() {
-                print(plugin, stream, pending);
+                print(plugin, share, stream, pending);
             }
         }
     }
 }
 
-fn print(plugin: &Plugin, stream: OutputStream, pending: &mut Vec<u8>) {
+fn print(plugin: &Plugin, share: Option<&Place>, stream: OutputStream, pending: &mut Vec<u8>) {
     let (level, name) = match stream {
         OutputStream::Stdout => (Level::Info, "stdout"),
         OutputStream::Stderr => (Level::Warn, "stderr"),
     };
     let text = String::from_utf8_lossy(pending);
-    log::line(plugin, level, text.trim_end_matches(['\r', '\n']), &[("stream".into(), name.into())]);
+    log::line(plugin, share, level, text.trim_end_matches(['\r', '\n']), &[("stream".into(), name.into())]);
     pending.clear();
 }
 

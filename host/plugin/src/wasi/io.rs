@@ -119,7 +119,7 @@ fn output(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         instance.func_wrap(name, |mut cx, (handle, bytes): (Resource<OutputStream>, Vec<u8>)| {
             let guest = cx.data_mut();
             guest.entered(bytes.len())?;
-            guest.stdio.write(&guest.plugin, OutputStream::of(&handle), &bytes);
+            guest.stdio.write(&guest.plugin, guest.share.as_ref(), OutputStream::of(&handle), &bytes);
             Ok((Ok::<_, StreamError>(()),))
         })?;
     }

@@ -173,7 +173,7 @@ async fn a_flood_of_log_lines_is_a_trickle() {
     };
     let dropped = flood(patient()).await;
     assert!(dropped > 0, "most lines are dropped");
-    let limits = Limits { log_lines_per_second: u32::MAX, host_calls_max: 2_000, ..patient() };
+    let limits = Limits { log_lines_per_second: u32::MAX, tenant_log_lines_per_second: u32::MAX, host_calls_max: 2_000, ..patient() };
     assert_eq!(flood(limits).await, 0, "without the limit they all come");
 }
 

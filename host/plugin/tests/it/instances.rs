@@ -132,6 +132,80 @@ async fn when_all_are_busy_some_more_come_and_then_none() {
     assert_eq!(filter.figures().live.load(Relaxed), 0, "nothing is left behind");
 }
 
+/// Verdicts of so many calls at once, each of another principal of the tenant.
+async fn crowd(filter: &Arc<WasmFilter>, tenant: &'static str, calls: usize) -> Vec<Fault> {
+    let tasks: Vec<_> = (0..calls).map(|i| tokio::spawn(of_tenant(filter.clone(), format!("user{i}"), tenant))).collect();
+    let mut faults = Vec::new();
+    for task in tasks {
+        faults.extend(task.await.unwrap());
+    }
+    faults
+}
+
+async fn of_tenant(filter: Arc<WasmFilter>, who: String, tenant: &'static str) -> Option<Fault> {
+    let mut call = call("ls", json!({})).by(&who);
+    call.pass.principal = Arc::new(Principal::new("test", &who, Some(tenant)));
+    call.request(&filter).await.err()
+}
+
+#[tokio::test]
+async fn a_tenant_that_takes_all_it_may_takes_nothing_of_others() {
+    for (tenant_instances_max, control) in [(3, false), (100, true)] {
+        let wall = Duration::from_millis(600);
+        let limits = Limits { instances_max: 4, overflow_max: 0, tenant_instances_max, wall, ..Limits::default() };
+        let filter = load_with(&engine(), Settings { limits, ..settings("wait-in-host", json!({})) }).await;
+        let busy = filter.clone();
+        let crowd = tokio::spawn(async move { crowd(&busy, "many", 8).await });
+        while filter.figures().live.load(Relaxed) < tenant_instances_max.min(4) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let other = of_tenant(filter.clone(), "ada".into(), "few").await.unwrap();
+        assert_eq!(matches!(other, Fault::Deadline { .. }), !control, "it was entered, and slept like all: {other:?}");
+        let faults = crowd.await.unwrap();
+        let refused = faults.iter().filter(|fault| matches!(fault, Fault::Share(_))).count();
+        assert_eq!((faults.len(), refused), (8, if control { 0 } else { 5 }), "{faults:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_whose_time_is_used_up_waits_alone() {
+    let cpu = Duration::from_millis(20);
+    for (tenant_cpu_percent_max, control) in [(10, false), (0, true)] {
+        let limits = Limits { tenant_cpu_percent_max, cpu, ..Limits::default() };
+        let filter = load_with(&engine(), Settings { limits, ..settings("spin-forever", json!({})) }).await;
+        let mut refused = 0;
+        for _ in 0..20 {
+            refused += usize::from(matches!(of_tenant(filter.clone(), "eve".into(), "many").await, Some(Fault::Share(_))));
+        }
+        // A second's worth is five of its calls.
+        assert!(if control { refused == 0 } else { (10..=16).contains(&refused) }, "{refused} of 20 refused");
+        let other = of_tenant(filter.clone(), "ada".into(), "few").await;
+        assert!(matches!(other, Some(Fault::Deadline { .. })), "{other:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_floods_the_log_leaves_others_their_lines() {
+    let dropped_of_other = async |tenant_log_lines_per_second| {
+        let limits = Limits {
+            log_lines_per_second: 40,
+            tenant_log_lines_per_second,
+            host_calls_max: 500,
+            cpu: Duration::from_secs(2),
+            wall: Duration::from_secs(5),
+            ..Limits::default()
+        };
+        let filter = load_with(&engine(), Settings { limits, ..settings("flood-log", json!({})) }).await;
+        of_tenant(filter.clone(), "eve".into(), "many").await;
+        let before = filter.figures().log_dropped.load(Relaxed);
+        of_tenant(filter.clone(), "ada".into(), "few").await;
+        filter.figures().log_dropped.load(Relaxed) - before
+    };
+    let (bounded, unbounded) = (dropped_of_other(20).await, dropped_of_other(u32::MAX).await);
+    // Each writes 500. What is left for the second is 20 of 40, or hardly any.
+    assert!(bounded <= 480 && unbounded > 490, "{bounded} and {unbounded} of 500");
+}
+
 #[tokio::test]
 async fn a_plugin_that_fills_its_pool_leaves_room_for_others() {
     let engine = engine();

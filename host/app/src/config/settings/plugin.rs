@@ -180,6 +180,11 @@ section! {
         pub instances_max: u64 = 128, within 1..=10_000;
         /// Further ones for a single call each when all are busy; then the call is refused.
         pub overflow_max: u64 = 64, within 0..=10_000;
+        /// Instances alive at once that one tenant's calls have; a caller without a tenant counts as one. Beyond that its calls are refused,
+        /// and nobody else's. Not for scope `all`.
+        pub tenant_instances_max: u64 = 96, within 1..=10_000;
+        /// CPU time that one tenant's calls may take, in per cent of one core, with a second's worth at once. 0: no bound. Not for scope `all`.
+        pub tenant_cpu_percent_max: u64 = 0, within 0..=10_000;
         /// Instances kept warm for reuse.
         pub warm_max: u64 = 64, within 0..=10_000;
         /// How long a warm instance is kept unused.
@@ -190,6 +195,8 @@ section! {
         pub calls_max: u64 = 10_000, within 1..=4_000_000_000;
         /// Log lines in a second.
         pub log_lines_per_second: u64 = 50, within 0..=100_000;
+        /// Of those, in the calls of one tenant.
+        pub tenant_log_lines_per_second: u64 = 25, within 0..=100_000;
         /// Keys in its own buckets.
         pub kv_keys_max: u64 = 100_000, within 0..=100_000_000;
         /// Bytes of one value in a bucket.
