@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-const PLUGINS: [&str; 6] = ["auth-api-key", "auth-jwt", "namespace", "oauth-client", "rate-limit", "redact"];
+const PLUGINS: [&str; 7] = ["auth-api-key", "auth-jwt", "namespace", "oauth-client", "rate-limit", "rbac", "redact"];
 
 fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("set by cargo")).join("../..");

@@ -1,7 +1,7 @@
 //! What the binary carries: the standard plugins as components, and the names of the demo servers.
 
 /// Names for `builtin:<name>` in a chain.
-pub const PLUGIN_NAMES: &[&str] = &["auth-api-key", "auth-jwt", "namespace", "oauth-client", "rate-limit", "redact"];
+pub const PLUGIN_NAMES: &[&str] = &["auth-api-key", "auth-jwt", "namespace", "oauth-client", "rate-limit", "rbac", "redact"];
 
 /// Names for `{"url": "builtin:<name>"}`.
 pub const SERVERS: &[&str] = sluice_transport::upstream::BUILTIN_NAMES;
@@ -14,6 +14,7 @@ pub fn plugin(name: &str) -> Option<&'static [u8]> {
         "namespace" => include_bytes!(concat!(env!("OUT_DIR"), "/namespace.wasm")),
         "oauth-client" => include_bytes!(concat!(env!("OUT_DIR"), "/oauth-client.wasm")),
         "rate-limit" => include_bytes!(concat!(env!("OUT_DIR"), "/rate-limit.wasm")),
+        "rbac" => include_bytes!(concat!(env!("OUT_DIR"), "/rbac.wasm")),
         "redact" => include_bytes!(concat!(env!("OUT_DIR"), "/redact.wasm")),
         _ => return None,
     })

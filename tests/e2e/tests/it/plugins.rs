@@ -5,6 +5,7 @@ mod jwt;
 mod namespace;
 mod oauth_client;
 mod rate_limit;
+mod rbac;
 mod redact;
 
 use crate::{folder::Folder, gateway::Gateway};
