@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    time::Instant,
 };
 
 /// The workspace's folder.
@@ -26,9 +27,11 @@ pub fn cargo() -> Command {
 /// Run one step; its output is the user's to see.
 pub fn step(what: &str, command: &mut Command) -> Result<()> {
     eprintln!("==> {what}");
+    let began = Instant::now();
     let status = command.status().with_context(|| format!("{what}: could not start {:?}", command.get_program()))?;
     if !status.success() {
         bail!("{what}: {status}");
     }
+    eprintln!("    {what}: {} s", began.elapsed().as_secs());
     Ok(())
 }

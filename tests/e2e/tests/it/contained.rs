@@ -249,7 +249,7 @@ fn a_guest_that_loops_for_ever() {
 /// Eight endless loops, their own limits lifted: only because slow guests take turns is there a processor for others.
 #[test]
 fn turns_alone_keep_endless_loops_from_the_neighbours() {
-    alone("contained, turns", 120, async {
+    alone("contained, turns", 300, async {
         let case = Case {
             guest: "spin-forever",
             config: "on = \"request\"",
@@ -260,10 +260,17 @@ fn turns_alone_keep_endless_loops_from_the_neighbours() {
         };
         let [victim, other] = backends().await;
         let settings = format!("[limits]\ncpu_ms = 60000\nwall_ms = 600000\n{NO_BREAKER}");
-        let with_turns = beside_endless_loops(case.start(&settings, [&victim, &other]).await).await;
-        // A turn for each is no turn for anybody.
-        let without = case.start_limited(&settings, json!({"slow_hooks_max": 1000}), [&victim, &other]).await;
-        let without_turns = beside_endless_loops(without).await;
+        let (mut with_turns, mut without_turns) = (0.0, 0.0);
+        // On a machine that was busy with something else the baseline is as bad, and shows nothing: it is measured again.
+        for _ in 0..3 {
+            with_turns = beside_endless_loops(case.start(&settings, [&victim, &other]).await).await;
+            // A turn for each is no turn for anybody.
+            let without = case.start_limited(&settings, json!({"slow_hooks_max": 1000}), [&victim, &other]).await;
+            without_turns = beside_endless_loops(without).await;
+            if without_turns > RATIO_MAX {
+                break;
+            }
+        }
         // One processor stays lost to the loops, so nothing is as it was; without turns all are.
         assert!(without_turns > RATIO_MAX, "the measurement would not notice a guest that is not contained");
         assert!(with_turns < without_turns / 2.0, "neighbours' p99 × {with_turns:.2} with turns, × {without_turns:.2} without");

@@ -189,18 +189,24 @@ fn a_client_that_leaves_in_the_middle_of_a_hook_leaves_nothing_behind() {
             tokio::io::AsyncWriteExt::write_all(&mut connection.stream, request.as_bytes()).await.expect("it is sent");
             tokio::time::sleep(Duration::from_millis(rng.u64(0..12))).await;
         }
-        // Each call has its one record, although nobody was there to hear of it, and no instance is left.
+        // Each call has its one record, although nobody was there to hear of it, and no instance is left. Whoever left before their request
+        // was read, or while it was asked who they are, has made no call: it entered no hook, and is in no record.
+        let entered = r#"sluice_plugin_entries_total{plugin="wait-in-host",hook="on-request"}"#;
         let recorded = || {
             let audit = folder.read("audit.jsonl");
             audit.lines().filter(|line| line.contains(r#""name":"bad""#) && line.contains("tools/call")).count()
         };
         eventually(Duration::from_secs(20), || async {
-            let ended = recorded();
-            if ended == CALLS { Ok(()) } else { Err(format!("{ended} of {CALLS} ended")) }
+            let (running, begun, ended) = (gateway.metric("sluice_exchanges_running").await, gateway.metric(entered).await, recorded());
+            if running == 0.0 && begun == ended as f64 { Ok(()) } else { Err(format!("{running} run; {begun} entered, {ended} ended")) }
         })
         .await;
+        let ended = recorded();
+        assert!((CALLS * 9 / 10..=CALLS).contains(&ended), "only {ended} of {CALLS} were begun, so not much was shown");
         let live = gateway.metric("sluice_plugin_instances_live{plugin=\"wait-in-host\"}").await;
-        println!("dropped: N={CALLS} clients left in the middle of a hook; every call has one record, {live} instances are left");
+        println!(
+            "dropped: of N={CALLS} clients {ended} left in the middle of a hook; every call has one record, {live} instances are left"
+        );
         assert!(live <= 1.0, "{live} instances");
         assert!(gateway.is_running());
         caller.result("ok", "{}").await;
