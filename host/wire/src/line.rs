@@ -23,12 +23,50 @@ pub struct LineDecoder {
     /// Bytes at the front of the buffer known to hold no newline.
     scanned: usize,
     is_skipping: bool,
+    /// What is overlong is left where it is, for who wants to pass it on.
+    keeps_overlong: bool,
 }
 
 impl LineDecoder {
     /// A decoder for lines of up to `limit` bytes, line end not counted.
     pub fn new(limit: usize) -> LineDecoder {
-        LineDecoder { limit, buffer: BytesMut::new(), scanned: 0, is_skipping: false }
+        LineDecoder { limit, buffer: BytesMut::new(), scanned: 0, is_skipping: false, keeps_overlong: false }
+    }
+
+    /// The same, but after [`LineTooLong`] the caller says what becomes of that line, by [`skip_overlong`](LineDecoder::skip_overlong) or
+    /// [`take_overlong`](LineDecoder::take_overlong).
+    pub fn keeping_overlong(limit: usize) -> LineDecoder {
+        LineDecoder { keeps_overlong: true, ..LineDecoder::new(limit) }
+    }
+
+    /// What there is of an overlong line.
+    pub fn overlong(&self) -> &[u8] {
+        &self.buffer[..self.scanned]
+    }
+
+    /// Forgets an overlong line to its end.
+    pub fn skip_overlong(&mut self) {
+        self.buffer.advance(self.scanned);
+        self.scanned = 0;
+        self.is_skipping = true;
+        let rest = std::mem::take(&mut self.buffer);
+        self.push(&rest);
+    }
+
+    /// Takes what there is of an overlong line, and whether that is all of it. If not, the rest is what comes next, up to a newline, and
+    /// the caller's to pass on before it pushes anything.
+    pub fn take_overlong(&mut self) -> (Bytes, bool) {
+        let line = self.buffer.split_to(std::mem::take(&mut self.scanned)).freeze();
+        let has_ended = self.buffer.first() == Some(&b'\n');
+        if has_ended {
+            self.buffer.advance(1);
+        }
+        (line, has_ended)
+    }
+
+    /// What comes up to the end of a line that was passed on is not wanted any more.
+    pub fn skip_rest(&mut self) {
+        self.is_skipping = true;
     }
 
     /// Adds bytes as they came.
@@ -54,6 +92,9 @@ impl LineDecoder {
                 self.scanned = self.buffer.len();
                 // One byte more may yet prove to be the CR of a CRLF.
                 if self.scanned > self.limit.saturating_add(1) {
+                    if self.keeps_overlong {
+                        return Some(Err(too_long));
+                    }
                     self.buffer.clear();
                     self.scanned = 0;
                     self.is_skipping = true;
@@ -61,6 +102,11 @@ impl LineDecoder {
                 }
                 return None;
             };
+            let has_cr = (self.scanned + found).checked_sub(1).is_some_and(|last| self.buffer[last] == b'\r');
+            if self.keeps_overlong && self.scanned + found - usize::from(has_cr) > self.limit {
+                self.scanned += found;
+                return Some(Err(too_long));
+            }
             let line = self.buffer.split_to(self.scanned + found);
             self.buffer.advance(1);
             self.scanned = 0;
@@ -140,6 +186,44 @@ mod tests {
             assert!(decoder.buffer.len() <= 200);
         }
         assert_eq!(reports, 1);
+    }
+
+    #[test]
+    fn an_overlong_line_can_be_passed_on_or_forgotten() {
+        for chunk in [1, 3, 5, 7, 100] {
+            for (is_passed, long) in [(true, "0123456789"), (false, "0123456789"), (true, "01234"), (false, "01234")] {
+                let stream = format!("ab\n{long}\ncd\n1234\r\n");
+                let mut decoder = LineDecoder::keeping_overlong(4);
+                let (mut out, mut passed, mut is_passing) = (Vec::new(), Vec::new(), false);
+                for bytes in stream.as_bytes().chunks(chunk) {
+                    let mut bytes = bytes;
+                    if is_passing {
+                        let end = bytes.iter().position(|&byte| byte == b'\n');
+                        passed.extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
+                        bytes = &bytes[end.map_or(bytes.len(), |end| end + 1)..];
+                        is_passing = end.is_none();
+                    }
+                    decoder.push(bytes);
+                    while let Some(line) = decoder.next() {
+                        match line {
+                            Ok(line) => out.push(line),
+                            Err(_) if is_passed => {
+                                assert!(decoder.overlong().starts_with(b"01234"));
+                                let (line, has_ended) = decoder.take_overlong();
+                                passed.extend_from_slice(&line);
+                                is_passing = !has_ended;
+                                if is_passing {
+                                    break;
+                                }
+                            }
+                            Err(_) => decoder.skip_overlong(),
+                        }
+                    }
+                }
+                assert_eq!(out, ["ab", "cd", "1234"], "{chunk} {is_passed}");
+                assert_eq!(passed, if is_passed { long.as_bytes() } else { b"" });
+            }
+        }
     }
 
     #[test]

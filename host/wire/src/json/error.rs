@@ -40,6 +40,12 @@ pub enum DecodeError {
         /// The bound, in nodes.
         limit: u32,
     },
+    /// The names of all members open at once are longer than allowed; only where a text is not held.
+    #[error("names of nested members are longer than {limit} bytes")]
+    LongNames {
+        /// The bound, in bytes.
+        limit: usize,
+    },
     /// One object holds the same key twice, compared after decoding escapes.
     #[error("duplicate key at offset {offset}")]
     DuplicateKey {

@@ -31,7 +31,7 @@ const PARAMS: [&str; 8] = ["name", "arguments", "uri", "_meta", "cursor", "taskI
 impl Guard {
     /// Whether a decoded key equals a protected name after folding but not before.
     #[inline]
-    fn is_twin(self, key: &[u8]) -> bool {
+    pub(super) fn is_twin(self, key: &[u8]) -> bool {
         // Two calls with fixed names, so that the first question compiles to a few compares.
         match self {
             Guard::Open => false,

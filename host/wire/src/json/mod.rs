@@ -8,6 +8,7 @@
 mod cursor;
 mod document;
 mod error;
+mod incremental;
 mod keys;
 mod leaves;
 mod parse;
@@ -17,6 +18,7 @@ mod value;
 
 pub use document::{Document, NodeId};
 pub use error::DecodeError;
+pub use incremental::{Incremental, PassingLimits, Place, Sink, Token};
 pub use leaves::{Leaf, Leaves};
 pub use text::{decode_str, escape_into, quote, quote_into};
 pub use value::{Items, Key, Kind, Member, Members, Value};

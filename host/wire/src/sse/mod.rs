@@ -7,6 +7,10 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::flat::flatten_into;
 
+mod through;
+
+pub use through::{Through, Part};
+
 /// One event as its block of lines gave it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Event {
@@ -47,6 +51,8 @@ pub struct SseDecoder {
     /// The rest of the current line belongs to an overlong event.
     skips_line: bool,
     skips_event: bool,
+    /// What is overlong is left where it is, for who wants to pass it on.
+    keeps_overlong: bool,
     block: Block,
 }
 
@@ -149,8 +155,24 @@ impl SseDecoder {
             after_cr: false,
             skips_line: false,
             skips_event: false,
+            keeps_overlong: false,
             block: Block::default(),
         }
+    }
+
+    /// After [`EventTooLong`] nothing is skipped: the caller goes on with [`through`](SseDecoder::through), or drops the decoder.
+    pub fn keep_overlong(&mut self) {
+        self.keeps_overlong = true;
+    }
+
+    /// What there is of the data of an overlong event, and who reads the rest.
+    pub fn through(self) -> (Bytes, Through) {
+        let before = match self.block.data {
+            Data::None => BytesMut::new(),
+            Data::One(line) => BytesMut::from(&line[..]),
+            Data::Joined(lines) => lines,
+        };
+        Through::new(before, self.buffer)
     }
 
     /// Adds bytes as they came.
@@ -185,6 +207,14 @@ impl SseDecoder {
                 continue;
             }
             if line.len() + self.block.data.len() > self.limit.saturating_add(FIELD_NAME) {
+                if self.keeps_overlong {
+                    // As it was: the line, and its end.
+                    let rest = std::mem::take(&mut self.buffer);
+                    self.buffer = BytesMut::from(&line[..]);
+                    self.buffer.extend_from_slice(if std::mem::take(&mut self.after_cr) { b"\r" } else { b"\n" });
+                    self.buffer.extend_from_slice(&rest);
+                    return Some(Err(EventTooLong { limit: self.limit }));
+                }
                 return Some(Err(self.skip_event()));
             }
             self.block.field(line);
@@ -218,6 +248,9 @@ impl SseDecoder {
     fn check_partial_line(&mut self) -> Option<Result<Event, EventTooLong>> {
         if self.scanned <= self.limit.saturating_add(FIELD_NAME) {
             return None;
+        }
+        if self.keeps_overlong && !self.skips_event {
+            return Some(Err(EventTooLong { limit: self.limit }));
         }
         self.buffer.clear();
         self.scanned = 0;
