@@ -4,6 +4,7 @@
 #define SLUICE_ON_REQUEST
 #define SLUICE_ON_OUTBOUND
 #define SLUICE_ON_RESPONSE
+#define SLUICE_ON_CHUNK
 #define SLUICE_ON_NOTIFICATION
 #define SLUICE_ON_CATALOG
 #define SLUICE_ON_DONE
@@ -91,6 +92,24 @@ sluice_outbound_verdict_t sluice_on_outbound(sluice_departure_t d, sluice_exchan
 sluice_verdict_t sluice_on_response(const sluice_head_t *head, sluice_exchange_t x) {
   (void)head, (void)x;
   return sluice_reply("{}");
+}
+
+sluice_chunk_verdict_t sluice_on_chunk(const sluice_head_t *head, sluice_batch_t b, sluice_exchange_t x) {
+  sluice_chunk_verdict_t verdict = sluice_let_go();
+  sluice_chunks_t chunks;
+  sluice_chunk_hits_t hits;
+  sluice_access_error_t error;
+  (void)head, (void)x;
+  if (!sluice_scan_chunks(b, "set", &hits, &error)) sluice_filter_types_access_error_free(&error);
+  else sluice_chunk_hits_free(&hits);
+  if (!sluice_chunks(b, &chunks, &error)) {
+    sluice_filter_types_access_error_free(&error);
+    return sluice_break_off(sluice_rejection(4000, "no"));
+  }
+  if (chunks.len > 0 && !chunks.ptr[0].key) sluice_chunk_splice(&verdict, 0, 0, 0, "x");
+  sluice_chunks_free(&chunks);
+  (void)sluice_filter_chunks_method_batch_ends(b);
+  return verdict;
 }
 
 sluice_notification_verdict_t sluice_on_notification(const sluice_head_t *head, sluice_exchange_t x) {

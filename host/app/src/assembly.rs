@@ -12,6 +12,7 @@ use http::HeaderValue;
 use sluice_chain::{
     gate::Access,
     host::{Ear, Host, Listening, Parking, Settings},
+    stream::Streaming,
     upstream::{Listener, Upstream},
 };
 use sluice_transport::{
@@ -119,7 +120,23 @@ fn host_settings(config: &Config, access: Access) -> Settings {
     };
     let listening = Listening { own_max: count(limits.listens_per_principal_max), all_max: count(limits.listens_max) };
     let route_calls_max = count(limits.route_calls_max);
-    Settings { idempotent: Arc::new(idempotent), parking, listening, route_calls_max, ..Settings::new(access) }
+    let streaming = streaming(config);
+    Settings { idempotent: Arc::new(idempotent), parking, listening, route_calls_max, streaming, ..Settings::new(access) }
+}
+
+fn streaming(config: &Config) -> Streaming {
+    let limits = &config.settings.limits;
+    let json = json_limits(config, limits.response_bytes_max);
+    Streaming {
+        held_bytes_max: json.bytes_max,
+        bytes_max: limits.response_stream_bytes_max,
+        // As many for each byte as a message that is held.
+        nodes_max: limits.json_nodes_max * limits.response_stream_bytes_max.div_ceil(limits.response_bytes_max),
+        depth_max: json.depth_max,
+        silent_max: ms(limits.call_timeout_ms),
+        stalled_max: ms(limits.idle_stream_timeout_ms),
+        total_max: ms(limits.call_total_timeout_ms),
+    }
 }
 
 fn upstreams(config: &Config, listener: &Arc<dyn Listener>) -> Result<Vec<Arc<dyn Upstream>>> {

@@ -1,6 +1,6 @@
 //! One request with its notifications and final response, and what its client told about itself.
 
-use crate::{generation::Generation, principal::Principal, record::Outcome, verdict::Rejection};
+use crate::{generation::Generation, principal::Principal, record::Outcome, stream::Flow, verdict::Rejection};
 use bytes::Bytes;
 use sluice_wire::{message::Message, revision::Revision};
 use std::sync::{Arc, Mutex};
@@ -80,6 +80,8 @@ pub struct Arrival {
     pub generation: Arc<Generation>,
     /// Modern HTTP: `Mcp-Param-*` as received, names lower case without the prefix; `None` where the transport has no headers.
     pub param_headers: Option<Vec<(String, String)>>,
+    /// The answer may go out in pieces if it is too long to be held.
+    pub takes_pieces: bool,
 }
 
 /// What an upstream says during a call, before its answer.
@@ -139,6 +141,8 @@ pub struct Answer {
 pub enum AnswerBody {
     /// A response that came from an upstream, maybe edited.
     Relayed(Delivery),
+    /// A result that came from an upstream, and is still coming.
+    Streamed(Flow),
     /// A `result` object made here, in canonical (modern) form.
     Result(Bytes),
     /// An error made here.

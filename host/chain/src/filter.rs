@@ -4,6 +4,7 @@ use crate::{
     attributes::Attributes,
     calls::Calls,
     catalogue::Offer,
+    chunk::{ChunkPass, ChunkVerdict},
     departures::{Leaving, OutboundVerdict},
     exchange::Head,
     fault::Fault,
@@ -35,13 +36,15 @@ pub enum Hook {
     OnNotification,
     /// The final response, in reverse order.
     OnResponse,
+    /// The same in pieces, where it is too long to be held.
+    OnChunk,
     /// Told once the exchange has ended.
     OnDone,
 }
 
 impl Hook {
     /// All of them, in that order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OnHttp,
         Self::Authenticate,
         Self::OnCatalog,
@@ -49,6 +52,7 @@ impl Hook {
         Self::OnOutbound,
         Self::OnNotification,
         Self::OnResponse,
+        Self::OnChunk,
         Self::OnDone,
     ];
 
@@ -62,6 +66,7 @@ impl Hook {
             Self::OnOutbound => "on-outbound",
             Self::OnNotification => "on-notification",
             Self::OnResponse => "on-response",
+            Self::OnChunk => "on-chunk",
             Self::OnDone => "on-done",
         }
     }
@@ -102,6 +107,8 @@ pub struct Interest {
     pub routes: Vec<Route>,
     /// Upstreams that it may act for in `on-outbound`, by configured name; `*` is all.
     pub outbound: Vec<String>,
+    /// Of `on-chunk`: bytes at the end of a window that come again.
+    pub overlap: usize,
     /// It keeps nothing and reaches nobody: asked twice about one message, it leaves no more behind than asked once.
     pub repeatable: bool,
 }
@@ -209,6 +216,11 @@ pub trait Filter: Send + Sync {
     }
     /// A response on its way out.
     fn on_response<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<Verdict, Fault>>;
+    /// Some texts of a response that is too long to be held. By default it cannot come to that.
+    fn on_chunk<'a>(&'a self, pass: &'a mut ChunkPass<'_>) -> BoxFuture<'a, Result<ChunkVerdict, Fault>> {
+        let _ = pass;
+        Box::pin(ready(Err(Fault::BadReply("it has no on-chunk".into()))))
+    }
     /// One notification.
     fn on_notification<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<NotificationVerdict, Fault>>;
     /// Shape one list. Reads of viewer attributes are recorded in the offer.

@@ -19,6 +19,7 @@ use crate::{
     rescue::Error,
     run,
     running::Running,
+    stream::Streaming,
     subcall::Within,
     task::Tasks,
     upstream::{Listener, ServerFacts, Unsolicited, Upstream, UpstreamError},
@@ -64,6 +65,8 @@ pub struct Settings {
     pub task_secret: Option<Arc<str>>,
     /// Requests to routes of filters that are answered at once; they come from anybody.
     pub route_calls_max: usize,
+    /// Bounds on answers that are too long to be held.
+    pub streaming: Streaming,
 }
 
 impl Settings {
@@ -78,6 +81,7 @@ impl Settings {
             listening: Listening::default(),
             task_secret: None,
             route_calls_max: 32,
+            streaming: Streaming::default(),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! This crate owns no socket, no wasm and no configuration file. It never formats HTTP and never knows
 //! which era an upstream speaks: transports translate at their own door.
 //!
-//! Reading order: [`exchange`], [`running`], [`verdict`], [`filter`], [`upstream`], [`departures`], [`fetch`], [`subcall`], [`generation`], [`host`],
+//! Reading order: [`exchange`], [`running`], [`verdict`], [`filter`], [`chunk`], [`upstream`], [`stream`], [`departures`], [`fetch`], [`subcall`], [`generation`], [`host`],
 //! [`catalogue`], [`changes`], [`rescue`], [`record`], [`route`].
 
 #![forbid(unsafe_code)]
@@ -16,6 +16,7 @@ pub mod calls;
 pub mod canary;
 pub mod catalogue;
 pub mod changes;
+pub mod chunk;
 pub mod departures;
 pub mod exchange;
 mod facts;
@@ -38,6 +39,7 @@ mod run;
 pub mod running;
 mod seal;
 pub mod selector;
+pub mod stream;
 pub mod subcall;
 mod task;
 mod ticket;

@@ -55,6 +55,15 @@ pub struct Passed {
     pub took: Duration,
 }
 
+/// What became of an answer that went out in pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streamed {
+    /// It broke off: the client has not got all of it.
+    pub truncated: bool,
+    /// A result with `isError: true`.
+    pub tool_error: bool,
+}
+
 /// One ended exchange.
 #[derive(Clone, Debug)]
 pub struct Ended {
@@ -80,6 +89,8 @@ pub struct Ended {
     pub request_bytes: usize,
     /// Size of the answer in bytes before the downstream's own framing.
     pub response_bytes: usize,
+    /// The answer went out in pieces, and how that ended.
+    pub stream: Option<Streamed>,
     /// From the first byte parsed to the answer handed over.
     pub took: Duration,
     /// The part spent waiting for the upstream.
@@ -148,6 +159,7 @@ pub(crate) fn nothing_ended() -> Ended {
         cause: None,
         request_bytes: 0,
         response_bytes: 0,
+        stream: None,
         took: Duration::ZERO,
         upstream_took: Duration::ZERO,
         passed: Vec::new(),

@@ -38,6 +38,18 @@ pub enum Error {
         /// What happened.
         source: UpstreamError,
     },
+    /// A long answer cannot go out in pieces, because of a filter.
+    #[error(
+        "upstream {upstream} sent more than {limit_bytes} bytes, and plugin {plugin} takes answers whole only: it has no on-chunk for this call"
+    )]
+    Unstreamed {
+        /// From where.
+        upstream: String,
+        /// What is held of an answer.
+        limit_bytes: usize,
+        /// Which filter is in the way.
+        plugin: String,
+    },
     /// A filter rejected a notification, or a request on its way out, which ends its exchange.
     #[error("plugin {plugin} refused: {}", rejection.message)]
     Rejected {
@@ -130,6 +142,7 @@ impl Error {
             Self::Plugin { fault: Fault::Saturated | Fault::Share(_), .. } => "plugin_busy",
             Self::Plugin { .. } => "plugin_fault",
             Self::Upstream { source, .. } => upstream_reason(source),
+            Self::Unstreamed { .. } => "upstream_too_large",
             Self::Unknown { .. } => "unknown_name",
             Self::MaybeMissing { .. } => "upstream_unavailable",
             Self::Unanswered { .. } => "plugin_fault",
@@ -156,6 +169,7 @@ impl Error {
             | Self::Undeclared { .. } => code::MISSING_CAPABILITY,
             Self::Plugin { .. }
             | Self::Upstream { .. }
+            | Self::Unstreamed { .. }
             | Self::MaybeMissing { .. }
             | Self::Unanswered { .. }
             | Self::NobodyToAsk { required: None, .. }
@@ -176,7 +190,9 @@ impl Error {
         match self {
             Self::Upstream { source: UpstreamError::Cancelled, .. } => Outcome::Cancelled,
             Self::Upstream { source: UpstreamError::NeedsCapability { .. } | UpstreamError::Held(_), .. } => Outcome::Refused,
-            Self::Plugin { .. } | Self::Upstream { .. } | Self::MaybeMissing { .. } | Self::Unanswered { .. } => Outcome::Failed,
+            Self::Plugin { .. } | Self::Upstream { .. } | Self::Unstreamed { .. } | Self::MaybeMissing { .. } | Self::Unanswered { .. } => {
+                Outcome::Failed
+            }
             Self::Rejected { .. }
             | Self::Unknown { .. }
             | Self::BadParams(_)
@@ -246,6 +262,7 @@ impl Error {
             | Self::NoRoomToPark
             | Self::NoRoomToListen
             | Self::BadCursor => {}
+            Self::Unstreamed { upstream, .. } => data.push_str(&format!(r#","upstream":{}"#, quote(upstream))),
             Self::NotTold { upstream, .. } => data.push_str(&format!(r#","upstream":{}"#, quote(upstream))),
         }
         data.push('}');

@@ -1,7 +1,7 @@
 //! A running exchange, as the connection that carries it sees it.
 
 use crate::{
-    exchange::{Answer, Interim, Outgoing},
+    exchange::{Answer, Outgoing},
     queue::Receiver,
 };
 use futures_util::future::BoxFuture;
@@ -23,7 +23,7 @@ pub struct Running {
     pub id: u64,
     /// Tells the exchange that nobody waits any more and that this means stop.
     pub cancel: CancellationToken,
-    said: Option<Receiver<Interim>>,
+    said: Option<Receiver<Outgoing>>,
     run: Run,
 }
 
@@ -35,7 +35,7 @@ enum Run {
 }
 
 impl Running {
-    pub(crate) fn new(id: u64, cancel: CancellationToken, said: Receiver<Interim>, run: BoxFuture<'static, Option<Answer>>) -> Self {
+    pub(crate) fn new(id: u64, cancel: CancellationToken, said: Receiver<Outgoing>, run: BoxFuture<'static, Option<Answer>>) -> Self {
         Self { id, cancel, said: Some(said), run: Run::Here(run) }
     }
 
@@ -52,10 +52,7 @@ impl Running {
         let said = self.said.as_mut().map(|said| said.poll_next(context));
         if let Some(Poll::Ready(said)) = said {
             self.run_on();
-            return Poll::Ready(Some(match said {
-                Interim::Notification(delivery) => Outgoing::Notification(delivery),
-                Interim::Question(question) => Outgoing::Question(question),
-            }));
+            return Poll::Ready(Some(said));
         }
         match &mut self.run {
             Run::Over(answer) => Poll::Ready(answer.take().map(Outgoing::Final)),

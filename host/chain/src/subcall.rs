@@ -159,6 +159,7 @@ impl Host {
             principal: within.principal.clone(),
             generation: within.generation.clone(),
             param_headers: None,
+            takes_pieces: false,
         };
         let callers: Vec<Arc<str>> = within.callers.iter().cloned().chain([by]).collect();
         let mut running = Ends(self.begin_within(arrival, within.exchange, callers.into()));
@@ -207,5 +208,7 @@ fn result(answer: Answer) -> Result<Bytes, CallError> {
             }
         },
         AnswerBody::Error { code, message, .. } => Err(CallError::Failed(code, message)),
+        // Nobody said that it may.
+        AnswerBody::Streamed(_) => Err(CallError::Failed(-32603, "the answer came in pieces".into())),
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     exchange::{Client, Delivery, Interim},
     principal::Principal,
     queue::Sender,
+    stream::Arriving,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -51,6 +52,8 @@ pub struct Outbound {
     pub task: Option<TaskSupport>,
     /// Ask for a task, or declare that one is welcome, in the server's way. The upstream's own to set.
     pub as_task: bool,
+    /// An answer that is too long to be held may come in pieces, up to this many bytes; 0: it may not.
+    pub pieces_bytes_max: u64,
     /// What its HTTP requests leave through; none where no filter acts for this upstream.
     pub departures: Option<Arc<Departures>>,
     /// Set when nobody waits any more: cancel upstream in the way of its era, then return `Cancelled`.
@@ -93,6 +96,15 @@ impl fmt::Debug for Latest {
 pub struct Inbound {
     /// The response, result or error.
     pub response: Delivery,
+    /// The result is too long to be held, and still coming, from its first byte on; `response` stands for it, with our id.
+    pub rest: Option<Arriving>,
+}
+
+impl Inbound {
+    /// A response that is there.
+    pub fn whole(response: Delivery) -> Self {
+        Self { response, rest: None }
+    }
 }
 
 /// The world broke on the upstream's side.

@@ -186,7 +186,7 @@ fn refused(code: i64, text: &str, data: Option<&str>, asked: &Asked) -> Addresse
 }
 
 /// Members of results that only the modern era knows.
-const MODERN_MEMBERS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
+pub(crate) const MODERN_MEMBERS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
 /// Prefix of `_meta` keys that the protocol itself defines.
 const PROTOCOL_META: &str = "io.modelcontextprotocol/";
 
@@ -213,7 +213,7 @@ fn lower_result(patch: &mut Patch<'_>, result: Value<'_>, method: &str, to: Revi
 }
 
 /// Takes the protocol's own keys out, and `_meta` itself when nothing else is in it.
-fn lower_meta(patch: &mut Patch<'_>, meta: Value<'_>) {
+pub(crate) fn lower_meta(patch: &mut Patch<'_>, meta: Value<'_>) {
     // The one that is a legacy peer's.
     let is_own = |key: &str| key.starts_with(PROTOCOL_META) && key != meta::RELATED_TASK;
     let all = meta.members().count();
@@ -255,7 +255,7 @@ fn raise_result(patch: &mut Patch<'_>, result: Value<'_>, method: &str) {
 }
 
 /// Results that carry cache hints (2026-07-28 `server/utilities/caching`).
-fn is_cacheable(method: &str) -> bool {
+pub(crate) fn is_cacheable(method: &str) -> bool {
     matches!(
         method,
         method::TOOLS_LIST | method::PROMPTS_LIST | method::RESOURCES_LIST | method::RESOURCES_TEMPLATES_LIST | method::RESOURCES_READ

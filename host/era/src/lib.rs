@@ -25,3 +25,4 @@ pub mod answer;
 pub mod handshake_down;
 mod older;
 pub mod question;
+pub mod stream;

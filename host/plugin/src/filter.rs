@@ -16,13 +16,14 @@ use crate::{
         bindings::exports::sluice::filter as hooks,
         bindings::sluice::filter::types,
         catalog::{self, Viewed},
-        convert, exchange, http, outbound, payload,
+        chunks, convert, exchange, http, outbound, payload,
     },
 };
 use futures_util::future::BoxFuture;
 use sluice_chain::{
     attributes::Attributes,
     catalogue::Offer,
+    chunk::{ChunkPass, ChunkVerdict},
     departures::{Leaving, OutboundVerdict},
     fault::Fault,
     filter::{Authentication, Credential, Filter, Hook, Identity, Interest, NotificationVerdict, Pass, Verdict},
@@ -211,6 +212,26 @@ impl WasmFilter {
         on_message!(self, pass, Hook::OnResponse, on_response, call_on_response, |answer, staged| self.verdict(pass, answer, staged))
     }
 
+    async fn run_chunk(&self, pass: &mut ChunkPass<'_>) -> Result<ChunkVerdict, Fault> {
+        let key = Key::new(self.settings.scope, pass.head.exchange, pass.principal);
+        let mut loan = self.borrow(key, Some(pass.principal), pass.began.into()).await?;
+        let since = loan.since;
+        let Instance { store, hooks, .. } = loan.instance();
+        let export = hooks.on_chunk.as_ref().ok_or_else(|| not_exported(Hook::OnChunk))?;
+        store.data_mut().lend_batch(pass, since);
+        store.set_epoch_deadline(crate::budget::SLICE_TICKS);
+        let head = convert::head(pass.head, pass.bytes);
+        let outcome = contained(export.call_on_chunk(&mut *store, head, chunks::lent(), exchange::lent())).await;
+        let (_, outcome) = loan.instance().settle(outcome);
+        let guest = loan.instance().store.data_mut();
+        let verdict = outcome.and_then(|said| chunks::verdict(said, pass.batch, guest));
+        guest.lent.give_back(pass.attributes, verdict.is_ok());
+        if verdict.is_ok() {
+            loan.give_back();
+        }
+        verdict
+    }
+
     async fn run_notification(&self, pass: &mut Pass<'_>) -> Result<NotificationVerdict, Fault> {
         use convert::NotificationVerdict as Said;
         on_message!(self, pass, Hook::OnNotification, on_notification, call_on_notification, |answer, staged| match answer {
@@ -357,6 +378,10 @@ impl Filter for WasmFilter {
 
     fn on_response<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<Verdict, Fault>> {
         Box::pin(async move { self.counted(self.run_response(pass).await) })
+    }
+
+    fn on_chunk<'a>(&'a self, pass: &'a mut ChunkPass<'_>) -> BoxFuture<'a, Result<ChunkVerdict, Fault>> {
+        Box::pin(async move { self.counted(self.run_chunk(pass).await) })
     }
 
     fn on_notification<'a>(&'a self, pass: &'a mut Pass<'_>) -> BoxFuture<'a, Result<NotificationVerdict, Fault>> {

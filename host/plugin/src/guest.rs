@@ -13,6 +13,7 @@ use crate::{
 };
 use sluice_chain::{
     attributes::Attributes,
+    chunk::{Batch, ChunkPass},
     departures::Departure,
     exchange::Head,
     filter::{Hook, Pass},
@@ -49,6 +50,8 @@ pub(crate) struct Lent {
     pub(crate) protocol: &'static str,
     pub(crate) staged: Vec<Staged>,
     pub(crate) viewed: Option<Viewed>,
+    /// Texts of a long answer.
+    pub(crate) batch: Option<Arc<Batch>>,
     /// What is about to leave.
     pub(crate) departure: Option<Departure>,
     /// Of what its own calls are a part; only for those that make any.
@@ -149,6 +152,20 @@ impl Guest {
             let (cpu, wall) = self.plugin.allowance(pass.message.bytes().len());
             self.budget.widen(cpu, wall);
             self.lent.message = Some(pass.message.clone());
+            self.lent.asked = pass.asked.take();
+        }
+    }
+
+    /// Lend a batch of texts for one hook call.
+    pub(crate) fn lend_batch(&mut self, pass: &mut ChunkPass<'_>, now: Instant) {
+        self.begin(Phase::Hook(Hook::OnChunk), now);
+        self.lent.place(pass.head);
+        self.lent.attributes = std::mem::take(pass.attributes);
+        self.lent_by(pass.principal);
+        let (cpu, wall) = self.plugin.allowance_of_batch();
+        self.budget.widen(cpu, wall);
+        self.lent.batch = Some(pass.batch.clone());
+        if self.plugin.reads_payload {
             self.lent.asked = pass.asked.take();
         }
     }

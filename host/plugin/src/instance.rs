@@ -26,6 +26,7 @@ pub(crate) struct Template {
     on_request: Option<hooks::on_request::GuestIndices>,
     on_outbound: Option<hooks::on_outbound::GuestIndices>,
     on_response: Option<hooks::on_response::GuestIndices>,
+    on_chunk: Option<hooks::on_chunk::GuestIndices>,
     on_notification: Option<hooks::on_notification::GuestIndices>,
     on_catalog: Option<hooks::on_catalog::GuestIndices>,
     on_done: Option<hooks::on_done::GuestIndices>,
@@ -51,6 +52,7 @@ impl Template {
             on_request: found!("on-request", on_request),
             on_outbound: found!("on-outbound", on_outbound),
             on_response: found!("on-response", on_response),
+            on_chunk: found!("on-chunk", on_chunk),
             on_notification: found!("on-notification", on_notification),
             on_catalog: found!("on-catalog", on_catalog),
             on_done: found!("on-done", on_done),
@@ -68,6 +70,7 @@ impl Template {
             (Hook::OnOutbound, self.on_outbound.is_some()),
             (Hook::OnNotification, self.on_notification.is_some()),
             (Hook::OnResponse, self.on_response.is_some()),
+            (Hook::OnChunk, self.on_chunk.is_some()),
             (Hook::OnDone, self.on_done.is_some()),
         ];
         found.into_iter().filter_map(|(hook, exported)| exported.then_some(hook)).collect()
@@ -81,6 +84,7 @@ pub(crate) struct Hooks {
     pub(crate) on_request: Option<hooks::on_request::Guest>,
     pub(crate) on_outbound: Option<hooks::on_outbound::Guest>,
     pub(crate) on_response: Option<hooks::on_response::Guest>,
+    pub(crate) on_chunk: Option<hooks::on_chunk::Guest>,
     pub(crate) on_notification: Option<hooks::on_notification::Guest>,
     pub(crate) on_catalog: Option<hooks::on_catalog::Guest>,
     pub(crate) on_done: Option<hooks::on_done::Guest>,
@@ -144,7 +148,7 @@ impl Instance {
                 Hooks { $($hook: template.$hook.as_ref().map(|found| found.load(&mut *store, &instance)).transpose()?,)* }
             };
         }
-        let hooks = load!(authenticate, on_http, on_request, on_outbound, on_response, on_notification, on_catalog, on_done);
+        let hooks = load!(authenticate, on_http, on_request, on_outbound, on_response, on_chunk, on_notification, on_catalog, on_done);
         let answer = lifecycle.call_init(&mut *store, config).await?;
         Ok((hooks, answer))
     }

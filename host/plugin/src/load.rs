@@ -36,7 +36,7 @@ pub struct LoadError {
 }
 
 /// Imports with which nothing is kept and nobody reached, so that a plugin with no others can be asked twice about one message.
-const REPEATABLE: [&str; 4] = ["types", Power::Log.as_str(), Power::Payload.as_str(), Power::Patterns.as_str()];
+const REPEATABLE: [&str; 5] = ["types", "chunks", Power::Log.as_str(), Power::Payload.as_str(), Power::Patterns.as_str()];
 
 /// A file that was looked into.
 pub(crate) struct Examined {
@@ -128,7 +128,7 @@ impl Engine {
         let manifest = self.describe(&template, settings, &hooks).await?;
         if hooks.is_empty() {
             return Err(
-                "exports no hook; export at least one of authenticate, on-http, on-request, on-outbound, on-response, on-notification, on-catalog, on-done"
+                "exports no hook; export at least one of authenticate, on-http, on-request, on-outbound, on-response, on-chunk, on-notification, on-catalog, on-done"
                     .into(),
             );
         }

@@ -2,6 +2,7 @@
 
 use crate::{grant::Grants, v0_1::bindings::exports::sluice::filter::describe as wit};
 use sluice_chain::{
+    chunk::OVERLAP_MAX,
     filter::{Hook, Interest, Selector},
     route::Route,
 };
@@ -32,6 +33,8 @@ pub struct Manifest {
     pub edits: Vec<String>,
     /// Instances may meet several principals.
     pub stateless: bool,
+    /// Of `on-chunk`: bytes at the end of a window that come again.
+    pub overlap: usize,
     /// What this version of the contract has no field for.
     pub more: Vec<(String, String)>,
 }
@@ -59,6 +62,9 @@ impl Manifest {
         let longest = lists.into_iter().max().unwrap_or_default();
         if longest > LIST_MAX {
             return Err(format!("a list in it has {longest} entries, more than {LIST_MAX}"));
+        }
+        if said.overlap as usize > OVERLAP_MAX {
+            return Err(format!("its overlap is {}, more than {OVERLAP_MAX}", said.overlap));
         }
         let selectors: Vec<_> = said.selectors.into_iter().map(selector).collect();
         if let Some((hook, _)) = selectors.iter().find(|(hook, _)| !exports.contains(hook)) {
@@ -95,6 +101,7 @@ impl Manifest {
             routes,
             edits: said.edits,
             stateless: said.stateless,
+            overlap: said.overlap as usize,
             more: said.more,
         })
     }
@@ -112,7 +119,7 @@ impl Manifest {
         }
         let routes = self.routes.iter().filter(|route| grants.answers_at(&route.path)).cloned().collect();
         let outbound = grants.upstreams().map(str::to_owned).collect();
-        Interest { hooks, reads_payload, routes, outbound, repeatable }
+        Interest { hooks, reads_payload, routes, outbound, overlap: self.overlap, repeatable }
     }
 
     /// Shared kv buckets it asks for, without `kv:`.
@@ -156,6 +163,7 @@ fn selector(selector: wit::Selector) -> (Hook, Selector) {
         wit::Hook::OnRequest => Hook::OnRequest,
         wit::Hook::OnOutbound => Hook::OnOutbound,
         wit::Hook::OnResponse => Hook::OnResponse,
+        wit::Hook::OnChunk => Hook::OnChunk,
         wit::Hook::OnNotification => Hook::OnNotification,
         wit::Hook::OnCatalog => Hook::OnCatalog,
         wit::Hook::OnDone => Hook::OnDone,

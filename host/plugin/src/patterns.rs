@@ -78,22 +78,27 @@ impl PatternSet {
 
     /// Every match in `text`, by pattern and then by place; none overlaps another of its pattern. `found` says
     /// whether to go on.
-    pub(crate) fn search(&self, text: &str, mut found: impl FnMut(usize, Range<usize>) -> bool) {
-        if !self.any.is_match(text) {
+    pub(crate) fn search(&self, text: &str, found: impl FnMut(usize, Range<usize>) -> bool) {
+        self.search_from(text, 0, found);
+    }
+
+    /// The same for what begins at `from` or after; what stands before is seen by patterns that look back.
+    pub(crate) fn search_from(&self, text: &str, from: usize, mut found: impl FnMut(usize, Range<usize>) -> bool) {
+        if !self.any.is_match(Input::new(text).range(from..)) {
             return;
         }
         let Some(which) = &self.which else {
             for (i, pattern) in self.each.iter().enumerate() {
-                if !pattern.search(text, |range| found(i, range)) {
+                if !pattern.search(text, from, |range| found(i, range)) {
                     return;
                 }
             }
             return;
         };
         let mut matched = Matched::new(self.each.len());
-        which.which_overlapping_matches(&Input::new(text), &mut matched);
+        which.which_overlapping_matches(&Input::new(text).range(from..), &mut matched);
         for id in matched.iter() {
-            if !self.each[id.as_usize()].search(text, |range| found(id.as_usize(), range)) {
+            if !self.each[id.as_usize()].search(text, from, |range| found(id.as_usize(), range)) {
                 return;
             }
         }
@@ -101,8 +106,8 @@ impl PatternSet {
 }
 
 impl Pattern {
-    fn search(&self, text: &str, mut found: impl FnMut(Range<usize>) -> bool) -> bool {
-        let mut at = 0;
+    fn search(&self, text: &str, from: usize, mut found: impl FnMut(Range<usize>) -> bool) -> bool {
+        let mut at = from;
         while let Some(first) = self.first.search(&Input::new(text).range(at..)) {
             let rest = Input::new(text).range(first.start()..).anchored(Anchored::Yes);
             let end = self.longest.search(&rest).map_or(first.end(), |longest| longest.end().max(first.end()));

@@ -23,6 +23,8 @@ use tokio::sync::Semaphore;
 
 /// A native search of this much text takes far less than a millisecond; a guest that parses it takes about one.
 const BYTES_PER_MS: usize = 128 << 10;
+/// What a batch of 64 KiB may take beyond a small message: a guest that looks at each character takes that long.
+const BATCH_MORE: Duration = Duration::from_millis(4);
 /// Longer than this no call may take, whatever the settings: the ticker may rest after it.
 const WALL_MAX: Duration = Duration::from_secs(10);
 
@@ -101,6 +103,11 @@ impl Plugin {
         let ms = if self.reads_payload { (message_bytes / BYTES_PER_MS) as u64 } else { 0 };
         let (cpu, wall) = (Duration::from_millis(ms), Duration::from_millis(2 * ms));
         (self.limits.cpu + cpu, (self.wall + wall).min(WALL_MAX))
+    }
+
+    /// The same of a hook call on a batch of texts: each is large.
+    pub(crate) fn allowance_of_batch(&self) -> (Duration, Duration) {
+        (self.limits.cpu + BATCH_MORE, (self.wall + 2 * BATCH_MORE).min(WALL_MAX))
     }
 
     /// Wall time of making an instance.

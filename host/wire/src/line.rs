@@ -27,6 +27,19 @@ pub struct LineDecoder {
     keeps_overlong: bool,
 }
 
+/// A buffer that becomes longer than this grows once, to what it may hold: to double it, both copies would have to be held.
+const LONG: usize = 1 << 20;
+
+/// Appends to a buffer that holds up to `limit` bytes and the piece that exceeds them.
+pub(crate) fn append(buffer: &mut BytesMut, bytes: &[u8], limit: usize) {
+    let needed = buffer.len() + bytes.len();
+    if needed > LONG && needed > buffer.capacity() {
+        let room = limit.saturating_add(LONG).saturating_sub(buffer.len()).min(32 << 20);
+        buffer.reserve(room.max(bytes.len()));
+    }
+    buffer.extend_from_slice(bytes);
+}
+
 impl LineDecoder {
     /// A decoder for lines of up to `limit` bytes, line end not counted.
     pub fn new(limit: usize) -> LineDecoder {
@@ -78,7 +91,7 @@ impl LineDecoder {
             bytes = &bytes[end + 1..];
             self.is_skipping = false;
         }
-        self.buffer.extend_from_slice(bytes);
+        append(&mut self.buffer, bytes, self.limit);
     }
 
     /// The next complete line without its line end; `None` when more bytes are needed.

@@ -1,13 +1,14 @@
 //! Keeps personal data and secrets out of what goes to servers and what comes back.
 //!
 //! The host looks (`patterns`), this plugin judges each hit ([`detectors`]), joins those that overlap (`spans`) and
-//! decides what becomes of them ([`policy`]): edits, or a refusal. JSON is parsed here only when a member's name has
+//! decides what becomes of them ([`policy`], for long answers `batch`): edits, or a refusal. JSON is parsed here only when a member's name has
 //! to change (`names`).
 
 #![cfg_attr(target_family = "wasm", no_std)]
 
 extern crate alloc;
 
+mod batch;
 pub mod config;
 pub mod detectors;
 mod digits;
@@ -30,6 +31,8 @@ pub struct Redact(Policy);
 
 /// The pattern set's name with the host.
 const SET: &str = "redact";
+/// Of a window: longer than any key that is printed on one page.
+const OVERLAP: u32 = 16_384;
 
 impl Plugin for Redact {
     type Config = Config;
@@ -38,6 +41,7 @@ impl Plugin for Redact {
         Manifest::new("redact", env!("CARGO_PKG_VERSION"), "Keeps personal data and secrets out of messages.")
             .schema(include_str!("../config.schema.json"))
             .edits(&["/params/**", "/result/**", "/error/**"])
+            .overlap(OVERLAP)
             .stateless()
     }
 
@@ -60,6 +64,12 @@ impl OnResponse for Redact {
     }
 }
 
+impl OnChunk for Redact {
+    fn on_chunk(&self, head: &Head, batch: &Batch, x: &Exchange) -> ChunkVerdict {
+        self.0.rule_batch(head, batch, x, SET)
+    }
+}
+
 impl OnNotification for Redact {
     fn on_notification(&self, head: &Head, x: &Exchange) -> NotificationVerdict {
         match self.0.rule(head, x, SET) {
@@ -79,5 +89,5 @@ fn verdict(ruling: Ruling) -> Verdict {
     }
 }
 
-sluice_sdk::export!(Redact: on_request, on_response, on_notification);
+sluice_sdk::export!(Redact: on_request, on_response, on_chunk, on_notification);
 sluice_sdk::lean!();

@@ -35,7 +35,7 @@ pub struct Policy {
     patterns: Vec<Pattern>,
     /// Of each pattern, the watch it belongs to.
     owners: Vec<usize>,
-    directions: Directions,
+    pub(crate) directions: Directions,
     veil: Veil,
 }
 
@@ -118,8 +118,7 @@ impl Policy {
         if !staged {
             return refuse(head, NOT_EXAMINED, "personal data or secrets in this message could not be taken out");
         }
-        // For the audit log. Losing the note is not worth losing the message.
-        let _ = x.set_attr(note_name(head.kind), &self.count(&found));
+        self.note(head.kind, found.values().flatten(), x);
         Ruling::Pass
     }
 
@@ -127,19 +126,15 @@ impl Policy {
     fn sift(&self, hits: Vec<Hit>) -> BTreeMap<(String, bool), Vec<Span>> {
         let mut found: BTreeMap<_, Vec<Span>> = BTreeMap::new();
         for hit in hits {
-            let Some(&owner) = self.owners.get(hit.pattern as usize) else { continue };
-            let watch = &self.watches[owner];
-            if places::is_protocol(&hit.pointer, hit.in_key) {
-                continue;
-            }
-            let parts = (watch.check)(&hit.text).into_iter().filter(|part| !part.is_empty());
-            let spans: Vec<_> = parts
+            let Some(owner) = self.owner(hit.pattern).filter(|_| !places::is_protocol(&hit.pointer, hit.in_key)) else { continue };
+            let spans: Vec<_> = self
+                .parts(owner, &hit.text)
                 .map(|part| Span {
                     start: hit.start + part.start as u32,
                     end: hit.start + part.end as u32,
                     text: hit.text[part].to_string(),
                     detector: owner,
-                    action: watch.action,
+                    action: self.action(owner),
                 })
                 .collect();
             if !spans.is_empty() {
@@ -173,18 +168,46 @@ impl Policy {
         Some(edits)
     }
 
-    fn write(&self, span: &Span) -> String {
-        self.veil.over(&span.text, &self.watches[span.detector].name, span.action)
+    pub(crate) fn write(&self, span: &Span) -> String {
+        self.veil.over(&span.text, self.name(span.detector), span.action)
     }
 
-    /// "email=2 iban=1"
-    fn count(&self, found: &BTreeMap<(String, bool), Vec<Span>>) -> String {
+    /// The detector that a pattern is of.
+    pub(crate) fn owner(&self, pattern: u32) -> Option<usize> {
+        self.owners.get(pattern as usize).copied()
+    }
+
+    pub(crate) fn name(&self, detector: usize) -> &str {
+        &self.watches[detector].name
+    }
+
+    pub(crate) fn action(&self, detector: usize) -> Action {
+        self.watches[detector].action
+    }
+
+    /// What of a candidate is the data.
+    pub(crate) fn parts(&self, detector: usize, text: &str) -> impl Iterator<Item = Range<usize>> + use<> {
+        (self.watches[detector].check)(text).into_iter().filter(|part| !part.is_empty())
+    }
+
+    /// For the audit log: "email=2 iban=1", beside what was noted of this message before. Losing the note is not worth losing the message.
+    pub(crate) fn note<'s>(&self, kind: Kind, found: impl Iterator<Item = &'s Span>, x: &impl Facts) {
         let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-        for span in found.values().flatten() {
+        for span in found {
             *counts.entry(span.detector).or_default() += 1;
         }
-        let parts: Vec<_> = counts.iter().map(|(d, n)| format!("{}={n}", self.watches[*d].name)).collect();
-        parts.join(" ")
+        if counts.is_empty() {
+            return;
+        }
+        let before = x.attr(&format!("redact.{}", note_name(kind))).filter(|_| kind == Kind::Response).unwrap_or_default();
+        for (name, count) in before.split(' ').filter_map(|part| part.rsplit_once('=')) {
+            let known = self.watches.iter().position(|watch| watch.name == name);
+            if let (Some(detector), Ok(count)) = (known, count.parse::<usize>()) {
+                *counts.entry(detector).or_default() += count;
+            }
+        }
+        let parts: Vec<_> = counts.iter().map(|(d, n)| format!("{}={n}", self.name(*d))).collect();
+        let _ = x.set_attr(note_name(kind), &parts.join(" "));
     }
 }
 
@@ -199,7 +222,12 @@ fn note_name(kind: Kind) -> &'static str {
 }
 
 fn refuse(head: &Head, code: i32, message: &str) -> Ruling {
+    Ruling::Refuse(no(head, code, message))
+}
+
+/// A refusal that who waits for it can read.
+pub(crate) fn no(head: &Head, code: i32, message: &str) -> Rejection {
     let no = Rejection::new(code, message);
     let of_a_call = head.method == Method::ToolsCall && matches!(head.kind, Kind::Request | Kind::Response);
-    Ruling::Refuse(if of_a_call { no.tool_result() } else { no })
+    if of_a_call { no.tool_result() } else { no }
 }

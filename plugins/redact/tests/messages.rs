@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sluice_plugin_redact::Redact;
 use sluice_plugin_redact::policy::{NOT_EXAMINED, REFUSED};
 use sluice_sdk::prelude::*;
-use sluice_sdk::testing::{self, FakeExchange};
+use sluice_sdk::testing::{self, FakeBatch, FakeExchange};
 
 fn redact(config: Value) -> Redact {
     testing::plugin(&config.to_string()).unwrap()
@@ -202,6 +202,78 @@ fn settings_that_make_no_sense_are_refused() {
     ] {
         let error = testing::plugin::<Redact>(&config.to_string()).err().unwrap();
         assert!(error.contains(says), "{error}");
+    }
+}
+
+/// Of a long answer, in windows.
+#[test]
+fn batches_lose_what_messages_lose() {
+    let plugin = redact(json!({"actions": {"jwt": "refuse"}}));
+    let (head, x) = (call().answered(), FakeExchange::default());
+    let check = |batch: FakeBatch, expected: &[&str]| {
+        let said = plugin.on_chunk(&head, &batch, &x);
+        assert_eq!(batch.edited(&said), expected, "{said:?}");
+    };
+    check(FakeBatch::new().ending(), &[]);
+    check(FakeBatch::new().with_chunk("/result/content/0/text", "from joe@example.com."), &["from [REDACTED:email]."]);
+    check(FakeBatch::new().with_chunk("/result/resultType", "joe@example.com"), &["joe@example.com"]);
+    let two =
+        FakeBatch::new().with_window("/result/a", 0, "joe@example.com, ann@example.com", 16).with_chunk("/result/b", "4111 1111 1111 1111");
+    // The second one begins in what comes again.
+    check(two, &["[REDACTED:email], ann@example.com", "[REDACTED:credit-card]"]);
+    assert_eq!(x.set_attrs()["response"], "email=1 credit-card=1");
+    for (batch, code) in [
+        // Nobody knows how far it goes.
+        (FakeBatch::new().with_window("/result/a", 0, "x glpat-abcdefghij0123456789", 4), NOT_EXAMINED),
+        (FakeBatch::new().with_key("/result/structuredContent/joe@example.com", "joe@example.com"), NOT_EXAMINED),
+        (
+            FakeBatch::new().with_chunk("/result/a", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"),
+            REFUSED,
+        ),
+    ] {
+        let ChunkVerdict::Reject(no) = plugin.on_chunk(&head, &batch, &x) else { panic!("it passed: {batch:?}") };
+        assert!(no.code == code && no.as_tool_result, "{no:?}");
+    }
+    // A run of digits may be as long as it likes; the numbers in it are not.
+    let digits = format!("{} 4111 1111 1111 1111", "7 ".repeat(40));
+    let window = FakeBatch::new().with_window("/result/a", 0, &digits, 40);
+    assert_eq!(window.edited(&plugin.on_chunk(&head, &window, &x)), [digits.as_str()]);
+    let upward = redact(json!({"directions": "request"}));
+    assert_eq!(upward.on_chunk(&head, &FakeBatch::new().with_chunk("/result/a", "joe@example.com"), &x), ChunkVerdict::Next);
+}
+
+/// Wherever a window's fresh bytes end, two windows lose what the whole loses: where finds stand close to each other or overlap, too.
+#[test]
+fn what_stands_at_a_border_is_lost_as_in_the_whole() {
+    let plugin = redact(json!({}));
+    let (head, x) = (call().answered(), FakeExchange::default());
+    let numbers = ["4111 1111 1111 1111", "415-555-2671", "5500 0000 0000 0004", "joe@example.com", "7", "+49 (30) 901820-12"];
+    for (one, two, three) in (0..6).flat_map(|a| (0..6).flat_map(move |b| (0..6).map(move |c| (numbers[a], numbers[b], numbers[c])))) {
+        for between in [" ", "-", ", ", ""] {
+            let text = format!("from {one}{between}{two}{between}{three} end");
+            let whole = FakeBatch::new().with_chunk("/result/a", &text);
+            let expected = whole.edited(&plugin.on_chunk(&head, &whole, &x));
+            for held in 1..text.len() {
+                let window = FakeBatch::new().with_window("/result/a", 0, &text, held as u32);
+                let said = plugin.on_chunk(&head, &window, &x);
+                let edits = match &said {
+                    ChunkVerdict::Edit(edits) => edits.iter().map(|edit| edit.end as usize).max(),
+                    ChunkVerdict::Next => None,
+                    other => panic!("{other:?}"),
+                };
+                let goes_on = edits.unwrap_or(0).max(text.len() - held);
+                let is_within = |at: usize| text.as_bytes().get(at).is_some_and(u8::is_ascii_alphanumeric);
+                if is_within(goes_on - 1) && is_within(goes_on) {
+                    // The fake host does not know what stood before a window.
+                    continue;
+                }
+                let first = window.edited(&said)[0].clone();
+                let first = first.strip_suffix(&text[goes_on..]).expect("behind the edits it is as it was");
+                let rest = FakeBatch::new().with_chunk("/result/a", &text[goes_on..]);
+                let rest = rest.edited(&plugin.on_chunk(&head, &rest, &x)).remove(0);
+                assert_eq!(format!("{first}{rest}"), expected[0], "{text} {held}");
+            }
+        }
     }
 }
 

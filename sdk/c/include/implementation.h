@@ -112,6 +112,19 @@ void sluice_header_secret(sluice_outbound_verdict_t *v, const char *name, const 
   at->val.secret.f1 = secret;
 }
 
+void sluice_chunk_splice(sluice_chunk_verdict_t *v, uint32_t chunk, uint32_t start, uint32_t end, const char *text) {
+  if (v->tag != EXPORTS_SLUICE_FILTER_ON_CHUNK_CHUNK_VERDICT_EDIT) {
+    memset(v, 0, sizeof *v);
+    v->tag = EXPORTS_SLUICE_FILTER_ON_CHUNK_CHUNK_VERDICT_EDIT;
+  }
+  v->val.edit.ptr = sluice_one_more(v->val.edit.ptr, v->val.edit.len, sizeof *v->val.edit.ptr);
+  exports_sluice_filter_on_chunk_splice_t *splice = &v->val.edit.ptr[v->val.edit.len++];
+  splice->chunk = chunk;
+  splice->start = start;
+  splice->end = end;
+  splice->text = sluice_copied(text);
+}
+
 /* The contract's exports, handed on to the plugin's functions; what was lent is freed behind them. */
 
 void exports_sluice_filter_describe_describe(sluice_manifest_t *ret) { sluice_describe(ret); }
@@ -152,6 +165,13 @@ void exports_sluice_filter_on_outbound_on_outbound(sluice_departure_t d, sluice_
 #ifdef SLUICE_ON_RESPONSE
 void exports_sluice_filter_on_response_on_response(sluice_head_t *h, sluice_exchange_t x, sluice_verdict_t *ret) {
   *ret = sluice_on_response(h, x);
+  sluice_filter_types_head_free(h);
+}
+#endif
+
+#ifdef SLUICE_ON_CHUNK
+void exports_sluice_filter_on_chunk_on_chunk(sluice_head_t *h, sluice_batch_t b, sluice_exchange_t x, sluice_chunk_verdict_t *ret) {
+  *ret = sluice_on_chunk(h, b, x);
   sluice_filter_types_head_free(h);
 }
 #endif

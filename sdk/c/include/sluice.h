@@ -34,6 +34,10 @@ typedef sluice_filter_payload_edit_t sluice_edit_t;
 typedef sluice_filter_patterns_hit_t sluice_hit_t;
 typedef sluice_filter_patterns_list_hit_t sluice_hits_t;
 typedef exports_sluice_filter_describe_manifest_t sluice_manifest_t;
+typedef sluice_filter_chunks_borrow_batch_t sluice_batch_t;
+typedef sluice_filter_chunks_list_chunk_t sluice_chunks_t;
+typedef sluice_filter_chunks_list_hit_t sluice_chunk_hits_t;
+typedef exports_sluice_filter_on_chunk_chunk_verdict_t sluice_chunk_verdict_t;
 typedef exports_sluice_filter_on_notification_notification_verdict_t sluice_notification_verdict_t;
 typedef exports_sluice_filter_authenticate_credential_t sluice_credential_t;
 typedef exports_sluice_filter_authenticate_outcome_t sluice_outcome_t;
@@ -60,6 +64,7 @@ sluice_http_response_t sluice_on_http(const sluice_http_request_t *request, slui
 sluice_verdict_t sluice_on_request(const sluice_head_t *head, sluice_exchange_t x);
 sluice_outbound_verdict_t sluice_on_outbound(sluice_departure_t d, sluice_exchange_t x);
 sluice_verdict_t sluice_on_response(const sluice_head_t *head, sluice_exchange_t x);
+sluice_chunk_verdict_t sluice_on_chunk(const sluice_head_t *head, sluice_batch_t b, sluice_exchange_t x);
 sluice_notification_verdict_t sluice_on_notification(const sluice_head_t *head, sluice_exchange_t x);
 sluice_answer_t sluice_on_catalog(sluice_viewer_t v, sluice_list_kind_t kind, const sluice_entries_t *entries);
 void sluice_on_done(const sluice_head_t *head, const sluice_done_t *d, sluice_exchange_t x);
@@ -195,6 +200,37 @@ static inline sluice_outbound_verdict_t sluice_leave(void) {
 void sluice_header(sluice_outbound_verdict_t *v, const char *name, const char *value);
 /* The value is `prefix` and the secret, which is the host's from here on. Imports `secrets`. */
 void sluice_header_secret(sluice_outbound_verdict_t *v, const char *name, const char *prefix, sluice_filter_secrets_own_secret_t secret);
+
+/* Of a batch: let it go on; change it with the next one. */
+static inline sluice_chunk_verdict_t sluice_let_go(void) {
+  sluice_chunk_verdict_t v = {0};
+  v.tag = EXPORTS_SLUICE_FILTER_ON_CHUNK_CHUNK_VERDICT_NEXT;
+  return v;
+}
+
+/* Of the text of a chunk, bytes [start, end) are to be `text`, which is copied. */
+void sluice_chunk_splice(sluice_chunk_verdict_t *v, uint32_t chunk, uint32_t start, uint32_t end, const char *text);
+static inline sluice_chunk_verdict_t sluice_break_off(sluice_rejection_t no) {
+  sluice_chunk_verdict_t v = {0};
+  v.tag = EXPORTS_SLUICE_FILTER_ON_CHUNK_CHUNK_VERDICT_REJECT;
+  v.val.reject = no;
+  return v;
+}
+
+/* The texts of a batch. On true they are the caller's (`sluice_chunks_free`), on false `error` is. */
+static inline bool sluice_chunks(sluice_batch_t b, sluice_chunks_t *chunks, sluice_access_error_t *error) {
+  return sluice_filter_chunks_method_batch_chunks(b, chunks, error);
+}
+
+static inline void sluice_chunks_free(sluice_chunks_t *chunks) { sluice_filter_chunks_list_chunk_free(chunks); }
+
+/* All hits of a set in a batch, whole however the text is cut. */
+static inline bool sluice_scan_chunks(sluice_batch_t b, const char *set, sluice_chunk_hits_t *hits, sluice_access_error_t *error) {
+  sluice_string_t s = sluice_str(set);
+  return sluice_filter_chunks_method_batch_scan(b, &s, hits, error);
+}
+
+static inline void sluice_chunk_hits_free(sluice_chunk_hits_t *hits) { sluice_filter_chunks_list_hit_free(hits); }
 
 /* ---- the exchange ---- */
 

@@ -1,4 +1,5 @@
 /** Between the contract's exports and a plugin, in a component. `build` writes the few lines that call this. */
+import { Batch } from './chunk.js';
 import { told } from './errors.js';
 import { Exchange, power, type Powers } from './exchange.js';
 import { head } from './head.js';
@@ -29,6 +30,7 @@ export function connect<Config, Name extends HookName>(plugin: Plugin<Config, Na
 function view(given: unknown, powers: Powers): unknown {
   if (typeof given !== 'object' || given === null) return given;
   if ('setAttr' in given) return new Exchange(given as never, powers);
+  if ('ends' in given && 'scan' in given) return new Batch(given as never);
   return 'bodyBytes' in given ? head(given as never) : given;
 }
 
@@ -46,9 +48,9 @@ export function host(powers: Powers): Host {
 }
 
 function lower(manifest: Manifest): Describe.Manifest {
-  const { name, version, summary, configSchema, needs = [], selectors = [], routes = [], edits = [], stateless = false, more = {} } = manifest;
+  const { name, version, summary, configSchema, needs = [], selectors = [], routes = [], edits = [], stateless = false, overlap = 0, more = {} } = manifest;
   return {
-    name, version, summary, edits, stateless,
+    name, version, summary, edits, stateless, overlap,
     configSchema: JSON.stringify(configSchema ?? { type: 'object', additionalProperties: false }),
     needs: needs.map(({ capability, reason, optional = false }) => ({ capability, reason, optional })),
     selectors: selectors.map(({ hook, methods = [], names = [] }) => ({ hook, methods, names })),

@@ -1,6 +1,7 @@
+import type { Batch } from './chunk.js';
 import type { Exchange } from './exchange.js';
 import type { Head } from './head.js';
-import type { NotificationVerdict, OutboundVerdict, Verdict } from './verdict.js';
+import type { ChunkVerdict, NotificationVerdict, OutboundVerdict, Verdict } from './verdict.js';
 
 export namespace Describe {
   export type Hook = import('sluice:filter/describe@0.1.0').Hook;
@@ -27,6 +28,8 @@ export interface Hooks {
   onOutbound?(departure: Departure, x: Exchange): OutboundVerdict;
   /** Sees what ends each exchange whose request it let pass, errors included. */
   onResponse?(head: Head, x: Exchange): Verdict;
+  /** Sees, piece by piece, answers that are too long to be held: instead of `onResponse`. */
+  onChunk?(head: Head, batch: Batch, x: Exchange): ChunkVerdict;
   /** Sees one notification of a running exchange, a question of a server, or its answer. */
   onNotification?(head: Head, x: Exchange): NotificationVerdict;
   /** Shapes one list as one principal sees it: a change an entry, in their order, or none to keep all. */

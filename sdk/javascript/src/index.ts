@@ -8,12 +8,13 @@ import type { Describe, HookName, Hooks } from './hooks.js';
 
 export { NotImported, Exchange, type Elicited, type Powers } from './exchange.js';
 export { HostError } from './errors.js';
+export { Batch, type Chunk, type ChunkHit } from './chunk.js';
 export { edit, type Edit } from './edit.js';
 export { type Head, type Direction, type Kind } from './head.js';
 export type { Hooks, HookName, Departure, HttpRequest, HttpResponse, Viewer } from './hooks.js';
 export {
-  confirm, form, leave, next, notification, openUrl, reject, rejection, reply, secretValue, suspend,
-  type HeaderValue, type NotificationVerdict, type OutboundVerdict, type Rejection, type RejectionOptions, type Suspension, type Verdict,
+  confirm, form, leave, next, notification, openUrl, reject, rejection, reply, secretValue, splice, suspend,
+  type ChunkVerdict, type HeaderValue, type NotificationVerdict, type OutboundVerdict, type Rejection, type RejectionOptions, type Splice, type Suspension, type Verdict,
 } from './verdict.js';
 export type Hit = import('sluice:filter/patterns@0.1.0').Hit;
 export type Pattern = import('sluice:filter/patterns@0.1.0').Pattern;
@@ -39,6 +40,8 @@ export interface Manifest {
   edits?: string[];
   /** Nothing of one principal is kept between calls. */
   stateless?: boolean;
+  /** Of `onChunk`: how many bytes at the end of a window come again with the next one. At most 16,384. */
+  overlap?: number;
   more?: Record<string, Json>;
 }
 

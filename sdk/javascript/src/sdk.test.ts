@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { apply } from './document.js';
 import { connect } from './guest.js';
 import { contractName } from './hooks.js';
-import { edit, HostError, leave, next, plugin, reject, reply, secretValue } from './index.js';
-import { answered, FakeHost, head } from './testing.js';
+import { edit, HostError, leave, next, plugin, reject, reply, secretValue, splice } from './index.js';
+import { answered, FakeHost, head, whole, window } from './testing.js';
 
 test('values are JavaScript values, and errors say the word of the contract', () => {
   const x = new FakeHost().exchange({ id: 1, params: { a: [1, null] } }, { asked: { params: { q: 'x' } }, upstream: 'files' });
@@ -88,6 +88,17 @@ test('a request leaves with texts and secrets', () => {
   const said = leave({ authorization: secretValue(secret, 'Bearer '), 'x-a': '1' });
   assert.deepEqual(said, { tag: 'next', val: [['authorization', { tag: 'secret', val: ['Bearer ', secret] }], ['x-a', { tag: 'text', val: '1' }]] });
   assert.equal(contractName('onOutbound'), 'on-outbound');
+});
+
+test('a long answer comes in windows', () => {
+  const fake = new FakeHost();
+  fake.powers.patterns.define('set', [{ regex: 'a+b', caseInsensitive: false }]);
+  const batch = fake.batch([window('/result/a', 5n, 'éaab xaaa', 4), whole('/result/b', 'ab')], true);
+  assert.deepEqual(batch.scan('set').map(({ chunk, start, end, cut }) => [chunk, start, end, cut]), [[0, 2, 5, false], [1, 0, 2, false]]);
+  assert.equal(batch.ends, true);
+  assert.throws(() => batch.scan('none'), (error) => error instanceof HostError && error.word === 'denied');
+  assert.deepEqual(splice([]), next);
+  assert.equal(splice([{ chunk: 0, start: 2, end: 5, text: '-' }]).tag, 'edit');
 });
 
 test('names, heads and verdicts', () => {

@@ -2,6 +2,7 @@
  * A fake host in the process, so that a plugin is tested like any other code. Regular expressions are JavaScript's here and
  * Rust's in the real host: keep to what both read alike.
  */
+import { Batch, type Chunk, type ChunkHit } from './chunk.js';
 import { apply, eachText, permit, valueAt } from './document.js';
 import type { Edit } from './edit.js';
 import { Exchange, type Powers } from './exchange.js';
@@ -84,6 +85,30 @@ export class FakeHost {
             const start = Buffer.byteLength(text.slice(0, found.index));
             hits.push({ pointer, inKey, start, end: start + Buffer.byteLength(found[0]), pattern, text: found[0] });
           }
+        }
+      }
+    }
+    if (hits.length > HITS_MAX) throw thrown('too-large');
+    return hits;
+  }
+
+  /** A batch of a long answer. */
+  batch(chunks: Chunk[], ends = false): Batch {
+    const raw = { chunks: () => chunks, scan: (set: string) => this.scanChunks(chunks, set), ends: () => ends };
+    return new Batch(raw as unknown as Batch['raw']);
+  }
+
+  private scanChunks(chunks: Chunk[], name: string): ChunkHit[] {
+    const set = this.sets.get(name);
+    if (set === undefined) throw thrown('denied', `no set ${name}`);
+    const hits: ChunkHit[] = [];
+    for (const [chunk, { pointer, key, text, held, last }] of chunks.entries()) {
+      const size = Buffer.byteLength(text);
+      for (const [pattern, regex] of set.entries()) {
+        for (const found of text.matchAll(regex)) {
+          const start = Buffer.byteLength(text.slice(0, found.index));
+          const end = start + Buffer.byteLength(found[0]);
+          if (last || start < size - held) hits.push({ chunk, pointer, key, start, end, pattern, text: found[0], cut: !last && end === size });
         }
       }
     }
@@ -208,6 +233,16 @@ export class FakeExchange extends Exchange {
   edited(): unknown {
     return apply(this.message, this.staged);
   }
+}
+
+/** A string that is a chunk of its own. */
+export function whole(pointer: string, text: string): Chunk {
+  return { pointer, key: false, offset: 0n, text, held: 0, last: true };
+}
+
+/** A window that is not the last of its string, of which so many bytes come again. */
+export function window(pointer: string, offset: bigint, text: string, held: number): Chunk {
+  return { pointer, key: false, offset, text, held, last: false };
 }
 
 /** The head of a request with this method, from a modern client. */

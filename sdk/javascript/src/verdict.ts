@@ -3,10 +3,12 @@ export type Rejection = import('sluice:filter/types@0.1.0').Rejection;
 export type Suspension = import('sluice:filter/types@0.1.0').Suspension;
 export type OutboundVerdict = import('sluice:filter/on-outbound@0.1.0').OutboundVerdict;
 export type HeaderValue = import('sluice:filter/on-outbound@0.1.0').Value;
+export type ChunkVerdict = import('sluice:filter/on-chunk@0.1.0').ChunkVerdict;
+export type Splice = import('sluice:filter/on-chunk@0.1.0').Splice;
 export type NotificationVerdict = import('sluice:filter/on-notification@0.1.0').NotificationVerdict;
 
 /** Go on, with the staged edits applied. */
-export const next: Verdict & NotificationVerdict = { tag: 'next' };
+export const next: Verdict & ChunkVerdict & NotificationVerdict = { tag: 'next' };
 
 /** Answer with this `result` object; of a request: the upstream is never called. */
 export function reply(result: object): Verdict {
@@ -29,7 +31,7 @@ export function rejection(code: number, message: string, options: RejectionOptio
   return { code, message, data: text, httpStatus: status, httpHeaders: Object.entries(headers), asToolResult: toolResult };
 }
 
-/** A verdict that is a `rejection`; fits notifications, too. */
+/** A verdict that is a `rejection`; fits chunks and notifications, too. */
 export function reject(code: number, message: string, options: RejectionOptions = {}): { tag: 'reject'; val: Rejection } {
   return { tag: 'reject', val: rejection(code, message, options) };
 }
@@ -58,6 +60,11 @@ export function suspend(question: Suspension): Verdict {
 export function leave(headers: Record<string, string | HeaderValue> = {}): OutboundVerdict {
   const value = (one: string | HeaderValue): HeaderValue => (typeof one === 'string' ? { tag: 'text', val: one } : one);
   return { tag: 'next', val: Object.entries(headers).map(([name, one]): [string, HeaderValue] => [name, value(one)]) };
+}
+
+/** Of a batch: go on, with these bytes of the chunks' texts (UTF-8) replaced. */
+export function splice(splices: Splice[]): ChunkVerdict {
+  return splices.length > 0 ? { tag: 'edit', val: splices } : next;
 }
 
 /** A header whose value is a secret behind this text, such as `Bearer `. It is used up: open it anew for another header. */

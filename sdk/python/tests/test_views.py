@@ -2,7 +2,7 @@
 
 import unittest
 
-from sluice import NEXT, Exchange, HostError, Kind, confirm, fetch, log, metrics, patterns, reply, secrets, suspend
+from sluice import NEXT, Exchange, HostError, Kind, chunk, confirm, fetch, log, metrics, patterns, reply, secrets, suspend
 from sluice.verdict import rejection
 from sluice.catalog import HIDE, Viewer, answer, patch, rename
 from sluice.document import Fault
@@ -14,8 +14,8 @@ from sluice.http import header, respond_json, see_other
 from sluice.outbound import Departure, leave, secret
 from sluice.manifest import Hook, Manifest, Need, Route, Selector
 from sluice.plugin import Config, Plugin
-from sluice.testing import FakeDeparture, FakeExchange, FakeViewer, answered, head, host, reset
-from sluice_contract.exports import on_http, on_outbound
+from sluice.testing import FakeBatch, FakeDeparture, FakeExchange, FakeViewer, answered, head, host, reset, whole, window
+from sluice_contract.exports import on_chunk, on_http, on_outbound
 from sluice_contract.imports import kv, outbound, types
 
 
@@ -138,6 +138,19 @@ class ViewsTest(unittest.TestCase):
         assert isinstance(said, on_outbound.OutboundVerdict_Next)
         self.assertEqual([name for name, _ in said.value], ["authorization", "x-a"])
         self.assertEqual(said.value[1][1], on_outbound.Value_Text("1"))
+
+    def test_a_long_answer_comes_in_windows(self) -> None:
+        patterns.define("set", ["a+b"])
+        batch = chunk.Batch(FakeBatch(window("/result/a", 5, "éaab xaaa", 4), whole("/result/b", "ab"), ends=True))
+        hits = [(hit.chunk, hit.start, hit.end, hit.cut) for hit in batch.scan("set")]
+        self.assertEqual((hits, batch.ends), ([(0, 2, 5, False), (1, 0, 2, False)], True))
+        self.assertEqual([one.offset for one in batch.chunks()], [5, 0])
+        self.assertEqual(chunk.edit([]), chunk.NEXT)
+        said = chunk.edit([chunk.splice(0, 2, 5, "-")])
+        assert isinstance(said, on_chunk.ChunkVerdict_Edit)
+        self.assertEqual(said.value[0].text, "-")
+        with self.assertRaises(HostError):
+            batch.scan("none")
 
     def test_the_rest_of_the_host_takes_note(self) -> None:
         log.warn("careful", tool="rm")

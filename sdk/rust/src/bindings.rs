@@ -23,6 +23,7 @@ pub mod base {
                 import sluice:filter/upstream@0.1.0;
                 import sluice:filter/catalog@0.1.0;
                 import sluice:filter/outbound@0.1.0;
+                import sluice:filter/chunks@0.1.0;
                 export sluice:filter/describe@0.1.0;
                 export sluice:filter/lifecycle@0.1.0;
             }
@@ -104,6 +105,21 @@ pub mod on_response {
         additional_derives: [PartialEq, Eq],
         with: {
             "sluice:filter/types@0.1.0": crate::bindings::base::sluice::filter::types,
+        },
+    });
+}
+
+pub mod on_chunk {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "package sluice:sdk; world on-chunk-hook { export sluice:filter/on-chunk@0.1.0; }",
+        world: "sluice:sdk/on-chunk-hook",
+        pub_export_macro: true,
+        default_bindings_module: "sluice_sdk::bindings::on_chunk",
+        additional_derives: [PartialEq, Eq],
+        with: {
+            "sluice:filter/types@0.1.0": crate::bindings::base::sluice::filter::types,
+            "sluice:filter/chunks@0.1.0": crate::bindings::base::sluice::filter::chunks,
         },
     });
 }

@@ -2,8 +2,8 @@
 
 /// Makes this crate a component with the named hooks: `export!(Redact: on_request, on_response);`.
 ///
-/// Hooks: `authenticate`, `on_http`, `on_request`, `on_outbound`, `on_response`, `on_notification`, `on_catalog`, `on_done`; each needs its
-/// trait. A hook that is not named is not in the component and costs nothing. Natively this only checks the traits.
+/// Hooks: `authenticate`, `on_http`, `on_request`, `on_outbound`, `on_response`, `on_chunk`, `on_notification`, `on_catalog`, `on_done`; each
+/// needs its trait. A hook that is not named is not in the component and costs nothing. Natively this only checks the traits.
 #[macro_export]
 macro_rules! export {
     ($plugin:ident $(: $($hook:ident),+ $(,)?)?) => {
@@ -113,6 +113,18 @@ macro_rules! __export_hook {
         }
         $crate::__export_on_response_hook_impl!($component with_types_in $crate::bindings::on_response);
     };
+    (on_chunk, $component:ident, $slot:ident) => {
+        impl $crate::bindings::on_chunk::exports::sluice::filter::on_chunk::Guest for $component {
+            fn on_chunk(
+                h: $crate::exchange::Head,
+                b: &$crate::chunk::Batch,
+                x: &$crate::exchange::Exchange,
+            ) -> $crate::chunk::ChunkVerdict {
+                $crate::plugin::OnChunk::on_chunk($slot.get(), &h, b, x)
+            }
+        }
+        $crate::__export_on_chunk_hook_impl!($component with_types_in $crate::bindings::on_chunk);
+    };
     (on_notification, $component:ident, $slot:ident) => {
         impl $crate::bindings::on_notification::exports::sluice::filter::on_notification::Guest for $component {
             fn on_notification(
@@ -162,7 +174,7 @@ macro_rules! __check_hook {
 #[doc(hidden)]
 pub mod checks {
     pub use crate::plugin::{
-        Authenticate as authenticate, OnCatalog as on_catalog, OnDone as on_done, OnHttp as on_http, OnNotification as on_notification,
-        OnOutbound as on_outbound, OnRequest as on_request, OnResponse as on_response,
+        Authenticate as authenticate, OnCatalog as on_catalog, OnChunk as on_chunk, OnDone as on_done, OnHttp as on_http,
+        OnNotification as on_notification, OnOutbound as on_outbound, OnRequest as on_request, OnResponse as on_response,
     };
 }

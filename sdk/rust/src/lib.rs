@@ -55,8 +55,8 @@
 //! that starts with `#![cfg_attr(target_family = "wasm", no_std)]` and calls [`lean!`] imports none.
 //!
 //! Modules, in reading order: [`plugin`] (the traits to implement), [`manifest`], [`exchange`] (facts, payload,
-//! scan), [`verdict`], [`identity`], [`catalog`], [`http`], [`outbound`], then the powers without an exchange: [`kv`], [`secrets`], [`fetch`],
-//! [`upstream`], [`patterns`], [`log`], [`metrics`], [`clock`], [`random`]; [`json`] and [`glob`] for settings and payloads; and
+//! scan), [`verdict`], [`identity`], [`catalog`], [`chunk`], [`http`], [`outbound`], then the powers without an exchange: [`kv`], [`secrets`],
+//! [`fetch`], [`upstream`], [`patterns`], [`log`], [`metrics`], [`clock`], [`random`]; [`json`] and [`glob`] for settings and payloads; and
 //! natively `testing`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
@@ -67,6 +67,7 @@ extern crate alloc;
 #[doc(hidden)]
 pub mod bindings;
 pub mod catalog;
+pub mod chunk;
 pub mod clock;
 pub mod exchange;
 #[doc(hidden)]
@@ -100,13 +101,16 @@ pub mod verdict;
 /// What nearly every plugin names.
 pub mod prelude {
     pub use crate::catalog::{Answer, Change, Entry, ListKind, Viewer, Views};
+    pub use crate::chunk::{Batch, ChunkVerdict, Chunked, Splice};
     pub use crate::exchange::{AccessError, Direction, Edit, Elicited, Exchange, Facts, Head, Hit, Kind, Payload, Scan};
     pub use crate::http::{HttpRequest, HttpResponse};
     pub use crate::identity::{Credential, Outcome, Principal};
     pub use crate::manifest::{Hook, Manifest};
     pub use crate::method::Method;
     pub use crate::outbound::{Departs, Departure, Headers, OutboundVerdict};
-    pub use crate::plugin::{Authenticate, NoConfig, OnCatalog, OnDone, OnHttp, OnNotification, OnOutbound, OnRequest, OnResponse, Plugin};
+    pub use crate::plugin::{
+        Authenticate, NoConfig, OnCatalog, OnChunk, OnDone, OnHttp, OnNotification, OnOutbound, OnRequest, OnResponse, Plugin,
+    };
     pub use crate::verdict::{NotificationVerdict, Rejection, Suspension, Verdict};
 }
 

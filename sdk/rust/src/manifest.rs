@@ -18,6 +18,7 @@ impl Manifest {
             routes: Vec::new(),
             edits: Vec::new(),
             stateless: false,
+            overlap: 0,
             more: Vec::new(),
         }
     }
@@ -65,6 +66,12 @@ impl Manifest {
     /// No state that belongs to one principal is kept between calls.
     pub fn stateless(mut self) -> Self {
         self.stateless = true;
+        self
+    }
+
+    /// Of `on_chunk`: how many bytes at the end of a window come again with the next one. At most 16,384.
+    pub fn overlap(mut self, bytes: u32) -> Self {
+        self.overlap = bytes;
         self
     }
 }

@@ -5,6 +5,7 @@ use alloc::string::{String, ToString};
 use serde::de::DeserializeOwned;
 
 use crate::catalog::{Answer, Entry, ListKind, Viewer};
+use crate::chunk::{Batch, ChunkVerdict};
 use crate::exchange::{Exchange, Head};
 use crate::http::{HttpRequest, HttpResponse};
 use crate::identity::{Credential, Outcome};
@@ -68,6 +69,12 @@ pub trait OnOutbound: Plugin {
 pub trait OnResponse: Plugin {
     /// Decides on an answer.
     fn on_response(&self, head: &Head, x: &Exchange) -> Verdict;
+}
+
+/// Sees, piece by piece, answers that are too long to be held: instead of [`OnResponse`].
+pub trait OnChunk: Plugin {
+    /// Decides on one batch of texts.
+    fn on_chunk(&self, head: &Head, batch: &Batch, x: &Exchange) -> ChunkVerdict;
 }
 
 /// Sees the notifications of a running exchange, in either direction.

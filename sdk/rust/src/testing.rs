@@ -3,6 +3,7 @@
 //! What hangs on an exchange is [`FakeExchange`]; kv, clock, patterns, log and metrics belong to the test's thread
 //! and start empty with it.
 
+mod chunk;
 mod departure;
 mod document;
 mod exchange;
@@ -13,6 +14,7 @@ mod secrets;
 mod upstream;
 mod viewer;
 
+pub use chunk::FakeBatch;
 pub use departure::{FakeDeparture, sent};
 pub use exchange::FakeExchange;
 pub(crate) use fetch::send;

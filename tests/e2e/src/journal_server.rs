@@ -104,7 +104,9 @@ impl Server {
             Some("record") => {
                 self.write_down(arguments)?;
                 tokio::time::sleep(self.delay).await;
-                arguments["unique"].as_str().unwrap_or_default().to_owned()
+                // As long as it is told: the same again and again.
+                let unique = arguments["unique"].as_str().unwrap_or_default();
+                arguments["times"].as_u64().map_or_else(|| unique.to_owned(), |times| unique.repeat(times as usize))
             }
             Some("slow") => {
                 self.write_down(arguments)?;

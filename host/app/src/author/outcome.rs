@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use sluice_chain::{
     catalogue::Change,
+    chunk::{Batch, ChunkVerdict},
     departures::OutboundVerdict,
     fault::Fault,
     filter::{Authentication, NotificationVerdict, Verdict},
@@ -57,6 +58,22 @@ pub(super) fn notification(verdict: NotificationVerdict, said: &Value) -> Value 
         NotificationVerdict::Next(edited) => next(edited, said),
         NotificationVerdict::Drop => json!({"verdict": "drop"}),
         NotificationVerdict::Reject(no) => rejection("verdict", "reject", no),
+    }
+}
+
+/// The texts of a batch as the verdict leaves them.
+pub(super) fn chunks(verdict: ChunkVerdict, batch: &Batch) -> Value {
+    match verdict {
+        ChunkVerdict::Next => json!({"verdict": "next"}),
+        ChunkVerdict::Edit(splices) => {
+            let mut texts: Vec<String> = batch.chunks.iter().map(|chunk| chunk.text.clone()).collect();
+            // From the last to the first, so that places stay.
+            for splice in splices.into_iter().rev() {
+                texts[splice.chunk].replace_range(splice.range, &splice.text);
+            }
+            json!({"verdict": "edit", "texts": texts})
+        }
+        ChunkVerdict::Reject(no) => rejection("verdict", "reject", no),
     }
 }
 

@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 use sluice_chain::{
     attributes::Attributes,
     catalogue::{Entry, ListKind, Offer, Viewer},
+    chunk::{Batch, Chunk, ChunkPass},
     departures::{Challenge, Departure, Leaving},
     exchange::{Direction, Head, Kind},
     filter::{Credential, Filter, Hook, Pass},
     principal::Principal,
-    record::{Ended, Outcome},
+    record::{Ended, Outcome, Streamed},
     route::RouteRequest,
 };
 use sluice_plugin::WasmFilter;
@@ -55,6 +56,12 @@ pub struct Step {
     asked: Option<Value>,
     /// Of `authenticate`.
     credential: Option<Shown>,
+    /// Of `on-chunk`.
+    #[serde(default)]
+    chunks: Vec<Piece>,
+    /// Of `on-chunk`: the answer ends with them.
+    #[serde(default)]
+    ends: bool,
     /// Of `on-http`.
     request: Option<Asked>,
     /// Of `on-outbound`: the HTTP request that is about to leave for `upstream`.
@@ -138,6 +145,25 @@ struct Asked {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Piece {
+    pointer: String,
+    text: String,
+    #[serde(default)]
+    key: bool,
+    #[serde(default)]
+    offset: u64,
+    #[serde(default)]
+    held: usize,
+    #[serde(default = "yes")]
+    last: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Leaves {
     url: String,
     /// Names with values; null: a value that is not the plugin's to see.
@@ -180,6 +206,10 @@ struct End {
     request_bytes: usize,
     #[serde(default)]
     response_bytes: usize,
+    #[serde(default)]
+    streamed: bool,
+    #[serde(default)]
+    truncated: bool,
 }
 
 impl Step {
@@ -191,6 +221,10 @@ impl Step {
             Hook::OnRequest => step["message"] = call,
             Hook::OnResponse => {
                 step["message"] = json!({"result": {"content": [{"type": "text", "text": "good morning"}]}});
+                step["asked"] = call;
+            }
+            Hook::OnChunk => {
+                step["chunks"] = json!([{"pointer": "/result/content/0/text", "text": "good morning ".repeat(5_000)}]);
                 step["asked"] = call;
             }
             Hook::OnNotification => {
@@ -233,6 +267,7 @@ impl Step {
                 let credential = Credential { scheme: shown.scheme.clone(), value: shown.value.clone() };
                 outcome::faulted(filter.authenticate(&credential, &mut attributes).await.map(outcome::authentication))
             }
+            Hook::OnChunk => self.on_chunk(filter, exchange, &principal, &mut attributes).await?,
             Hook::OnHttp => self.on_http(filter, exchange, attributes.clone()).await?,
             Hook::OnOutbound => self.on_outbound(filter, exchange, &principal, &attributes).await?,
             Hook::OnCatalog => self.on_catalog(filter, &attributes).await?,
@@ -286,6 +321,23 @@ impl Step {
             Hook::OnResponse => outcome::faulted(filter.on_response(&mut pass).await.map(|verdict| outcome::verdict(verdict, said))),
             _ => outcome::faulted(filter.on_notification(&mut pass).await.map(|verdict| outcome::notification(verdict, said))),
         })
+    }
+
+    async fn on_chunk(&self, filter: &WasmFilter, exchange: u64, principal: &Principal, attributes: &mut Attributes) -> Result<Value> {
+        let request = message(self.asked.as_ref().context("`asked` is needed: the request")?)?;
+        let head = self.head(Hook::OnChunk, exchange, &request, &request);
+        let batch = Arc::new(Batch { chunks: self.chunks.iter().map(chunk).collect::<Result<_>>()?, ends: self.ends });
+        let mut pass = ChunkPass {
+            head: &head,
+            principal,
+            attributes,
+            batch: &batch,
+            bytes: batch.chunks.iter().map(|chunk| chunk.text.len()).sum(),
+            asked: Some(Arc::new(request)),
+            began: Instant::now(),
+            origin: None,
+        };
+        Ok(outcome::faulted(filter.on_chunk(&mut pass).await.map(|verdict| outcome::chunks(verdict, &batch))))
     }
 
     fn head(&self, hook: Hook, exchange: u64, message: &Message, request: &Message) -> Head {
@@ -391,6 +443,7 @@ impl Step {
             cause: None,
             request_bytes: end.request_bytes,
             response_bytes: end.response_bytes,
+            stream: (end.streamed || end.truncated).then_some(Streamed { truncated: end.truncated, tool_error: false }),
             took: Duration::from_micros(end.micros),
             upstream_took: Duration::from_micros(end.upstream_micros),
             passed: Vec::new(),
@@ -440,5 +493,20 @@ fn entry(listed: &Listed, kind: ListKind) -> Result<Entry> {
         digest: sluice_plugin::artifact::digest(&definition).into(),
         definition,
         task: None,
+    })
+}
+
+fn chunk(piece: &Piece) -> Result<Chunk> {
+    if piece.held > piece.text.len() || !piece.text.is_char_boundary(piece.text.len() - piece.held) {
+        bail!("`held` of the chunk at {} is more than its text, or does not begin with a character", piece.pointer);
+    }
+    Ok(Chunk {
+        pointer: piece.pointer.as_str().into(),
+        key: piece.key,
+        offset: piece.offset,
+        before: None,
+        text: piece.text.clone(),
+        held: if piece.last { 0 } else { piece.held },
+        last: piece.last,
     })
 }

@@ -167,6 +167,7 @@ impl Speaker {
             latest: None,
             task: None,
             as_task: false,
+            pieces_bytes_max: 0,
             departures: None,
             cancel: CancellationToken::new(),
         };

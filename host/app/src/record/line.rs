@@ -148,6 +148,9 @@ pub fn common(ended: &Ended) -> Vec<u8> {
     if ended.tool_error {
         put(out, &[",\"toolError\":true"]);
     }
+    if let Some(stream) = ended.stream {
+        put(out, &[",\"streamed\":true", if stream.truncated { ",\"truncated\":true" } else { "" }]);
+    }
     count(out, ",\"generation\":", ended.generation);
     count(out, ",\"requestBytes\":", ended.request_bytes);
     count(out, ",\"responseBytes\":", ended.response_bytes);

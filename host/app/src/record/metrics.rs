@@ -48,6 +48,12 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StreamLabels {
+    /// `whole` or `truncated`.
+    end: &'static str,
+}
+
 /// Set anew each time the metrics are read: what is known elsewhere.
 #[derive(Clone, Debug, Default)]
 pub struct Gauges {
@@ -73,6 +79,8 @@ pub struct Metrics {
     faults: Family<FaultLabels, Counter>,
     routes: Family<RouteLabels, Counter>,
     turned_away: Family<ReasonLabel, Counter>,
+    streamed: Family<StreamLabels, Counter>,
+    streamed_bytes: Counter,
     up: Family<UpstreamLabel, Gauge>,
     running: Gauge,
     parked: Gauge,
@@ -131,6 +139,10 @@ impl Default for Metrics {
         registry.register("plugin_route_requests", "Requests to routes of plugins", routes.clone());
         let turned_away = Family::default();
         registry.register("turned_away", "Requests that never became an exchange", turned_away.clone());
+        let streamed = Family::default();
+        registry.register("answers_streamed", "Answers that went out in pieces", streamed.clone());
+        let streamed_bytes = Counter::default();
+        registry.register("answers_streamed_bytes", "Bytes of them that went out", streamed_bytes.clone());
         let up = Family::default();
         registry.register("upstream_up", "1 unless the last thing an upstream did failed", up.clone());
         let running = Gauge::default();
@@ -151,6 +163,8 @@ impl Default for Metrics {
             faults,
             routes,
             turned_away,
+            streamed,
+            streamed_bytes,
             up,
             running,
             parked,
@@ -164,6 +178,10 @@ impl Default for Metrics {
 impl Metrics {
     /// Count one ended exchange.
     pub fn ended(&self, ended: &Ended) {
+        if let Some(stream) = ended.stream {
+            self.streamed.get_or_create(&StreamLabels { end: if stream.truncated { "truncated" } else { "whole" } }).inc();
+            self.streamed_bytes.inc_by(ended.response_bytes as u64);
+        }
         let row = method::TABLE.iter().position(|row| row.name == &*ended.head.method).unwrap_or(METHODS - 1);
         let upstream = ended.head.upstream.as_deref().unwrap_or("");
         let (paths, is_this) = (&self.paths[row], |path: &&Path| *path.labels.upstream == *upstream);

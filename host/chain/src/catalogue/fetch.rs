@@ -276,6 +276,7 @@ async fn read_list(
             latest: None,
             task: None,
             as_task: false,
+            pieces_bytes_max: 0,
             departures: departures.clone(),
             cancel: cancel.clone(),
         };

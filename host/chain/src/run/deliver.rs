@@ -4,7 +4,7 @@ use super::{Exchange, canonical, enter::SaidOfNotification};
 use crate::{
     attributes::Attributes,
     changes::Who,
-    exchange::{Client, Delivery, Direction, Head, Interim, Kind, Question},
+    exchange::{Client, Delivery, Direction, Head, Kind, Outgoing, Question},
     filter::Hook,
     generation::Generation,
     host::Host,
@@ -57,7 +57,7 @@ impl Exchange {
         let method = delivery.message.method().into();
         if let Some(delivery) = self.filtered(Kind::Notification, method, delivery).await? {
             // A client that has left hears nothing; the exchange goes on.
-            let _ = self.sender.send(Interim::Notification(delivery)).await;
+            let _ = self.sender.send(Outgoing::Notification(delivery)).await;
         }
         Ok(())
     }
@@ -68,7 +68,7 @@ impl Exchange {
         let method: Arc<str> = question.delivery.message.method().into();
         let Some(delivery) = self.asked_of_client(question.delivery).await? else { return Ok(None) };
         let (reply, answer) = oneshot::channel();
-        let is_heard = self.sender.send(Interim::Question(Question { delivery, reply })).await.is_ok();
+        let is_heard = self.sender.send(Outgoing::Question(Question { delivery, reply })).await.is_ok();
         Ok(is_heard.then_some(Asked { round: self.head.round, method, reply: question.reply, answer }))
     }
 
@@ -161,6 +161,9 @@ pub(crate) async fn unsolicited(host: &Arc<Host>, generation: &Arc<Generation>, 
         revision: n.delivery.spoken,
         head,
         param_headers: None,
+        takes_pieces: false,
+        arriving: None,
+        streamed: None,
         request: n.delivery.message.clone(),
         versions: Vec::new(),
         sender,

@@ -4,6 +4,7 @@ use super::Exchange;
 use crate::{
     attributes::Attributes,
     canary,
+    chunk::{Batch, ChunkPass, ChunkVerdict, Splice},
     fault::Fault,
     filter::{Filter, Hook, NotificationVerdict, Pass, Verdict},
     generation::{Link, Mode, Place},
@@ -38,6 +39,14 @@ pub(super) enum Said {
 pub(super) enum SaidOfNotification {
     Next(Option<Arc<Message>>),
     Drop,
+    Reject(Rejection),
+    Broke(Error),
+}
+
+/// The same for a batch of texts.
+pub(super) enum SaidOfBatch {
+    /// Go on, with these edits.
+    Next(Vec<Splice>),
     Reject(Rejection),
     Broke(Error),
 }
@@ -141,6 +150,47 @@ impl Exchange {
         };
         self.note(link, Hook::OnNotification, label, began, ended);
         said
+    }
+
+    /// One batch of a long answer, of which so many bytes have come. What to do, the verdict in records, and how long it took.
+    pub(super) async fn enter_batch(
+        &mut self,
+        depth: usize,
+        link: &Link,
+        batch: &Arc<Batch>,
+        bytes: usize,
+    ) -> (SaidOfBatch, &'static str, Duration) {
+        let asked = link.filter.interest().reads_payload.then(|| self.asked(depth));
+        let began = Instant::now();
+        let result = match link.breaker.admit() {
+            Ok(()) => {
+                let origin =
+                    Origin { generation: &self.generation, principal: &self.principal, client: &self.client, callers: &self.callers };
+                let (head, principal, attributes) = (&self.head, &self.principal, &mut self.attributes);
+                let mut pass = ChunkPass { head, principal, attributes, batch, bytes, asked, began, origin: Some(origin) };
+                link.filter.on_chunk(&mut pass).await
+            }
+            Err(retry_after) => Err(Fault::Open { retry_after }),
+        };
+        let took = began.elapsed();
+        self.weigh(link, result.is_err(), Some(took));
+        link.filter.identity().calls.count(Hook::OnChunk, took);
+        let audit = link.policy.mode == Mode::Audit;
+        if result.is_ok() {
+            link.breaker.succeeded();
+        }
+        let (label, said) = match result {
+            Ok(ChunkVerdict::Next) => ("next", SaidOfBatch::Next(Vec::new())),
+            Ok(ChunkVerdict::Edit(_)) if audit => ("audit:edited", SaidOfBatch::Next(Vec::new())),
+            Ok(ChunkVerdict::Edit(splices)) => ("edited", SaidOfBatch::Next(splices)),
+            Ok(ChunkVerdict::Reject(_)) if audit => ("audit:reject", SaidOfBatch::Next(Vec::new())),
+            Ok(ChunkVerdict::Reject(rejection)) => ("reject", SaidOfBatch::Reject(rejection)),
+            Err(fault) => match self.broke(link, Hook::OnChunk, fault) {
+                (label, Some(error)) => (label, SaidOfBatch::Broke(error)),
+                (label, None) => (label, SaidOfBatch::Next(Vec::new())),
+            },
+        };
+        (said, label, took)
     }
 
     /// `on-done` of every filter that asked for it. Off the path: the answer has left.

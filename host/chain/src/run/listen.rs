@@ -3,7 +3,7 @@
 use super::{Exchange, Stop, resolve::Route};
 use crate::{
     changes::{AGREE_MAX, Change, FOLLOWED_MAX, Following, ResourceChange, Subscription, Who, note_seen},
-    exchange::{Answer, Arrival, Delivery, Interim, Kind},
+    exchange::{Answer, Arrival, Delivery, Kind, Outgoing},
     host::Host,
     queue::queue,
     rescue::Error,
@@ -41,7 +41,7 @@ impl Exchange {
         let subscription = Arc::new(Subscription::new(&host, who, self.revision));
         let honoured = self.agree(&subscription, asked).await?;
         // A client that has left is found out below.
-        let _ = self.sender.send(Interim::Notification(acknowledgement(&honoured))).await;
+        let _ = self.sender.send(Outgoing::Notification(acknowledgement(&honoured))).await;
         drop(honoured);
         let (first, passed) = (self.generation.number, self.passed.len());
         loop {
@@ -54,7 +54,7 @@ impl Exchange {
             self.generation = host.generation();
             self.versions = Vec::new();
             if let Some(delivery) = self.told(change).await? {
-                let _ = self.sender.send(Interim::Notification(delivery)).await;
+                let _ = self.sender.send(Outgoing::Notification(delivery)).await;
             }
             self.passed.truncate(passed);
         }
@@ -222,6 +222,7 @@ pub(crate) async fn tell(host: &Arc<Host>, subscription: &Subscription, change: 
         principal,
         generation: host.generation(),
         param_headers: None,
+        takes_pieces: false,
     };
     let (sender, _) = queue(1);
     let mut exchange = Exchange::new(host.clone(), host.next_exchange_id(), arrival, sender, CancellationToken::new());

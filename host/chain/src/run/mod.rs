@@ -4,8 +4,11 @@
 mod canonical;
 mod deliver;
 mod enter;
+mod envelope;
 mod inputs;
+mod lane;
 mod listen;
+mod pour;
 mod resolve;
 mod rounds;
 mod route;
@@ -20,15 +23,16 @@ use crate::{
     attributes::Attributes,
     catalogue::Asking,
     departures::{Held, Journal},
-    exchange::{Answer, AnswerBody, Arrival, Client, Delivery, Direction, Head, Interim, Kind},
+    exchange::{Answer, AnswerBody, Arrival, Client, Delivery, Direction, Head, Kind, Outgoing},
     filter::Hook,
     generation::Generation,
     host::{Counted, Host},
     parked::{Resumed, Said as SaidByPerson},
     principal::Principal,
     queue::Sender,
-    record::{Ended, Outcome, Passed},
+    record::{Ended, Outcome, Passed, Streamed},
     rescue::{Error, asked_first, tool_error_result},
+    stream::Arriving,
     upstream::{TaskSupport, UpstreamError},
 };
 use bytes::Bytes;
@@ -63,11 +67,17 @@ pub(crate) struct Exchange {
     head: Head,
     attributes: Attributes,
     param_headers: Option<Vec<(String, String)>>,
+    /// The client may get a long answer in pieces.
+    takes_pieces: bool,
+    /// The rest of such an answer.
+    arriving: Option<Arriving>,
+    /// What became of it, and its bytes.
+    streamed: Option<(usize, Streamed)>,
     /// The request as it is after the last edit.
     request: Arc<Message>,
     /// The request as it left each filter that edited it, by the filter's place in the chain.
     versions: Vec<(usize, Arc<Message>)>,
-    sender: Sender<Interim>,
+    sender: Sender<Outgoing>,
     cancel: CancellationToken,
     started: Instant,
     upstream_took: Duration,
@@ -113,7 +123,7 @@ impl From<Error> for Stop {
 }
 
 impl Exchange {
-    pub(crate) fn new(host: Arc<Host>, id: u64, arrival: Arrival, sender: Sender<Interim>, cancel: CancellationToken) -> Self {
+    pub(crate) fn new(host: Arc<Host>, id: u64, arrival: Arrival, sender: Sender<Outgoing>, cancel: CancellationToken) -> Self {
         let head = Head {
             exchange: id,
             round: 0,
@@ -136,6 +146,9 @@ impl Exchange {
             revision: arrival.revision,
             head,
             param_headers: arrival.param_headers,
+            takes_pieces: arrival.takes_pieces,
+            arriving: None,
+            streamed: None,
             request: arrival.message,
             versions: Vec::new(),
             sender,
@@ -165,6 +178,11 @@ impl Exchange {
     pub(crate) async fn run(mut self, counted: Counted) -> Option<Answer> {
         let request_bytes = self.request.bytes().len();
         let answer = self.answer().await;
+        let (answer, is_delivered) = match self.arriving.take() {
+            None => (answer, false),
+            // In a box, so that calls whose answer is there do not carry its room along.
+            Some(arriving) => Box::pin(self.pour(arriving, answer)).await,
+        };
         if self.cancel.is_cancelled() {
             self.unpark();
         }
@@ -173,7 +191,7 @@ impl Exchange {
             ended.outcome = Outcome::Cancelled;
             None
         } else {
-            Some(answer)
+            (!is_delivered).then_some(answer)
         };
         self.host.observer.ended(&ended);
         // A round is not the end.
@@ -198,7 +216,7 @@ impl Exchange {
             Err(Stop::Failed(error)) => (self.generation.links.len(), self.fail(error)),
         };
         // Lists are shaped by `on-catalog`, and a round is not the answer; everything else passes the filters on its way out.
-        if matches!(route, Route::List(_)) || answer.outcome == Outcome::Asked {
+        if matches!(route, Route::List(_)) || answer.outcome == Outcome::Asked || self.arriving.is_some() {
             answer
         } else if self.about.is_some() {
             Box::pin(self.task_way_out(depth, answer)).await
@@ -388,6 +406,7 @@ impl Exchange {
     fn as_message(&self, body: &AnswerBody) -> Result<Delivery, Error> {
         let bytes = match body {
             AnswerBody::Relayed(delivery) => return Ok(delivery.clone()),
+            AnswerBody::Streamed(_) => return Err(Error::BadParams("an answer in pieces is no message".into())),
             AnswerBody::Result(result) => message::result(&self.id(), result),
             AnswerBody::Error { code, message, data } => message::error(Some(&self.id()), *code, message, data.as_deref()),
         };
@@ -441,6 +460,11 @@ impl Exchange {
             AnswerBody::Error { code, message, .. } => (Some(*code), false, message.len()),
             AnswerBody::Result(result) => (None, answer.outcome == Outcome::Refused, result.len()),
             AnswerBody::Relayed(d) => (d.message.error_code(), is_tool_error(&d.message), d.message.bytes().len()),
+            AnswerBody::Streamed(_) => (None, false, 0),
+        };
+        let (response_bytes, stream) = match self.streamed {
+            Some((bytes, streamed)) => (bytes, Some(streamed)),
+            None => (response_bytes, None),
         };
         Ended {
             head: self.head.clone(),
@@ -450,10 +474,11 @@ impl Exchange {
             parent: self.parent,
             outcome: answer.outcome,
             code,
-            tool_error,
+            tool_error: tool_error || stream.is_some_and(|stream| stream.tool_error),
             cause: self.cause.take(),
             request_bytes,
             response_bytes,
+            stream,
             took: self.started.elapsed(),
             upstream_took: self.upstream_took,
             passed: std::mem::take(&mut self.passed),

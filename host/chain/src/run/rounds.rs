@@ -212,6 +212,7 @@ impl Exchange {
             cause: Some("its client never came back with answers to the server's questions".into()),
             request_bytes: self.request.bytes().len(),
             response_bytes: 0,
+            stream: None,
             took: self.started.elapsed(),
             upstream_took: self.upstream_took,
             passed: Vec::new(),
@@ -272,7 +273,8 @@ impl Exchange {
     /// The upstream's answer, whichever way it was waited for.
     pub(super) fn answered(&mut self, index: usize, sent: Result<Inbound, UpstreamError>) -> Result<Answer, Error> {
         self.note_departures();
-        let Inbound { response } = sent.map_err(|source| self.upstream_error(index, source))?;
+        let Inbound { response, rest } = sent.map_err(|source| self.sent_in_vain(index, source))?;
+        self.arriving = rest;
         if &*self.head.method == method::TOOLS_CALL {
             self.host.links.note(&self.principal.key, index, response.message.document());
         } else if let Some(outcome) = outcome_document(&self.head.method, &response.message) {

@@ -222,6 +222,7 @@ impl Exchange {
             latest: None,
             task: self.task,
             as_task: false,
+            pieces_bytes_max: self.pieces_bytes_max(),
             departures: self.departures(at),
             cancel: self.cancel.clone(),
         })

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     attributes::LABEL_BYTES_MAX,
-    exchange::{Answer, Delivery, Interim, Question},
+    exchange::{Answer, Delivery, Outgoing, Question},
     fault::Fault,
     filter::Identity,
     parked::{Pending, Resumed, Said, Waits},
@@ -99,7 +99,7 @@ impl Exchange {
         let limit = pending.ttl.unwrap_or(self.host.settings.parking.ttl).min(self.host.settings.parking.ttl);
         let (reply, answer) = oneshot::channel();
         let delivery = Delivery { message: pending.question.clone(), spoken: self.revision };
-        let is_put = self.sender.send(Interim::Question(Question { delivery, reply })).await.is_ok();
+        let is_put = self.sender.send(Outgoing::Question(Question { delivery, reply })).await.is_ok();
         let answer = tokio::select! {
             biased;
             () = self.cancel.cancelled() => None,

@@ -239,6 +239,8 @@ fn joined(state: &Message, outcome: &AnswerBody) -> Option<Message> {
             (Some(result), _) => ("result", result.to_bytes()),
             (None, error) => ("error", error?.to_bytes()),
         },
+        // Answers about tasks are whole.
+        AnswerBody::Streamed(_) => return None,
         AnswerBody::Error { code, message, data } => {
             let data = data.as_ref().map(|data| format!(r#","data":{data}"#)).unwrap_or_default();
             ("error", format!(r#"{{"code":{code},"message":{}{data}}}"#, quote(message)).into())

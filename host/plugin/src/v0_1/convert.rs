@@ -250,6 +250,8 @@ pub(crate) fn done<'a>(ended: &'a Ended, passed: &'a [on_done::Passed<'a>]) -> o
         code: ended.code.and_then(|code| i32::try_from(code).ok()),
         request_bytes: size(ended.request_bytes),
         response_bytes: size(ended.response_bytes),
+        streamed: ended.stream.is_some(),
+        truncated: ended.stream.is_some_and(|stream| stream.truncated),
         micros: ended.took.as_micros() as u64,
         upstream_micros: ended.upstream_took.as_micros() as u64,
         passed,

@@ -6,6 +6,7 @@
 #[allow(missing_docs, clippy::all, reason = "generated")]
 pub(crate) mod bindings;
 pub(crate) mod catalog;
+pub(crate) mod chunks;
 pub(crate) mod convert;
 pub(crate) mod exchange;
 mod fetch;
@@ -42,10 +43,11 @@ macro_rules! own {
 }
 
 /// Interfaces a component may import from us.
-pub(crate) static IMPORTS: [Import; 11] = [
+pub(crate) static IMPORTS: [Import; 12] = [
     own!("types", types, "see who calls which method and tool, and label the exchange"),
     own!("payload", payload, "read and edit arguments and results"),
     own!("patterns", patterns, "search arguments and results"),
+    own!("chunks", chunks, "read, search and edit answers that are too long to be held, piece by piece"),
     own!("kv", kv, "keep values between calls in a bucket of its own"),
     own!("secrets", secrets, "keep secrets of its own and use granted ones, unseen"),
     own!("fetch", fetch, "send requests to granted hosts"),

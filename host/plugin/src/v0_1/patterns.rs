@@ -19,11 +19,11 @@ use std::fmt::Write;
 use wasmtime::component::Resource;
 
 /// More is `too-large`.
-const HITS_MAX: usize = 10_000;
+pub(super) const HITS_MAX: usize = 10_000;
 /// Of a hit besides its two strings.
 const HIT_BYTES: usize = 24;
 /// Bytes searched between two looks at the clock.
-const STRIDE: usize = 128 << 10;
+pub(super) const STRIDE: usize = 128 << 10;
 
 impl Host for Guest {
     fn define(&mut self, name: String, patterns: Vec<Pattern>) -> wasmtime::Result<Result<(), String>> {

@@ -279,6 +279,7 @@ async fn the_end_of_an_exchange_is_told() {
         cause: None,
         request_bytes: 123,
         response_bytes: 45,
+        stream: None,
         took: Duration::from_micros(678),
         upstream_took: Duration::from_micros(90),
         passed: vec![Passed {

@@ -3,6 +3,7 @@
 mod auth_jwt;
 mod cache;
 mod catalog;
+mod chunks;
 mod coverage;
 mod fetch;
 mod handmade;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sluice_chain::{
     changes::Subscription,
-    exchange::{Arrival, Client, Delivery, Outgoing},
+    exchange::{Answer, AnswerBody, Arrival, Client, Delivery, Outgoing},
     gate::anonymous_name,
     host::{Host, Push},
     principal::PrincipalKey,
@@ -26,7 +26,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, ready},
 };
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -36,6 +39,7 @@ use super::{
     questions::Questions,
     refusal::{Refusal, own_code},
     settings::Settings,
+    streaming::{CutOff, Streaming},
 };
 
 /// The state of one connection.
@@ -43,11 +47,48 @@ pub(super) struct Front {
     host: Arc<Host>,
     settings: Arc<Settings>,
     caller: Mutex<Caller>,
-    lines: mpsc::Sender<Bytes>,
+    lines: mpsc::Sender<Line>,
     session: Mutex<Option<Session>>,
     in_flight: Mutex<HashMap<RequestId, CancellationToken>>,
     questions: Arc<Questions>,
     last_seen: LastSeen,
+}
+
+/// What is said to the client, one behind the other.
+pub(super) enum Line {
+    /// A message, with its line end.
+    Whole(Bytes),
+    /// An answer as it comes.
+    Long(Box<LongLine>),
+}
+
+/// An answer that is put on its line as it comes. Nothing else is said meanwhile.
+pub(super) struct LongLine {
+    streaming: Streaming,
+    /// Said behind the line, if that broke off.
+    error: Option<Bytes>,
+    has_ended: bool,
+    /// Tells when it is over.
+    _done: oneshot::Sender<()>,
+}
+
+impl LongLine {
+    /// The next piece, at last the line end; none when all is said.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.has_ended {
+            return Poll::Ready(self.error.take());
+        }
+        Poll::Ready(Some(match ready!(self.streaming.poll_next(context)) {
+            Some(Ok(piece)) => piece,
+            ended => {
+                self.has_ended = true;
+                // The line is no message, so its reader waits on for one of this id.
+                let told = ended.and_then(Result::err).and_then(|CutOff(told)| told);
+                self.error = told.map(|told| line(&told));
+                Bytes::from_static(b"\n")
+            }
+        }))
+    }
 }
 
 /// What `initialize` agreed on.
@@ -81,7 +122,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Front {
     /// A connection on which nothing was said yet. What is said to the client goes to `lines`, a message each with a line end.
-    pub fn new(host: Arc<Host>, caller: Caller, settings: Arc<Settings>, lines: mpsc::Sender<Bytes>) -> Front {
+    pub fn new(host: Arc<Host>, caller: Caller, settings: Arc<Settings>, lines: mpsc::Sender<Line>) -> Front {
         Front {
             host,
             settings,
@@ -130,7 +171,7 @@ impl Front {
         if document.root().kind() == JsonKind::Array {
             return self.take_batch(&document, exchanges).await;
         }
-        match decode(document).and_then(|message| self.begin(message)) {
+        match decode(document).and_then(|message| self.begin(message, true)) {
             Ok(Some(begun)) => self.start(begun, exchanges).await,
             Ok(None) => {}
             Err(refusal) => self.refuse(refusal).await,
@@ -177,6 +218,10 @@ impl Front {
                         self.send(Addressed::whole(text)).await;
                     }
                 }
+                Some(Outgoing::Final(Answer { body: AnswerBody::Streamed(flow), .. })) => {
+                    self.send_long(Streaming::new(waiting, flow, true)).await;
+                    break None;
+                }
                 Some(Outgoing::Final(answer)) => break Some(waiting.address(&answer)),
                 None if waiting.is_cancelled() => break None,
                 None => break Some(waiting.address(&waiting.lost())),
@@ -188,7 +233,16 @@ impl Front {
 
     async fn send(&self, text: Addressed) {
         // A client that no longer reads has left, and the reader is told so.
-        let _ = self.lines.send(line(&text)).await;
+        let _ = self.lines.send(Line::Whole(line(&text))).await;
+    }
+
+    /// Until it is over.
+    async fn send_long(&self, streaming: Streaming) {
+        let (done, over) = oneshot::channel();
+        let long = LongLine { streaming, error: None, has_ended: false, _done: done };
+        if self.lines.send(Line::Long(Box::new(long))).await.is_ok() {
+            let _ = over.await;
+        }
     }
 
     pub async fn refuse(&self, refusal: Refusal) {
@@ -202,11 +256,11 @@ impl Front {
     }
 
     /// Starts what a message asks for; `None` when it asks for nothing.
-    fn begin(&self, message: Message) -> Result<Option<Begun>, Refusal> {
+    fn begin(&self, message: Message, takes_pieces: bool) -> Result<Option<Begun>, Refusal> {
         match message.kind() {
             Kind::Request => {
                 let id = message.id().cloned();
-                self.request(message).map(Some).map_err(|refusal| refusal.to(id.as_ref()))
+                self.request(message, takes_pieces).map(Some).map_err(|refusal| refusal.to(id.as_ref()))
             }
             Kind::Notification => {
                 self.note(&message);
@@ -231,10 +285,10 @@ impl Front {
         }
     }
 
-    fn request(&self, message: Message) -> Result<Begun, Refusal> {
+    fn request(&self, message: Message, takes_pieces: bool) -> Result<Begun, Refusal> {
         let eras = self.settings.eras;
         if handshake_down::declares_version(&message) && eras.modern {
-            return self.modern(message);
+            return self.modern(message, takes_pieces);
         }
         if !eras.legacy {
             return Err(not_served(&self.settings));
@@ -243,11 +297,11 @@ impl Front {
             method::INITIALIZE => self.initialize(&message),
             // Allowed before the handshake, too.
             method::PING => message.id().map(|id| Begun::Answered(message::result(id, b"{}"))).ok_or_else(no_such_method),
-            _ => self.legacy(message),
+            _ => self.legacy(message, takes_pieces),
         }
     }
 
-    fn modern(&self, message: Message) -> Result<Begun, Refusal> {
+    fn modern(&self, message: Message, takes_pieces: bool) -> Result<Begun, Refusal> {
         let malformed = |bad| Refusal::new(400, code::INVALID_PARAMS, "meta", format!("params._meta: {bad}"));
         let declared = handshake_down::declared(&message).map_err(malformed)?;
         let served = self.settings.eras.modern();
@@ -259,7 +313,7 @@ impl Front {
         if asked.method == method::DISCOVER {
             return Ok(Begun::Greeting(Greeting { asked, client, changes: None }));
         }
-        self.run(message, asked, client)
+        self.run(message, asked, client, takes_pieces)
     }
 
     fn initialize(&self, message: &Message) -> Result<Begun, Refusal> {
@@ -282,15 +336,15 @@ impl Front {
         }
     }
 
-    fn legacy(&self, message: Message) -> Result<Begun, Refusal> {
+    fn legacy(&self, message: Message, takes_pieces: bool) -> Result<Begun, Refusal> {
         let session = lock(&self.session).clone();
         let text = "neither a modern request (params._meta names no protocol version) nor one of a session (initialize first)";
         let session = session.ok_or_else(|| Refusal::new(400, code::INVALID_PARAMS, "meta", text))?;
         let asked = asked(&message, session.revision)?;
-        self.run(message, asked, session.client)
+        self.run(message, asked, session.client, takes_pieces)
     }
 
-    fn run(&self, message: Message, asked: Asked, client: Arc<Client>) -> Result<Begun, Refusal> {
+    fn run(&self, message: Message, asked: Asked, client: Arc<Client>, takes_pieces: bool) -> Result<Begun, Refusal> {
         let mut in_flight = lock(&self.in_flight);
         if in_flight.len() >= self.settings.limits.stdio_in_flight_max {
             return Err(Refusal::new(503, own_code(503), "in_flight", "too many requests are in flight; wait for answers"));
@@ -305,6 +359,7 @@ impl Front {
             principal: self.caller().principal,
             generation: self.host.generation(),
             param_headers: None,
+            takes_pieces,
         });
         slot.insert(running.cancel.clone());
         Ok(Begun::Running(Waiting::new(running, asked, Left::Stop).asking(self.questions.clone())))
@@ -366,7 +421,7 @@ impl Front {
         }
         let depth = self.host.generation().index_depth();
         let messages: Vec<Message> = items.into_iter().map(|item| batched(item, &self.settings, depth)).collect::<Result<_, _>>()?;
-        Ok(messages.into_iter().filter_map(|message| self.begin(message).transpose()).collect())
+        Ok(messages.into_iter().filter_map(|message| self.begin(message, false).transpose()).collect())
     }
 
     /// Cancels what is still in flight and ends the session.
@@ -403,11 +458,11 @@ impl Exchanges {
 }
 
 /// Writes changes as they come, one when the one before has been taken, until the session has ended.
-async fn tell(changes: Arc<Subscription>, lines: mpsc::Sender<Bytes>) {
+async fn tell(changes: Arc<Subscription>, lines: mpsc::Sender<Line>) {
     while let Some(delivery) = changes.told().await {
         let text = answer::notification(&delivery.message, delivery.spoken, changes.revision());
         let Some(text) = text else { continue };
-        if lines.send(line(&Addressed::whole(text))).await.is_err() {
+        if lines.send(Line::Whole(line(&Addressed::whole(text)))).await.is_err() {
             return;
         }
     }
@@ -470,7 +525,7 @@ impl Front {
         let text = is_meant.then(|| answer::notification(&delivery.message, delivery.spoken, own.revision)).flatten();
         if let Some(text) = text {
             // A client that does not read loses these first.
-            let _ = self.lines.try_send(line(&Addressed::whole(text)));
+            let _ = self.lines.try_send(Line::Whole(line(&Addressed::whole(text))));
         }
     }
 

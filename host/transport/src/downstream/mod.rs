@@ -22,6 +22,7 @@ mod questions;
 mod refusal;
 mod sessions;
 mod status;
+mod streaming;
 mod streams;
 
 pub use client::push_principal;

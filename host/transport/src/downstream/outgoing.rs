@@ -130,10 +130,23 @@ impl Waiting {
         match &answer.body {
             AnswerBody::Relayed(delivery) => answer::relayed(&delivery.message, delivery.spoken, &self.asked),
             AnswerBody::Result(result) => answer::made(result, &self.asked),
+            // Those go out as they come, and only where they were said to be welcome.
+            AnswerBody::Streamed(_) => self.address(&self.too_long()),
             AnswerBody::Error { code, message, data } => {
                 let data = traceable(data.as_deref(), self.running.id);
                 answer::made_error(*code, message, Some(&data), &self.asked)
             }
+        }
+    }
+
+    /// What is said in the place of an answer that cannot be kept.
+    pub fn too_long(&self) -> Answer {
+        let message = "the answer is too long to be kept for a client that left; it may have run, and is not run again by itself".into();
+        Answer {
+            outcome: Outcome::Failed,
+            body: AnswerBody::Error { code: code::INTERNAL_ERROR, message, data: Some(r#"{"reason":"too_long_to_keep"}"#.into()) },
+            http_status: None,
+            http_headers: Vec::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! One call in flight: which notifications are its own, and how long it may still take.
 
-use super::limits::CallLimits;
+use super::{limits::CallLimits, outline};
 use bytes::Bytes;
 use sluice_chain::upstream::{Latest, Outbound};
 use sluice_era::{capability::Askable, request};
@@ -58,6 +58,8 @@ pub(crate) struct Call {
     latest: Option<Arc<Latest>>,
     /// The last progress let through; it must rise.
     progress: Mutex<f64>,
+    /// Its answer may come in pieces.
+    pub(crate) takes_pieces: bool,
     /// It waits for the end of a task, for as long as that takes.
     is_patient: bool,
     began: Instant,
@@ -98,6 +100,7 @@ impl Call {
             owns_progress,
             logs,
             latest,
+            takes_pieces: outline::may_pass(outbound, spoken),
             is_patient: outbound.message.method() == method::TASKS_RESULT,
             progress: Mutex::new(f64::NEG_INFINITY),
             began: Instant::now(),
@@ -116,6 +119,7 @@ impl Call {
             owns_progress: true,
             logs: Logs::None,
             latest: None,
+            takes_pieces: false,
             is_patient: false,
             progress: Mutex::new(f64::NEG_INFINITY),
             began: Instant::now(),

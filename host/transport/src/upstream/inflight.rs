@@ -6,6 +6,8 @@ pub(crate) use whose::{Addressee, Asked, Turn};
 
 use super::call::{Admitted, Call, is_not_carried};
 use super::limits::CallLimits;
+use super::outline::{self, Whose};
+use bytes::Bytes;
 use sluice_chain::{
     exchange::{Delivery, Interim},
     queue::{Receiver, Sender, queue},
@@ -16,7 +18,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use whose::Severed;
 
@@ -131,9 +133,22 @@ struct State {
     severed: HashMap<u64, Severed>,
     /// A call that may be asked was taken in before: no question comes before the first one any more.
     has_served: bool,
+    /// A call has ended here without its answer, which may still come.
+    has_left: bool,
+    /// Answers that are too long to be held, of calls that have their stand-ins.
+    long: HashMap<u64, mpsc::Receiver<LongPart>>,
     /// Why no more calls are taken.
     closed: Option<Arc<str>>,
 }
+
+/// A part of an answer that is too long to be held.
+pub(crate) enum LongPart {
+    Data(Bytes),
+    End,
+}
+
+/// Parts that wait for the call.
+const LONG_PARTS: usize = 2;
 
 /// The receiving end of one call. Dropping it takes the call out.
 pub(crate) struct Seat {
@@ -273,6 +288,34 @@ impl Inflight {
         found.and_then(|waiting| waiting.answer).is_some_and(|answer| answer.send(Ok(message)).is_ok())
     }
 
+    /// Hands over the beginning of an answer that is too long to be held: the call gets a stand-in, and its rest in
+    /// [`take_long`](Self::take_long). None when it is no call's that takes such.
+    pub(crate) fn answer_in_pieces(&self, whose: Whose) -> Option<mpsc::Sender<LongPart>> {
+        let mut state = self.lock();
+        let id = match whose {
+            Whose::Of(id) => id,
+            // One that names no call can only be the one's that waits, if no other call can still be answered.
+            Whose::Result if state.waiting.len() == 1 && !state.has_left => *state.waiting.keys().next()?,
+            Whose::Result | Whose::Other => return None,
+        };
+        state.waiting.get(&id).filter(|waiting| waiting.call.takes_pieces && waiting.answer.is_some())?;
+        let (stub, answer) = (outline::stub(id)?, state.end(id)?.answer?);
+        let (sender, parts) = mpsc::channel(LONG_PARTS);
+        state.long.insert(id, parts);
+        let is_taken = answer.send(Ok(stub)).is_ok();
+        if !is_taken {
+            state.long.remove(&id);
+        }
+        drop(state);
+        self.left.notify_waiters();
+        is_taken.then_some(sender)
+    }
+
+    /// The rest of an answer.
+    pub(crate) fn take_long(&self, id: u64) -> Option<mpsc::Receiver<LongPart>> {
+        self.lock().long.remove(&id)
+    }
+
     /// Fails the only call in flight, since what broke can only have been its answer.
     pub(crate) fn fail_sole(&self, error: UpstreamError) {
         let mut state = self.lock();
@@ -295,8 +338,12 @@ impl Inflight {
 
     fn leave(&self, id: u64) {
         let mut state = self.lock();
-        if let Some(asked) = state.waiting.remove(&id).and_then(|waiting| waiting.client) {
-            state.sever(id, asked);
+        state.long.remove(&id);
+        if let Some(waiting) = state.waiting.remove(&id) {
+            state.has_left |= waiting.answer.is_some();
+            if let Some(asked) = waiting.client {
+                state.sever(id, asked);
+            }
         }
         drop(state);
         self.left.notify_waiters();

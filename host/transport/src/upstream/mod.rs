@@ -19,6 +19,7 @@ mod flood;
 mod inflight;
 mod jitter;
 mod limits;
+mod outline;
 mod questions;
 mod rounds;
 mod shown;

@@ -85,7 +85,7 @@ fn made(text: Bytes) -> Result<Arc<Message>, UpstreamError> {
 
 /// An answer made here, in modern form.
 fn ours(message: Arc<Message>) -> Inbound {
-    Inbound { response: Delivery { message, spoken: Revision::V2026_07_28 } }
+    Inbound::whole(Delivery { message, spoken: Revision::V2026_07_28 })
 }
 
 fn read(inbound: &Inbound, outbound: &Outbound) -> Result<Option<Round>, UpstreamError> {
@@ -162,7 +162,7 @@ fn ended(inbound: Inbound, outbound: &Outbound, code: i64, text: &str) -> Result
     let id = answer.id().ok_or_else(|| bad("its answer has no id"))?;
     let body: Option<Message> = rounds::message(rounds::ended(id, outbound.message.method(), code, text));
     let message = Arc::new(body.ok_or_else(|| bad("its round cannot be ended"))?);
-    Ok(Inbound { response: Delivery { message, spoken: inbound.response.spoken } })
+    Ok(Inbound::whole(Delivery { message, spoken: inbound.response.spoken }))
 }
 
 fn bad(reason: &str) -> UpstreamError {

@@ -5,11 +5,11 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::flat::flatten_into;
+use crate::{flat::flatten_into, line::append};
 
 mod through;
 
-pub use through::{Through, Part};
+pub use through::{Part, Through};
 
 /// One event as its block of lines gave it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -185,7 +185,7 @@ impl SseDecoder {
             self.skips_line = false;
             bytes = &bytes[end + 1..];
         }
-        self.buffer.extend_from_slice(bytes);
+        append(&mut self.buffer, bytes, self.limit);
     }
 
     /// The next complete event; `None` when more bytes are needed.

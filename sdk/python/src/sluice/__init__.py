@@ -16,7 +16,7 @@ A plugin is a class with the hooks it wants among its bases::
 `sluice-python build` makes a component of it. It imports what `[tool.sluice]` in pyproject.toml names, and log.
 
 Modules, in reading order: `plugin`, `manifest`, `hooks`, `head`, `exchange`, `verdict`; of single hooks `notification`,
-`catalog`, `identity`, `http`, `outbound`, `done`; of powers `log`, `metrics`, `patterns`, `kv`, `secrets`, `fetch`, `upstream`; natively `testing`. Beneath them is
+`chunk`, `catalog`, `identity`, `http`, `outbound`, `done`; of powers `log`, `metrics`, `patterns`, `kv`, `secrets`, `fetch`, `upstream`; natively `testing`. Beneath them is
 `sluice_contract`, which componentize-py generates from the contract: whatever has no view here is used from there.
 """
 
@@ -24,7 +24,7 @@ from . import log
 from .errors import HostError, NotImported
 from .exchange import Answer, Edit, Exchange, Hit
 from .head import Direction, Head, Kind
-from .hooks import Authenticate, OnCatalog, OnDone, OnHttp, OnNotification, OnOutbound, OnRequest, OnResponse
+from .hooks import Authenticate, OnCatalog, OnChunk, OnDone, OnHttp, OnNotification, OnOutbound, OnRequest, OnResponse
 from .manifest import Hook, Manifest, Need, Route, Selector
 from .plugin import Config, Plugin
 from .verdict import NEXT, Rejection, Suspension, Verdict, confirm, form, open_url, reject, reply, suspend
@@ -46,6 +46,7 @@ __all__ = [
     "Need",
     "NotImported",
     "OnCatalog",
+    "OnChunk",
     "OnDone",
     "OnHttp",
     "OnNotification",

@@ -47,6 +47,14 @@ try:
 except ImportError:  # no on-catalog in this component
     pass
 try:
+    from sluice_contract.imports.chunks import Batch as RawBatch
+
+    from .chunk import Batch
+
+    VIEWS[RawBatch] = Batch
+except ImportError:  # no on-chunk in this component
+    pass
+try:
     from sluice_contract.imports.outbound import Departure as RawDeparture
 
     from .outbound import Departure

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .catalog import CatalogAnswer, Entry, ListKind, Viewer
+    from .chunk import Batch, ChunkVerdict
     from .done import Done
     from .exchange import Exchange
     from .head import Head
@@ -54,6 +55,13 @@ class OnResponse(ABC):
     def on_response(self, head: Head, x: Exchange) -> Verdict: ...
 
 
+class OnChunk(ABC):
+    """Sees, piece by piece, answers that are too long to be held: instead of `OnResponse`."""
+
+    @abstractmethod
+    def on_chunk(self, head: Head, batch: Batch, x: Exchange) -> ChunkVerdict: ...
+
+
 class OnNotification(ABC):
     """Sees one notification of a running exchange, a question of a server, or its answer."""
 
@@ -81,6 +89,7 @@ HOOKS: dict[str, type] = {
     "on-request": OnRequest,
     "on-outbound": OnOutbound,
     "on-response": OnResponse,
+    "on-chunk": OnChunk,
     "on-notification": OnNotification,
     "on-catalog": OnCatalog,
     "on-done": OnDone,

@@ -51,6 +51,8 @@ class Manifest:
     """Paths the plugin edits, as globs over JSON pointers (`/params/arguments/**`)."""
     stateless: bool = False
     """Nothing of one principal is kept between calls, so the operator may choose scope `all`."""
+    overlap: int = 0
+    """Of `on_chunk`: how many bytes at the end of a window come again with the next one. At most 16,384."""
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def lower(self) -> describe.Manifest:
@@ -65,5 +67,6 @@ class Manifest:
             routes=[describe.Route(route.path, list(route.methods)) for route in self.routes],
             edits=list(self.edits),
             stateless=self.stateless,
+            overlap=self.overlap,
             more=[(key, json.dumps(value)) for key, value in self.more.items()],
         )

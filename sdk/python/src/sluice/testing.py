@@ -15,8 +15,10 @@ from types import ModuleType
 from typing import Any, Self, TypeVar
 
 from componentize_py_types import Err, Ok, Result
-from sluice_contract.imports import catalog, kv, log, metrics, outbound, patterns, payload, secrets, types
+from sluice_contract.imports import catalog, chunks, kv, log, metrics, outbound, patterns, payload, secrets, types
 
+from .chunk import Chunk
+from .chunk import Hit as ChunkHit
 from .document import MISSING, Fault, apply, each_text, permit, value_at
 from .exchange import Exchange
 from .fake_secrets import Vault, install
@@ -177,6 +179,45 @@ class FakeDeparture(outbound.Departure):
         return self._challenge is not None and any(s.equals(sent) for sent in self.sent)
 
 
+class FakeBatch(chunks.Batch):
+    """Texts of a long answer; `sluice.chunk.Batch(FakeBatch(...))` is what a hook is given."""
+
+    def __init__(self, *given: Chunk, ends: bool = False) -> None:
+        self._given, self._ends = list(given), ends
+
+    def chunks(self) -> list[Chunk]:
+        return list(self._given)
+
+    def scan(self, set: str) -> list[ChunkHit]:
+        if set not in host.sets:
+            raise Err(types.AccessError_Denied(f"no set {set}"))
+        hits = []
+        for at, chunk in enumerate(self._given):
+            size = len(chunk.text.encode())
+            for pattern, regex in enumerate(host.sets[set]):
+                for found in regex.finditer(chunk.text):
+                    start, end = len(chunk.text[: found.start()].encode()), len(chunk.text[: found.end()].encode())
+                    if chunk.last or start < size - chunk.held:
+                        cut = not chunk.last and end == size
+                        hits.append(ChunkHit(at, chunk.pointer, chunk.key, start, end, pattern, found.group(), cut))
+        if len(hits) > HITS_MAX:
+            raise Err(types.AccessError_TooLarge())
+        return hits
+
+    def ends(self) -> bool:
+        return self._ends
+
+
+def whole(pointer: str, text: str) -> Chunk:
+    """A string that is a chunk of its own."""
+    return Chunk(pointer, False, 0, text, 0, True)
+
+
+def window(pointer: str, offset: int, text: str, held: int) -> Chunk:
+    """A window that is not the last of its string, of which so many bytes come again."""
+    return Chunk(pointer, False, offset, text, held, False)
+
+
 def _of(x: types.Exchange) -> _RawExchange:
     assert isinstance(x, _RawExchange), "the fake host knows the exchanges of FakeExchange only"
     return x
@@ -331,4 +372,4 @@ def _install() -> None:
 
 _install()
 
-__all__ = ["Fault", "FakeDeparture", "FakeExchange", "FakeViewer", "Host", "answered", "head", "host", "plugin", "reset"]
+__all__ = ["Fault", "FakeBatch", "FakeDeparture", "FakeExchange", "FakeViewer", "Host", "answered", "head", "host", "plugin", "reset", "whole", "window"]

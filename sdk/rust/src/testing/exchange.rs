@@ -5,12 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{document, host};
+use super::{document, host, host::HITS_MAX};
 use crate::exchange::{AccessError, Edit, Elicited, Facts, Hit, Payload, Scan};
 use crate::json::Json;
-
-/// The host's own bound on what one scan may find.
-const HITS_MAX: usize = 10_000;
 
 /// What [`Exchange`](crate::exchange::Exchange) is natively: a message, the request it answers, and attributes.
 #[derive(Debug, Default)]

@@ -33,6 +33,9 @@ pub struct Counted {
     pub labels: Vec<(String, String)>,
 }
 
+/// The host's own bound on what one scan may find.
+pub(super) const HITS_MAX: usize = 10_000;
+
 #[derive(Default)]
 pub(super) struct Host {
     pub(super) clock_ms: u64,

@@ -22,6 +22,7 @@ mod fetching;
 mod isolation;
 mod labels;
 mod links;
+mod long;
 mod outbound;
 mod plugins;
 mod records;

@@ -3,7 +3,10 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{
@@ -42,12 +45,38 @@ pub enum Body {
     Json(Vec<u8>),
     /// Each message an event, after a pause.
     Events(Vec<(Duration, Vec<u8>)>),
+    /// In pieces, as fast as they are taken.
+    Long(Long),
     None,
+}
+
+/// A long text on its way.
+#[derive(Clone, Debug)]
+pub struct Long {
+    pub text: Arc<Vec<u8>>,
+    /// As the data of an event.
+    pub is_event: bool,
+    /// Its length is said before it.
+    pub is_announced: bool,
+    /// The connection is closed after so many bytes.
+    pub dies_after: Option<usize>,
+    /// Bytes that were taken so far.
+    pub taken: Arc<AtomicUsize>,
+}
+
+impl Long {
+    pub fn new(text: impl Into<Vec<u8>>) -> Self {
+        Self { text: Arc::new(text.into()), is_event: false, is_announced: true, dies_after: None, taken: Arc::default() }
+    }
 }
 
 impl Response {
     pub fn json(text: impl Into<Vec<u8>>) -> Self {
         Self { status: 200, headers: Vec::new(), body: Body::Json(text.into()) }
+    }
+
+    pub fn long(long: Long) -> Self {
+        Self { status: 200, headers: Vec::new(), body: Body::Long(long) }
     }
 
     pub fn status(status: u16) -> Self {
@@ -132,6 +161,11 @@ async fn serve(mut stream: TcpStream, kept: Option<Arc<Mutex<Vec<Seen>>>>, answe
                 head += &format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n", text.len());
                 stream.write_all(&[head.as_bytes(), &text].concat()).await?;
             }
+            Body::Long(long) => {
+                if !write_long(&mut stream, &head, long).await? {
+                    return Ok(());
+                }
+            }
             Body::Events(messages) => {
                 head += "content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
                 stream.write_all(head.as_bytes()).await?;
@@ -145,6 +179,34 @@ async fn serve(mut stream: TcpStream, kept: Option<Arc<Mutex<Vec<Seen>>>>, answe
             }
         }
     }
+}
+
+/// Whether the connection goes on.
+async fn write_long(stream: &mut TcpStream, head: &str, long: Long) -> std::io::Result<bool> {
+    let kind = if long.is_event { "text/event-stream" } else { "application/json" };
+    let is_announced = long.is_announced && !long.is_event;
+    let length = long.text.len();
+    let framing = if is_announced { format!("content-length: {length}") } else { "transfer-encoding: chunked".into() };
+    stream.write_all(format!("{head}content-type: {kind}\r\n{framing}\r\n\r\n").as_bytes()).await?;
+    let (before, after): (&[u8], &[u8]) = if long.is_event { (b"data: ", b"\n\n") } else { (b"", b"") };
+    let mut pieces: Vec<&[u8]> = std::iter::once(before).chain(long.text.chunks(64 << 10)).chain([after]).collect();
+    pieces.retain(|piece| !piece.is_empty());
+    for piece in pieces {
+        if long.dies_after.is_some_and(|after| long.taken.load(Relaxed) >= after) {
+            return Ok(false);
+        }
+        if is_announced {
+            stream.write_all(piece).await?;
+        } else {
+            let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+            stream.write_all(&chunk).await?;
+        }
+        long.taken.fetch_add(piece.len(), Relaxed);
+    }
+    if !is_announced {
+        stream.write_all(b"0\r\n\r\n").await?;
+    }
+    Ok(true)
 }
 
 /// A whole request at the beginning of `raw`, and its length.

@@ -98,6 +98,7 @@ fn takes_part(hook: Hook) -> &'static str {
         Hook::OnOutbound => "gives requests toward granted upstreams the headers they leave with, or keeps them back",
         Hook::OnNotification => "lets notifications and servers' questions pass, drops them, or ends their exchange",
         Hook::OnResponse => "lets answers pass, or puts others in their place",
+        Hook::OnChunk => "lets answers that are too long to be held pass piece by piece, changes texts in them, or breaks them off",
         Hook::OnDone => "is told how exchanges ended",
     }
 }

@@ -30,7 +30,7 @@ impl Handmade<'_> {
     fn module(&self) -> String {
         let Self { fields, start, realloc, init, request, post_return, manifest } = self;
         let manifest = manifest.unwrap_or(1024);
-        // Name, version, summary, schema; no needs, selectors, routes, edits; stateless; nothing more.
+        // Name, version, summary, schema; no needs, selectors, routes, edits; stateless; no overlap; nothing more.
         format!(
             r#"(core module $m
                 (import "host" "memory" (memory 1))
@@ -41,7 +41,7 @@ impl Handmade<'_> {
                 (data (i32.const 16) "handmade") (data (i32.const 32) "0.1.0") (data (i32.const 48) "{{}}")
                 (data (i32.const 1024)
                     "\10\00\00\00\08\00\00\00" "\20\00\00\00\05\00\00\00" "\10\00\00\00\08\00\00\00" "\30\00\00\00\02\00\00\00"
-                    "\00\00\00\00\00\00\00\00" "\00\00\00\00\00\00\00\00" "\00\00\00\00\00\00\00\00" "\00\00\00\00\00\00\00\00" "\01\00\00\00" "\00\00\00\00\00\00\00\00")
+                    "\00\00\00\00\00\00\00\00" "\00\00\00\00\00\00\00\00" "\00\00\00\00\00\00\00\00" "\00\00\00\00\00\00\00\00" "\01\00\00\00" "\00\00\00\00" "\00\00\00\00\00\00\00\00")
                 (func $start {start})
                 (start $start)
                 (func (export "realloc") (param $old i32) (param $was i32) (param $align i32) (param $size i32) (result i32)
@@ -131,7 +131,7 @@ const CONTRACT: &str = r#"(component
     (type $manifest (record
         (field "name" string) (field "version" string) (field "summary" string) (field "config-schema" string)
         (field "needs" (list $need)) (field "selectors" (list $selector)) (field "routes" (list $route)) (field "edits" (list string)) (field "stateless" bool)
-        (field "more" (list (tuple string string)))))
+        (field "overlap" u32) (field "more" (list (tuple string string)))))
     (func $describe (result $manifest) (canon lift (core func $i "describe") (memory (core memory $shared "memory"))))
     (instance $described
         (export "need" (type $need)) (export "hook" (type $hook)) (export "selector" (type $selector))

@@ -5,7 +5,7 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE},
 };
 use sluice_chain::{
-    exchange::{Answer, Outgoing},
+    exchange::{Answer, AnswerBody, Outgoing},
     record::Outcome,
 };
 use sluice_era::answer::Addressed;
@@ -17,8 +17,9 @@ use super::{
     content::{Content, Piece},
     events::{ExchangeEvents, SessionEvents},
     pace::Pace,
+    streamed::Streamed,
 };
-use crate::downstream::{outgoing::Waiting, settings::Limits, status, streams::Kind as StreamKind};
+use crate::downstream::{outgoing::Waiting, settings::Limits, status, streaming::Streaming, streams::Kind as StreamKind};
 
 /// Waits for the first thing an exchange says and answers with it. The status line stays open until
 /// then, so that an error can still have its own.
@@ -26,6 +27,9 @@ pub(super) async fn deliver(mut waiting: Waiting, connection: &Connection) -> Re
     let limits = &connection.shared.settings.limits;
     loop {
         let text = match first(&mut waiting, &connection.pace).await {
+            First::Said(Outgoing::Final(Answer { body: AnswerBody::Streamed(flow), .. })) => {
+                return json(Content::Streamed(Box::new(Streamed::body(Streaming::new(waiting, flow, false)))));
+            }
             First::Said(Outgoing::Final(answer)) => return whole(answer, &waiting),
             First::Said(Outgoing::Notification(delivery)) => waiting.shape(&delivery),
             First::Said(Outgoing::Question(question)) => waiting.ask(question),
@@ -75,11 +79,10 @@ fn whole(answer: Answer, waiting: &Waiting) -> Response<Content> {
     let text = waiting.address(&answer);
     let error_code = text.error_code();
     let status = status::of_answer(waiting.asked.revision.era(), error_code, answer.http_status);
-    let mut response = Response::new(Content::Whole(Piece::text(text)));
+    let mut response = json(Content::Whole(Piece::text(text)));
     if status != 200 {
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
     }
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     if error_code.is_some() || !matches!(answer.outcome, Outcome::Answered | Outcome::Asked) {
         name_request(&mut response, &waiting.request_id());
     }
@@ -89,6 +92,12 @@ fn whole(answer: Answer, waiting: &Waiting) -> Response<Content> {
             response.headers_mut().append(name, value);
         }
     }
+    response
+}
+
+fn json(content: Content) -> Response<Content> {
+    let mut response = Response::new(content);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     response
 }
 

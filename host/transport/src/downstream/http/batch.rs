@@ -79,7 +79,7 @@ fn message(call: &Call<'_>, item: Value<'_>) -> Result<Message, Refusal> {
 /// Starts a request; of anything else there is nothing to wait for.
 fn begin(call: &Call<'_>, session: &Arc<Session>, message: Message) -> Option<Begun> {
     match message.kind() {
-        Kind::Request => Some(legacy::begin(call, session, message).run_on()),
+        Kind::Request => Some(legacy::begin(call, session, message, false).run_on()),
         Kind::Notification => {
             legacy::note(session, &message);
             None

@@ -5,7 +5,6 @@ use http_body::{Body, Frame, SizeHint};
 use sluice_era::answer::Addressed;
 use sluice_wire::id::RequestId;
 use std::{
-    convert::Infallible,
     io::IoSlice,
     pin::Pin,
     sync::Arc,
@@ -18,6 +17,7 @@ use super::{
     events::{ExchangeEvents, SessionEvents},
     pace::Phase,
     sse::ChannelEvents,
+    streamed::{Cut, Streamed},
 };
 use crate::downstream::streams::EventId;
 
@@ -154,6 +154,8 @@ pub(super) enum Content {
     Empty,
     /// One text.
     Whole(Piece),
+    /// One text, as it comes.
+    Streamed(Box<Streamed>),
     /// The events of one modern exchange.
     Exchange(Box<ExchangeEvents>),
     /// One stream of a legacy session.
@@ -190,20 +192,21 @@ impl Drop for Reply {
 
 impl Body for Reply {
     type Data = Piece;
-    type Error = Infallible;
+    type Error = Cut;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, Cut>>> {
         let next = match &mut self.content {
             Content::Empty => Poll::Ready(None),
+            Content::Streamed(streamed) => streamed.poll_next(context),
             Content::Exchange(events) => events.poll_next(context),
             Content::Session(events) => events.poll_next(context),
-            Content::Channel(events) => events.poll_next(context),
+            Content::Channel(events) => events.poll_next(context).map(|piece| piece.map(Ok)),
             Content::Whole(_) => match std::mem::replace(&mut self.content, Content::Empty) {
-                Content::Whole(piece) => Poll::Ready(Some(piece)),
+                Content::Whole(piece) => Poll::Ready(Some(Ok(piece))),
                 _ => Poll::Ready(None),
             },
         };
-        next.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+        next.map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -214,7 +217,7 @@ impl Body for Reply {
         match &self.content {
             Content::Empty => SizeHint::with_exact(0),
             Content::Whole(piece) => SizeHint::with_exact(piece.remaining as u64),
-            Content::Exchange(_) | Content::Session(_) | Content::Channel(_) => SizeHint::default(),
+            Content::Streamed(_) | Content::Exchange(_) | Content::Session(_) | Content::Channel(_) => SizeHint::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Event streams: of one modern exchange, and of a legacy session.
 
-use sluice_chain::exchange::Outgoing;
+use sluice_chain::exchange::{Answer, AnswerBody, Outgoing};
 use sluice_era::answer::{self, Addressed};
 use sluice_wire::revision::Revision;
 use std::{
@@ -16,11 +16,15 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::content::Piece;
+use super::{
+    content::Piece,
+    streamed::{Cut, Streamed},
+};
 use crate::downstream::{
     outgoing::Waiting,
     sessions::Session,
     settings::Limits,
+    streaming::Streaming,
     streams::{EventId, Kind as StreamKind, NotHere, Reader},
 };
 
@@ -59,23 +63,33 @@ impl Quiet {
 pub(super) struct ExchangeEvents {
     waiting: Option<Waiting>,
     first: Option<Piece>,
+    /// The answer, if it goes out as it comes.
+    answer: Option<Streamed>,
     quiet: Quiet,
 }
 
 impl ExchangeEvents {
     /// `first` is what made it a stream.
     pub fn new(waiting: Waiting, first: Piece, comment_after: Duration) -> ExchangeEvents {
-        ExchangeEvents { waiting: Some(waiting), first: Some(first), quiet: Quiet::new(comment_after) }
+        ExchangeEvents { waiting: Some(waiting), first: Some(first), answer: None, quiet: Quiet::new(comment_after) }
     }
 
     /// The next event, or a comment when it has been quiet.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Piece>> {
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Cut>>> {
         if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(first));
+            return Poll::Ready(Some(Ok(first)));
         }
-        while let Some(waiting) = &mut self.waiting {
-            let piece = match waiting.poll_next(context) {
-                Poll::Pending => return self.quiet.poll(context).map(|()| Some(Piece::comment())),
+        if let Some(answer) = &mut self.answer {
+            return answer.poll_next(context);
+        }
+        while let Some(mut waiting) = self.waiting.take() {
+            let said = waiting.poll_next(context);
+            if let Poll::Ready(Some(Outgoing::Final(Answer { body: AnswerBody::Streamed(flow), .. }))) = said {
+                return self.answer.insert(Streamed::event(Streaming::new(waiting, flow, true))).poll_next(context);
+            }
+            let waiting = self.waiting.insert(waiting);
+            let piece = match said {
+                Poll::Pending => return self.quiet.poll(context).map(|()| Some(Ok(Piece::comment()))),
                 Poll::Ready(Some(Outgoing::Notification(delivery))) => match waiting.shape(&delivery) {
                     Some(text) => Some(Piece::event(Addressed::whole(text))),
                     None => continue,
@@ -92,7 +106,7 @@ impl ExchangeEvents {
                 self.waiting = None;
             }
             self.quiet.note_sent();
-            return Poll::Ready(piece);
+            return Poll::Ready(piece.map(Ok));
         }
         Poll::Ready(None)
     }
@@ -104,6 +118,8 @@ pub(super) struct SessionEvents {
     reader: Reader,
     /// The call whose answer ends it; none when it belongs to no request, or goes on elsewhere.
     waiting: Option<Waiting>,
+    /// Its answer, if it goes out as it comes. That is not kept.
+    answer: Option<Streamed>,
     primer: Option<Piece>,
     quiet: Quiet,
     /// Streams that nothing else ends are ended by a drain.
@@ -146,7 +162,7 @@ impl SessionEvents {
         {
             changes.begin();
         }
-        SessionEvents { session, reader, waiting: None, primer: None, quiet, drain }
+        SessionEvents { session, reader, waiting: None, answer: None, primer: None, quiet, drain }
     }
 
     fn starting_with(mut self, primer: Option<Piece>) -> SessionEvents {
@@ -155,31 +171,40 @@ impl SessionEvents {
     }
 
     /// The next event, or a comment when it has been quiet.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Piece>> {
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Cut>>> {
+        if let Some(answer) = &mut self.answer {
+            return answer.poll_next(context);
+        }
         if self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(context).is_ready()) {
             return Poll::Ready(None);
         }
         if let Some(primer) = self.primer.take() {
-            return Poll::Ready(Some(primer));
+            return Poll::Ready(Some(Ok(primer)));
         }
         loop {
             match self.session.streams.poll_next(&mut self.reader, context) {
                 Poll::Ready(Some((id, text))) => {
                     self.quiet.note_sent();
-                    return Poll::Ready(Some(Piece::numbered(id, text)));
+                    return Poll::Ready(Some(Ok(Piece::numbered(id, text))));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => {}
             }
             let said = self.waiting.as_mut().map(|waiting| waiting.poll_next(context));
             match (said, &mut self.waiting) {
+                (Some(Poll::Ready(Some(Outgoing::Final(Answer { body: AnswerBody::Streamed(flow), .. })))), waiting) => {
+                    // All that came before it has been read; who loses it and comes back finds the end of the stream.
+                    self.session.streams.end(self.reader.place());
+                    let Some(waiting) = waiting.take() else { return Poll::Ready(None) };
+                    return self.answer.insert(Streamed::event(Streaming::new(waiting, flow, true))).poll_next(context);
+                }
                 (Some(Poll::Ready(said)), Some(waiting)) => {
                     if record(&self.session, self.reader.place(), waiting, said) {
                         self.waiting = None;
                     }
                 }
                 (_, waiting) if waiting.is_none() && poll_change(&self.session, &self.reader, context).is_ready() => {}
-                _ => return self.quiet.poll(context).map(|()| Some(Piece::comment())),
+                _ => return self.quiet.poll(context).map(|()| Some(Ok(Piece::comment()))),
             }
         }
     }

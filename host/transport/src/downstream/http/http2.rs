@@ -29,6 +29,7 @@ use super::{
     pace::{Pace, Phase},
     patience::{Patience, Waits},
     socket::Socket,
+    streamed::Cut,
 };
 
 /// Streams at once on one connection.
@@ -229,9 +230,9 @@ impl Parcels {
 
 impl Body for Parcels {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Cut;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let mut piece = match self.rest.take() {
             Some(piece) => piece,
             None => match Pin::new(&mut self.reply).poll_frame(context) {
@@ -245,7 +246,10 @@ impl Body for Parcels {
                     self.unfinished.finish();
                     return Poll::Ready(None);
                 }
-                Poll::Ready(Some(Err(never))) => match never {},
+                Poll::Ready(Some(Err(cut))) => {
+                    self.unfinished.finish();
+                    return Poll::Ready(Some(Err(cut)));
+                }
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(piece) => piece,
                     // A reply has no trailers.

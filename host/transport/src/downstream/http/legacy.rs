@@ -93,7 +93,7 @@ fn check_version(call: &Call<'_>) -> Result<(), Refusal> {
 /// Answers a request of a session.
 pub(super) async fn request(call: Call<'_>, message: Message) -> Result<Response<Content>, Refusal> {
     let session = session(&call)?;
-    Ok(match begin(&call, &session, message) {
+    Ok(match begin(&call, &session, message, true) {
         Begun::Running(waiting) => answer::deliver(waiting, call.connection).await,
         Begun::Answered(text) => endpoint::json(200, text),
         Begun::Refused(refusal) => return Err(refusal),
@@ -122,7 +122,7 @@ impl Begun {
 }
 
 /// Starts an exchange of a session, unless there is nothing to start.
-pub(super) fn begin(call: &Call<'_>, session: &Arc<Session>, message: Message) -> Begun {
+pub(super) fn begin(call: &Call<'_>, session: &Arc<Session>, message: Message, takes_pieces: bool) -> Begun {
     let Some(id) = message.id().cloned() else {
         return Begun::Refused(Refusal::new(400, code::INVALID_REQUEST, "envelope", "a request needs an id"));
     };
@@ -141,6 +141,7 @@ pub(super) fn begin(call: &Call<'_>, session: &Arc<Session>, message: Message) -
         principal,
         generation: call.generation.clone(),
         param_headers: None,
+        takes_pieces,
     };
     match session.begin(&id, || call.connection.shared.host.begin(arrival)) {
         Ok(running) => Begun::Running(Waiting::new(running, asked, Left::GoOn(session.clone()))),

@@ -7,7 +7,7 @@
 //! Reading order: [`Listener`], `connection` (one client's bytes), `socket`, `pace` and `patience` (how
 //! long it is waited for), `http2` (many exchanges on one connection), `endpoint` (the checks), `card` (what anybody may
 //! know), `routes` (what plugins answer), `intake` (the body), `modern` and `legacy` (the two eras), `sse` (the transport before), `batch`, `answer` (what goes back),
-//! `events` (streams), `content` (bytes on their way out).
+//! `events` (streams), `streamed` (answers as they come), `content` (bytes on their way out).
 
 mod answer;
 mod batch;
@@ -28,6 +28,7 @@ mod patience;
 mod routes;
 mod socket;
 mod sse;
+mod streamed;
 
 pub use listener::{Listener, UnixEndpoint};
 

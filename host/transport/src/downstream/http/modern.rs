@@ -42,6 +42,7 @@ pub(super) async fn request(call: Call<'_>, message: Message) -> Result<Response
         principal: call.caller.principal,
         generation: call.generation,
         param_headers: Some(param_headers),
+        takes_pieces: true,
     };
     let running = call.connection.shared.host.begin(arrival);
     Ok(answer::deliver(Waiting::new(running, asked, Left::Stop), call.connection).await)

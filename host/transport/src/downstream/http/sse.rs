@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, Uri, header::ALLOW};
 use hyper::body::Incoming;
+use sluice_era::answer::Addressed;
 use std::{
     future::Future,
     pin::Pin,
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::downstream::{
     channels::{Channel, NotOpened},
-    front::Front,
+    front::{Front, Line, LongLine},
     refusal::{Refusal, own_code},
 };
 
@@ -82,7 +83,9 @@ pub(super) fn method_not_allowed(allowed: &'static str) -> Refusal {
 /// The stream of one session.
 pub(super) struct ChannelEvents {
     channel: Arc<Channel>,
-    queue: mpsc::Receiver<Bytes>,
+    queue: mpsc::Receiver<Line>,
+    /// An answer on its way, and whether its event has begun.
+    long: Option<(Box<LongLine>, bool)>,
     shared: Arc<Shared>,
     endpoint: Option<Piece>,
     quiet: Quiet,
@@ -90,11 +93,11 @@ pub(super) struct ChannelEvents {
 }
 
 impl ChannelEvents {
-    fn new(channel: Arc<Channel>, queue: mpsc::Receiver<Bytes>, shared: Arc<Shared>) -> ChannelEvents {
+    fn new(channel: Arc<Channel>, queue: mpsc::Receiver<Line>, shared: Arc<Shared>) -> ChannelEvents {
         let endpoint = Some(Piece::line(ENDPOINT, format!("{MESSAGES_PATH}?{NAME}{:032x}\n", channel.key).into()));
         let drain: CancellationToken = shared.drain.clone();
         let quiet = Quiet::new(shared.settings.limits.comment_after);
-        ChannelEvents { channel, queue, shared, endpoint, quiet, drain: Box::pin(drain.cancelled_owned()) }
+        ChannelEvents { channel, queue, long: None, shared, endpoint, quiet, drain: Box::pin(drain.cancelled_owned()) }
     }
 
     /// The next event, or a comment when it has been quiet; ends with a drain.
@@ -102,17 +105,52 @@ impl ChannelEvents {
         if let Some(endpoint) = self.endpoint.take() {
             return Poll::Ready(Some(endpoint));
         }
+        if self.long.is_some()
+            && let Some(piece) = std::task::ready!(self.poll_long(context))
+        {
+            return Poll::Ready(Some(piece));
+        }
         // Answers are let out first; asked before the queue, so that none is between the two.
         let is_over = self.drain.as_mut().poll(context).is_ready() && self.channel.exchanges.poll_ended(context).is_ready();
         if let Poll::Ready(line) = self.queue.poll_recv(context) {
             self.quiet.note_sent();
-            return Poll::Ready(line.map(|line| Piece::line(MESSAGE, line)));
+            match line {
+                None => return Poll::Ready(None),
+                Some(Line::Whole(line)) => return Poll::Ready(Some(Piece::line(MESSAGE, line))),
+                Some(Line::Long(long)) => {
+                    self.long = Some((long, false));
+                    return Poll::Ready(Some(plain(Bytes::from_static(MESSAGE))));
+                }
+            }
         }
         if is_over {
             return Poll::Ready(None);
         }
         self.quiet.poll(context).map(|()| Some(Piece::comment()))
     }
+
+    /// The next piece of an answer; none when all is said. Each line in it, the error behind one that broke off too, is an event.
+    fn poll_long(&mut self, context: &mut Context<'_>) -> Poll<Option<Piece>> {
+        let Some((long, is_line_over)) = &mut self.long else { return Poll::Ready(None) };
+        let piece = std::task::ready!(long.poll_next(context));
+        self.quiet.note_sent();
+        match piece {
+            None => {
+                self.long = None;
+                Poll::Ready(None)
+            }
+            Some(error) if *is_line_over => Poll::Ready(Some(Piece::line(MESSAGE, error))),
+            Some(piece) if piece == "\n" => {
+                *is_line_over = true;
+                Poll::Ready(Some(plain(Bytes::from_static(b"\n\n"))))
+            }
+            Some(piece) => Poll::Ready(Some(plain(piece))),
+        }
+    }
+}
+
+fn plain(bytes: Bytes) -> Piece {
+    Piece::text(Addressed::whole(bytes))
 }
 
 impl Drop for ChannelEvents {

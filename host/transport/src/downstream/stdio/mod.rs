@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use sluice_chain::{host::Host, principal::Principal};
 use sluice_wire::line::LineDecoder;
-use std::{io, sync::Arc, time::Duration};
+use std::{future::poll_fn, io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::mpsc,
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     client::Caller,
-    front::{Exchanges, Front, Pipe},
+    front::{Exchanges, Front, Line, Pipe},
     refusal::Refusal,
     settings::Settings,
 };
@@ -108,12 +108,21 @@ async fn take(line: Bytes, front: &Arc<Front>, exchanges: &Exchanges) {
 }
 
 /// The only writer, so that lines never mix. Several that are ready leave together.
-async fn write<W: AsyncWrite + Unpin>(mut writer: W, mut queue: mpsc::Receiver<Bytes>, has_left: CancellationToken) -> io::Result<()> {
+async fn write<W: AsyncWrite + Unpin>(mut writer: W, mut queue: mpsc::Receiver<Line>, has_left: CancellationToken) -> io::Result<()> {
     let _told = has_left.drop_guard();
     let mut ready = Vec::with_capacity(LINES_QUEUE);
     while queue.recv_many(&mut ready, LINES_QUEUE).await > 0 {
         for line in ready.drain(..) {
-            writer.write_all(&line).await?;
+            match line {
+                Line::Whole(line) => writer.write_all(&line).await?,
+                Line::Long(mut long) => {
+                    while let Some(piece) = poll_fn(|context| long.poll_next(context)).await {
+                        writer.write_all(&piece).await?;
+                        // Who reads slowly holds its server back, and sees what there is.
+                        writer.flush().await?;
+                    }
+                }
+            }
         }
         writer.flush().await?;
     }

@@ -67,7 +67,7 @@ impl Builtin {
             Err(refusal) => build::error(Some(&id), refusal.code, &refusal.message, None),
         };
         let message = read(body, &self.limits).ok_or(UpstreamError::TooLarge { limit_bytes: self.limits.response.bytes_max })?;
-        Ok(Inbound { response: Delivery { message: Arc::new(message), spoken: outbound.spoken } })
+        Ok(Inbound::whole(Delivery { message: Arc::new(message), spoken: outbound.spoken }))
     }
 
     async fn answer(&self, outbound: &Outbound, call: &Call) -> Result<Value, Refusal> {

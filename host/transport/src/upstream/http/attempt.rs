@@ -4,6 +4,7 @@ use super::{
     endpoint::{METHOD, NAME, PROTOCOL_VERSION},
     line::{About, Line, is_answer_to},
     listen::{self, Opened},
+    passing::Passing,
     reply::{self, Reply, bad, message, status_error},
     session::Session,
     stream::{EventStream, Next},
@@ -12,11 +13,13 @@ use crate::upstream::{
     call::{Admitted, Call},
     flood::Flood,
     inflight::Asked,
+    outline::{self, Whose},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sluice_chain::{
     exchange::{Delivery, Interim},
+    stream::Arriving,
     upstream::{Inbound, Outbound, UpstreamError},
 };
 use sluice_era::{mirror, probe};
@@ -89,15 +92,43 @@ impl Attempt<'_> {
     pub(super) async fn run(&self, headers: HeaderMap, body: Bytes) -> Result<Step, UpstreamError> {
         let may_repeat = self.outbound.idempotent || self.outbound.message.method() != method::TOOLS_CALL;
         let exchange = self.line.send(self.outbound.departures.as_ref(), Method::POST, headers, body, may_repeat).await?;
-        match reply::read(&self.line.pool, exchange, &self.line.settings.call).await? {
+        let pieces_bytes_max = if self.may_pass() { self.outbound.pieces_bytes_max } else { 0 };
+        let reply = match reply::read_or_pass(&self.line.pool, exchange, &self.line.settings.call, pieces_bytes_max).await? {
+            Ok(reply) => reply,
+            Err(long) => return self.long(Passing::body(self.line, *long, self.of())),
+        };
+        match reply {
             Reply::Message(answer, _) => self.answer(answer),
             Reply::Stream(exchange) => {
                 let stream = EventStream::new(exchange, self.line.settings.call.response.bytes_max);
+                let stream = if pieces_bytes_max > 0 { stream.keeping_long() } else { stream };
                 // In a box, so that calls answered at once do not carry its room along.
                 Box::pin(self.follow(stream)).await
             }
             Reply::Accepted => Err(bad("it accepted the request without an answer")),
             Reply::Refused(status, said) => self.refused(status, said.map(|said| *said)),
+        }
+    }
+
+    /// Whom to tell when nobody waits any more.
+    fn of(&self) -> Option<(Arc<Session>, u64)> {
+        self.session.map(|session| (session.clone(), self.call.id))
+    }
+
+    /// An answer that is too long to be held, if it is ours.
+    fn long(&self, mut passing: Passing) -> Result<Step, UpstreamError> {
+        let whose = outline::read(passing.beginning().iter().map(|piece| &piece[..]), self.call.spoken);
+        // It came where nothing but our answer and what is said before it comes; its id is looked at as it passes.
+        let is_ours = whose == Whose::Of(self.call.id) || whose == Whose::Result;
+        match outline::shared_stub(self.call.id).filter(|_| is_ours) {
+            Some(message) => {
+                let response = Delivery { message, spoken: self.call.spoken };
+                Ok(Step::Done(Inbound { response, rest: Some(Arriving::new(passing)) }))
+            }
+            None => {
+                passing.is_nobodys();
+                Err(UpstreamError::TooLarge { limit_bytes: self.line.settings.call.response.bytes_max })
+            }
         }
     }
 
@@ -116,12 +147,16 @@ impl Attempt<'_> {
         }
     }
 
+    fn may_pass(&self) -> bool {
+        outline::may_pass(self.outbound, self.call.spoken)
+    }
+
     fn done(&self, answer: Message) -> Step {
         let is_contradiction = match self.session {
             None => answer.error_code() == Some(code::UNSUPPORTED_VERSION),
             Some(_) => probe::is_modern_error(&answer),
         };
-        let inbound = Inbound { response: self.delivery(answer) };
+        let inbound = Inbound::whole(self.delivery(answer));
         if is_contradiction { Step::Contradicted(Box::new(inbound)) } else { Step::Done(inbound) }
     }
 
@@ -150,7 +185,7 @@ impl Attempt<'_> {
                 let is_from_other_era = self.session.is_none() && probe::is_refusal(status) && !probe::is_modern_error(&said);
                 let answer = self.readdressed(&said)?;
                 if is_from_other_era {
-                    return Ok(Step::Contradicted(Box::new(Inbound { response: self.delivery(answer) })));
+                    return Ok(Step::Contradicted(Box::new(Inbound::whole(self.delivery(answer)))));
                 }
                 Ok(self.done(answer))
             }
@@ -158,7 +193,7 @@ impl Attempt<'_> {
                 let text = format!("the server refused the request with HTTP {status}");
                 let body = build::error(Some(&RequestId::from_u64(self.call.id)), code::INTERNAL_ERROR, &text, None);
                 let answer = message(body, &self.line.settings.call.response, IndexDepth::Full)?;
-                Ok(Step::Contradicted(Box::new(Inbound { response: self.delivery(answer) })))
+                Ok(Step::Contradicted(Box::new(Inbound::whole(self.delivery(answer)))))
             }
             _ => Err(status_error(status)),
         }
@@ -180,6 +215,7 @@ impl Attempt<'_> {
                         return Ok(self.done(answer));
                     }
                 }
+                Next::TooLong if self.may_pass() => return self.long(Passing::event(self.line, stream.into_long(), self.of())),
                 Next::TooLong => return Err(UpstreamError::TooLarge { limit_bytes: self.line.settings.call.response.bytes_max }),
                 Next::End => stream = self.resumed(stream, "the stream ended without an answer").await?,
                 Next::Broken(reason) => stream = self.resumed(stream, &reason).await?,
@@ -223,6 +259,9 @@ impl Attempt<'_> {
             tokio::time::sleep(wait).await;
             match listen::open(self.line, session, Some(last_id)).await {
                 Ok(Opened::Stream(mut stream)) => {
+                    if self.may_pass() {
+                        stream = Box::new(stream.keeping_long());
+                    }
                     stream.last_id = Some(last_id.to_owned());
                     stream.retry = broken.retry;
                     return Ok(*stream);

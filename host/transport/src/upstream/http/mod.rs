@@ -5,7 +5,7 @@
 //! anew and the refused call is sent once more, since it did not run.
 //!
 //! In reading order: [`HttpSettings`], [`connection`], [`pool`], [`departing`], [`asker`], [`reply`], [`stream`], [`line`](mod@line),
-//! [`session`], [`sessions`], [`listen`], [`sse`], [`route`], [`attempt`], [`hearing`].
+//! [`session`], [`sessions`], [`listen`], [`sse`], [`route`], [`attempt`], [`passing`], [`hearing`].
 
 mod asker;
 mod attempt;
@@ -16,6 +16,7 @@ mod hearing;
 pub(crate) mod io;
 mod line;
 mod listen;
+mod passing;
 mod pool;
 mod reply;
 mod route;

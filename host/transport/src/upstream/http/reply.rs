@@ -1,10 +1,14 @@
 //! What came back: a message, a stream of them, or a refusal.
 
-use super::pool::{Exchange, Pool};
+use super::{
+    connection::Connection,
+    pool::{Exchange, Pool},
+};
 use crate::upstream::limits::CallLimits;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_TYPE};
 use http_body::Body;
+use hyper::body::Incoming;
 use sluice_chain::{departures::Header, upstream::UpstreamError, withheld};
 use sluice_wire::{
     header,
@@ -38,6 +42,52 @@ impl Echo {
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
         self.0.iter().any(|secret| withheld::repeats(secret, text))
     }
+
+    /// Bytes of the longest.
+    fn longest(&self) -> usize {
+        self.0.iter().map(Bytes::len).max().unwrap_or_default()
+    }
+}
+
+/// The same for a text that comes in pieces: of each, as much is held back as may be the beginning of a secret.
+pub(super) struct EchoInPieces {
+    echo: Echo,
+    held: Vec<u8>,
+}
+
+impl EchoInPieces {
+    pub(super) fn new(echo: Echo) -> Self {
+        Self { echo, held: Vec::new() }
+    }
+
+    /// What may go on now; none if a secret was sent back.
+    pub(super) fn pass(&mut self, piece: Bytes) -> Option<Bytes> {
+        let reach = self.echo.longest().saturating_sub(1);
+        if reach == 0 {
+            return Some(piece);
+        }
+        let mut text = std::mem::take(&mut self.held);
+        text.extend_from_slice(&piece);
+        if self.echo.is_in(&text) {
+            return None;
+        }
+        self.held = text.split_off(text.len().saturating_sub(reach));
+        Some(text.into())
+    }
+
+    /// What was held back, at the end.
+    pub(super) fn rest(&mut self) -> Bytes {
+        std::mem::take(&mut self.held).into()
+    }
+}
+
+/// A body that is too long to be held.
+pub(super) struct Long {
+    pub(super) connection: Box<Connection>,
+    pub(super) body: Incoming,
+    /// What there is of it.
+    pub(super) beginning: Vec<Bytes>,
+    pub(super) echo: Echo,
 }
 
 /// What is said of a server that sends a secret back.
@@ -47,7 +97,18 @@ pub(super) const REPEATS: &str = "it repeats a credential that was sent to it";
 const REFUSAL_MAX: usize = 256 * 1024;
 
 /// Reads a response up to its first message or event.
-pub(super) async fn read(pool: &Pool, mut exchange: Exchange, limits: &CallLimits) -> Result<Reply, UpstreamError> {
+pub(super) async fn read(pool: &Pool, exchange: Exchange, limits: &CallLimits) -> Result<Reply, UpstreamError> {
+    let too_large = || UpstreamError::TooLarge { limit_bytes: limits.response.bytes_max };
+    read_or_pass(pool, exchange, limits, 0).await?.map_err(|_| too_large())
+}
+
+/// The same, but a message that is too long to be held is left where it is, if it has no more than so many bytes.
+pub(super) async fn read_or_pass(
+    pool: &Pool,
+    mut exchange: Exchange,
+    limits: &CallLimits,
+    pieces_bytes_max: u64,
+) -> Result<Result<Reply, Box<Long>>, UpstreamError> {
     let status = exchange.response.status();
     let headers = exchange.response.headers();
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
@@ -58,23 +119,26 @@ pub(super) async fn read(pool: &Pool, mut exchange: Exchange, limits: &CallLimit
     }
     let is_json = is_type(headers, header::JSON);
     if !status.is_success() {
-        return Box::pin(refusal(pool, exchange, limits, is_json)).await;
+        return Box::pin(refusal(pool, exchange, limits, is_json)).await.map(Ok);
     }
     // Some servers call the body of a 202 JSON and send none.
     if status == StatusCode::ACCEPTED || exchange.response.body().is_end_stream() {
         let _ = Box::pin(collect(pool, exchange, REFUSAL_MAX)).await;
-        return Ok(Reply::Accepted);
+        return Ok(Ok(Reply::Accepted));
     }
     if is_json {
         let echo = std::mem::take(&mut exchange.echo);
-        let (body, headers) = collect(pool, exchange, limits.response.bytes_max).await?;
+        let (body, headers) = match collect_or_pass(pool, exchange, limits.response.bytes_max, pieces_bytes_max).await? {
+            Ok(whole) => whole,
+            Err(long) => return Ok(Err(Box::new(Long { echo, ..*long }))),
+        };
         if echo.is_in(&body) {
             return Err(bad(REPEATS));
         }
-        return Ok(Reply::Message(message(body, &limits.response, limits.index)?, headers));
+        return Ok(Ok(Reply::Message(message(body, &limits.response, limits.index)?, headers)));
     }
     if is_type(headers, header::EVENT_STREAM) {
-        return Ok(Reply::Stream(exchange));
+        return Ok(Ok(Reply::Stream(exchange)));
     }
     Err(bad(&format!("HTTP {} with neither JSON nor an event stream", status.as_u16())))
 }
@@ -94,11 +158,22 @@ async fn refusal(pool: &Pool, mut exchange: Exchange, limits: &CallLimits, is_js
 
 /// Reads a body whole and gives the connection back. A body in one piece is not copied.
 async fn collect(pool: &Pool, exchange: Exchange, bytes_max: usize) -> Result<(Bytes, HeaderMap), UpstreamError> {
+    let collected = collect_or_pass(pool, exchange, bytes_max, 0).await?;
+    collected.map_err(|_| UpstreamError::TooLarge { limit_bytes: bytes_max })
+}
+
+/// The same; what is longer is left where it is as soon as that shows, if it may become so long.
+async fn collect_or_pass(
+    pool: &Pool,
+    exchange: Exchange,
+    bytes_max: usize,
+    pieces_bytes_max: u64,
+) -> Result<Result<(Bytes, HeaderMap), Box<Long>>, UpstreamError> {
     let Exchange { mut connection, response, .. } = exchange;
     let (head, mut body) = response.into_parts();
     let too_large = || UpstreamError::TooLarge { limit_bytes: bytes_max };
     let announced = body.size_hint().lower();
-    if announced > bytes_max as u64 {
+    if announced > (bytes_max as u64).max(pieces_bytes_max) {
         return Err(too_large());
     }
     let mut first = Bytes::new();
@@ -107,20 +182,24 @@ async fn collect(pool: &Pool, exchange: Exchange, bytes_max: usize) -> Result<(B
         let Some(data) = connection.data(&mut body).await else { break };
         let data = data.map_err(|error| UpstreamError::ClosedEarly { reason: error.to_string() })?;
         if first.len().max(rest.len()) + data.len() > bytes_max {
-            return Err(too_large());
+            if pieces_bytes_max == 0 {
+                return Err(too_large());
+            }
+            let beginning = vec![if rest.is_empty() { first } else { rest.freeze() }, data];
+            return Ok(Err(Box::new(Long { connection, body, beginning, echo: Echo::default() })));
         }
         if first.is_empty() && rest.is_empty() {
             first = data;
             continue;
         }
         if rest.is_empty() {
-            rest.reserve((first.len() + data.len() * 2).max(announced as usize));
+            rest.reserve((first.len() + data.len() * 2).max((announced as usize).min(bytes_max)));
             rest.extend_from_slice(&first);
         }
         rest.extend_from_slice(&data);
     }
     pool.give(connection);
-    Ok((if rest.is_empty() { first } else { rest.freeze() }, head.headers))
+    Ok(Ok((if rest.is_empty() { first } else { rest.freeze() }, head.headers)))
 }
 
 /// One message out of a body.

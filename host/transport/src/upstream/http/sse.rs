@@ -163,7 +163,7 @@ impl Http {
                 Some(answer) => answer,
             };
             let message = answer.ok_or_else(|| UpstreamError::ClosedEarly { reason: reason(session) })??;
-            Ok(Step::Done(Inbound { response: Delivery { message: Arc::new(message), spoken: session.revision } }))
+            Ok(Step::Done(Inbound::whole(Delivery { message: Arc::new(message), spoken: session.revision })))
         };
         tokio::select! {
             biased;

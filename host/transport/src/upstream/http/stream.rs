@@ -5,8 +5,9 @@ use super::{
     pool::{Exchange, Pool},
     reply::{Echo, REPEATS},
 };
+use bytes::Bytes;
 use hyper::body::Incoming;
-use sluice_wire::sse::{Event, EventTooLong, SseDecoder};
+use sluice_wire::sse::{Event, EventTooLong, SseDecoder, Through};
 use tokio::time::Instant;
 
 /// Events of one response, with what is needed to resume it.
@@ -28,12 +29,22 @@ pub(super) struct EventStream {
 pub(super) enum Next {
     /// An event.
     Event(Event),
-    /// An event over the cap; the stream goes on.
+    /// An event over the cap; the stream goes on, unless it was told to keep such.
     TooLong,
     /// It ended, as it may.
     End,
     /// It broke off.
     Broken(String),
+}
+
+/// An event that is too long to be held.
+pub(super) struct LongEvent {
+    pub(super) connection: Box<Connection>,
+    pub(super) body: Incoming,
+    /// What there is of its data, beside what lies in `through`.
+    pub(super) beginning: Bytes,
+    pub(super) through: Through,
+    pub(super) echo: Echo,
 }
 
 impl EventStream {
@@ -48,6 +59,18 @@ impl EventStream {
             last_heard: Instant::now(),
             retry: None,
         }
+    }
+
+    /// The same, and leaves an event over the cap where it is.
+    pub(super) fn keeping_long(mut self) -> Self {
+        self.decoder.keep_overlong();
+        self
+    }
+
+    /// The rest of an event over the cap.
+    pub(super) fn into_long(self) -> LongEvent {
+        let (beginning, through) = self.decoder.through();
+        LongEvent { connection: self.connection, body: self.body, beginning, through, echo: self.echo }
     }
 
     /// The next event. Cancel safe.

@@ -1,6 +1,6 @@
 //! One child spoken to: the requests that wait on it, what it is sent, and its end.
 
-use super::{hearing::Listens, process::Process, reader, settings::StdioSettings, stderr, supervise};
+use super::{hearing::Listens, passing::Passing, process::Process, reader, settings::StdioSettings, stderr, supervise};
 use crate::upstream::{
     Counters,
     call::{Call, level_to_ask, severity, wanted_level},
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use sluice_chain::{
     exchange::Delivery,
     principal::Principal,
+    stream::Arriving,
     upstream::{Inbound, Listener, Outbound, UpstreamError},
 };
 use sluice_era::{capability::Askable, handshake, request, tasks};
@@ -202,7 +203,9 @@ impl Channel {
         let message = answer.ok_or_else(|| CallError::Ended(self.ended()))?.map_err(CallError::Ended)?;
         self.note_level(outbound, &message).await;
         self.has_answered.store(true, Relaxed);
-        Ok(Inbound { response: Delivery { message: Arc::new(message), spoken } })
+        let rest = self.inflight.take_long(seat.call.id);
+        let rest = rest.map(|parts| Arriving::new(Passing::new(parts, &self.outgoing, seat.call.id)));
+        Ok(Inbound { response: Delivery { message: Arc::new(message), spoken }, rest })
     }
 
     /// Sees to it that the server logs as much as the call's client wants.
@@ -294,11 +297,7 @@ impl Channel {
     /// Tells the child that a request it has got is not wanted any more; when it does not read, then once it does. There are never
     /// more of these than such requests.
     pub(super) fn take_back(&self, id: u64) {
-        if let Err(TrySendError::Full(framed)) = self.outgoing.try_send(frame(&handshake::cancelled(id))) {
-            let outgoing = self.outgoing.clone();
-            // It fails only when the child ends, and the request with it.
-            tokio::spawn(async move { _ = outgoing.send(framed).await });
-        }
+        take_back(&self.outgoing, id);
     }
 
     pub(super) fn limits(&self) -> &CallLimits {
@@ -403,6 +402,15 @@ impl Channel {
     pub(super) fn touch(&self) {
         let after = self.started.elapsed().as_millis();
         self.last_used.store(u64::try_from(after).unwrap_or(u64::MAX), Relaxed);
+    }
+}
+
+/// See [`Channel::take_back`].
+pub(super) fn take_back(outgoing: &mpsc::Sender<Bytes>, id: u64) {
+    if let Err(TrySendError::Full(framed)) = outgoing.try_send(frame(&handshake::cancelled(id))) {
+        let outgoing = outgoing.clone();
+        // It fails only when the child ends, and the request with it.
+        tokio::spawn(async move { _ = outgoing.send(framed).await });
     }
 }
 

@@ -4,13 +4,14 @@
 //! another through a server's memory. Children start when they are needed and stop when they were
 //! idle for long; one that dies fails the calls in flight on it, which are never repeated.
 //!
-//! In reading order: [`StdioSettings`], [`Process`](process), [`Channel`](channel), [`reader`],
+//! In reading order: [`StdioSettings`], [`Process`](process), [`Channel`](channel), [`reader`], [`passing`],
 //! [`supervise`], [`open`], [`restart`], [`budget`], [`hearing`].
 
 mod budget;
 mod channel;
 mod hearing;
 mod open;
+mod passing;
 mod process;
 mod reader;
 mod restart;

@@ -1,7 +1,11 @@
 //! What a child says on stdout, message by message.
 
 use super::channel::Channel;
-use crate::upstream::{inflight::Routed, questions, shown::shown};
+use crate::upstream::{
+    inflight::{LongPart, Routed},
+    outline, questions,
+    shown::shown,
+};
 use bytes::Bytes;
 use sluice_chain::{
     exchange::Delivery,
@@ -18,7 +22,7 @@ use sluice_wire::{
     revision::{Era, Revision},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{io::AsyncReadExt, process::ChildStdout, time::timeout};
+use tokio::{io::AsyncReadExt, process::ChildStdout, sync::mpsc, time::timeout};
 
 /// For a child to take an answer it asked for.
 const TELL_MAX: Duration = Duration::from_secs(5);
@@ -27,14 +31,24 @@ const CHUNK: usize = 64 * 1024;
 
 /// Reads to the end of the stream.
 pub(super) async fn read(mut stdout: ChildStdout, channel: Arc<Channel>) {
-    let mut decoder = LineDecoder::new(channel.limits().response.bytes_max);
+    let mut decoder = LineDecoder::keeping_overlong(channel.limits().response.bytes_max);
     let mut buffer = vec![0; CHUNK];
-    while let Ok(read @ 1..) = stdout.read(&mut buffer).await {
+    'lines: while let Ok(read @ 1..) = stdout.read(&mut buffer).await {
         decoder.push(&buffer[..read]);
         while let Some(line) = decoder.next() {
-            match line {
-                Ok(line) => hear_line(&channel, line),
-                Err(too_long) => too_large(&channel, too_long.limit),
+            match (line, whose_long(&channel, &decoder)) {
+                (Ok(line), _) => hear_line(&channel, line),
+                (Err(too_long), None) => {
+                    decoder.skip_overlong();
+                    too_large(&channel, too_long.limit);
+                }
+                (Err(_), Some(call)) => {
+                    // It says more, so it is of use.
+                    let _held = channel.hold();
+                    if pass_on_long(&mut stdout, &mut decoder, &mut buffer, call).await.is_err() {
+                        break 'lines;
+                    }
+                }
             }
         }
     }
@@ -42,6 +56,55 @@ pub(super) async fn read(mut stdout: ChildStdout, channel: Arc<Channel>) {
         hear_line(&channel, line);
     }
     channel.note_silence();
+}
+
+/// Who waits for the line that is too long to be held, if that can be told and the call takes it so.
+fn whose_long(channel: &Channel, decoder: &LineDecoder) -> Option<mpsc::Sender<LongPart>> {
+    let beginning = decoder.overlong();
+    if beginning.len() <= channel.limits().response.bytes_max {
+        return None;
+    }
+    let spoken = channel.spoken()?;
+    channel.inflight.answer_in_pieces(outline::read([beginning], spoken))
+}
+
+/// The child has ended within a line.
+struct CutOff;
+
+/// Hands a line on as it comes, and no faster than the call takes it: until its end, nothing else that the child says is heard. When
+/// nobody takes it any more, the rest is skipped.
+async fn pass_on_long(
+    stdout: &mut ChildStdout,
+    decoder: &mut LineDecoder,
+    buffer: &mut [u8],
+    call: mpsc::Sender<LongPart>,
+) -> Result<(), CutOff> {
+    let (mut beginning, mut has_ended) = decoder.take_overlong();
+    while !beginning.is_empty() {
+        let part = beginning.split_to(beginning.len().min(CHUNK));
+        if call.send(LongPart::Data(part)).await.is_err() {
+            return Ok(if !has_ended {
+                decoder.skip_rest()
+            });
+        }
+    }
+    while !has_ended {
+        let Ok(read @ 1..) = stdout.read(buffer).await else { return Err(CutOff) };
+        let end = memchr::memchr(b'\n', &buffer[..read]);
+        let part = Bytes::copy_from_slice(&buffer[..end.unwrap_or(read)]);
+        has_ended = end.is_some();
+        if let Some(end) = end {
+            decoder.push(&buffer[end + 1..read]);
+        }
+        if call.send(LongPart::Data(part)).await.is_err() {
+            return Ok(if !has_ended {
+                decoder.skip_rest()
+            });
+        }
+    }
+    // Whether it still listens is its own matter.
+    let _ = call.send(LongPart::End).await;
+    Ok(())
 }
 
 fn hear_line(channel: &Arc<Channel>, line: Bytes) {

@@ -102,7 +102,15 @@ fn request(of: &Outbound, name: &str, own: &str) -> Result<Outbound, UpstreamErr
 
 /// The same exchange without what belongs to its own request.
 fn bare(of: &Outbound) -> Outbound {
-    Outbound { original_name: None, mirrored: Arc::default(), unknown_params: Vec::new(), task: None, idempotent: true, ..of.clone() }
+    Outbound {
+        original_name: None,
+        mirrored: Arc::default(),
+        unknown_params: Vec::new(),
+        task: None,
+        idempotent: true,
+        pieces_bytes_max: 0,
+        ..of.clone()
+    }
 }
 
 /// Waits a little, unless nobody waits for the task any more.
@@ -129,7 +137,7 @@ async fn stop_unless<C: Carrier>(carrier: &C, outbound: &Outbound, own: &str, en
 
 fn inbound(message: Option<Message>, spoken: Revision) -> Result<Inbound, UpstreamError> {
     let message = Arc::new(message.ok_or_else(unreadable)?);
-    Ok(Inbound { response: sluice_chain::exchange::Delivery { message, spoken } })
+    Ok(Inbound::whole(sluice_chain::exchange::Delivery { message, spoken }))
 }
 
 fn unreadable() -> UpstreamError {

@@ -380,6 +380,7 @@ pub(crate) fn subscribing(
         task: None,
         interim,
         latest: None,
+        pieces_bytes_max: 0,
         departures: None,
         cancel: CancellationToken::new(),
     })

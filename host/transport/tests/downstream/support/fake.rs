@@ -226,7 +226,7 @@ impl Upstream for Fake {
             let spoken = self.speaks(outbound.spoken.era());
             let answer = self.answer(&outbound, spoken).await?;
             let text = format!(r#"{{ "id" : 77,"jsonrpc":"2.0",{answer}}}"#);
-            Ok(Inbound { response: Delivery { message: Arc::new(decode(text)), spoken } })
+            Ok(Inbound::whole(Delivery { message: Arc::new(decode(text)), spoken }))
         })
     }
 

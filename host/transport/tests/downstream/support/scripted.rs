@@ -83,7 +83,7 @@ impl Upstream for Scripted {
             self.seen.lock().unwrap().push((message.method().to_owned(), target, text));
             let answer = (self.script)(&outbound)?;
             let response = Arc::new(decode(format!(r#"{{"jsonrpc":"2.0","id":77,{answer}}}"#)));
-            Ok(Inbound { response: Delivery { message: response, spoken: self.revision } })
+            Ok(Inbound::whole(Delivery { message: response, spoken: self.revision }))
         })
     }
 

@@ -107,6 +107,7 @@ impl Asker {
             latest: None,
             task: None,
             as_task: false,
+            pieces_bytes_max: 0,
             departures: None,
             cancel: cancel.clone(),
         };

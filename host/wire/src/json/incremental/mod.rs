@@ -374,14 +374,7 @@ impl Incremental {
         Ok(at)
     }
 
-    fn literal(
-        &mut self,
-        bytes: &[u8],
-        from: usize,
-        word: &'static [u8],
-        matched: usize,
-        sink: &mut impl Sink,
-    ) -> Result<usize, Refusal> {
+    fn literal(&mut self, bytes: &[u8], from: usize, word: &'static [u8], matched: usize, sink: &mut impl Sink) -> Result<usize, Refusal> {
         let (mut at, mut matched) = (from, matched);
         while matched < word.len() && at < bytes.len() {
             if bytes[at] != word[matched] {

@@ -184,7 +184,8 @@ fn texts() -> impl Strategy<Value = Vec<u8>> {
         out.push(b'"');
         String::from_utf8(out).unwrap()
     });
-    let scalar = prop_oneof!["-?(0|[1-9][0-9]{0,3})(\\.[0-9]{1,3})?([eE][+-]?[0-9]{1,2})?", Just("true".to_owned()), Just("null".to_owned())];
+    let scalar =
+        prop_oneof!["-?(0|[1-9][0-9]{0,3})(\\.[0-9]{1,3})?([eE][+-]?[0-9]{1,2})?", Just("true".to_owned()), Just("null".to_owned())];
     let value = prop_oneof![string.clone(), scalar].prop_recursive(6, 40, 5, move |inner| {
         let pair = (string.clone(), inner.clone()).prop_map(|(name, value)| format!("{name} :{value}"));
         prop_oneof![
