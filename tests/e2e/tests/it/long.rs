@@ -125,6 +125,10 @@ async fn gateway(folder: &Folder, backend: &Backend, chain: &[&str], more: Value
     for (key, value) in more.as_object().into_iter().flatten() {
         config["sluice"][key] = value.clone();
     }
+    let limits = &mut config["sluice"]["limits"];
+    if limits.get("response_stream_bytes_max").is_none() {
+        limits["response_stream_bytes_max"] = json!(256 << 20);
+    }
     Gateway::start(folder, config).await
 }
 
@@ -402,7 +406,10 @@ fn an_answer_that_must_be_held_is_refused_with_the_plugin_in_the_way() {
 async fn over_pipes(chain: &[&str], times: u64, then_die: bool) -> Vec<String> {
     let folder = Folder::new();
     let (_, child) = journal_entry(&folder, "journal.jsonl", &[]);
-    let config = json!({"mcpServers": {"child": child}, "sluice": {"chain": chain}});
+    let config = json!({
+        "mcpServers": {"child": child},
+        "sluice": {"chain": chain, "limits": {"response_stream_bytes_max": 256 << 20}},
+    });
     let mut process = Command::from(command(&folder, &config, "stdio"));
     let mut process = process.stdin(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().expect("sluice can be executed");
     let (mut stdin, stdout) = (process.stdin.take().expect("a pipe"), process.stdout.take().expect("a pipe"));
