@@ -10,7 +10,8 @@ use std::{
     process::Command,
 };
 
-const PLUGINS: [&str; 7] = ["auth-api-key", "auth-jwt", "namespace", "oauth-client", "rate-limit", "rbac", "redact"];
+const PLUGINS: [&str; 10] =
+    ["auth-api-key", "auth-jwt", "guard", "interceptor", "namespace", "oauth-client", "pin", "rate-limit", "rbac", "redact"];
 
 fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("set by cargo")).join("../..");
@@ -28,6 +29,52 @@ fn main() {
         let built = target.join("wasm32-wasip2/plugin").join(format!("sluice_plugin_{}.wasm", plugin.replace('-', "_")));
         fs::copy(&built, out.join(format!("{plugin}.wasm"))).unwrap_or_else(|e| panic!("{}: {e}", built.display()));
     }
+    let trees: String = PLUGINS.iter().map(|plugin| format!("    ({plugin:?}, {:?}),\n", tree(plugin, &root))).collect();
+    fs::write(out.join("trees.rs"), format!("&[\n{trees}]\n")).expect("OUT_DIR can be written");
+}
+
+/// What a plugin is made of: the compiler's version, then a line for each crate: `depth|name vVERSION marks|licence|sha256 of its
+/// archive|whether it is in the component`, or was only run to build it.
+fn tree(plugin: &str, root: &Path) -> String {
+    let rustc = output(Command::new(env::var("RUSTC").expect("set by cargo")).arg("-V"));
+    let lock = fs::read_to_string(root.join("Cargo.lock")).expect("Cargo.lock");
+    let tree = |edges: &str, more: &[&str]| {
+        let mut cargo = Command::new(env::var("CARGO").expect("set by cargo"));
+        cargo.current_dir(root).args(["tree", "--locked", "--offline", "--target", "wasm32-wasip2", "--charset", "ascii"]);
+        output(cargo.args(["-p", &format!("sluice-plugin-{plugin}"), "-e", edges]).args(more))
+    };
+    let linked = tree("normal,no-proc-macro", &["--prefix", "none", "-f", "{p}"]);
+    let linked: Vec<&str> = linked.lines().map(crate_of).collect();
+    let line = |line: &str| {
+        let mut fields = line.split('|');
+        let mut field = || fields.next().unwrap_or_default();
+        let (depth, name, licence) = (field(), crate_of(field()), field().trim_end_matches(" (*)"));
+        let is_linked = if linked.contains(&name) { "linked" } else { "builds" };
+        format!("{depth}|{name}|{licence}|{}|{is_linked}\n", checksum(&lock, name))
+    };
+    let all = tree("normal,build", &["--prefix", "depth", "-f", "|{p}|{l}"]);
+    format!("{}\n{}", rustc.trim(), all.lines().map(line).collect::<String>())
+}
+
+/// `name vVERSION`, without marks and without where it lies on the machine that builds.
+fn crate_of(package: &str) -> &str {
+    package.split(" (").next().unwrap_or_default()
+}
+
+/// Of the archive of `name vVERSION`; nothing for a crate of ours.
+fn checksum<'l>(lock: &'l str, name: &str) -> &'l str {
+    let mut words = name.split(' ');
+    let (name, version) = (words.next().unwrap_or_default(), words.next().unwrap_or_default().trim_start_matches('v'));
+    let head = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+    let package = lock.split("[[package]]\n").find(|package| package.starts_with(&head));
+    let line = package.and_then(|package| package.lines().find_map(|line| line.strip_prefix("checksum = \"")));
+    line.map_or("", |line| line.trim_end_matches('"'))
+}
+
+fn output(command: &mut Command) -> String {
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
 }
 
 /// What is made beside the sources of an SDK, and what is for us alone.
@@ -76,6 +123,10 @@ fn build(plugins: &[&str], root: &Path, target: &Path) {
     {
         cargo.env_remove(outer);
     }
+    // What a component says of itself when it panics names no folder of the machine that built it, so all machines build the same.
+    let home = env::home_dir().unwrap_or_default();
+    let cargo_home = env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
+    cargo.env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", format!("--remap-path-prefix={}=cargo", cargo_home.display()));
     let status = cargo.status().expect("cargo runs");
     assert!(status.success(), "the standard plugins did not build; is the wasm target there? rustup target add wasm32-wasip2");
 }

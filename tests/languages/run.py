@@ -5,8 +5,8 @@
         --components target/components/wasm32-wasip2/plugin
 
 Each language gives the verdicts of examples/mask/corpus.json, alone in the host's engine; then all four stand in one chain
-in front of a server nobody here wrote, each looking for something else. The examples of docs/plugins/hooks are built, too, and run their
-cases. Tools are pinned and installed under target/languages on the first run; a component is built again only when its sources or the contract
+in front of a server nobody here wrote, each looking for something else. The examples of docs/plugins/hooks and docs/plugins/imports are built, too,
+and run their cases. Tools are pinned and installed under target/languages on the first run; a component is built again only when its sources or the contract
 changed.
 """
 
@@ -32,6 +32,7 @@ ROOT = parts.ROOT
 WORK = parts.TARGET / "languages"
 MASK = ROOT / "examples" / "mask"
 HOOKS = ROOT / "examples" / "hooks"
+IMPORTS = ROOT / "examples" / "imports"
 WIT = ROOT / "wit" / "v0.1.0"
 SAID = "ada@example.com 4111111111111111 ghp_16C7e42F292c6912E7"
 CHAIN = {"rust": "email", "c": "card", "python": "token", "typescript": "private-key"}
@@ -52,7 +53,7 @@ def main():
     ]
     results.append(parts.attempt("what the READMEs show", lambda: readmes(python, npm)))
     for language, build in (("rust", None), ("c", hook_c), ("python", hook_python), ("typescript", hook_typescript)):
-        results.append(parts.attempt(f"hooks, {language}", lambda language=language, build=build: hooks(language, build, wanted, python, npm)))
+        results.append(parts.attempt(f"examples of the book, {language}", lambda language=language, build=build: hooks(language, build, wanted, python, npm)))
     if all(results):
         results.append(parts.attempt("same verdicts", lambda: same_verdicts(wanted.same, built)))
         results.append(parts.attempt("one chain, a real server", lambda: one_chain(wanted, built)))
@@ -208,10 +209,11 @@ def readmes(python, npm):
 
 
 def hooks(language, build, wanted, python, npm):
-    """The examples of the pages about hooks, each with its cases in the real engine."""
+    """The examples of the pages about hooks and imports, each with its cases in the real engine."""
     home = WORK / "hooks" / language
     home.mkdir(parents=True, exist_ok=True)
-    folders = sorted(folder for folder in HOOKS.iterdir() if folder.is_dir())
+    # Most pages about imports show the example of a hook.
+    folders = sorted(plugin.parent for place in (HOOKS, IMPORTS) for plugin in place.glob("*/plugin.rs"))
     if wanted.slice and language in ("python", "typescript"):
         folders = [HOOKS / "on-request"]
     steps = 0
@@ -229,7 +231,7 @@ def hooks(language, build, wanted, python, npm):
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "XDG_CACHE_HOME": str(WORK / "hooks")})
         assert done.returncode == 0, f"{folder.name}: {done.stdout}{done.stderr}"
         steps += int(re.search(r"^(\d+) passed, 0 failed$", done.stdout, re.MULTILINE).group(1))
-    return f"{len(folders)} hooks, {steps} steps"
+    return f"{len(folders)} examples, {steps} steps"
 
 
 def hook_c(folder, out, python, _):

@@ -6,6 +6,7 @@ mod asking;
 mod bench;
 mod conformance;
 mod connect;
+mod contract;
 mod faults;
 mod hostile;
 mod languages;
@@ -13,6 +14,7 @@ mod must_reject;
 mod mutations;
 mod parity;
 mod run;
+mod sbom;
 mod schemas;
 mod setup;
 mod sources;
@@ -29,6 +31,7 @@ cargo xtask plugins             build the standard plugins and the test guests t
 cargo xtask languages           the same filter in Rust, Python, TypeScript and C: built, tested, compared, in one chain
 cargo xtask five-minutes        from nothing to a plugin that works, in each language: four commands, measured (--lang L)
 cargo xtask bindings            write the C bindings again, after a change of the contract
+cargo xtask contract            what changed in wit since each release, and what of it is refused (--freeze VERSION)
 cargo xtask statements          write docs/statements.md: which test shows which statement of what a proxy must do
 cargo xtask hostile [--run]     write docs/hostile.md: which test shows which kind of hostile plugin contained, with its control
 cargo xtask mutations           break the host in each named way, and see that the statement's test notices
@@ -38,7 +41,9 @@ cargo xtask connect             people connect their accounts at an authorizatio
 cargo xtask parity              one corpus over every pairing of eras and transports, through the same filters
 cargo xtask faults              10,000 calls with faults on both sides: none runs twice (--calls N, --seed S)
 cargo xtask schemas             clients and servers of all revisions: every message against the official schema
+cargo xtask sbom                what each plugin inside the binary is made of, as CycloneDX, into target/sbom
 cargo xtask bench --quick       speed and memory against the bars; more flags go to the bench itself
+cargo xtask bench --plugins     what filters cost: hooks in three languages, fresh instances, principals, loading, swaps
 cargo xtask bench --idle        10,000 quiet streams: memory, and latency of other traffic
 cargo xtask bench --parked      1,000 calls that wait for an answer of their client: memory";
 
@@ -52,11 +57,13 @@ fn main() -> ExitCode {
         Some("languages") => languages::run(rest),
         Some("five-minutes") => languages::five_minutes(rest),
         Some("bindings") => languages::bindings(),
+        Some("contract") => contract::run(rest),
         Some("statements") => statements::run(),
         Some("hostile") => hostile::run(rest),
         Some("mutations") => mutations::run(rest),
         Some("conformance") => conformance::run(rest),
         Some("asking") => asking::run(rest),
+        Some("sbom") => sbom::run(rest),
         Some("connect") => connect::run(rest),
         Some("parity") => parity::run(rest),
         Some("faults") => faults::run(rest),

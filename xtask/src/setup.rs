@@ -34,8 +34,8 @@ pub fn components() -> Result<PathBuf> {
     Ok(out.join("wasm32-wasip2/plugin"))
 }
 
-/// Its components are examples in cargo's sense: a package has only one library.
-const HOOKS: &str = "sluice-example-hooks";
+/// Their components are examples in cargo's sense: a package has only one library.
+const BOOK: [&str; 2] = ["sluice-example-hooks", "sluice-example-imports"];
 
 fn component_build(packages: &[String], out: &Path) -> Result<()> {
     let mut command = cargo();
@@ -43,12 +43,16 @@ fn component_build(packages: &[String], out: &Path) -> Result<()> {
     for package in packages {
         command.args(["-p", package]);
     }
-    if *packages == [HOOKS] {
+    if packages.iter().all(|package| BOOK.contains(&package.as_str())) {
         command.arg("--examples");
     }
     for outer in ["RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"] {
         command.env_remove(outer);
     }
+    // As in `host/app/build.rs`, whose components these are too.
+    let home = std::env::home_dir().unwrap_or_default();
+    let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
+    command.env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", format!("--remap-path-prefix={}=cargo", cargo_home.display()));
     step("building plugins and guests to components", &mut command)
 }
 
@@ -77,6 +81,9 @@ pub fn host() -> Result<PathBuf> {
     step("building the host", cargo().arg("build").args(NATIVE).args(["--bin", "sluice", "--test", "arrows"]))?;
     Ok(target().join("debug/sluice"))
 }
+
+/// What the tests in Rust talk to, by the Debian package that brings it.
+pub const SERVERS: [(&str, &str); 1] = [("docker-registry", "docker-registry")];
 
 /// Programs the tests need, by the Debian package that brings them.
 pub fn programs(needed: &[(&str, &str)]) -> Result<()> {

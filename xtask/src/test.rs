@@ -10,6 +10,7 @@ use std::process::Command;
 /// All tests; with `--fast` only those in Rust.
 pub fn run(arguments: &[String]) -> Result<()> {
     let guests = setup::components()?;
+    setup::programs(&setup::SERVERS)?;
     // In one build with the tests, so that the host and the fixtures are compiled with the same features as they.
     step(
         "building the host, the fixtures and the tests",
@@ -26,6 +27,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
         "real servers and clients",
         script("tests/interop/run.py", &sluice).arg("--rmcp-client").arg(built.join("conformance-rmcp-client")),
     )?;
+    step(
+        "interceptors of an official SDK, and ours for one",
+        script("tests/interop/interceptors.py", &sluice).arg("--rmcp-client").arg(built.join("conformance-rmcp-client")),
+    )?;
     step("a slice of the corpus over every path", parity::script(&sluice, &guests).args(["--every", "12"]))?;
     step("a few calls with faults on both sides", faults::script(&sluice).args(["--calls", "400"]))?;
     step("a slice of the corpus against the official schemas", schemas::script(&sluice, &guests).args(["--every", "6"]))?;
@@ -34,6 +39,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     step("real servers that ask real clients, a slice", asking::script(&built).arg("--slice"))?;
     step("an official client's own OAuth, with a real provider", &mut script("tests/interop/oauth.py", &sluice))?;
     step("accounts at a real authorization server", &mut script("tests/connect/run.py", &sluice))?;
+    step("what each plugin inside the binary is made of", &mut script("tests/sbom/run.py", &sluice))?;
     step("real servers with tasks", script("tests/interop/tasks.py", &sluice).arg("--rmcp").arg(built.join("conformance-rmcp")))?;
     step(
         "what the suite's comparison counts as a difference",

@@ -19,9 +19,11 @@ class Example(Plugin, OnOutbound):
         self.secret = config["secret"]
 
     def on_outbound(self, departure: Departure, x: Exchange) -> OutboundVerdict:
-        if departure.challenge() is not None:
-            return reject(rejection(4040, f"{departure.upstream} does not take the token"))
         try:
-            return leave({"authorization": secret(secrets.open(self.secret), "Bearer ")})
+            token = secrets.open(self.secret)
         except HostError:
             return reject(rejection(4041, "there is no token"))
+        # Refused with another, the request may leave once more with this one.
+        if departure.challenge() is not None and departure.refused(token):
+            return reject(rejection(4040, f"{departure.upstream} does not take the token"))
+        return leave({"authorization": secret(token, "Bearer ")})

@@ -30,13 +30,14 @@ impl Plugin for Token {
 
 impl OnOutbound for Token {
     fn on_outbound(&self, departure: &Departure, _: &Exchange) -> OutboundVerdict {
-        if departure.challenge().is_some() {
+        let Ok(token) = Secret::open(&self.0.secret) else {
+            return Rejection::new(4041, "there is no token").into();
+        };
+        // Refused with another, the request may leave once more with this one.
+        if departure.challenge().is_some() && departure.refused(&token) {
             return Rejection::new(4040, &format!("{} does not take the token", departure.upstream())).into();
         }
-        match Secret::open(&self.0.secret) {
-            Ok(token) => Headers::new().secret("authorization", "Bearer ", token).into(),
-            Err(_) => Rejection::new(4041, "there is no token").into(),
-        }
+        Headers::new().secret("authorization", "Bearer ", token).into()
     }
 }
 

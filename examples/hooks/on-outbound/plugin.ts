@@ -16,10 +16,11 @@ export default plugin({
   hooks: ['onOutbound'],
   init: (settings: { secret: string }, host) => ({
     onOutbound(departure) {
-      if (departure.challenge() !== undefined) return reject(4040, `${departure.upstream()} does not take the token`);
       try {
         const token = host.powers.secrets!.Secret.open(settings.secret);
-        return leave({ authorization: secretValue(token, 'Bearer ') });
+        // Refused with another, the request may leave once more with this one.
+        const isRefused = departure.challenge() !== undefined && departure.refused(token);
+        return isRefused ? reject(4040, `${departure.upstream()} does not take the token`) : leave({ authorization: secretValue(token, 'Bearer ') });
       } catch {
         return reject(4041, 'there is no token');
       }

@@ -29,6 +29,8 @@ pub struct Admin {
     pub ready: Arc<std::sync::atomic::AtomicBool>,
     /// Names of upstreams that may be down without making us unready.
     pub optional: Vec<String>,
+    /// What the first chain waits for, in words; nothing once it is in place.
+    pub waits_for: Box<dyn Fn() -> Option<String> + Send + Sync>,
     /// Figures of the plugin host in text form.
     pub more: Box<dyn Fn() -> String + Send + Sync>,
 }
@@ -98,6 +100,9 @@ impl Admin {
 
     /// Ready means: traffic is served, and not every required upstream is down.
     fn unready(&self) -> Option<String> {
+        if let Some(what) = (self.waits_for)() {
+            return Some(format!("starting: {what}"));
+        }
         if !self.ready.load(std::sync::atomic::Ordering::Relaxed) {
             return Some("starting or draining".into());
         }

@@ -47,18 +47,28 @@ pub enum Purpose {
 }
 
 impl Assembly {
-    /// Build everything; nothing listens and no upstream is started yet.
+    /// Build everything, the chain included; nothing listens and no upstream is started yet.
     ///
     /// # Errors
     /// What is wrong with a plugin, a token or the audit file.
     pub async fn new(config: Config, purpose: Purpose) -> Result<Self> {
+        let assembly = Self::closed(config, purpose)?;
+        assembly.plugins.open(false).await?;
+        Ok(assembly)
+    }
+
+    /// Everything but the chain: whoever comes before [`Plugins::open`] is told to come back.
+    ///
+    /// # Errors
+    /// What is wrong with a token or the audit file.
+    pub fn closed(config: Config, purpose: Purpose) -> Result<Self> {
         let recorder = Arc::new(recorder(&config, purpose)?);
         let ear = Arc::new(Ear::default());
         let upstreams = upstreams(&config, &(ear.clone() as Arc<dyn Listener>))?;
         let settings = Settings { task_secret: task_secret(&config, purpose), ..host_settings(&config, access(&config, purpose)?) };
         let host = Host::new(upstreams, settings, recorder.clone()).map_err(|e| anyhow::anyhow!("this machine has no randomness: {e}"))?;
         ear.attach(&host);
-        let plugins = Plugins::load(&config, host.clone(), Arc::new(Fetcher::new(recorder.clone())), purpose != Purpose::Look).await?;
+        let plugins = Plugins::closed(&config, host.clone(), Arc::new(Fetcher::new(recorder.clone())), purpose != Purpose::Look)?;
         Ok(Self { config, host, recorder, plugins })
     }
 
@@ -120,8 +130,8 @@ fn host_settings(config: &Config, access: Access) -> Settings {
     };
     let listening = Listening { own_max: count(limits.listens_per_principal_max), all_max: count(limits.listens_max) };
     let route_calls_max = count(limits.route_calls_max);
-    let streaming = streaming(config);
-    Settings { idempotent: Arc::new(idempotent), parking, listening, route_calls_max, streaming, ..Settings::new(access) }
+    let (streaming, interceptors) = (streaming(config), config.settings.experimental.interceptors);
+    Settings { idempotent: Arc::new(idempotent), parking, listening, route_calls_max, streaming, interceptors, ..Settings::new(access) }
 }
 
 fn streaming(config: &Config) -> Streaming {

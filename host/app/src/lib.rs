@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod assembly;
 pub mod author;
+pub mod cache;
 pub mod certificates;
 pub mod chain;
 pub mod cli;
@@ -14,5 +15,6 @@ pub mod config;
 pub mod embedded;
 mod fetcher;
 pub mod record;
+pub mod sbom;
 pub mod token;
 pub mod watch;

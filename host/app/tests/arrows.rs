@@ -8,20 +8,23 @@ use std::{
 use toml::{Table, Value};
 
 /// Which rooms each room may name: ARCHITECTURE.md, "Arrows".
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("wire", &[]),
     ("state", &[]),
     ("supply", &[]),
+    ("registry", &[]),
     ("era", &["wire"]),
     ("chain", &["wire"]),
     ("plugin", &["wire", "chain", "state"]),
     ("transport", &["wire", "era", "chain"]),
-    ("app", &["wire", "era", "chain", "state", "supply", "plugin", "transport"]),
+    ("app", &["wire", "era", "chain", "state", "supply", "registry", "plugin", "transport"]),
 ];
 
 /// What only these rooms may use: sockets, processes and the sandbox have one home each.
-const HOMES: [(&str, &[&str]); 6] = [
-    ("tokio", &["chain", "plugin", "state", "transport", "app"]),
+const HOMES: [(&str, &[&str]); 8] = [
+    ("tokio", &["chain", "plugin", "state", "registry", "transport", "app"]),
+    ("oci-client", &["registry"]),
+    ("reqwest", &["registry"]),
     ("hyper", &["transport", "app"]),
     ("hyper-util", &["transport", "app"]),
     ("wasmtime", &["plugin"]),

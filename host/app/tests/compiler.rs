@@ -92,6 +92,36 @@ async fn what_is_compiled_aside_is_what_is_compiled_here() {
     }
 }
 
+/// What starts from a copy has been written again by the process that compiles: here, its file is not even parsed for that.
+#[tokio::test]
+async fn copies_of_started_plugins_are_made_aside_too() {
+    let component = Bytes::from_static(sluice::embedded::plugin("redact").expect("it is in the binary"));
+    let cache = tempfile::tempdir().expect("a folder");
+    let start = |compiler: Compiler, snapshots: bool| {
+        let setup = Setup {
+            instances_max: 8,
+            cache: Some(cache.path().join("cache")),
+            compiler: Some(compiler),
+            snapshots,
+            ..Setup::new(Arc::new(MemoryStore::new()))
+        };
+        Engine::start(setup).expect("wasm runs here")
+    };
+    // Once it has been compiled, only the copy needs a compiler.
+    start(compiler(60, 1024), false).load(component.clone(), Settings::new("redact.wasm")).await.expect("it loads");
+    for (program, copied) in [(compiler(60, 1024), true), (Compiler { program: "/nowhere/sluice".into(), ..compiler(60, 1024) }, false)] {
+        let filter = start(program, true).load(component.clone(), Settings::new("redact.wasm")).await.expect("it loads");
+        let began = std::time::Instant::now();
+        while filter.starts_from_copy().is_none() && began.elapsed() < Duration::from_secs(60) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        match filter.starts_from_copy().expect("it is known by now") {
+            Ok(()) => assert!(copied),
+            Err(why) => assert!(!copied && why.contains("/nowhere/sluice does not run"), "{why}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_compiler_that_does_not_run_is_named() {
     let missing = Compiler { program: "/nowhere/sluice".into(), ..compiler(60, 1024) };

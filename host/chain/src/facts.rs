@@ -13,9 +13,9 @@ use std::sync::Arc;
 /// Most bytes of merged instructions: it is untrusted text that ends in a model's context.
 const INSTRUCTIONS_MAX: usize = 16 * 1024;
 
-/// The union of what can be carried to a client of `era`.
-pub fn merge(era: Era, answers: &[(Arc<str>, Arc<ServerFacts>)]) -> ServerFacts {
-    let mut has = Carried::default();
+/// The union of what can be carried to a client of `era`. `interceptors`: what is said of those that are served here, JSON text.
+pub fn merge(era: Era, answers: &[(Arc<str>, Arc<ServerFacts>)], interceptors: Option<&str>) -> ServerFacts {
+    let mut has = Carried { interceptors: interceptors.map(str::to_owned), ..Carried::default() };
     for (_, facts) in answers {
         has.add(facts);
     }
@@ -53,6 +53,7 @@ struct Carried {
     completions: bool,
     logging: bool,
     tasks: Option<Tasks>,
+    interceptors: Option<String>,
 }
 
 /// What can be done about tasks with every server that has them.
@@ -87,11 +88,16 @@ impl Carried {
             (true, "{}") => r#"{"subscribe":true}"#,
             (true, _) => r#"{"subscribe":true,"listChanged":true}"#,
         };
-        let extensions = format!(r#"{{"{}":{{}}}}"#, meta::EXTENSION_TASKS);
+        let (tasks_extend, interceptors) = (self.tasks.is_some() && era == Era::Modern, self.interceptors.as_deref());
+        let extensions = [(meta::EXTENSION_TASKS, tasks_extend.then_some("{}")), (meta::EXTENSION_INTERCEPTORS, interceptors)];
+        let extensions: Vec<String> = extensions.iter().filter_map(|(id, says)| says.map(|says| format!(r#""{id}":{says}"#))).collect();
+        let extensions = format!("{{{}}}", extensions.join(","));
         let tasks = self.tasks.filter(|_| era == Era::Legacy).map(Tasks::to_json);
         let members: Vec<String> = [
             (self.completions, "completions", "{}"),
-            (self.tasks.is_some() && era == Era::Modern, "extensions", &extensions),
+            // Before there were extensions there was room for experiments.
+            (era == Era::Legacy && interceptors.is_some(), "experimental", &extensions),
+            (era == Era::Modern && extensions.len() > 2, "extensions", &extensions),
             (self.logging, "logging", "{}"),
             (self.prompts, "prompts", list(List::Prompts)),
             (self.resources, "resources", resources),

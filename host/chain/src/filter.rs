@@ -109,6 +109,8 @@ pub struct Interest {
     pub outbound: Vec<String>,
     /// Of `on-chunk`: bytes at the end of a window that come again.
     pub overlap: usize,
+    /// By its own word it changes messages, and does not only decide.
+    pub edits: bool,
     /// It keeps nothing and reaches nobody: asked twice about one message, it leaves no more behind than asked once.
     pub repeatable: bool,
 }

@@ -4,7 +4,7 @@ pub use crate::changes::Listening;
 pub use crate::parked::Parking;
 use crate::{
     attributes::{Attributes, Facts},
-    catalogue::{Asking, Currency, CursorKey, ListKind, RawLists, View},
+    catalogue::{Asking, Currency, CursorKey, Gathered, ListKind, RawLists, View},
     changes::{Announced, Places, Subscription},
     departures::{Departures, Held},
     exchange::{Arrival, Client, Delivery, Direction, Head, Kind},
@@ -67,6 +67,8 @@ pub struct Settings {
     pub route_calls_max: usize,
     /// Bounds on answers that are too long to be held.
     pub streaming: Streaming,
+    /// Whether filters are served as interceptors (a draft, ADR 34).
+    pub interceptors: bool,
 }
 
 impl Settings {
@@ -82,6 +84,7 @@ impl Settings {
             task_secret: None,
             route_calls_max: 32,
             streaming: Streaming::default(),
+            interceptors: false,
         }
     }
 }
@@ -177,6 +180,11 @@ impl Host {
         number
     }
 
+    /// Whether filters are served as interceptors.
+    pub fn serves_interceptors(&self) -> bool {
+        self.settings.interceptors
+    }
+
     /// In config order.
     pub fn upstreams(&self) -> &[Arc<dyn Upstream>] {
         &self.upstreams
@@ -267,7 +275,8 @@ impl Host {
             Some((u.name().clone(), facts))
         });
         let answers: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
-        crate::facts::merge(era, &answers)
+        let interceptors = self.settings.interceptors.then(|| run::capability(&self.generation()));
+        crate::facts::merge(era, &answers, interceptors.as_deref())
     }
 
     /// One list as this principal sees it, without an exchange: for `sluice ls` and status.
@@ -285,6 +294,13 @@ impl Host {
         let viewer = Attributes::new(client.facts.clone());
         let asking = Asking { generation: &generation, era, client, principal, viewer: &viewer };
         self.view(kind, asking, Currency::Fresh).await
+    }
+
+    /// What all upstreams offer of one list, before any filter: for `sluice ls --pins`.
+    pub async fn offered(self: &Arc<Self>, kind: ListKind, era: Era, client: &Arc<Client>, principal: &Arc<Principal>) -> Gathered {
+        let generation = self.generation();
+        let viewer = Attributes::new(client.facts.clone());
+        self.gather_fresh(kind, Asking { generation: &generation, era, client, principal, viewer: &viewer }).await
     }
 
     /// What this principal calls a tool of an upstream, if it sees it.

@@ -35,6 +35,11 @@ impl Asked {
         let uri = (method == method::RESOURCES_READ).then(|| message.param("uri")?.as_str()).flatten();
         Some(Asked { id: message.id()?.clone(), method, uri: uri.map(|uri| uri.as_ref().into()), revision })
     }
+
+    /// What is asked by a request of a draft, which stands in no revision's table; `None` for others.
+    pub fn of_draft(message: &Message, revision: Revision) -> Option<Asked> {
+        Some(Asked { id: message.id()?.clone(), method: method::draft(message.method())?, uri: None, revision })
+    }
 }
 
 /// An answer under the client's id, in up to three pieces so that a large body is not copied.

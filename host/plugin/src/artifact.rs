@@ -36,11 +36,25 @@ pub(crate) fn recognize(bytes: &[u8]) -> Result<(), String> {
         return Err(other(bytes).into());
     };
     match rest.get(..4) {
-        Some(COMPONENT) => Ok(()),
+        Some(COMPONENT) if is_whole(&rest[4..]) => Ok(()),
+        Some(COMPONENT) => Err("is cut short; copy or build it again".into()),
         Some(MODULE) => Err("is a core module; build for wasm32-wasip2 or run `wasm-tools component new`".into()),
         Some(_) => Err("is wasm of a version this host does not know; build for wasm32-wasip2".into()),
         None => Err("is cut short; copy or build it again".into()),
     }
+}
+
+/// Whether each section of a component has its length (component model, binary format: an id, a LEB128 length, the content). The parser
+/// behind this does not miss the rest of a component inside that ends between two sections of its own.
+fn is_whole(mut sections: &[u8]) -> bool {
+    while let Some((_, rest)) = sections.split_first() {
+        let Some(end) = rest.iter().position(|byte| byte & 0x80 == 0).filter(|end| *end < 5) else { return false };
+        let length = rest[..=end].iter().rev().fold(0, |length, byte| length << 7 | u64::from(byte & 0x7f));
+        let after = usize::try_from(length).ok().and_then(|length| rest.get(end + 1..)?.get(length..));
+        let Some(after) = after else { return false };
+        sections = after;
+    }
+    true
 }
 
 fn other(bytes: &[u8]) -> &'static str {
@@ -89,6 +103,9 @@ mod tests {
             (&b""[..], "empty"),
             (b"\0as", "cut short"),
             (b"\0asm\x0d\0", "cut short"),
+            (b"\0asm\x0d\0\x01\0\x04", "cut short"),
+            (b"\0asm\x0d\0\x01\0\x04\x80", "cut short"),
+            (b"\0asm\x0d\0\x01\0\x04\x09\0asm\x0d\0\x01\0", "cut short"),
             (b"\0asm\x01\0\0\0rest", "core module"),
             (b"\0asm\x02\0\0\0", "version"),
             (b"  (module)", "text"),

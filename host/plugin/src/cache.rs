@@ -3,23 +3,29 @@
 //! Such code is native: whoever writes it runs in this process. So it lives in a private folder, never in
 //! the plugin directory; each file is sealed with a secret of that folder over what it claims to be; a file
 //! is read whole and checked, and what was checked is what is loaded. Anything odd is a miss, or, when it
-//! concerns the folder itself, no cache at all.
+//! concerns the folder itself, no cache at all. How much of it there is, its owner decides: here a file that is in use is held by a lock,
+//! and one that is read becomes the youngest.
 
 use crate::artifact::hex;
 use hmac::{Hmac, Mac};
 use rustix::{
-    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, renameat, unlinkat},
+    fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, openat, renameat, unlinkat},
     io::Errno,
     process::geteuid,
 };
 use sha2::{Digest, Sha256};
 use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
     fs::File,
     hash::{Hash, Hasher},
     io::{Read, Write},
     os::{fd::OwnedFd, unix::fs::DirBuilderExt},
     path::Path,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::SystemTime,
 };
 use wasmtime::component::Component;
 
@@ -27,8 +33,6 @@ const SECRET: &str = "secret";
 const SECRET_BYTES: usize = 32;
 const MAC_BYTES: usize = 32;
 const SUFFIX: &str = ".cwasm";
-/// Entries kept; the oldest go.
-const ENTRIES_MAX: usize = 64;
 /// Python's is 35 MB.
 const ENTRY_BYTES_MAX: u64 = 1 << 30;
 
@@ -38,6 +42,8 @@ type Seal = Hmac<Sha256>;
 pub struct Cache {
     folder: OwnedFd,
     secret: [u8; SECRET_BYTES],
+    /// Files in use, each with a shared lock, by name.
+    held: Mutex<HashMap<String, OwnedFd>>,
 }
 
 impl Cache {
@@ -55,7 +61,7 @@ impl Cache {
         })?;
         private(&folder, FileType::Directory).map_err(|why| format!("{why}; run `chmod 700` on it as its owner, or name another"))?;
         let secret = secret(&folder)?;
-        Ok(Self { folder, secret })
+        Ok(Self { folder, secret, held: Mutex::default() })
     }
 
     /// The component compiled from the file of this digest by this very engine, if it is here and whole.
@@ -71,13 +77,32 @@ impl Cache {
         deserialize(engine, code)
     }
 
+    /// Is there anything under this digest? Whether it is whole shows when it is loaded.
+    pub(crate) fn has(&self, engine: &wasmtime::Engine, digest: &str) -> bool {
+        self.file(&name(engine, digest)).is_some()
+    }
+
     /// Keep what was compiled. A failure costs a compilation at the next start, so it is only told.
     pub(crate) fn keep(&self, engine: &wasmtime::Engine, digest: &str, code: &[u8]) {
         let name = name(engine, digest);
         if let Err(error) = self.write(&name, code) {
             tracing::warn!("compiled code cannot be kept: {error}");
         }
-        self.prune();
+    }
+
+    /// These are in use, and no others: whoever makes room in the folder leaves them.
+    pub(crate) fn hold<'d>(&self, engine: &wasmtime::Engine, digests: impl Iterator<Item = &'d str>) {
+        let names: HashSet<String> = digests.map(|digest| name(engine, digest)).collect();
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|name, _| names.contains(name));
+        for name in names {
+            if let Entry::Vacant(place) = held.entry(name)
+                && let Some((file, _)) = self.file(place.key())
+                && flock(&file, FlockOperation::NonBlockingLockShared).is_ok()
+            {
+                place.insert(file);
+            }
+        }
     }
 
     /// The seal covers the name, so a file cannot stand in for another.
@@ -89,13 +114,22 @@ impl Cache {
         seal
     }
 
-    fn read(&self, name: &str) -> Option<Vec<u8>> {
+    /// With its facts.
+    fn file(&self, name: &str) -> Option<(OwnedFd, Stat)> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = openat(&self.folder, name, flags, Mode::empty()).ok()?;
         let stat = private(&file, FileType::RegularFile).ok()?;
+        Some((file, stat))
+    }
+
+    /// Reading is using: from now on it is the youngest.
+    fn read(&self, name: &str) -> Option<Vec<u8>> {
+        let (file, stat) = self.file(name)?;
         let size = u64::try_from(stat.st_size).ok().filter(|size| *size <= ENTRY_BYTES_MAX)?;
         let mut bytes = Vec::with_capacity(size as usize);
-        File::from(file).take(ENTRY_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        let file = File::from(file);
+        let _ = file.set_modified(SystemTime::now());
+        file.take(ENTRY_BYTES_MAX).read_to_end(&mut bytes).ok()?;
         Some(bytes)
     }
 
@@ -114,25 +148,6 @@ impl Cache {
 
     fn remove(&self, name: &str) {
         let _ = unlinkat(&self.folder, name, AtFlags::empty());
-    }
-
-    /// Drop the oldest entries beyond the bound, and what crashed writers left.
-    fn prune(&self) {
-        let Ok(entries) = Dir::read_from(&self.folder) else { return };
-        let mut found: Vec<(i64, String)> = entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned))
-            .filter(|name| name.ends_with(SUFFIX))
-            .filter_map(|name| {
-                let stat = rustix::fs::statat(&self.folder, &*name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-                Some((stat.st_mtime as i64, name))
-            })
-            .collect();
-        found.sort_unstable();
-        let surplus = found.len().saturating_sub(ENTRIES_MAX);
-        for (_, name) in &found[..surplus] {
-            self.remove(name);
-        }
     }
 }
 

@@ -1,9 +1,16 @@
 //! Bytes to machine code, off the tasks' threads and out of their way.
 
-use crate::{cache, cache::Cache, engine::Engine};
+use crate::{
+    cache,
+    engine::Engine,
+    snapshot::{rewrite, state::State},
+};
 use bytes::Bytes;
-use std::time::Duration;
-use tokio::sync::oneshot;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::oneshot, time::Instant};
 use wasmtime::component::Component;
 
 /// A compilation that takes longer is announced.
@@ -11,42 +18,131 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Lower than anything that serves: 19 is the least.
 pub(crate) const NICENESS: i32 = 15;
 
-/// The component behind `bytes`, from the cache or compiled and then kept there.
-pub(crate) async fn component(engine: &Engine, file: &str, digest: &str, bytes: Bytes) -> Result<Component, String> {
-    let length = bytes.len();
-    let mut work = std::pin::pin!(found_or_compiled(engine, digest, bytes));
-    match tokio::time::timeout(PATIENCE, &mut work).await {
-        Ok(done) => done,
-        Err(_) => {
-            tracing::info!("compiling {file} ({:.1} MB)…", length as f64 / 1e6);
-            work.await
-        }
+/// What is being compiled for the chain, oldest first.
+#[derive(Clone, Default)]
+pub(crate) struct Underway(Arc<Mutex<Vec<Compiling>>>);
+
+/// A file that is being compiled.
+#[derive(Debug, Clone)]
+pub struct Compiling {
+    /// As the settings name it.
+    pub file: Arc<str>,
+    /// Size of the component.
+    pub bytes: usize,
+    /// When it began.
+    pub since: Instant,
+}
+
+impl std::fmt::Display for Compiling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({:.1} MB, {} s so far)", self.file, self.bytes as f64 / 1e6, self.since.elapsed().as_secs())
     }
 }
 
-async fn found_or_compiled(engine: &Engine, digest: &str, bytes: Bytes) -> Result<Component, String> {
-    let (wasmtime, cache, digest) = (engine.wasmtime().clone(), engine.cache(), digest.to_owned());
-    let Some(compiler) = engine.compiler() else {
-        return aside(move || {
-            let found = cache.as_ref().and_then(|cache| cache.load(&wasmtime, &digest));
-            found.map_or_else(|| compile(&wasmtime, cache.as_deref(), &digest, &bytes), Ok)
-        })
-        .await?;
-    };
-    if let Some(cache) = cache.clone() {
-        let (wasmtime, digest) = (wasmtime.clone(), digest.clone());
-        if let Some(found) = aside(move || cache.load(&wasmtime, &digest)).await? {
-            return Ok(found);
-        }
+impl Underway {
+    pub(crate) fn list(&self) -> Vec<Compiling> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-    let code = compiler.compile(engine.memory(), &bytes).await?;
+
+    fn enter(&self, file: &Arc<str>, bytes: usize) -> Entry<'_> {
+        let compiling = Compiling { file: file.clone(), bytes, since: Instant::now() };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(compiling.clone());
+        Entry { all: self, compiling }
+    }
+}
+
+/// One of them, for as long as it lives.
+struct Entry<'u> {
+    all: &'u Underway,
+    compiling: Compiling,
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        let mut all = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let this = all.iter().position(|other| other.since == self.compiling.since && other.file == self.compiling.file);
+        this.map(|at| all.remove(at));
+    }
+}
+
+/// The component behind `bytes`, from the cache or compiled and then kept there. As many at once as there are processors.
+pub(crate) async fn component(engine: &Engine, file: &Arc<str>, digest: &str, bytes: Bytes) -> Result<Component, String> {
+    let _turn = engine.compile_turn().await;
+    if let Some(found) = cached(engine, digest).await {
+        return Ok(found);
+    }
+    let entry = engine.underway().enter(file, bytes.len());
+    let mut work = std::pin::pin!(kept(engine, Job::Whole, &bytes, digest));
+    if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
+        return done;
+    }
+    tracing::info!("compiling {file} ({:.1} MB)…", bytes.len() as f64 / 1e6);
+    let done = work.await;
+    tracing::info!("compiling {file} took {:.1} s", entry.compiling.since.elapsed().as_secs_f64());
+    done
+}
+
+/// What machine code is made of.
+pub(crate) enum Job {
+    /// The component itself.
+    Whole,
+    /// With accessors to its memories.
+    Instrumented,
+    /// With these memories instead of its own.
+    Snapshot(State),
+}
+
+impl Job {
+    /// Does it, on this thread. The error is the end of a sentence about the file.
+    pub(crate) fn run(&self, engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let code = match self {
+            Self::Whole => engine.precompile_component(bytes),
+            Self::Instrumented => rewrite::instrumented(bytes).and_then(|bytes| engine.precompile_component(&bytes)),
+            Self::Snapshot(state) => rewrite::snapshot(bytes, state).and_then(|bytes| engine.precompile_component(&bytes)),
+        };
+        code.map_err(|error| match self {
+            Self::Whole => refusal(&error),
+            _ => crate::instance::one_line(&format!("{error:#}")),
+        })
+    }
+}
+
+/// What is kept under this key.
+pub(crate) async fn cached(engine: &Engine, key: &str) -> Option<Component> {
+    let (wasmtime, cache, key) = (engine.wasmtime().clone(), engine.cache()?, key.to_owned());
+    aside(move || cache.load(&wasmtime, &key)).await.ok()?
+}
+
+/// Does a job, and keeps what comes of it under this key.
+pub(crate) async fn kept(engine: &Engine, job: Job, bytes: &Bytes, key: &str) -> Result<Component, String> {
+    let code = code(engine, job, bytes).await?;
+    let (wasmtime, cache, key) = (engine.wasmtime().clone(), engine.cache(), key.to_owned());
     aside(move || {
         if let Some(cache) = cache {
-            cache.keep(&wasmtime, &digest, &code);
+            cache.keep(&wasmtime, &key, &code);
         }
-        cache::deserialize(&wasmtime, &code).ok_or_else(|| "was compiled by another version of this program; start it again".to_owned())
+        deserialized(&wasmtime, &code)
     })
     .await?
+}
+
+/// Does a job whose result nobody will ask for again.
+pub(crate) async fn job(engine: &Engine, job: Job, bytes: &Bytes) -> Result<Component, String> {
+    let code = code(engine, job, bytes).await?;
+    let wasmtime = engine.wasmtime().clone();
+    aside(move || deserialized(&wasmtime, &code)).await?
+}
+
+async fn code(engine: &Engine, job: Job, bytes: &Bytes) -> Result<Vec<u8>, String> {
+    if let Some(compiler) = engine.compiler() {
+        return compiler.compile(engine.memory(), &job, bytes).await;
+    }
+    let (wasmtime, bytes) = (engine.wasmtime().clone(), bytes.clone());
+    aside(move || job.run(&wasmtime, &bytes)).await?
+}
+
+fn deserialized(engine: &wasmtime::Engine, code: &[u8]) -> Result<Component, String> {
+    cache::deserialize(engine, code).ok_or_else(|| "was compiled by another version of this program; start it again".to_owned())
 }
 
 /// Run on a thread of its own, of low priority: this work is long and has no pauses.
@@ -61,14 +157,6 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
         })
         .map_err(|error| format!("cannot be compiled: no thread for it ({error})"))?;
     told.await.map_err(|_| "made the compiler panic; tell the plugin's author and us".into())
-}
-
-fn compile(engine: &wasmtime::Engine, cache: Option<&Cache>, digest: &str, bytes: &[u8]) -> Result<Component, String> {
-    let component = Component::from_binary(engine, bytes).map_err(|error| refusal(&error))?;
-    if let (Some(cache), Ok(code)) = (cache, component.serialize()) {
-        cache.keep(engine, digest, &code);
-    }
-    Ok(component)
 }
 
 /// wasmtime's reason, in one line and in its operator's words.

@@ -6,8 +6,9 @@
 
 use crate::{
     artifact::BYTES_MAX,
-    compile::{NICENESS, refusal},
+    compile::{Job, NICENESS},
     engine::{Memory, config},
+    snapshot::state::{State, take},
 };
 use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 use std::{
@@ -58,9 +59,9 @@ impl Compiler {
     }
 
     /// Machine code for an engine with such memories. The error is the end of a sentence about the file.
-    pub(crate) async fn compile(&self, memory: Memory, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    pub(crate) async fn compile(&self, memory: Memory, job: &Job, bytes: &[u8]) -> Result<Vec<u8>, String> {
         let wall = (self.cpu * WALL_TIMES).max(WALL_MIN);
-        let end = tokio::time::timeout(wall, self.run(memory, bytes)).await;
+        let end = tokio::time::timeout(wall, self.run(memory, job, bytes)).await;
         let (status, code, complaint) = match end {
             Ok(ran) => {
                 ran.map_err(|error| format!("cannot be compiled: the compiler {} does not run ({error})", self.program.display()))?
@@ -76,9 +77,10 @@ impl Compiler {
         }
     }
 
-    async fn run(&self, memory: Memory, bytes: &[u8]) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+    async fn run(&self, memory: Memory, job: &Job, bytes: &[u8]) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
         let mut command = tokio::process::Command::new(&self.program);
         command.args(&self.arguments).arg(word(memory)).arg(self.cpu.as_secs().to_string()).arg(self.memory_bytes_max.to_string());
+        command.arg(job_word(job));
         command.env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn()?;
         let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
@@ -86,6 +88,7 @@ impl Compiler {
         };
         let feed = async {
             // A compiler that ends early does not read on; how it ended says why.
+            let _ = stdin.write_all(&before(job)).await;
             let _ = stdin.write_all(bytes).await;
             drop(stdin);
         };
@@ -129,11 +132,37 @@ fn word(memory: Memory) -> &'static str {
     }
 }
 
+fn job_word(job: &Job) -> &'static str {
+    match job {
+        Job::Whole => "whole",
+        Job::Instrumented => "instrumented",
+        Job::Snapshot(_) => "snapshot",
+    }
+}
+
+/// What stands before the component on standard input: a state, behind its length.
+fn before(job: &Job) -> Vec<u8> {
+    let Job::Snapshot(state) = job else { return Vec::new() };
+    let mut encoded = Vec::new();
+    state.encode(&mut encoded);
+    [&(encoded.len() as u64).to_le_bytes(), &*encoded].concat()
+}
+
+/// The other way round.
+fn job(word: &str, input: &mut &[u8]) -> Option<Job> {
+    match word {
+        "whole" => Some(Job::Whole),
+        "instrumented" => Some(Job::Instrumented),
+        "snapshot" => Some(Job::Snapshot(State::decode(take(input)?)?)),
+        _ => None,
+    }
+}
+
 fn memory(word: &str) -> Option<Memory> {
     [Memory::Pooled, Memory::PooledSmall, Memory::OnDemand].into_iter().find(|memory| self::word(*memory) == word)
 }
 
-/// Be the compiler: component on standard input, machine code or a reason on standard output. `words` are what
+/// Be the compiler: component on standard input, before it what else the work needs, machine code or a reason on standard output. `words` are what
 /// follows [`Compiler::arguments`]; the process must have no other thread yet.
 pub fn serve(words: &[String]) -> ExitCode {
     match serve_or_say(words) {
@@ -147,7 +176,7 @@ pub fn serve(words: &[String]) -> ExitCode {
 
 fn serve_or_say(words: &[String]) -> Result<ExitCode, String> {
     let asked = "this command is for Sluice itself: it compiles what it is given on standard input";
-    let [memory, cpu_s, memory_bytes, rest @ ..] = words else { return Err(asked.into()) };
+    let [memory, cpu_s, memory_bytes, job, rest @ ..] = words else { return Err(asked.into()) };
     let memory = self::memory(memory).ok_or(asked)?;
     if rest.first().map(String::as_str) != Some(BOUNDED) {
         let (Ok(cpu_s), Ok(memory_bytes)) = (cpu_s.parse(), memory_bytes.parse()) else { return Err(asked.into()) };
@@ -156,7 +185,8 @@ fn serve_or_say(words: &[String]) -> Result<ExitCode, String> {
     let engine = wasmtime::Engine::new(&config(memory)).map_err(|error| error.to_string())?;
     // Nothing can be opened any more, no file and no socket.
     limit(Resource::Nofile, 3, 3)?;
-    let compiling = std::thread::Builder::new().name("compile".into()).stack_size(STACK_BYTES).spawn(move || compile(&engine));
+    let job = job.clone();
+    let compiling = std::thread::Builder::new().name("compile".into()).stack_size(STACK_BYTES).spawn(move || compile(&engine, &job));
     let compiled = compiling.map_err(|error| error.to_string())?.join().map_err(|_| "it panicked")??;
     let (code, answer) = match compiled {
         Ok(machine_code) => (ExitCode::SUCCESS, machine_code),
@@ -166,10 +196,12 @@ fn serve_or_say(words: &[String]) -> Result<ExitCode, String> {
     Ok(code)
 }
 
-fn compile(engine: &wasmtime::Engine) -> Result<Result<Vec<u8>, String>, String> {
+fn compile(engine: &wasmtime::Engine, word: &str) -> Result<Result<Vec<u8>, String>, String> {
     let mut bytes = Vec::new();
-    std::io::stdin().lock().take(BYTES_MAX as u64).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    Ok(engine.precompile_component(&bytes).map_err(|error| refusal(&error)))
+    std::io::stdin().lock().take(2 * BYTES_MAX as u64).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    let mut input = &*bytes;
+    let job = job(word, &mut input).ok_or("no such work, or what it is done with is cut short")?;
+    Ok(job.run(engine, input))
 }
 
 /// Started again, so that whatever the allocator has set aside is set aside within the bounds. Returns only when it fails.

@@ -2,6 +2,7 @@
 
 use crate::{
     cache::Cache,
+    compile::{Compiling, Underway},
     compiler::Compiler,
     filter::WasmFilter,
     pool::Pools,
@@ -14,6 +15,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, component::Component};
 
 /// Stack of guest code in one call.
@@ -31,6 +33,8 @@ const SLACK: u32 = 32;
 /// Kept of a freed memory where the kernel tells which pages were touched; without that, less is faster.
 const RESIDENT_WITH_SCAN: usize = 1 << 20;
 const RESIDENT_WITHOUT: usize = 64 << 10;
+/// Compilers at once: each may take a gigabyte.
+const COMPILERS_MAX: usize = 8;
 
 /// What an engine is made with.
 pub struct Setup {
@@ -51,10 +55,12 @@ pub struct Setup {
     pub fetch: Option<Arc<dyn Fetch>>,
     /// Behind the `upstream` import; without it no tool is called.
     pub calls: Option<Arc<dyn Calls>>,
+    /// New instances are copies of one that has run `init`, where that can be: made beside the traffic, and kept in the cache.
+    pub snapshots: bool,
 }
 
 impl Setup {
-    /// No cache, compiled in this process, no secrets, no network, room for 1,000 instances, one worker kept free.
+    /// No cache, compiled in this process, no secrets, no network, no snapshots, room for 1,000 instances, one worker kept free.
     pub fn new(store: Arc<dyn Store>) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -66,6 +72,7 @@ impl Setup {
             secrets: Secrets::new(),
             fetch: None,
             calls: None,
+            snapshots: false,
         }
     }
 }
@@ -96,6 +103,10 @@ pub struct Engine {
     fetch: Option<Arc<dyn Fetch>>,
     calls: Option<Arc<dyn Calls>>,
     shelves: Arc<Shelves>,
+    underway: Underway,
+    compile_turns: Arc<Semaphore>,
+    /// None: no snapshots are made.
+    snapshot_turns: Option<Arc<Semaphore>>,
 }
 
 /// What is loaded and still in use.
@@ -142,6 +153,9 @@ impl Engine {
             fetch: setup.fetch,
             calls: setup.calls,
             shelves: Arc::default(),
+            underway: Underway::default(),
+            compile_turns: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, |n| n.get().min(COMPILERS_MAX)))),
+            snapshot_turns: setup.snapshots.then(|| Arc::new(Semaphore::new(1))),
         })
     }
 
@@ -153,6 +167,25 @@ impl Engine {
     /// Is compiled code kept?
     pub fn caches(&self) -> bool {
         self.cache.is_some()
+    }
+
+    /// What is being compiled for the chain just now, oldest first.
+    pub fn compiling(&self) -> Vec<Compiling> {
+        self.underway.list()
+    }
+
+    /// Can this file be loaded without compiling it? It is in use or in the cache.
+    pub fn is_compiled(&self, digest: &str) -> bool {
+        self.compiled(digest).is_some() || self.cache.as_ref().is_some_and(|cache| cache.has(&self.wasmtime, digest))
+    }
+
+    pub(crate) fn underway(&self) -> &Underway {
+        &self.underway
+    }
+
+    /// To compile one, held while it is compiled. There is always one sooner or later.
+    pub(crate) async fn compile_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.compile_turns.acquire().await.ok()
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -175,8 +208,31 @@ impl Engine {
         same.map(|filter| filter.template.pre.component().clone())
     }
 
+    /// The same for a component that new instances of a plugin in use are copied from.
+    pub(crate) fn snapshotted(&self, key: &str) -> Option<Component> {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_use = loaded.iter().filter_map(Weak::upgrade);
+        in_use.find_map(|filter| filter.snapshot.get()?.as_ref().ok()?.component(key))
+    }
+
+    /// Are new instances copies, where that can be?
+    pub fn snapshots(&self) -> bool {
+        self.snapshot_turns.is_some()
+    }
+
+    /// To make one, held while it is made.
+    pub(crate) async fn snapshot_turn(&self) -> Option<OwnedSemaphorePermit> {
+        self.snapshot_turns.clone()?.acquire_owned().await.ok()
+    }
+
     pub(crate) fn remember(&self, filter: &Arc<WasmFilter>) {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(filter));
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.retain(|filter| filter.strong_count() > 0);
+        loaded.push(Arc::downgrade(filter));
+        if let Some(cache) = &self.cache {
+            let live: Vec<_> = loaded.iter().filter_map(Weak::upgrade).collect();
+            cache.hold(&self.wasmtime, live.iter().map(|filter| &*filter.identity.digest));
+        }
     }
 
     pub(crate) fn store(&self) -> &dyn Store {

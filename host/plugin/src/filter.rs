@@ -11,6 +11,7 @@ use crate::{
     series::Series,
     settings::{Scope, Settings},
     share::{Place, Share, Shares},
+    snapshot::Snapshot,
     ticker::Ticker,
     v0_1::{
         bindings::exports::sluice::filter as hooks,
@@ -32,7 +33,7 @@ use sluice_chain::{
     route::{RouteRequest, RouteResponse},
 };
 use sluice_wire::message::Message;
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::sync::{Arc, OnceLock, atomic::Ordering::Relaxed};
 use tokio::time::Instant;
 
 /// A plugin with everything that was found out about it.
@@ -44,6 +45,8 @@ pub struct WasmFilter {
     pub(crate) imports: Vec<Imported>,
     pub(crate) config: Arc<str>,
     pub(crate) template: Template,
+    /// What new instances are copies of, once that is known; or why they are not.
+    pub(crate) snapshot: OnceLock<Result<Snapshot, String>>,
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) pools: Arc<Pools>,
@@ -127,7 +130,10 @@ impl WasmFilter {
         self.plugin.figures.missed.fetch_add(1, Relaxed);
         let place = who.and_then(|who| self.share(who, now)).map(|share| self.place(&share)).transpose()?;
         let may_stay = self.pools.room(&self.pool)?;
-        let mut instance = Instance::start(&self.template, &self.plugin, &self.config).await?;
+        let mut instance = match self.snapshot.get() {
+            Some(Ok(snapshot)) => Instance::copied(snapshot, &self.plugin).await?,
+            _ => Instance::start(&self.template, &self.plugin, &self.config).await?,
+        };
         instance.store.data_mut().share = place;
         // To make it took time that is not the call's.
         let since = Instant::now();

@@ -25,6 +25,9 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tokio::time::Instant;
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 
+/// Sets of patterns by name.
+pub(crate) type Sets = Vec<(Box<str>, Arc<PatternSet>)>;
+
 /// What an instance is doing; some powers are for some phases only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -89,7 +92,9 @@ pub(crate) struct Guest {
     pub(crate) caps: Caps,
     /// Opened buckets; a handle is an index, and opening a name again gives the same one.
     pub(crate) opened: Vec<(Box<str>, Opened)>,
-    pub(crate) sets: Vec<(Box<str>, Arc<PatternSet>)>,
+    pub(crate) sets: Sets,
+    /// Its `init` asked the host for something that a copy of it would lack.
+    pub(crate) left_trace: bool,
     /// Open secrets.
     pub(crate) secrets: ResourceTable,
     pub(crate) stdio: Stdio,
@@ -107,6 +112,7 @@ impl Guest {
             caps,
             opened: Vec::new(),
             sets: Vec::new(),
+            left_trace: false,
             secrets: ResourceTable::new(),
             stdio: Stdio::default(),
             share: None,
@@ -120,6 +126,13 @@ impl Guest {
 
     /// Every import begins here: counts the call and its incoming bytes.
     pub(crate) fn entered(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        self.left_trace |= self.phase == Phase::Init;
+        self.entered_alike(bytes)
+    }
+
+    /// Or here, when it gives every instance the same answer and keeps nothing of it: a copy of an instance (see `snapshot`) has all that
+    /// the call did.
+    pub(crate) fn entered_alike(&mut self, bytes: usize) -> wasmtime::Result<()> {
         #[cfg(debug_assertions)]
         crate::failpoint::host_call();
         Ok(self.budget.charge(&self.plugin.limits, bytes)?)

@@ -21,6 +21,8 @@ pub struct Inspected {
     pub hooks: Vec<Hook>,
     /// What it imports: with these it is linked, and with nothing else.
     pub imports: Vec<Imported>,
+    /// What it exports, as the component names it.
+    pub exports: Vec<Box<str>>,
     /// sha256 of the file, hex.
     pub digest: String,
     /// Version of the contract it is linked against.
@@ -39,9 +41,11 @@ impl Engine {
     pub async fn inspect(&self, bytes: Bytes, settings: &Settings) -> Result<Inspected, LoadError> {
         let error = |what: String| LoadError { file: settings.file.clone(), what };
         let Examined { digest, bytes, imports, template, hooks, manifest } = self.examine(bytes, settings).await.map_err(error)?;
-        let range = template.pre.component().image_range();
+        let component = template.pre.component();
+        let range = component.image_range();
+        let exports = component.component_type().exports(self.wasmtime()).map(|(name, _)| name.into()).collect();
         let code_bytes = range.end as usize - range.start as usize;
-        Ok(Inspected { manifest, hooks, imports, digest, contract: v0_1::VERSION, bytes, code_bytes })
+        Ok(Inspected { manifest, hooks, imports, exports, digest, contract: v0_1::VERSION, bytes, code_bytes })
     }
 }
 

@@ -2,8 +2,9 @@
 
 use crate::{
     blame,
-    guest::{Guest, Lent, Phase},
+    guest::{Guest, Lent, Phase, Sets},
     plugin::Plugin,
+    snapshot::Snapshot,
     v0_1::bindings::exports::sluice::filter as hooks,
 };
 use futures_util::FutureExt;
@@ -90,6 +91,9 @@ pub(crate) struct Hooks {
     pub(crate) on_done: Option<hooks::on_done::Guest>,
 }
 
+/// An instance, its hooks, and what `init` answered.
+type Linked = (wasmtime::component::Instance, Hooks, Result<(), String>);
+
 /// A running instance. Dropping it frees its store, in whatever state that is.
 pub(crate) struct Instance {
     pub(crate) store: Store<Guest>,
@@ -124,24 +128,53 @@ pub(crate) async fn contained<T>(call: impl Future<Output = wasmtime::Result<T>>
 impl Instance {
     /// Instantiate and run `init`.
     pub(crate) async fn start(template: &Template, plugin: &Arc<Plugin>, config: &str) -> Result<Self, Fault> {
+        Self::begin(template, plugin, Some(config), Vec::new()).await.map(|(this, _)| this)
+    }
+
+    /// The same, without a word about hooks: for looking into.
+    pub(crate) async fn initialized(
+        template: &Template,
+        plugin: &Arc<Plugin>,
+        config: &str,
+    ) -> Result<(Store<Guest>, wasmtime::component::Instance), Fault> {
+        let (this, instance) = Self::begin(template, plugin, Some(config), Vec::new()).await?;
+        let Self { mut store, .. } = this;
+        // What is called next is bounded like `init`.
+        store.data_mut().begin(Phase::Init, Instant::now());
+        store.set_epoch_deadline(crate::budget::SLICE_TICKS);
+        Ok((store, instance))
+    }
+
+    /// Instantiate a copy of one that has run `init`.
+    pub(crate) async fn copied(snapshot: &Snapshot, plugin: &Arc<Plugin>) -> Result<Self, Fault> {
+        Self::begin(&snapshot.template, plugin, None, snapshot.sets.clone()).await.map(|(this, _)| this)
+    }
+
+    /// `config`: for `init`, if it is still to run.
+    async fn begin(
+        template: &Template,
+        plugin: &Arc<Plugin>,
+        config: Option<&str>,
+        sets: Sets,
+    ) -> Result<(Self, wasmtime::component::Instance), Fault> {
         let unstarted = |error: wasmtime::Error| Fault::Instantiate(error.to_string());
         let mut store = store(template.pre.engine(), plugin.clone()).map_err(unstarted)?;
         plugin.figures.created.fetch_add(1, Relaxed);
         let born = Instant::now();
         store.data_mut().begin(Phase::Init, born);
+        store.data_mut().sets = sets;
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
         let started = contained(Self::link(template, &mut store, config)).await;
         store.data_mut().finish();
         match started {
-            Ok((hooks, Ok(()))) => Ok(Self { store, hooks, calls: 0, born }),
-            Ok((_, Err(refusal))) => Err(Fault::Instantiate(format!("its init refused: {}", one_line(&refusal)))),
+            Ok((instance, hooks, Ok(()))) => Ok((Self { store, hooks, calls: 0, born }, instance)),
+            Ok((_, _, Err(refusal))) => Err(Fault::Instantiate(format!("its init refused: {}", one_line(&refusal)))),
             Err(error) => Err(blame::instantiation(error, store.data())),
         }
     }
 
-    async fn link(template: &Template, store: &mut Store<Guest>, config: &str) -> wasmtime::Result<(Hooks, Result<(), String>)> {
+    async fn link(template: &Template, store: &mut Store<Guest>, config: Option<&str>) -> wasmtime::Result<Linked> {
         let instance = template.pre.instantiate_async(&mut *store).await?;
-        let lifecycle = template.lifecycle.load(&mut *store, &instance)?;
         // A macro, since each hook's types are its own.
         macro_rules! load {
             ($($hook:ident),*) => {
@@ -149,8 +182,11 @@ impl Instance {
             };
         }
         let hooks = load!(authenticate, on_http, on_request, on_outbound, on_response, on_chunk, on_notification, on_catalog, on_done);
-        let answer = lifecycle.call_init(&mut *store, config).await?;
-        Ok((hooks, answer))
+        let answer = match config {
+            Some(config) => template.lifecycle.load(&mut *store, &instance)?.call_init(&mut *store, config).await?,
+            None => Ok(()),
+        };
+        Ok((instance, hooks, answer))
     }
 
     /// What was lent, as the guest left it, and its answer, or the fault if the call went wrong.

@@ -6,7 +6,7 @@
 //! session or a configuration file.
 //!
 //! Reading order: [`engine`] (one a process), [`settings`], [`grant`] and [`limits`], [`load`] (bytes to filter, with
-//! [`artifact`], [`import`], [`compiler`], [`cache`], [`manifest`], [`schema`]; [`inspect`] stops halfway), [`filter`] (the hooks), `pool`, `instance`, `guest`,
+//! [`artifact`], [`import`], [`compiler`], [`cache`], [`manifest`], [`schema`]; [`inspect`] stops halfway), [`filter`] (the hooks), `pool`, `instance`, `guest`, `snapshot` (instances as copies),
 //! `budget`, [`secrets`], `blame` (a trap becomes a fault), `v0_1` (the contract's imports), `wasi` (what toolchains
 //! import and get nothing from).
 //!
@@ -45,10 +45,12 @@ pub mod secrets;
 pub mod series;
 pub mod settings;
 mod share;
+mod snapshot;
 mod ticker;
 mod v0_1;
 mod wasi;
 
+pub use compile::Compiling;
 pub use engine::{Engine, EngineError, Setup};
 pub use filter::WasmFilter;
 pub use grant::Grant;

@@ -8,12 +8,14 @@ use crate::{
     guest::Phase,
     import::{self, Imported},
     instance::{Instance, Template, contained, store},
+    limits::Limits,
     manifest::{Manifest, Need},
     plugin::{Buckets, Plugin},
     pool::Pool,
     schema,
     secrets::Secrets,
     settings::{Power, Powers, Scope, Settings},
+    snapshot::{self, Traces},
     v0_1,
 };
 use bytes::Bytes;
@@ -21,7 +23,7 @@ use sluice_chain::{
     fault::Fault,
     filter::{Hook, Identity},
 };
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::time::Instant;
 use wasmtime::component::Component;
 
@@ -59,7 +61,7 @@ impl Engine {
     }
 
     async fn make(&self, bytes: Bytes, settings: Settings) -> Result<Arc<WasmFilter>, String> {
-        let Examined { digest, imports, template, manifest, hooks, .. } = self.examine(bytes, &settings).await?;
+        let Examined { digest, imports, template, manifest, hooks, .. } = self.examine(bytes.clone(), &settings).await?;
         let grants = Grants::read(&settings.grants)?;
         check_needs(&manifest.needs, &settings, &grants)?;
         let secrets = self.granted_secrets(&grants)?;
@@ -100,14 +102,20 @@ impl Engine {
             settings,
             imports,
             template,
+            snapshot: OnceLock::new(),
             plugin,
             pool,
             pools: self.pools().clone(),
             ticker: self.ticker().clone(),
         };
-        self.try_init(&filter).await?;
+        let traces = self.try_init(&filter).await?;
         let filter = Arc::new(filter);
         self.remember(&filter);
+        if self.snapshots() {
+            let quiet = Settings { limits: Limits { log_lines_per_second: 0, ..filter.settings.limits.clone() }, ..filter.settings.clone() };
+            let aside = self.plugin(&filter.manifest, &quiet, &Grants::default());
+            snapshot::prepare(self, &filter, aside, bytes, traces).await;
+        }
         Ok(filter)
     }
 
@@ -187,13 +195,13 @@ impl Engine {
     }
 
     /// A first instance: settings that `init` refuses are refused before any traffic.
-    async fn try_init(&self, filter: &WasmFilter) -> Result<(), String> {
+    async fn try_init(&self, filter: &WasmFilter) -> Result<Traces, String> {
         self.ticker().entering();
         self.pools().room_for_one().map_err(|fault| format!("does not start: it {fault}"))?;
-        match Instance::start(&filter.template, &filter.plugin, &filter.config).await {
-            Ok(_) => Ok(()),
-            Err(fault) => Err(format!("does not start: {}; check its settings in {}", fault_text(&fault), filter.settings.sidecar)),
-        }
+        let started = Instance::start(&filter.template, &filter.plugin, &filter.config).await;
+        started
+            .map(|first| Traces::of(&first))
+            .map_err(|fault| format!("does not start: {}; check its settings in {}", fault_text(&fault), filter.settings.sidecar))
     }
 }
 

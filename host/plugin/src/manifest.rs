@@ -119,7 +119,8 @@ impl Manifest {
         }
         let routes = self.routes.iter().filter(|route| grants.answers_at(&route.path)).cloned().collect();
         let outbound = grants.upstreams().map(str::to_owned).collect();
-        Interest { hooks, reads_payload, routes, outbound, overlap: self.overlap, repeatable }
+        let edits = !self.edits.is_empty();
+        Interest { hooks, reads_payload, routes, outbound, overlap: self.overlap, edits, repeatable }
     }
 
     /// Shared kv buckets it asks for, without `kv:`.

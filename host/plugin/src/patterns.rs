@@ -8,6 +8,7 @@ use regex_automata::{
     meta::{BuildError, Config, Regex},
     util::syntax,
 };
+use sha2::{Digest, Sha256};
 use std::{
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
@@ -42,6 +43,8 @@ pub(crate) struct PatternSet {
     /// Which match? Only for larger sets.
     which: Option<Regex>,
     each: Vec<Pattern>,
+    /// sha256 of what it was made of.
+    pub(crate) digest: [u8; 32],
 }
 
 struct Pattern {
@@ -66,7 +69,8 @@ impl PatternSet {
             Ok(Pattern { first: build(one, MatchKind::LeftmostFirst)?, longest: build(one, MatchKind::All)? })
         });
         let is_anchored = hirs.iter().any(|hir| hir.properties().look_set().contains_anchor());
-        Ok(Self { any: build(&hirs, MatchKind::LeftmostFirst)?, is_anchored, which, each: each.collect::<Result<_, String>>()? })
+        let (any, digest) = (build(&hirs, MatchKind::LeftmostFirst)?, digest(sources));
+        Ok(Self { any, is_anchored, which, each: each.collect::<Result<_, String>>()?, digest })
     }
 
     /// Whether a string or key inside this JSON can have a match, seen without looking for the strings. Where nothing is
@@ -136,6 +140,16 @@ fn parse(index: usize, source: &Source) -> Result<regex_syntax::hir::Hir, String
         regex_syntax::Error::Translate(error) => format!("pattern {index}: {}", error.kind()),
         _ => format!("pattern {index} is not a regular expression"),
     })
+}
+
+fn digest(sources: &[Source]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for Source { regex, case_insensitive } in sources {
+        digest.update((regex.len() as u64).to_le_bytes());
+        digest.update(regex);
+        digest.update([u8::from(*case_insensitive)]);
+    }
+    digest.finalize().into()
 }
 
 fn too_big(error: &BuildError) -> String {

@@ -66,6 +66,11 @@ impl Lock {
         }
     }
 
+    /// The digest of the file that the chain knows so, if it is locked.
+    pub fn digest(&self, file: &str) -> Option<&str> {
+        self.plugins.get(file).map(|locked| locked.sha256.as_str())
+    }
+
     /// What is locked and not among these.
     pub fn missing<'l>(&'l self, there: &'l [&str]) -> impl Iterator<Item = &'l str> {
         self.plugins.keys().map(String::as_str).filter(|file| !there.contains(file))

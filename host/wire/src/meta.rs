@@ -25,6 +25,8 @@ pub const BAGGAGE: &str = "baggage";
 
 /// Extension id of tasks (2026-07-28).
 pub const EXTENSION_TASKS: &str = "io.modelcontextprotocol/tasks";
+/// Extension id of the draft of interceptors (SEP-2624).
+pub const EXTENSION_INTERCEPTORS: &str = "io.modelcontextprotocol/interceptors";
 /// Extension id of MCP Apps.
 pub const EXTENSION_UI: &str = "io.modelcontextprotocol/ui";
 

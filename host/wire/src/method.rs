@@ -48,6 +48,18 @@ names! {
     NOTIFY_TASKS = "notifications/tasks";
 }
 
+/// Of a draft, and in no revision: who serves them does so by its operator's wish (ADR 34).
+const DRAFTS: [&str; 2] = [INTERCEPTORS_LIST, INTERCEPTOR_INVOKE];
+/// `interceptors/list`
+pub const INTERCEPTORS_LIST: &str = "interceptors/list";
+/// `interceptor/invoke`
+pub const INTERCEPTOR_INVOKE: &str = "interceptor/invoke";
+
+/// The name of a draft's method, if it is one.
+pub fn draft(method: &str) -> Option<&'static str> {
+    DRAFTS.into_iter().find(|known| *known == method)
+}
+
 /// Who may send a method in one revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Presence {

@@ -42,6 +42,7 @@ usage: sluice-bench COMMAND [--flag value]…   (COMMAND --help lists its flags)
   nginx     print the nginx configuration that `quick` uses
   load      call one tool of one endpoint over keep-alive connections, check every reply
   quick     measure direct, bare, nginx and Sluice in one interleaved run, and judge the bars
+  plugins   measure what filters cost: hooks in three languages, fresh instances, principals, loading, swaps
   idle      hold thousands of quiet streams open, and measure memory and other traffic's latency
   parked    leave a thousand calls waiting for their clients, and measure memory
   train     load the bare proxy and Sluice alike, for builds that note a profile
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         "nginx" => nginx::FLAGS,
         "load" => load::FLAGS,
         "quick" => quick::FLAGS,
+        "plugins" => quick::plugins::FLAGS,
         "train" => quick::TRAIN_FLAGS,
         "idle" => idle::FLAGS,
         "parked" => parked::FLAGS,
@@ -99,6 +101,7 @@ fn run(command: &str, flags: &Flags) -> Result<bool> {
         "load" => single_thread()?.block_on(load::command(flags)),
         "idle" => single_thread()?.block_on(idle::command(flags)),
         "parked" => single_thread()?.block_on(parked::command(flags)),
+        "plugins" => single_thread()?.block_on(quick::plugins::command(flags)),
         "train" => single_thread()?.block_on(quick::train(flags)).map(|()| true),
         _ => single_thread()?.block_on(quick::command(flags)),
     }

@@ -1,15 +1,20 @@
 //! The processes that are measured: started, watched through the kernel's own books, ended.
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 /// How long a process may take until it says that it is ready: a first start compiles its plugins.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_secs(600);
+/// A process rests when it has used hardly any CPU time, and had no children, for so long.
+const RESTS_FOR: Duration = Duration::from_secs(1);
+/// Of a fifth of a second.
+const STIRS: Duration = Duration::from_millis(10);
+const RESTS_WITHIN: Duration = Duration::from_secs(600);
 /// How long a process may take to end when asked, before it is killed.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
@@ -77,8 +82,13 @@ impl Pid {
     }
 
     fn children(self) -> Result<Vec<Self>> {
-        let list = self.read(&format!("task/{}/children", self.0))?;
-        Ok(list.split_whitespace().filter_map(|pid| pid.parse().ok()).map(Self::new).collect())
+        let mut all = Vec::new();
+        // Each thread has its own.
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.0))? {
+            let list = std::fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
+            all.extend(list.split_whitespace().filter_map(|pid| pid.parse().ok()).map(Self::new));
+        }
+        Ok(all)
     }
 
     fn read(self, file: &str) -> Result<String> {
@@ -158,6 +168,20 @@ impl Process {
     /// See [`Pid::forget_peak`].
     pub fn forget_peak(&self) -> Result<()> {
         self.workers()?.into_iter().try_for_each(Pid::forget_peak)
+    }
+
+    /// Waits until it does nothing any more, nor anything that it has started: what it makes of plugins beside its traffic is made then.
+    pub async fn rest(&self) -> Result<()> {
+        let (began, mut quiet_since) = (Instant::now(), Instant::now());
+        while quiet_since.elapsed() < RESTS_FOR {
+            ensure!(began.elapsed() < RESTS_WITHIN, "it does not come to rest");
+            let before = self.pid.cpu()?;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            if !self.pid.children()?.is_empty() || self.pid.cpu()? - before > STIRS {
+                quiet_since = Instant::now();
+            }
+        }
+        Ok(())
     }
 
     /// Asks it to end, and kills it when it does not.

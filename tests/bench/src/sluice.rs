@@ -30,14 +30,67 @@ pub const PRINCIPALS: usize = 1_000;
 /// The four standard plugins, in the order a request meets them.
 const STANDARD: [&str; 4] = ["builtin:auth-api-key", "builtin:rate-limit", "builtin:redact", "builtin:namespace"];
 
-/// The facts-only guest, which reads `head` and never a payload, under the names that a build may give it.
-const FACTS_GUESTS: [&str; 3] = ["facts-only.wasm", "guest_facts_only.wasm", "guest-facts-only.wasm"];
-
 /// Calls that found no warm instance, under the names that the plugin host's figures may have; the first counts.
 const POOL_MISSES: [&str; 3] =
     ["sluice_plugin_pool_misses_total", "sluice_plugin_instances_missed_total", "sluice_plugin_instances_created_total"];
 /// Hooks entered, whatever the plugin and the hook.
 const HOOKS_ENTERED: &str = "sluice_plugin_entries_total";
+/// Rises with every change of the chain.
+const GENERATION: &str = "sluice_chain_generation";
+
+/// A filter that is measured, several times over in one chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Filter {
+    /// The facts-only guest, in Rust: reads `head` and never a payload.
+    Facts,
+    /// The two-reads guest, in Rust: reads two places of the request.
+    Reads,
+    /// The facts-only guest with a fresh instance for each hook call.
+    Fresh,
+    /// The same, with instances that each run their `init`.
+    Init,
+    /// What the facts-only guest does, in Python.
+    Python,
+    /// The same in TypeScript.
+    TypeScript,
+}
+
+impl Filter {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Facts, Self::Reads, Self::Fresh, Self::Init, Self::Python, Self::TypeScript];
+
+    /// What labels begin with.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Facts => "f",
+            Self::Reads => "reads",
+            Self::Fresh => "fresh",
+            Self::Init => "init",
+            Self::Python => "py",
+            Self::TypeScript => "ts",
+        }
+    }
+
+    /// The component, as its build names it.
+    fn file(self) -> &'static str {
+        match self {
+            Self::Facts | Self::Fresh | Self::Init => "guest_facts_only.wasm",
+            Self::Reads => "guest_two_reads.wasm",
+            Self::Python => "facts_python.wasm",
+            Self::TypeScript => "facts_typescript.wasm",
+        }
+    }
+
+    /// Settings other than the defaults.
+    fn settings(self) -> Option<Value> {
+        match self {
+            Self::Facts | Self::Reads => None,
+            Self::Fresh | Self::Init => Some(json!({"scope": "call"})),
+            // There is an interpreter inside.
+            Self::Python | Self::TypeScript => Some(json!({"limits": {"memory_mib": 128}})),
+        }
+    }
+}
 
 /// What stands between client and upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +99,12 @@ pub enum Chain {
     Empty,
     /// The four standard plugins, with a key for each of [`PRINCIPALS`].
     Standard,
-    /// So many copies of the facts-only guest.
-    Facts(usize),
+    /// The same, with instances that each run their `init`.
+    StandardInit,
+    /// So many copies of one filter.
+    Filters(Filter, usize),
+    /// So many different plugins, each the facts-only guest under a name of its own.
+    Different(usize),
     /// The plugin that tells callers apart, with a key for each of [`PRINCIPALS`].
     Keys,
 }
@@ -110,11 +167,16 @@ impl Sluice {
         let names = self.lay_out(chain, &dir.join(PLUGINS))?;
         let admin = free_address()?;
         let keys = match chain {
-            Chain::Standard | Chain::Keys => load::keys(load::KEYS, PRINCIPALS),
-            Chain::Empty | Chain::Facts(_) => Vec::new(),
+            Chain::Standard | Chain::StandardInit | Chain::Keys => load::keys(load::KEYS, PRINCIPALS),
+            Chain::Empty | Chain::Filters(..) | Chain::Different(_) => Vec::new(),
         };
         let mut configuration = configuration(&names, behind, &admin, &keys, &scratch.join("cache"));
         configuration["sluice"]["limits"] = self.limits.clone();
+        if let Chain::Filters(filter, _) = chain {
+            let own = filter.settings().into_iter().flat_map(|own| names.iter().map(move |name| (name.clone(), own.clone())));
+            configuration["sluice"]["plugins"]["settings"] = own.collect();
+        }
+        configuration["sluice"]["plugins"]["copies"] = json!(!matches!(chain, Chain::Filters(Filter::Init, _) | Chain::StandardInit));
         if let Behind::BackendIn(_, era) = behind {
             configuration["sluice"]["upstreams"] = json!({"bench": {"era": era.name()}});
         }
@@ -135,34 +197,78 @@ impl Sluice {
 
     /// Copies the guests that the chain needs, and returns the chain's names in order.
     fn lay_out(&self, chain: Chain, plugins: &Path) -> Result<Vec<String>> {
-        let copies = match chain {
+        let (filter, copies) = match chain {
             Chain::Empty => return Ok(Vec::new()),
-            Chain::Standard => return Ok(STANDARD.map(str::to_owned).into()),
+            Chain::Standard | Chain::StandardInit => return Ok(STANDARD.map(str::to_owned).into()),
             Chain::Keys => return Ok(vec![STANDARD[0].to_owned()]),
-            Chain::Facts(copies) => copies,
+            Chain::Filters(filter, copies) => (filter, copies),
+            Chain::Different(plugins) => (Filter::Facts, plugins),
         };
-        let built = FACTS_GUESTS.map(|guest| self.guests.join(guest)).into_iter().find(|file| file.is_file());
-        let built = built.with_context(|| format!("no {} in {}", FACTS_GUESTS[0], self.guests.display()))?;
+        let built = self.component(filter)?;
         (0..copies)
             .map(|copy| {
-                let name = format!("facts-{copy:02}");
-                std::fs::copy(&built, plugins.join(format!("{name}.wasm")))?;
+                let name = format!("{}-{copy:02}", filter.word());
+                let component = if matches!(chain, Chain::Different(_)) { renamed(&built, copy)? } else { built.clone() };
+                std::fs::write(plugins.join(format!("{name}.wasm")), component)?;
                 Ok(name)
             })
             .collect()
     }
+
+    /// The bytes of one filter.
+    pub fn component(&self, filter: Filter) -> Result<Vec<u8>> {
+        let file = self.guests.join(filter.file());
+        std::fs::read(&file).with_context(|| format!("read {}", file.display()))
+    }
+}
+
+/// The facts-only guest under another name of the same length: another plugin, to be compiled by itself.
+fn renamed(facts_only: &[u8], number: usize) -> Result<Vec<u8>> {
+    const NAME: &[u8] = b"facts-only";
+    let name = format!("facts-{number:04}");
+    let mut component = facts_only.to_vec();
+    let places: Vec<_> = component.windows(NAME.len()).enumerate().filter(|(_, at)| *at == NAME).map(|(at, _)| at).collect();
+    ensure!(!places.is_empty() && name.len() == NAME.len(), "the facts-only guest does not say its name");
+    places.into_iter().for_each(|at| component[at..at + NAME.len()].copy_from_slice(name.as_bytes()));
+    Ok(component)
+}
+
+/// The same component in another version: with a section that nobody reads.
+pub fn marked(component: &[u8], version: usize) -> Vec<u8> {
+    const NAME: &[u8] = b"version";
+    let version = format!("{version:04}");
+    // A custom section: its id, its length, its name behind the name's length, and whatever follows. Each length fits one byte of LEB128.
+    let head = [0, (1 + NAME.len() + version.len()) as u8, NAME.len() as u8];
+    [component, &head, NAME, version.as_bytes()].concat()
 }
 
 impl Running {
     /// Reads its counters. This costs it CPU time, so not while that is counted.
     pub async fn counters(&self) -> Result<Counters> {
+        let text = self.metrics().await?;
+        Ok(Counters { pool_misses: POOL_MISSES.into_iter().find_map(|name| sum(&text, name)), hooks_entered: sum(&text, HOOKS_ENTERED) })
+    }
+
+    async fn metrics(&self) -> Result<String> {
         let who = read_token(&self.dir.join(ADMIN_TOKEN)).map(|token| format!("authorization: Bearer {token}\r\n"));
         let request = format!("GET /metrics HTTP/1.1\r\nhost: {}\r\n{}\r\n", self.admin, who.unwrap_or_default());
         let mut connection = Connection::open(&self.admin).await?;
         let answer = connection.exchange(request.as_bytes()).await?;
         ensure!(answer.status == 200, "/metrics was answered {}", answer.status);
-        let text = std::str::from_utf8(answer.body)?;
-        Ok(Counters { pool_misses: POOL_MISSES.into_iter().find_map(|name| sum(text, name)), hooks_entered: sum(text, HOOKS_ENTERED) })
+        Ok(std::str::from_utf8(answer.body)?.to_owned())
+    }
+
+    /// Puts this file in the place of the first plugin of its directory, whole and at once.
+    pub fn replace_plugin(&self, filter: Filter, component: &[u8]) -> Result<()> {
+        let file = self.dir.join(PLUGINS).join(format!("{}-00.wasm", filter.word()));
+        let aside = file.with_extension("new");
+        std::fs::write(&aside, component)?;
+        Ok(std::fs::rename(aside, file)?)
+    }
+
+    /// The chain's generation.
+    pub async fn generation(&self) -> Result<f64> {
+        sum(&self.metrics().await?, GENERATION).context("/metrics has no generation of the chain")
     }
 
     /// Its MCP endpoint, taken apart.
@@ -245,6 +351,14 @@ fn sum(text: &str, metric: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plugins_are_made_different_without_being_changed_in_length_or_meaning() {
+        let made = renamed(b"..facts-only..facts-only", 7).unwrap();
+        assert_eq!(made, b"..facts-0007..facts-0007");
+        assert!(renamed(b"nothing", 7).is_err());
+        assert_eq!(marked(b"x", 12), b"x\0\x0c\x07version0012");
+    }
 
     #[test]
     fn a_metric_is_summed_over_its_labels() {

@@ -1,6 +1,7 @@
 //! An engine for one plugin under test: the real one, with the real bounds, without a network.
 
 use crate::{
+    cache,
     chain::convert,
     cli,
     config::{self, Sidecar, Surroundings},
@@ -15,8 +16,14 @@ use std::{fs::File, io::Read as _, path::Path};
 /// # Errors
 /// wasm cannot run here.
 pub fn start(setup: Setup) -> Result<Engine> {
-    let cache = Some(config::Places::cache_of(&Surroundings::of_process()));
-    Ok(Engine::start(Setup { cache, compiler: Some(Compiler::this_binary([cli::COMPILE])), ..setup })?)
+    let folder = config::Places::cache_of(&Surroundings::of_process());
+    let (cache, compiler) = (Some(folder.clone()), Some(Compiler::this_binary([cli::COMPILE])));
+    let engine = Engine::start(Setup { cache, compiler, ..setup })?;
+    if engine.caches() {
+        // Copies of fetched plugins stay: a host may need them to start.
+        cache::make_room(&[folder.as_path()], config::Limits::default().cache_bytes_max);
+    }
+    Ok(engine)
 }
 
 /// A file's bytes, no more than a plugin may have.

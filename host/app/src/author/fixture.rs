@@ -3,6 +3,7 @@
 use super::{
     engine,
     step::Step,
+    tools::{self, Tools},
     world::{Answers, Scripted, Unavailable},
 };
 use anyhow::{Context as _, Result, bail};
@@ -50,6 +51,9 @@ struct Written {
     /// What the network answers, in this order.
     #[serde(default)]
     fetch: Vec<Scripted>,
+    /// What the tools answer that the plugin calls itself, in this order.
+    #[serde(default)]
+    upstream: Vec<tools::Scripted>,
     steps: Vec<Step>,
 }
 
@@ -117,15 +121,16 @@ impl Fixture {
     ///
     /// # Errors
     /// wasm cannot run here.
-    pub fn engine(&self) -> Result<(Engine, Arc<Answers>)> {
+    fn engine(&self) -> Result<(Engine, Arc<Answers>, Arc<Tools>)> {
         let store: Arc<dyn Store> = match self.written.kv {
             Kv::Memory => Arc::new(MemoryStore::new()),
             Kv::Unavailable => Arc::new(Unavailable),
         };
         let answers = Arc::new(Answers::new(self.written.fetch.clone()));
+        let tools = Arc::new(Tools::new(self.written.upstream.clone()));
         let secrets = self.written.secrets.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone().into_bytes())));
-        let setup = Setup { secrets: secrets.collect(), fetch: Some(answers.clone()), ..Setup::new(store) };
-        Ok((engine::start(setup)?, answers))
+        let setup = Setup { secrets: secrets.collect(), fetch: Some(answers.clone()), calls: Some(tools.clone()), ..Setup::new(store) };
+        Ok((engine::start(setup)?, answers, tools))
     }
 
     /// The plugin's settings: its sidecar's, with what this fixture says over them.
@@ -157,9 +162,9 @@ impl Fixture {
     /// Runs every step in the order they stand in, on one loaded plugin.
     ///
     /// # Errors
-    /// The plugin does not load, a step makes no sense, or the network was to answer more than it was asked.
+    /// The plugin does not load, a step makes no sense, or the network or a tool was to answer more than it was asked.
     pub async fn run(&self, file: &str, bytes: Bytes, sidecar: &Path) -> Result<Vec<Value>> {
-        let (engine, answers) = self.engine()?;
+        let (engine, answers, tools) = self.engine()?;
         let filter = engine.load(bytes, self.settings(file, sidecar)?).await?;
         let mut outcomes = Vec::new();
         for (at, step) in self.steps().iter().enumerate() {
@@ -168,6 +173,9 @@ impl Fixture {
         }
         if let Some(left) = answers.left() {
             bail!("{}: the plugin did not ask for {left}, which `fetch` has an answer for", self.path.display());
+        }
+        if let Some(left) = tools.left() {
+            bail!("{}: the plugin did not call {left}, which `upstream` has an answer for", self.path.display());
         }
         Ok(outcomes)
     }

@@ -9,12 +9,14 @@ use sluice_chain::{
     attributes::Attributes,
     catalogue::{Entry, ListKind, Offer, Viewer},
     chunk::{Batch, Chunk, ChunkPass},
-    departures::{Challenge, Departure, Leaving},
-    exchange::{Direction, Head, Kind},
+    departures::{Challenge, Departure, Header, Leaving},
+    exchange::{Client, Direction, Head, Kind},
     filter::{Credential, Filter, Hook, Pass},
+    generation::Generation,
     principal::Principal,
     record::{Ended, Outcome, Streamed},
     route::RouteRequest,
+    subcall::Origin,
 };
 use sluice_plugin::WasmFilter;
 use sluice_transport::downstream::push_principal;
@@ -24,7 +26,12 @@ use sluice_wire::{
     method,
     revision::Revision,
 };
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 /// A hook call.
 #[derive(Debug, Clone, Deserialize)]
@@ -172,6 +179,9 @@ struct Leaves {
     #[serde(default)]
     body: String,
     challenge: Option<Refused>,
+    /// The secrets that filters had given it before the challenge, as they are.
+    #[serde(default)]
+    refused: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -256,7 +266,7 @@ impl Step {
         if !filter.interest().hooks.iter().any(|(exported, _)| *exported == hook) {
             bail!("the plugin has no {hook}", hook = hook.as_str());
         }
-        let principal = self.principal();
+        let principal = Arc::new(self.principal());
         let mut attributes = self.attributes(&principal);
         let mut outcome = match hook {
             Hook::OnRequest | Hook::OnResponse | Hook::OnNotification => {
@@ -299,13 +309,20 @@ impl Step {
         Attributes::new(Arc::new(facts))
     }
 
-    async fn on_message(&self, filter: &WasmFilter, exchange: u64, principal: &Principal, attributes: &mut Attributes) -> Result<Value> {
+    async fn on_message(
+        &self,
+        filter: &WasmFilter,
+        exchange: u64,
+        principal: &Arc<Principal>,
+        attributes: &mut Attributes,
+    ) -> Result<Value> {
         let hook = self.hook.0;
         let said = self.message.as_ref().context("`message` is needed")?;
         let message = Arc::new(message(said)?);
         let asked = self.asked.as_ref().map(self::message).transpose()?.map(Arc::new);
         let request = if hook == Hook::OnRequest { &message } else { asked.as_ref().context("`asked` is needed: the request")? };
         let head = self.head(hook, exchange, &message, request);
+        let (generation, principal, client, callers) = &within(principal);
         let mut pass = Pass {
             head: &head,
             principal,
@@ -314,7 +331,7 @@ impl Step {
             asked: asked.clone().filter(|_| hook != Hook::OnRequest),
             again: self.round > 0,
             began: Instant::now(),
-            origin: None,
+            origin: Some(Origin { generation, principal, client, callers }),
         };
         Ok(match hook {
             Hook::OnRequest => outcome::faulted(filter.on_request(&mut pass).await.map(|verdict| outcome::verdict(verdict, said))),
@@ -388,7 +405,7 @@ impl Step {
             method: "POST",
             headers: leaves.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect(),
             fixed: Vec::new(),
-            refused: Vec::new(),
+            refused: leaves.refused.iter().map(|secret| sent(secret)).collect(),
             body: leaves.body.clone().into_bytes().into(),
             challenge: leaves
                 .challenge
@@ -428,13 +445,13 @@ impl Step {
         })))
     }
 
-    async fn on_done(&self, filter: &WasmFilter, exchange: u64, principal: Principal, attributes: &Attributes) -> Result<Value> {
+    async fn on_done(&self, filter: &WasmFilter, exchange: u64, principal: Arc<Principal>, attributes: &Attributes) -> Result<Value> {
         let end = self.ended.as_ref().context("`ended` is needed")?;
         let request = message(self.asked.as_ref().context("`asked` is needed: the request")?)?;
         let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == end.outcome);
         let ended = Ended {
             head: self.head(Hook::OnDone, exchange, &request, &request),
-            principal: Arc::new(principal),
+            principal,
             attributes: attributes.clone(),
             generation: 1,
             outcome: outcome.ok_or_else(|| anyhow!("no exchange ends as {:?}", end.outcome))?,
@@ -459,6 +476,18 @@ impl Step {
             json!({"done": true, "counted": counters.collect::<Map<String, Value>>()})
         })))
     }
+}
+
+/// A header that held this secret. Which one it was, no filter is told.
+fn sent(secret: &str) -> Header {
+    Header { name: "authorization".into(), value: Bytes::copy_from_slice(secret.as_bytes()), secret_at: Some(0) }
+}
+
+/// The exchange that a call of the filter's own would belong to: on an empty chain, since the calls are answered from a list.
+fn within(principal: &Arc<Principal>) -> (Arc<Generation>, Arc<Principal>, Arc<Client>, Arc<[Arc<str>]>) {
+    let client =
+        Client { info: None, capabilities: Bytes::from_static(b"{}"), session: None, facts: Arc::default(), log_level: Mutex::default() };
+    (Arc::new(Generation::new(1, Vec::new())), principal.clone(), Arc::new(client), Arc::from(Vec::new()))
 }
 
 /// `jsonrpc` and `id` may be left out.

@@ -1,6 +1,6 @@
 //! What the chain is, in words, for `sluice ls`, `sluice check` and the metrics.
 
-use super::{Placed, Plugins, Trial};
+use super::{Placed, Plugins, Trial, counted::Counted};
 use sluice_chain::{
     canary::Counts,
     filter::{Filter, Hook},
@@ -66,6 +66,8 @@ impl Plugins {
     pub fn figures(&self) -> String {
         use std::sync::atomic::Ordering::Relaxed;
         let mut out = String::new();
+        head(&mut out, "sluice_plugins_compiling", "gauge", "Plugin files being compiled for the chain");
+        let _ = writeln!(out, "sluice_plugins_compiling {}", self.engine.compiling().len());
         let placed = self.placed();
         let mut series = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Placed) -> u64| {
             head(&mut out, name, kind, help);
@@ -86,6 +88,9 @@ impl Plugins {
         });
         series("sluice_plugin_log_dropped_total", "counter", "Log lines dropped by the rate limit", &|p| {
             p.filter.figures().log_dropped.load(Relaxed)
+        });
+        series("sluice_plugin_copied", "gauge", "1 while new instances are copies of one that has run init", &|p| {
+            u64::from(matches!(p.filter.starts_from_copy(), Some(Ok(()))))
         });
         series("sluice_plugin_breaker_open", "gauge", "1 while switched off", &|p| u64::from(p.breaker.is_open()));
         let on_trial = |value: fn(&Counts) -> u64| move |p: &Placed| p.trial.as_ref().map_or(0, |trial| value(&trial.canary.counts()));
@@ -113,6 +118,7 @@ impl Plugins {
         };
         series("sluice_plugin_entries_total", "Hook calls", &|(calls, _)| calls.to_string());
         series("sluice_plugin_seconds_total", "Time spent in hooks", &|(_, seconds)| seconds.to_string());
+        Counted::of(placed.iter().flat_map(|p| [Some(&*p.filter), p.trial.as_ref().map(|trial| &*trial.filter)]).flatten()).write(&mut out);
         out
     }
 }

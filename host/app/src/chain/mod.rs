@@ -1,31 +1,44 @@
 //! The chain in force: what the configuration and the plugin directory say, loaded, and put in place of the last one
 //! only when all of it is good.
 
+mod closed;
 pub(crate) mod convert;
+mod counted;
 mod describe;
+pub mod fetched;
 pub mod folder;
 mod sources;
 pub mod supply;
 mod watch;
 
 pub use describe::Described;
+use fetched::Fetched;
 pub use sources::beside;
 
-use crate::config::{Config, PluginSettings};
+use crate::{
+    cache,
+    config::{Config, PluginSettings},
+};
 use anyhow::{Result, bail};
 use bytes::Bytes;
+use closed::Closed;
+use futures_util::future::join_all;
 use sluice_chain::{
     breaker::Breaker,
     canary::{Canary, Side},
+    fault::Fault,
     fetch::Fetch,
     filter::{Filter, Hook},
-    generation::{Link, Policy},
+    generation::{Link, OnFault, Policy},
     host::Host,
 };
 use sluice_plugin::{Engine, Settings, Setup, WasmFilter};
 use sluice_state::memory::MemoryStore;
 use sluice_supply::Lock;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 use supply::{Signer, Supply};
 
 /// What stands before the name of a plugin that is inside the binary.
@@ -37,18 +50,22 @@ pub struct Plugins {
     host: Arc<Host>,
     engine: Engine,
     supply: Supply,
+    /// Plugins that are no files here, once they were asked for.
+    fetched: OnceLock<Fetched>,
     placed: Mutex<Vec<Placed>>,
     /// One load at a time; a change that comes meanwhile is seen by the next.
     loading: tokio::sync::Mutex<()>,
     /// The directory as it was right before the first load.
     loaded_from: watch::Fingerprint,
-    /// Set once others than this machine can reach the listener: then an authenticator must stay.
-    open: std::sync::atomic::AtomicBool,
+    /// Others than this machine can reach the listener, so an authenticator must stay.
+    needs_authenticator: AtomicBool,
+    /// The first chain is in place.
+    is_open: AtomicBool,
 }
 
 /// A plugin as it was found, before anything was made of it.
 struct Found {
-    /// Tells it apart from the others of one chain: file name, path or `builtin:<name>`.
+    /// Tells it apart from the others of one chain: file name, path, reference or `builtin:<name>`.
     key: String,
     /// Where settings for it would be written.
     sidecar: String,
@@ -60,6 +77,17 @@ struct Found {
     stays: bool,
     /// A new version of it to be tried, or why its file cannot be read.
     next: Option<Result<Box<Found>, String>>,
+}
+
+/// What a look at directory and configuration gave.
+struct Assembled {
+    chain: Vec<Placed>,
+    /// A line each.
+    problems: Vec<String>,
+    /// Something has to be compiled first and is not waited for.
+    left_out: bool,
+    /// It may be put in force.
+    is_usable: bool,
 }
 
 /// A loaded plugin at its place.
@@ -94,81 +122,153 @@ impl Found {
 }
 
 impl Plugins {
-    /// Load the chain for the first time.
+    /// Nothing is loaded yet, and everybody is told to come back: see [`open`](Self::open).
     ///
     /// `remembers`: what is in force is remembered, so that no older version comes after it.
     ///
     /// # Errors
-    /// Every problem at once, a line each: a plugin that never loaded is a failing plugin, not an absent one.
-    pub async fn load(config: &Config, host: Arc<Host>, fetch: Arc<dyn Fetch>, remembers: bool) -> Result<Arc<Self>> {
+    /// Wasm does not run here, or what was remembered cannot be read.
+    pub fn closed(config: &Config, host: Arc<Host>, fetch: Arc<dyn Fetch>, remembers: bool) -> Result<Arc<Self>> {
         let mut setup = Setup {
             cache: Some(config.places.cache_dir.clone()),
             compiler: Some(convert::compiler(config)),
             secrets: convert::secrets(config),
             fetch: Some(fetch),
             calls: Some(Arc::new(Arc::downgrade(&host))),
+            snapshots: remembers && config.settings.plugins.copies,
             ..Setup::new(Arc::new(MemoryStore::new()))
         };
         if let Some(slow_max) = config.settings.limits.slow_hooks_max {
             setup.slow_max = convert::count(slow_max);
         }
-        let plugins = Arc::new(Self {
+        let (engine, supply) = (Engine::start(setup)?, Supply::open(config, remembers)?);
+        host.swap(vec![Link::new(Arc::new(Closed::new()), Policy::default())]);
+        Ok(Arc::new(Self {
             config: config.clone(),
             host,
-            engine: Engine::start(setup)?,
-            supply: Supply::open(config, remembers)?,
+            engine,
+            supply,
+            fetched: OnceLock::new(),
             placed: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
             loaded_from: watch::fingerprint(&config.places.plugins_dir),
-            open: std::sync::atomic::AtomicBool::new(false),
-        });
-        let problems = plugins.reload().await;
-        if !problems.is_empty() {
-            bail!("{}", problems.join("\n"));
+            needs_authenticator: AtomicBool::new(false),
+            is_open: AtomicBool::new(false),
+        }))
+    }
+
+    /// Put the first chain in place. Says whether something was left out of it.
+    ///
+    /// `hurried`: a plugin that would have to be compiled first and whose faults are passed over anyway is left out, for
+    /// [`reload`](Self::reload) to bring in.
+    ///
+    /// # Errors
+    /// Every problem at once, a line each: a plugin that never loaded is a failing plugin, not an absent one.
+    pub async fn open(&self, hurried: bool) -> Result<bool> {
+        let _one_at_a_time = self.loading.lock().await;
+        let fetched = Fetched::all(&self.config, &self.supply).await;
+        fetched.notes().iter().for_each(|note| tracing::warn!("{note}"));
+        let _ = self.fetched.set(fetched);
+        let mut first = self.assemble(hurried).await;
+        if first.left_out && !first.problems.is_empty() {
+            // One that is needed for the others to be complete: an authenticator that may not be missing.
+            first = self.assemble(false).await;
         }
-        Ok(plugins)
+        if !first.problems.is_empty() {
+            bail!("{}", first.problems.join("\n"));
+        }
+        self.swap(first.chain);
+        self.is_open.store(true, Relaxed);
+        self.fetched().are_good(&self.placed());
+        self.make_room();
+        Ok(first.left_out)
     }
 
     /// Look again and put in place what changed. What is bad changes nothing; its lines come back.
     pub async fn reload(&self) -> Vec<String> {
         let _one_at_a_time = self.loading.lock().await;
+        let next = self.assemble(false).await;
+        if next.is_usable && !same(&self.placed(), &next.chain) {
+            self.swap(next.chain);
+            self.make_room();
+        }
+        next.problems
+    }
+
+    /// The chain as directory and configuration say now; where one of them is bad, what was in force in its place.
+    async fn assemble(&self, hurried: bool) -> Assembled {
         let before = self.placed().clone();
-        let found = sources::find(&self.config);
-        let mut problems = found.problems;
+        let mut found = sources::find(&self.config, self.fetched());
+        let mut problems = std::mem::take(&mut found.problems);
         if found.is_partial {
-            return problems;
+            return Assembled { chain: before, problems, left_out: false, is_usable: false };
         }
         problems.extend(self.supply.missing(&found.order));
-        let mut after = Vec::new();
-        for key in found.order {
-            let old = before.iter().find(|p| p.key == key);
-            match found.plugins.get(&key) {
-                Some(found) => match self.place(found, old).await {
-                    Ok(placed) => {
-                        let trial = self.try_next(found, &placed, old).await;
-                        let trial = trial.unwrap_or_else(|problem| {
-                            problems.push(problem);
-                            None
-                        });
-                        after.push(Placed { trial, ..placed });
-                    }
-                    Err(problem) => {
-                        problems.push(problem);
-                        after.extend(old.cloned());
-                    }
-                },
-                // Its file cannot be read just now: a line about that stands in the problems.
-                None => after.extend(old.cloned()),
-            }
+        let all = found.order.len();
+        if hurried {
+            found.order.retain(|key| found.plugins.get(key).is_none_or(|found| !self.may_come_later(found)));
         }
-        problems.extend(keep_required(&before, &mut after));
-        sources::settle(&self.config, &mut after);
-        if let Some(problem) = two_of_one_name(&after).or_else(|| self.would_open_the_door(&after)) {
-            problems.push(problem);
-        } else if !same(&before, &after) {
-            self.swap(after);
+        let left_out = found.order.len() < all;
+        // At once: most of what loading takes is compiling, and that has its own bound.
+        let each = found.order.iter().map(|key| self.renew(found.plugins.get(key), before.iter().find(|old| old.key == *key)));
+        let mut chain = Vec::new();
+        for (placed, wrong) in join_all(each).await {
+            chain.extend(placed);
+            problems.extend(wrong);
         }
-        problems
+        problems.extend(keep_required(&before, &mut chain));
+        sources::settle(&self.config, &mut chain);
+        let unusable = two_of_one_name(&chain).or_else(|| self.would_open_the_door(&chain));
+        let is_usable = unusable.is_none();
+        problems.extend(unusable);
+        Assembled { chain, problems, left_out, is_usable }
+    }
+
+    /// That it cannot start would be passed over, so traffic need not wait for its compiler either.
+    fn may_come_later(&self, found: &Found) -> bool {
+        let passed_over = convert::policy(&found.written).on_fault(Fault::Instantiate(String::new()).kind()) == OnFault::Skip;
+        passed_over && !found.written.required && !self.engine.is_compiled(&sluice_plugin::artifact::digest(&found.bytes))
+    }
+
+    /// One plugin as it is now, with its trial; as it was where that cannot be. And what is wrong with it.
+    async fn renew(&self, found: Option<&Found>, old: Option<&Placed>) -> (Option<Placed>, Vec<String>) {
+        // Its file cannot be read just now: a line about that stands in the problems.
+        let Some(found) = found else { return (old.cloned(), Vec::new()) };
+        let placed = match self.place(found, old).await {
+            Ok(placed) => placed,
+            Err(problem) => return (old.cloned(), vec![problem]),
+        };
+        match self.try_next(found, &placed, old).await {
+            Ok(trial) => (Some(Placed { trial, ..placed }), Vec::new()),
+            Err(problem) => (Some(placed), vec![problem]),
+        }
+    }
+
+    fn fetched(&self) -> &Fetched {
+        self.fetched.get_or_init(Fetched::default)
+    }
+
+    /// What the first chain waits for, in words; nothing once it is in place.
+    pub fn waits_for(&self) -> Option<String> {
+        if self.is_open.load(Relaxed) {
+            return None;
+        }
+        let compiling: Vec<String> = self.engine.compiling().iter().map(ToString::to_string).collect();
+        Some(if compiling.is_empty() { "plugins are being loaded".into() } else { format!("compiling {}", compiling.join(", ")) })
+    }
+
+    /// What an operator should know about where the plugins came from.
+    pub fn notes(&self) -> &[String] {
+        self.fetched().notes()
+    }
+
+    /// In the cache folder, beside everything else.
+    fn make_room(&self) {
+        let (places, bytes_max) = (self.config.places.clone(), self.config.settings.limits.cache_bytes_max);
+        // A folder that others can write to is no cache, and not ours to tidy up.
+        if self.engine.caches() {
+            tokio::task::spawn_blocking(move || cache::make_room(&[places.cache_dir.as_path(), &places.fetched_dir], bytes_max));
+        }
     }
 
     fn swap(&self, after: Vec<Placed>) {
@@ -230,20 +330,13 @@ impl Plugins {
         Ok(Some(Trial { digest, filter, breaker, canary, written }))
     }
 
-    /// From now on others than this machine can reach the listener: that needs an authenticator, at start and at every swap.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn open_to_others(&self) -> Result<()> {
-        self.open.store(true, std::sync::atomic::Ordering::Relaxed);
-        match self.would_open_the_door(&self.placed().clone()) {
-            Some(problem) => bail!(problem),
-            None => Ok(()),
-        }
+    /// Others than this machine can reach the listener: that needs an authenticator, at start and at every swap.
+    pub fn needs_an_authenticator(&self) {
+        self.needs_authenticator.store(true, Relaxed);
     }
 
     fn would_open_the_door(&self, chain: &[Placed]) -> Option<String> {
-        let open = self.open.load(std::sync::atomic::Ordering::Relaxed);
+        let open = self.needs_authenticator.load(Relaxed);
         let guarded = chain.iter().any(|p| p.filter.interest().hooks.iter().any(|(hook, _)| *hook == Hook::Authenticate));
         (open && !guarded).then(|| {
             "no plugin of the chain authenticates, and others than this machine can reach the listener: add builtin:auth-api-key to the chain, ask clients for certificates (tls.client_ca), or listen on loopback".to_owned()

@@ -1,12 +1,13 @@
 //! Which plugins, in which order: the configuration's `chain`, or the directory and what comes after it.
 
-use super::{Found, Placed, folder};
+use super::{Fetched, Found, Placed, folder};
 use crate::{
     config::{Config, Link, PluginSettings, Sidecar, Surroundings},
     embedded,
 };
 use bytes::Bytes;
 use sluice_chain::filter::Filter;
+use sluice_registry::{Reference, registries::Pulled};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -29,10 +30,10 @@ pub struct Sources {
 }
 
 /// Look at the directory and the configuration.
-pub fn find(config: &Config) -> Sources {
+pub fn find(config: &Config, fetched: &Fetched) -> Sources {
     let mut sources = Sources::default();
     match &config.settings.chain {
-        Some(links) => links.iter().for_each(|link| sources.link(link, config)),
+        Some(links) => links.iter().for_each(|link| sources.link(link, config, fetched)),
         None => {
             for path in sources.listed(config) {
                 let key = file_name(&path);
@@ -54,10 +55,11 @@ pub fn settle(config: &Config, chain: &mut Vec<Placed>) {
 }
 
 impl Sources {
-    fn link(&mut self, link: &Link, config: &Config) {
+    fn link(&mut self, link: &Link, config: &Config, fetched: &Fetched) {
         match link {
             Link::Builtin(name) => self.builtin(name, config, true),
             Link::File(path) => self.file(path.display().to_string(), path, config, true),
+            Link::Fetched(reference) => self.fetched(reference, config, fetched),
             Link::Named(name) => {
                 let mut listed = self.listed(config);
                 listed.retain(|path| stem(path) == *name || plain(&stem(path)) == *name);
@@ -107,6 +109,23 @@ impl Sources {
             written,
             next: None,
         });
+    }
+
+    /// Its settings have one place, the configuration: what stands beside it there is its publisher's.
+    fn fetched(&mut self, reference: &Reference, config: &Config, fetched: &Fetched) {
+        let (key, name) = (reference.to_string(), plain(&reference.name()));
+        let written = config.settings.plugins.settings.get(&name).cloned().unwrap_or_default();
+        match fetched.get(&key) {
+            Ok(Pulled { bytes, signature, .. }) => {
+                let sidecar = format!("sluice.plugins.settings.{name}");
+                let (bytes, signature) = (bytes.clone(), signature.clone());
+                self.add(Found { key, sidecar, bytes, signature, stays: true, written, next: None });
+            }
+            Err(problem) => {
+                self.order.push(key);
+                self.problems.push(problem);
+            }
+        }
     }
 
     fn file(&mut self, key: String, path: &Path, config: &Config, named: bool) {

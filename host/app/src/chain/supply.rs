@@ -6,6 +6,7 @@ use crate::config::{Config, Signatures};
 use anyhow::{Context as _, Result, anyhow};
 use semver::Version;
 use sluice_chain::filter::{Filter, Identity};
+use sluice_registry::registries::Pulled;
 use sluice_supply::{Lock, Locked, PublicKey, Seen, Signed, signature};
 use std::{
     collections::BTreeMap,
@@ -77,7 +78,7 @@ impl Supply {
         if self.signatures == Signatures::Required && name.is_none() {
             return Err(said(match signed {
                 Some(_) => "is signed by none of the keys in sluice.plugins.keys: pin its publisher's key there if you trust it".into(),
-                None => "is not signed, and sluice.plugins.signatures is \"required\": put its .wasm.sig file beside it".into(),
+                None => format!("is not signed, and sluice.plugins.signatures is \"required\": {}", found.place_of_signature()),
             }));
         }
         Ok(Signer { signed, name })
@@ -98,6 +99,22 @@ impl Supply {
         }
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.admit(&identity.name, &version, signer.name.as_deref()).map_err(|why| said(why.to_string()))
+    }
+
+    /// The digest that the lock has for this link of the chain.
+    pub(super) fn locked(&self, key: &str) -> Option<&str> {
+        self.lock.as_ref()?.digest(key)
+    }
+
+    /// Can a signature count at all?
+    pub(super) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Is there a signature that counts?
+    pub(super) fn counts(&self, pulled: &Pulled) -> bool {
+        let signed = pulled.signature.as_ref().and_then(|text| text.parse::<Signed>().ok());
+        signed.is_some_and(|signed| matches!(signed.signer(&pulled.digest, &self.keys), Ok(Some(_))))
     }
 
     /// What is locked and not in this chain.
@@ -128,7 +145,7 @@ impl Supply {
         // Another process may have written meanwhile.
         let mut whole = read_seen(&self.seen_file).unwrap_or_else(|_| seen.clone());
         news(&mut whole);
-        if let Err(error) = write(&self.seen_file, &whole.text()) {
+        if let Err(error) = write(&self.seen_file, whole.text().as_bytes()) {
             tracing::error!(file = %self.seen_file.display(), %error, "versions of signed plugins cannot be remembered: an older one could come back after a restart");
         }
         *seen = whole;
@@ -146,13 +163,13 @@ pub(super) fn lock_of(placed: &[Placed]) -> Lock {
 }
 
 /// Whole or not at all, readable for everybody who may read its folder and written by us alone.
-pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
     let draft = path.with_extension(format!("{}.new", std::process::id()));
     let mut file = File::options().write(true).create(true).truncate(true).mode(0o644).open(&draft)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
+    file.write_all(bytes).and_then(|()| file.sync_all())?;
     fs::rename(&draft, path)
 }
 

@@ -7,13 +7,17 @@ use tokio::{task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 
 impl Plugins {
-    /// Reload whenever the directory changes, until `stop`.
-    pub fn watch(self: Arc<Self>, stop: CancellationToken) -> JoinHandle<()> {
+    /// Reload whenever the directory changes, until `stop`; `at_once`: and once before, for what the first chain did not wait for.
+    pub fn watch(self: Arc<Self>, at_once: bool, stop: CancellationToken) -> JoinHandle<()> {
         tokio::spawn(async move {
             let folder = self.config.places.plugins_dir.clone();
             let mut watch = Watch::on([folder.clone()]);
             let mut seen = self.loaded_from.clone();
             let mut said: Vec<String> = Vec::new();
+            if at_once {
+                said = self.reload().await;
+                said.iter().for_each(|problem| tracing::error!("{problem}; the chain stays as it was"));
+            }
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,

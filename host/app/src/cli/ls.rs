@@ -1,6 +1,9 @@
 //! `sluice ls`
 
-use super::{ConfigArgs, Exit, look};
+use super::{
+    ConfigArgs, Exit, look,
+    pins::{self, PinsArgs},
+};
 use crate::{assembly::Assembly, chain::BUILTIN};
 use anyhow::Result;
 use bytes::Bytes;
@@ -13,12 +16,17 @@ use std::sync::{Arc, Mutex};
 pub struct Ls {
     #[command(flatten)]
     config: ConfigArgs,
+    #[command(flatten)]
+    pins: PinsArgs,
 }
 
 impl Ls {
     /// Starts what the configuration names, asks it, and stops it again.
     pub fn run(self) -> Result<Exit> {
         let Some(config) = self.config.load(None) else { return Ok(Exit::Config) };
+        if let Some(lists) = self.pins.lists()? {
+            return pins::run(config, lists);
+        }
         look(config, async |assembly| {
             print_plugins(assembly);
             print_catalogue(assembly).await;
@@ -49,14 +57,7 @@ fn print_plugins(assembly: &Assembly) {
 }
 
 async fn print_catalogue(assembly: &Assembly) {
-    let principal = Arc::new(Principal::local());
-    let client = Arc::new(Client {
-        info: None,
-        capabilities: Bytes::from_static(b"{}"),
-        session: None,
-        facts: Arc::new(vec![("principal.subject".into(), "local".into())]),
-        log_level: Mutex::default(),
-    });
+    let (principal, client) = (Arc::new(Principal::local()), client());
     for kind in ListKind::ALL {
         match assembly.host.look(kind, Era::Legacy, &client, &principal).await {
             Ok(view) if view.exposed.is_empty() && view.missing.is_empty() => {}
@@ -68,6 +69,17 @@ async fn print_catalogue(assembly: &Assembly) {
             Err(error) => say!("{}: {error}", kind.member()),
         }
     }
+}
+
+/// Who looks.
+pub(super) fn client() -> Arc<Client> {
+    Arc::new(Client {
+        info: None,
+        capabilities: Bytes::from_static(b"{}"),
+        session: None,
+        facts: Arc::new(vec![("principal.subject".into(), "local".into())]),
+        log_level: Mutex::default(),
+    })
 }
 
 fn print_upstreams(assembly: &Assembly) {

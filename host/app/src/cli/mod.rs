@@ -8,6 +8,7 @@ macro_rules! say {
 mod call;
 mod check;
 mod ls;
+mod pins;
 mod plugin;
 mod serve;
 mod stdio;
@@ -37,6 +38,8 @@ pub enum Exit {
     Config = 3,
     /// `call`: the gateway or the tool said no.
     Refused = 4,
+    /// `ls --against`: the lists are not those of the file.
+    Differs = 5,
 }
 
 impl From<Exit> for ExitCode {
@@ -58,11 +61,12 @@ Start here:
   sluice serve --config claude_desktop_config.json     one endpoint for all servers of a client's own file
   sluice ls --config FILE                              what that gives: upstreams, tools, plugins and their powers
   sluice check --config FILE                           all that is wrong with a file, at once
+  sluice ls --config FILE --pins                       the definitions of today, as the settings of builtin:pin
   sluice call TOOL '{\"text\":\"hi\"}'                     call a tool of a Sluice that runs
   sluice plugin new --lang rust NAME                   a plugin of your own: new, build, test, drop it into the directory
 Drop .wasm files into the plugin directory while it serves; each takes effect without a dropped call.
 
-Exit codes: 0 done, 1 something broke, 2 wrong usage, 3 problems in the configuration, 4 a call was refused.";
+Exit codes: 0 done, 1 something broke, 2 wrong usage, 3 problems in the configuration, 4 a call was refused,\n5 lists differ from their pins.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -107,6 +111,11 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
+    /// This file, or what lies here.
+    fn of_file(config: Option<PathBuf>) -> Self {
+        Self { config, ..Self::default() }
+    }
+
     /// Read it all. Problems and warnings are printed; `None` means there were problems.
     fn load(&self, listen: Option<String>) -> Option<Config> {
         let source = Source {

@@ -71,24 +71,35 @@ async fn serve(config: Config) -> Result<Exit> {
     let listener_settings = listener_settings(&config)?;
     let listener = listener(&config.settings, &listener_settings).await?;
     let tls = listener_settings.tls.clone();
-    let assembly = Assembly::new(config, Purpose::Serve).await?;
+    let assembly = Assembly::closed(config, Purpose::Serve)?;
     if is_open_to_others(&assembly.config.settings, tls.as_deref()) {
-        assembly.plugins.open_to_others()?;
+        assembly.plugins.needs_an_authenticator();
     }
 
     let stop = CancellationToken::new();
-    let ready = Arc::new(AtomicBool::new(true));
+    let ready = Arc::new(AtomicBool::new(false));
     let admin_address = serve_admin(&assembly, &ready, &stop).await?;
-    let mut watching = vec![assembly.plugins.clone().watch(stop.clone())];
-    watching.extend(tls.clone().map(|tls| certificates::keep_fresh(tls, stop.clone())));
-    say_ready(&url(&listener, tls.is_some())?, admin_address, &assembly)?;
-
+    let url = url(&listener, tls.is_some())?;
     let drain = CancellationToken::new();
     let serving = downstream::serve(vec![listener], assembly.host.clone(), listener_settings, drain.clone());
     tokio::pin!(serving);
+    let told = told_to_stop();
+    tokio::pin!(told);
+
+    // A plugin may take long to be compiled. Whoever comes meanwhile is told so.
+    let some_come_later = tokio::select! {
+        ended = &mut serving => return ended.map(|()| Exit::Good).map_err(Into::into),
+        opened = assembly.plugins.open(true) => opened?,
+        () = &mut told => return Ok(Exit::Good),
+    };
+    let mut watching = vec![assembly.plugins.clone().watch(some_come_later, stop.clone())];
+    watching.extend(tls.clone().map(|tls| certificates::keep_fresh(tls, stop.clone())));
+    ready.store(true, Relaxed);
+    say_ready(&url, admin_address, &assembly)?;
+
     tokio::select! {
         ended = &mut serving => ended?,
-        () = told_to_stop() => {
+        () = &mut told => {
             tracing::info!(running = assembly.host.running(), "told to stop: no new connection, what runs may finish");
             ready.store(false, Relaxed);
             drain.cancel();
@@ -149,7 +160,7 @@ async fn serve_admin(assembly: &Assembly, ready: &Arc<AtomicBool>, stop: &Cancel
         Some(secret) => secret.reveal().to_owned(),
         None => token::load_or_make(&assembly.config.places.admin_token_file).context("the admin token")?,
     };
-    let plugins = assembly.plugins.clone();
+    let (plugins, waiting) = (assembly.plugins.clone(), assembly.plugins.clone());
     let optional = assembly.config.upstreams.iter().filter(|u| u.settings.optional).map(|u| u.name.clone()).collect();
     let admin = Admin {
         host: assembly.host.clone(),
@@ -157,6 +168,7 @@ async fn serve_admin(assembly: &Assembly, ready: &Arc<AtomicBool>, stop: &Cancel
         token: token.into(),
         ready: ready.clone(),
         optional,
+        waits_for: Box::new(move || waiting.waits_for()),
         more: Box::new(move || plugins.figures()),
     };
     tokio::spawn(admin::serve(listener, Arc::new(admin), stop.clone()));

@@ -24,7 +24,7 @@ impl Stdio {
             let settings = listener_settings(&config)?;
             let assembly = Assembly::new(config, Purpose::Stdio).await?;
             let (stop, drain) = (CancellationToken::new(), CancellationToken::new());
-            let watching = assembly.plugins.clone().watch(stop.clone());
+            let watching = assembly.plugins.clone().watch(false, stop.clone());
             let on_signal = drain.clone();
             tokio::spawn(async move {
                 serve::told_to_stop().await;

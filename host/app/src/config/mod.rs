@@ -39,8 +39,8 @@ pub use secret::{Secret, Text};
 pub use servers::{Http, Reach, Stdio, Upstream, UpstreamUrl};
 pub use settings::{
     Admin, Audit, AuditMode, Auth, Breaker, Canary, ClientAuth, EraChoice, FaultAction, Grant, HostName, Limits, Link, Listen, Log,
-    LogFormat, LogLevel, Mode, Network, OnFault, Origin, PluginLimits, PluginSettings, Plugins, Power, PublicUrl, PublisherKey, Scope,
-    Settings, Sharing, Signatures, Tls, TrustedProxy, UnixMode, UpstreamSettings, UpstreamTls, When,
+    LogFormat, LogLevel, Mode, Network, OnFault, Origin, PluginLimits, PluginSettings, Plugins, Power, PublicUrl, PublisherKey,
+    RegistrySettings, Scope, Settings, Sharing, Signatures, Tls, TrustedProxy, UnixMode, UpstreamSettings, UpstreamTls, When,
 };
 pub use sidecar::Sidecar;
 pub use surroundings::{Builtin, Surroundings};

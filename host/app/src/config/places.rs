@@ -16,8 +16,10 @@ pub struct Places {
     pub task_key_file: PathBuf,
     /// The audit log.
     pub audit_file: PathBuf,
-    /// Compiled plugins.
+    /// Compiled plugins, and below it `fetched`.
     pub cache_dir: PathBuf,
+    /// Copies of fetched plugins.
+    pub fetched_dir: PathBuf,
     /// Versions of signed plugins that were in force.
     pub versions_file: PathBuf,
     /// Which plugin files may be in force, if that is demanded.
@@ -32,11 +34,17 @@ impl Places {
         user_dir("XDG_CACHE_HOME", ".cache", surroundings.directory(), surroundings)
     }
 
+    /// Where copies of fetched plugins are kept.
+    pub fn fetched_in(cache: &Path) -> PathBuf {
+        cache.join("fetched")
+    }
+
     /// `base` is the directory of the file, or the caller's without one.
     pub(super) fn of(settings: &Settings, base: &Path, surroundings: &Surroundings) -> Places {
         let state = user_dir("XDG_STATE_HOME", ".local/state", base, surroundings);
         let cache = user_dir("XDG_CACHE_HOME", ".cache", base, surroundings);
         let or = |named: &Option<PathBuf>, default: PathBuf| named.clone().unwrap_or(default);
+        let cache_dir = or(&settings.cache_dir, cache);
         let token_file = or(&settings.auth.token_file, state.join("token"));
         Places {
             admin_token_file: token_file.with_file_name("admin-token"),
@@ -45,7 +53,8 @@ impl Places {
             lock_file: base.join("plugins.lock"),
             token_file,
             audit_file: or(&settings.audit.path, state.join("audit.jsonl")),
-            cache_dir: or(&settings.cache_dir, cache),
+            fetched_dir: Self::fetched_in(&cache_dir),
+            cache_dir,
             plugins_dir: or(&settings.plugins.dir, base.join("plugins")),
         }
     }

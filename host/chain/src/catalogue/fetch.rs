@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     attributes::Attributes,
-    departures::Departures,
+    departures::{Departures, Held},
     exchange::Client,
     fault::Fault,
     filter::Hook,
@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use sluice_wire::{
     header::{Annotation, annotations},
     id::RequestId,
-    json::{Document, IndexDepth, Kind, Limits, Value, quote},
+    json::{Document, IndexDepth, Kind, Limits, Value, canonical, quote},
     message::{self, Message},
     patch::Patch,
     revision::Era,
@@ -63,6 +63,17 @@ pub enum Currency {
     Known,
     /// Fresh by the lists' own hints: what a list needs.
     Fresh,
+}
+
+/// The lists of all upstreams in one, before any filter.
+#[derive(Default)]
+pub struct Gathered {
+    /// In the order of the configuration.
+    pub entries: Vec<Entry>,
+    /// Upstreams whose list is not known, or may be an old one.
+    pub missing: Vec<Arc<str>>,
+    /// The first that waits for a person.
+    pub(crate) held: Option<(usize, Arc<Held>)>,
 }
 
 impl Host {
@@ -177,24 +188,34 @@ impl Host {
         }
     }
 
-    async fn compute(&self, kind: ListKind, asking: Asking<'_>, viewer: &Viewer) -> Result<View, Error> {
-        let mut entries = Vec::new();
-        let mut missing = Vec::new();
-        let mut held = None;
+    /// What the upstreams offer as it is now, before any filter; an upstream that cannot be asked is among the missing.
+    pub(crate) async fn gather_fresh(self: &Arc<Self>, kind: ListKind, asking: Asking<'_>) -> Gathered {
+        self.refresh(kind, asking, Currency::Fresh).await;
+        self.gather(kind, asking)
+    }
+
+    /// What is known of all upstreams.
+    fn gather(&self, kind: ListKind, asking: Asking<'_>) -> Gathered {
+        let mut gathered = Gathered::default();
         for (i, upstream) in self.upstreams.iter().enumerate() {
             match self.lists.find(&self.place(i, kind, asking)) {
                 Some(snapshot) => {
                     if let Some(error) = &snapshot.error {
-                        missing.push(upstream.name().clone());
+                        gathered.missing.push(upstream.name().clone());
                         if let UpstreamError::Held(why) = error {
-                            held.get_or_insert_with(|| (i, why.clone()));
+                            gathered.held.get_or_insert_with(|| (i, why.clone()));
                         }
                     }
-                    entries.extend(snapshot.entries.iter().cloned());
+                    gathered.entries.extend(snapshot.entries.iter().cloned());
                 }
-                None => missing.push(upstream.name().clone()),
+                None => gathered.missing.push(upstream.name().clone()),
             }
         }
+        gathered
+    }
+
+    async fn compute(&self, kind: ListKind, asking: Asking<'_>, viewer: &Viewer) -> Result<View, Error> {
+        let Gathered { entries, missing, held } = self.gather(kind, asking);
         let mut entries = Arc::new(entries);
         for link in &asking.generation.links {
             if !link.exports(Hook::OnCatalog) {
@@ -344,7 +365,7 @@ impl Reading {
             };
             // A copy, so that one small definition does not keep a whole page alive.
             let definition = Bytes::copy_from_slice(&definition);
-            let digest = hex(&Sha256::digest(&definition));
+            let digest = digest(item);
             let name: Arc<str> = name.into();
             self.entries.push(Entry {
                 name: name.clone(),
@@ -476,7 +497,8 @@ fn patched(kind: ListKind, entry: &Entry, patch: &str) -> Result<Entry, Fault> {
 
 fn own_entry(kind: ListKind, definition: &Bytes, plugin: &Arc<str>) -> Result<Entry, Fault> {
     let name: Arc<str> = name_of(kind, definition)?.into();
-    let digest = hex(&Sha256::digest(definition)).into();
+    let whole = Document::parse_value(definition.clone(), &Limits::RESPONSE, IndexDepth::Full).map_err(bad)?;
+    let digest = digest(whole.root()).into();
     Ok(Entry {
         name: name.clone(),
         upstream: None,
@@ -526,6 +548,11 @@ fn mirrored(kind: ListKind, entry: &Entry) -> Result<Arc<[Annotation]>, sluice_w
         return Ok(Arc::default());
     };
     document.root().get("inputSchema").map_or(Ok(Arc::default()), |schema| annotations(schema).map(Into::into))
+}
+
+/// Of a definition, so that who pins it need not care how its server writes JSON today.
+fn digest(definition: Value<'_>) -> String {
+    hex(&Sha256::digest(canonical(definition)))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -12,6 +12,7 @@ mod template;
 mod view;
 
 pub use cursor::CursorKey;
+pub use fetch::Gathered;
 pub(crate) use fetch::{Asking, Currency};
 pub use list::page;
 pub use merge_patch::merge_patch;

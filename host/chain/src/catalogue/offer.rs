@@ -64,7 +64,7 @@ pub struct Entry {
     pub original: Arc<str>,
     /// The definition, JSON text of an object, the sender's bytes unless patched.
     pub definition: Bytes,
-    /// sha256 of `definition` as the owner sent it, hex.
+    /// sha256 of the definition as the owner sent it, in canonical form, hex: order of members, white space and escapes do not count.
     pub digest: Arc<str>,
     /// Of a tool whose server is of the other era than its client: whether its calls can be tasks.
     pub task: Option<TaskSupport>,

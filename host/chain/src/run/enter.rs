@@ -85,7 +85,7 @@ impl Exchange {
         self.enter(link, Hook::OnResponse, message, asked, |f, p| f.on_response(p)).await
     }
 
-    async fn enter(&mut self, link: &Link, hook: Hook, message: Arc<Message>, asked: Option<Arc<Message>>, call: Call) -> Said {
+    pub(super) async fn enter(&mut self, link: &Link, hook: Hook, message: Arc<Message>, asked: Option<Arc<Message>>, call: Call) -> Said {
         let began = self.begins();
         let twin = link.trial.as_ref().and_then(|(canary, side)| canary.twin(*side));
         let as_lent = twin.map(|twin| (twin, self.attributes.clone(), asked.clone()));

@@ -6,6 +6,7 @@ mod deliver;
 mod enter;
 mod envelope;
 mod inputs;
+mod intercept;
 mod lane;
 mod listen;
 mod pour;
@@ -17,6 +18,7 @@ mod task_results;
 mod tasks;
 
 pub(crate) use deliver::unsolicited;
+pub(crate) use intercept::capability;
 pub(crate) use listen::tell;
 
 use crate::{
@@ -206,6 +208,9 @@ impl Exchange {
     }
 
     async fn answer(&mut self) -> Answer {
+        if self.host.serves_interceptors() && method::draft(self.request.method()).is_some() {
+            return Box::pin(self.intercepted()).await;
+        }
         let route = match self.resolve().await {
             Ok(route) => route,
             Err(error) => return self.fail(error),
@@ -336,12 +341,7 @@ impl Exchange {
     }
 
     fn accept_edit(&mut self, depth: usize, link: &crate::generation::Link, edited: Arc<Message>) -> Result<(), Error> {
-        let same = |a: Option<_>, b: Option<_>| match (a, b) {
-            (Some(a), Some(b)) => resolve::same_target(a, b),
-            (None, None) => true,
-            _ => false,
-        };
-        if !same(self.request.target(), edited.target()) {
+        if !resolve::same_targets(&self.request, &edited) {
             let fault = crate::fault::Fault::BadReply("an edit may not change what a request is about; rename in on-catalog".into());
             return Err(Error::Plugin { plugin: link.filter.identity().name.to_string(), fault });
         }

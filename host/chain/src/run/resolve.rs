@@ -10,6 +10,7 @@ use crate::{
 use sluice_wire::{
     header::{Annotation, matches_scalar},
     json::{Kind, Value},
+    message::Message,
     method,
 };
 use std::sync::Arc;
@@ -248,8 +249,17 @@ impl Exchange {
     }
 }
 
+/// What two requests are about is the same.
+pub(super) fn same_targets(a: &Message, b: &Message) -> bool {
+    match (a.target(), b.target()) {
+        (Some(a), Some(b)) => same_target(a, b),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
 /// Two targets mean the same text, however it is escaped.
-pub(super) fn same_target(a: Value<'_>, b: Value<'_>) -> bool {
+fn same_target(a: Value<'_>, b: Value<'_>) -> bool {
     match (a.as_str(), b.as_str()) {
         (Some(a), Some(b)) => a == b,
         _ => a.raw() == b.raw(),

@@ -95,7 +95,7 @@ fn is_hidden(c: char) -> bool {
 
 impl Host for Guest {
     fn log(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
-        self.entered(message.len() + fields.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>())?;
+        self.entered_alike(message.len() + fields.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>())?;
         line(&self.plugin, self.share.as_ref(), level, &message, &fields);
         Ok(())
     }

@@ -27,18 +27,22 @@ pub(super) const STRIDE: usize = 128 << 10;
 
 impl Host for Guest {
     fn define(&mut self, name: String, patterns: Vec<Pattern>) -> wasmtime::Result<Result<(), String>> {
-        self.entered(name.len() + patterns.iter().map(|p| p.regex.len() + 1).sum::<usize>())?;
+        self.entered_alike(name.len() + patterns.iter().map(|p| p.regex.len() + 1).sum::<usize>())?;
         if self.phase != Phase::Init {
             return Ok(Err("patterns are defined in init".into()));
         }
         if !self.may(Power::Patterns) {
+            self.left_trace = true;
             return Ok(Err("patterns is not granted here".into()));
         }
         let sources = patterns.into_iter().map(|p| Source { regex: p.regex, case_insensitive: p.case_insensitive });
-        Ok(self.plugin.patterns.get(sources.collect()).map(|set| {
+        let compiled = self.plugin.patterns.get(sources.collect()).map(|set| {
             self.sets.retain(|(known, _)| **known != *name);
             self.sets.push((name.into(), set));
-        }))
+        });
+        // Sets go along with a copy; that one was refused would have to be remembered, too.
+        self.left_trace |= compiled.is_err();
+        Ok(compiled)
     }
 
     async fn scan(&mut self, _: Resource<Exchange>, set: String, roots: Vec<String>) -> wasmtime::Result<Result<Vec<Hit>, AccessError>> {

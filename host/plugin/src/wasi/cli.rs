@@ -56,15 +56,15 @@ pub(super) struct Terminal;
 
 pub(super) fn environment(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     instance.func_wrap("get-environment", |mut cx, (): ()| {
-        cx.data_mut().entered(0)?;
+        cx.data_mut().entered_alike(0)?;
         Ok((Vec::<(String, String)>::new(),))
     })?;
     instance.func_wrap("get-arguments", |mut cx, (): ()| {
-        cx.data_mut().entered(0)?;
+        cx.data_mut().entered_alike(0)?;
         Ok((Vec::<String>::new(),))
     })?;
     instance.func_wrap("initial-cwd", |mut cx, (): ()| {
-        cx.data_mut().entered(0)?;
+        cx.data_mut().entered_alike(0)?;
         Ok((None::<String>,))
     })
 }
@@ -111,7 +111,7 @@ pub(super) fn terminal_stderr(instance: &mut LinkerInstance<'_, Guest>) -> wasmt
 
 fn no_terminal(instance: &mut LinkerInstance<'_, Guest>, name: &str) -> wasmtime::Result<()> {
     instance.func_wrap(name, |mut cx, (): ()| {
-        cx.data_mut().entered(0)?;
+        cx.data_mut().entered_alike(0)?;
         Ok((None::<Resource<Terminal>>,))
     })
 }

@@ -37,7 +37,7 @@ pub(super) fn monotonic(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::R
         Ok((now_ms() * RESOLUTION_NS,))
     })?;
     instance.func_wrap("resolution", |mut cx, (): ()| {
-        cx.data_mut().entered(8)?;
+        cx.data_mut().entered_alike(8)?;
         Ok((RESOLUTION_NS,))
     })?;
     instance.func_wrap("subscribe-instant", |mut cx, (at,): (u64,)| {
@@ -57,7 +57,7 @@ pub(super) fn wall(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result
         Ok((Datetime { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() },))
     })?;
     instance.func_wrap("resolution", |mut cx, (): ()| {
-        cx.data_mut().entered(12)?;
+        cx.data_mut().entered_alike(12)?;
         Ok((Datetime { seconds: 0, nanoseconds: RESOLUTION_NS as u32 },))
     })
 }

@@ -85,14 +85,56 @@ async fn an_import_of_another_shape_is_refused() {
     assert!(text.contains("does not fit sluice:filter 0.1.0"), "{text}");
 }
 
-/// One at every byte, the others at a step.
+/// Where the contents of a component's sections are, with their ids (component model, binary format: an id, a LEB128 length, the content).
+fn sections(component: &[u8]) -> Vec<(u8, std::ops::Range<usize>)> {
+    let (mut at, mut found) = (8, Vec::new());
+    while at < component.len() {
+        let (id, mut length, mut shift) = (component[at], 0, 0);
+        loop {
+            at += 1;
+            length |= usize::from(component[at] & 0x7f) << shift;
+            shift += 7;
+            if component[at] & 0x80 == 0 {
+                break;
+            }
+        }
+        found.push((id, at + 1..at + 1 + length));
+        at += 1 + length;
+    }
+    found
+}
+
+/// The parser takes such a file for whole, with the hooks that it has by then: a component inside ends where one of its own sections does.
+#[tokio::test]
+async fn a_file_cut_between_two_sections_of_a_component_inside_is_refused() {
+    const COMPONENT: u8 = 4;
+    let (engine, whole) = (engine(), guests::bytes("label"));
+    let inside = sections(&whole).into_iter().filter(|(id, _)| *id == COMPONENT).map(|(_, content)| content);
+    let mut cuts = 0;
+    for content in inside {
+        for (_, section) in sections(&whole[content.clone()]) {
+            let end = content.start + section.end;
+            if end < content.end {
+                let said = refused(&engine, whole.slice(..end)).await;
+                assert!(said.contains("cut short"), "{said}");
+                cuts += 1;
+            }
+        }
+    }
+    assert!(cuts > 0);
+}
+
+/// One at every byte, the others at a step; not where a section ends, since what is before it may be a component of its own, without
+/// notes or without its last export.
 #[tokio::test]
 async fn a_file_cut_anywhere_is_refused() {
     let engine = engine();
     let handmade = crate::support::handmade::Handmade::default().component();
     let mut cuts = 0;
     for (whole, step) in [(handmade, 1), (guests::bytes("facts-only"), 97), (guests::bytes("label"), 397)] {
-        for end in (0..64).chain((64..whole.len()).step_by(step)).chain(whole.len() - 8..whole.len()) {
+        let ends: Vec<usize> = sections(&whole).into_iter().map(|(_, content)| content.end).collect();
+        let cut = (0..64).chain((64..whole.len()).step_by(step)).chain(whole.len() - 8..whole.len());
+        for end in cut.filter(|end| !ends.contains(end)) {
             refused(&engine, whole.slice(..end)).await;
             cuts += 1;
         }

@@ -44,6 +44,16 @@ async fn what_is_read_is_what_was_sent() {
 }
 
 #[tokio::test]
+async fn what_reading_is_measured_with_reads() {
+    let filter = load(&engine(), "two-reads", json!({})).await;
+    assert!(filter.interest().reads_payload);
+    assert!(matches!(call("ls", json!({"text": "some"})).request(&filter).await, Ok(Verdict::Next(None))));
+    // The control: where there is nothing, it has seen so.
+    let verdict = call("ls", json!({})).request(&filter).await;
+    assert!(matches!(&verdict, Ok(Verdict::Reject(no)) if no.code == 4000), "{verdict:?}");
+}
+
+#[tokio::test]
 async fn an_edit_changes_its_span_and_nothing_else() {
     let (verdict, said) = edits(json!([
         {"set": ["/params/arguments/n", "2.50"]},

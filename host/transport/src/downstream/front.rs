@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     client::{Caller, LastSeen, is_same},
-    methods::is_carried,
+    methods,
     outgoing::{Left, Waiting, join},
     questions::Questions,
     refusal::{Refusal, own_code},
@@ -309,7 +309,7 @@ impl Front {
         let revision = revision.ok_or_else(|| not_served(&self.settings).with("requested", &quote(&declared.version)))?;
         let info = declared.info.as_ref().map(Value::raw_bytes);
         let client = self.last_seen.client(&self.caller(), info, declared.capabilities.raw_bytes());
-        let asked = asked(&message, revision)?;
+        let asked = methods::asked(&self.host, &message, revision).ok_or_else(no_such_method)?;
         if asked.method == method::DISCOVER {
             return Ok(Begun::Greeting(Greeting { asked, client, changes: None }));
         }
@@ -340,7 +340,7 @@ impl Front {
         let session = lock(&self.session).clone();
         let text = "neither a modern request (params._meta names no protocol version) nor one of a session (initialize first)";
         let session = session.ok_or_else(|| Refusal::new(400, code::INVALID_PARAMS, "meta", text))?;
-        let asked = asked(&message, session.revision)?;
+        let asked = methods::asked(&self.host, &message, session.revision).ok_or_else(no_such_method)?;
         self.run(message, asked, session.client, takes_pieces)
     }
 
@@ -487,10 +487,6 @@ fn batched(item: Value<'_>, settings: &Settings, depth: sluice_wire::json::Index
         return Err(Refusal::new(400, code::INVALID_REQUEST, "batch", "initialize must not be part of a batch").to(message.id()));
     }
     Ok(message)
-}
-
-fn asked(message: &Message, revision: Revision) -> Result<Asked, Refusal> {
-    Asked::of(message, revision).filter(|asked| is_carried(revision, asked.method)).ok_or_else(no_such_method)
 }
 
 fn no_such_method() -> Refusal {

@@ -1,11 +1,19 @@
 //! Which methods a client may ask for here.
 
-use sluice_wire::{method, revision::Revision};
+use sluice_chain::host::Host;
+use sluice_era::answer::Asked;
+use sluice_wire::{message::Message, method, revision::Revision};
+
+/// What a client of this revision asks, if it is carried here: by the protocol, or because the operator serves a draft.
+pub(super) fn asked(host: &Host, message: &Message, revision: Revision) -> Option<Asked> {
+    let carried = Asked::of(message, revision).filter(|asked| is_carried(revision, asked.method));
+    carried.or_else(|| host.serves_interceptors().then(|| Asked::of_draft(message, revision))?)
+}
 
 /// Whether a request of this name is carried for a client of this revision.
 ///
 /// Handshakes and `ping` are the transport's own and not asked about. What is not carried is not advertised either.
-pub(super) fn is_carried(revision: Revision, name: &str) -> bool {
+fn is_carried(revision: Revision, name: &str) -> bool {
     let is_known = method::presence(revision, name).from_client() && !method::is_notification(name);
     is_known && name != method::INITIALIZE
 }

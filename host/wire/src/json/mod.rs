@@ -5,6 +5,7 @@
 //! control bytes, byte-order marks and anything after the value. Bounds on size, depth and
 //! node count come from the caller as [`Limits`].
 
+mod canonical;
 mod cursor;
 mod document;
 mod error;
@@ -16,6 +17,7 @@ mod strings;
 mod text;
 mod value;
 
+pub use canonical::canonical;
 pub use document::{Document, NodeId};
 pub use error::DecodeError;
 pub use incremental::{Incremental, PassingLimits, Place, Sink, Token};

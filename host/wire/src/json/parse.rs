@@ -83,7 +83,7 @@ impl<'a> Pass<'a> {
             keys,
             // Room for the usual message at once; only a long one full of small values grows.
             nodes: match depth {
-                Some(_) => Vec::with_capacity((bytes.len() / 8).min(NODES_MIN)),
+                Some(_) => Vec::with_capacity((bytes.len() / 4).min(NODES_MIN)),
                 None => Vec::new(),
             },
         })

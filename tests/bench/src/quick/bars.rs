@@ -7,13 +7,14 @@ use serde::Serialize;
 use crate::quick::figures::{Figures, median};
 use crate::quick::matrix::{Cell, Shape, Target};
 use crate::replies::{Era, Tool};
+use crate::sluice::Filter;
 
 /// Sluice with an empty chain, in bare proxies.
 const EMPTY_RATIO_MAX: f64 = 1.5;
 /// The four plugins with one principal, in empty chains.
 const FOUR_RATIO_MAX: f64 = 1.5;
 /// CPU time for each hook entered.
-const HOOK_US_MAX: f64 = 2.0;
+pub(super) const HOOK_US_MAX: f64 = 2.0;
 /// A client of one era before a server of the other, in empty chains between peers of the client's.
 const BRIDGE_RATIO_MAX: f64 = 1.3;
 /// Large results: what a byte may cost above the bare proxy, as a rate in bytes a microsecond (400 MB/s)…
@@ -89,7 +90,7 @@ pub fn judge(figures: &Figures) -> Vec<Bar> {
         bar(format!("CPU, empty chain against the bare proxy, {era}"), empty, EMPTY_RATIO_MAX, "×");
         let four = figures.ratio(at(Target::Four, small), Target::Empty);
         bar(format!("CPU, four plugins against the empty chain, {era}"), four, FOUR_RATIO_MAX, "×");
-        bar(format!("CPU for each hook entered, {era}"), figures.slope_per_hook(small), HOOK_US_MAX, "µs");
+        bar(format!("CPU for each hook entered, {era}"), figures.slope_per_hook(Filter::Facts, small), HOOK_US_MAX, "µs");
         let server = if era == Era::Legacy { Era::Modern } else { Era::Legacy };
         let bridge = figures.ratio(at(Target::Bridge(server), small), Target::Empty);
         bar(format!("CPU, {era} client before a {server} server, against the empty chain"), bridge, BRIDGE_RATIO_MAX, "×");

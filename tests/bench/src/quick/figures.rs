@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::quick::matrix::{Cell, Shape, Target};
+use crate::quick::matrix::{Cell, FILTERS, Shape, Target};
 use crate::quick::sample::Sample;
+use crate::sluice::Filter;
 
 /// Hooks of one facts-only filter that a call enters (`on-request`), for where `/metrics` does not count them.
 const HOOKS_PER_FILTER: f64 = 1.0;
@@ -109,21 +110,30 @@ impl Figures {
     }
 
     /// CPU time for each hook entered: the slope over 0, 1, 5 and 10 filters, in the median round.
-    pub fn slope_per_hook(&self, shape: Shape) -> Option<f64> {
-        let filters = [(Target::Empty, 0.0), (Target::Facts(1), 1.0), (Target::Facts(5), 5.0), (Target::Facts(10), 10.0)];
-        let rounds = self.samples.get(&Cell { target: Target::Empty, shape })?.iter().map(|sample| sample.round);
+    pub fn slope_per_hook(&self, filter: Filter, shape: Shape) -> Option<f64> {
+        median(self.slopes(filter, shape).into_values())
+    }
+
+    /// How many times what a hook of `base` costs one of `filter` does, round by round, then the median.
+    pub fn slope_ratio(&self, filter: Filter, base: Filter, shape: Shape) -> Option<f64> {
+        let base = self.slopes(base, shape);
+        median(self.slopes(filter, shape).into_iter().filter_map(|(round, slope)| Some(slope / base.get(&round)?)))
+    }
+
+    /// CPU time for each hook entered, by round.
+    pub fn slopes(&self, filter: Filter, shape: Shape) -> BTreeMap<usize, f64> {
+        let filters: Vec<_> = FILTERS.into_iter().map(|count| (Target::Filters(filter, count), f64::from(count))).collect();
+        let filters = [(Target::Empty, 0.0)].into_iter().chain(filters);
+        let samples_of = |target| self.samples.get(&Cell { target, shape });
+        let rounds = samples_of(Target::Empty).into_iter().flatten().map(|sample| sample.round);
         let slopes = rounds.filter_map(|round| {
-            let points: Option<Vec<_>> = filters
-                .iter()
-                .map(|(target, filters)| {
-                    let samples = self.samples.get(&Cell { target: *target, shape })?;
-                    let sample = samples.iter().find(|sample| sample.round == round)?;
-                    Some((sample.hooks.unwrap_or(filters * HOOKS_PER_FILTER), sample.cpu_us))
-                })
-                .collect();
-            slope(&points?)
+            let points = filters.clone().map(|(target, filters)| {
+                let sample = samples_of(target)?.iter().find(|sample| sample.round == round)?;
+                Some((sample.hooks.unwrap_or(filters * HOOKS_PER_FILTER), sample.cpu_us))
+            });
+            Some((round, slope(&points.collect::<Option<Vec<_>>>()?)?))
         });
-        median(slopes)
+        slopes.collect()
     }
 
     /// The most memory that a target held under any load.
@@ -179,16 +189,19 @@ mod tests {
         let mut figures = Figures::default();
         let shape = matrix::cells("bare/modern/200B/c16/p1").unwrap()[0].shape;
         let cell = |target| Cell { target, shape };
+        let facts = |count| Target::Filters(Filter::Facts, count);
         // A second round in which everything was twice as slow, as when a neighbour is busy.
         figures.samples.insert(cell(Target::Bare), vec![sample(0, 10.0, None), sample(1, 20.0, None)]);
-        for (target, filters) in [(Target::Empty, 0.0), (Target::Facts(1), 1.0), (Target::Facts(5), 5.0), (Target::Facts(10), 10.0)] {
+        for (target, filters) in [(Target::Empty, 0.0), (facts(1), 1.0), (facts(5), 5.0), (facts(10), 10.0)] {
             let hooks = Some(filters * 2.0);
             let samples = vec![sample(0, 12.0 + 3.0 * filters, hooks), sample(1, 24.0 + 3.0 * filters, hooks)];
             figures.samples.insert(cell(target), samples);
         }
         assert_eq!(figures.ratio(cell(Target::Empty), Target::Bare), Some(1.2));
-        assert_eq!(figures.slope_per_hook(shape), Some(1.5));
-        assert_eq!(figures.peak_mib(Target::Facts(10)), Some(54.0));
+        assert_eq!(figures.slope_per_hook(Filter::Facts, shape), Some(1.5));
+        assert_eq!(figures.slope_ratio(Filter::Facts, Filter::Facts, shape), Some(1.0));
+        assert_eq!(figures.slope_ratio(Filter::Python, Filter::Facts, shape), None);
+        assert_eq!(figures.peak_mib(facts(10)), Some(54.0));
         assert_eq!(figures.ratio(cell(Target::Four), Target::Bare), None);
     }
 }

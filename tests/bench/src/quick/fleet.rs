@@ -91,9 +91,24 @@ impl Fleet {
         self.backend.cpu()
     }
 
+    /// Where the backend is.
+    pub fn backend_url(&self) -> &str {
+        &self.backend_url
+    }
+
     /// A folder that ends with the fleet.
     pub fn scratch(&self) -> &Path {
         &self.scratch.0
+    }
+
+    /// Waits until every Sluice has made of its plugins what it makes beside its traffic.
+    pub async fn rest(&self) -> Result<()> {
+        for (target, member) in &self.members {
+            if let Kind::Sluice(running) = &member.kind {
+                running.process.rest().await.with_context(|| format!("target {target}"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends everything and waits for it.

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use serde::{Serialize, Serializer};
 
 use crate::replies::{Era, Tool};
-use crate::sluice::{Chain, PRINCIPALS};
+use crate::sluice::{Chain, Filter, PRINCIPALS};
 
 /// What calls go through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,8 +21,10 @@ pub enum Target {
     Empty,
     /// Sluice with the four standard plugins.
     Four,
-    /// Sluice with so many facts-only filters.
-    Facts(u8),
+    /// The same, with instances that each run their `init`.
+    FourInit,
+    /// Sluice with so many of one filter.
+    Filters(Filter, u8),
     /// Sluice with an empty chain before a server of this era, called by clients of the other one.
     Bridge(Era),
 }
@@ -35,9 +37,9 @@ impl Target {
         Self::Nginx,
         Self::Empty,
         Self::Four,
-        Self::Facts(1),
-        Self::Facts(5),
-        Self::Facts(10),
+        Self::Filters(Filter::Facts, 1),
+        Self::Filters(Filter::Facts, 5),
+        Self::Filters(Filter::Facts, 10),
         Self::Bridge(Era::Legacy),
         Self::Bridge(Era::Modern),
     ];
@@ -48,7 +50,8 @@ impl Target {
             Self::Direct | Self::Bare | Self::Nginx => None,
             Self::Empty | Self::Bridge(_) => Some(Chain::Empty),
             Self::Four => Some(Chain::Standard),
-            Self::Facts(filters) => Some(Chain::Facts(filters.into())),
+            Self::FourInit => Some(Chain::StandardInit),
+            Self::Filters(filter, count) => Some(Chain::Filters(filter, count.into())),
         }
     }
 
@@ -76,7 +79,8 @@ impl fmt::Display for Target {
             Self::Nginx => f.pad("nginx"),
             Self::Empty => f.pad("empty"),
             Self::Four => f.pad("four"),
-            Self::Facts(filters) => f.pad(&format!("f{filters}")),
+            Self::FourInit => f.pad("four-init"),
+            Self::Filters(filter, count) => f.pad(&format!("{}{count}", filter.word())),
             Self::Bridge(server) => f.pad(&format!("to-{server}")),
         }
     }
@@ -160,6 +164,20 @@ fn all() -> Vec<Cell> {
     cells
 }
 
+/// How many of one filter stand in a chain: the slope over these and none is what one costs.
+pub const FILTERS: [u8; 3] = [1, 5, 10];
+
+/// What `plugins` measures: every filter, and the standard chain with one principal and with many, under one load.
+pub fn plugin_cells() -> Vec<Cell> {
+    let counted = |filter| FILTERS.map(|count| Target::Filters(filter, count));
+    let targets = Filter::ALL.into_iter().flat_map(counted).chain([Target::Empty, Target::Four]);
+    let many = [Target::Four, Target::FourInit].map(|target| Cell { target, shape: Shape { principals: PRINCIPALS, ..PLUGINS_SHAPE } });
+    targets.map(|target| Cell { target, shape: PLUGINS_SHAPE }).chain(many).collect()
+}
+
+/// The load that filters are measured under: a hook costs the same in both eras.
+pub const PLUGINS_SHAPE: Shape = Shape { era: Era::Modern, tool: Tool::Echo200, connections: 16, principals: 1 };
+
 /// The cells that `only` leaves. Its words, divided by commas, are those of the labels (`four/modern/200B/c16/p1`):
 /// words of one kind widen the choice, words of different kinds narrow it.
 pub fn cells(only: &str) -> Result<Vec<Cell>> {
@@ -189,6 +207,14 @@ pub fn cells(only: &str) -> Result<Vec<Cell>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_filter_is_measured_beside_the_empty_chain() {
+        let cells = plugin_cells();
+        assert_eq!(cells.len(), 6 * 3 + 2 + 2);
+        assert_eq!(cells[0].to_string(), "f1/modern/200B/c16/p1");
+        assert!(cells.iter().filter(|cell| cell.shape.principals > 1).all(|cell| matches!(cell.target, Target::Four | Target::FourInit)));
+    }
 
     #[test]
     fn the_matrix_is_the_issues() {

@@ -1,12 +1,13 @@
 //! The whole comparison in one run: every target up at once, rounds interleaved, medians, ratios, bars.
 //!
-//! In reading order: [`matrix`], [`fleet`], [`sample`], [`start`], [`figures`], [`bars`], [`report`]; and [`train`], which only
-//! makes work for all of them.
+//! In reading order: [`matrix`], [`fleet`], [`sample`], [`start`], [`figures`], [`bars`], [`report`]; [`plugins`], another run with the
+//! same parts; and [`train`], which only makes work for all of them.
 
 mod bars;
 mod figures;
 mod fleet;
 mod matrix;
+pub mod plugins;
 mod report;
 mod sample;
 mod start;
@@ -79,12 +80,9 @@ pub async fn command(flags: &Flags) -> Result<bool> {
     };
     ensure!(settings.rounds > 0 && judged > 0.0, "--rounds and --seconds are above zero");
     let out = flags.path("out").unwrap_or_else(|| PathBuf::from("target/bench/quick.json"));
-    // Stopped half-way, the run still has to end what it started.
-    let (mut stop, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let figures = tokio::select! {
         figures = measure(&settings, sluice.as_ref()) => figures?,
-        _ = stop.recv() => bail!("stopped"),
-        _ = interrupt.recv() => bail!("interrupted"),
+        () = stopped() => bail!("stopped"),
     };
     let bars = bars::judge(&figures);
     report::print_table(&figures);
@@ -107,6 +105,17 @@ pub async fn command(flags: &Flags) -> Result<bool> {
     Ok(failed.is_empty() && figures.failures.is_empty())
 }
 
+/// Returns once this process is to end: stopped half-way, a run still has to end what it started.
+async fn stopped() {
+    let (Ok(mut stop), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = stop.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
 async fn measure(settings: &Settings, sluice: Option<&Sluice>) -> Result<Figures> {
     let mut cells = matrix::cells(&settings.only)?;
     if sluice.is_none() {
@@ -115,6 +124,7 @@ async fn measure(settings: &Settings, sluice: Option<&Sluice>) -> Result<Figures
     }
     let targets: BTreeSet<_> = cells.iter().map(|cell| cell.target).collect();
     let fleet = Fleet::start(&targets, sluice).await?;
+    fleet.rest().await?;
     let mut figures = Figures::default();
     let ours: Vec<_> = targets.iter().copied().filter(|target| target.chain().is_some()).collect();
     figures.idle = start::idle(&fleet, &ours).await?;

@@ -17,7 +17,7 @@ use crate::{nginx, proxy};
 /// Prints one block for each load, one line for each target.
 pub fn print_table(figures: &Figures) {
     println!(
-        "{:<8} {:>9} {:>9} {:>9} {:>9} {:>17} {:>7} {:>7} {:>8} {:>8} {:>7}",
+        "{:<9} {:>9} {:>9} {:>9} {:>9} {:>17} {:>7} {:>7} {:>8} {:>8} {:>7}",
         "target", "calls/s", "p50 µs", "p99 µs", "CPU µs", "lowest – highest", "× bare", "× empty", "RSS MiB", "peak", "misses"
     );
     let mut shape = None;
@@ -43,7 +43,7 @@ fn line(figures: &Figures, cell: Cell) -> String {
     let misses = figures.samples[&cell].iter().find_map(|sample| sample.misses).map(|_| median(|sample| sample.misses.unwrap_or(0.0)));
     let changed = figures.samples[&cell].iter().any(|sample| !sample.verbatim);
     format!(
-        "{:<8} {:>9.0} {:>9.1} {:>9.1} {:>9.2} {:>17} {:>7} {:>7} {:>8.1} {:>8.1} {:>7}{}",
+        "{:<9} {:>9.0} {:>9.1} {:>9.1} {:>9.2} {:>17} {:>7} {:>7} {:>8.1} {:>8.1} {:>7}{}",
         cell.target,
         median(|sample| sample.per_second),
         median(|sample| sample.p50_us),

@@ -17,7 +17,7 @@ use crate::sluice::{BUILTIN_TOOL, Behind, Chain, Sluice};
 /// Measured starts, after one that fills the cache of compiled plugins.
 const STARTS: usize = 5;
 /// A first call may be refused while something is still starting; this long.
-const FIRST_CALL_WITHIN: Duration = Duration::from_secs(10);
+const FIRST_CALL_WITHIN: Duration = Duration::from_secs(60);
 /// How long a target is left alone before and while it is watched.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -56,7 +56,7 @@ pub async fn idle(fleet: &Fleet, targets: &[Target]) -> Result<Vec<Idle>> {
     watched.collect()
 }
 
-async fn first_call(to: &Endpoint, tool: &str, arguments: &str, bearer: Option<&String>) -> Result<()> {
+pub(super) async fn first_call(to: &Endpoint, tool: &str, arguments: &str, bearer: Option<&String>) -> Result<()> {
     let caller = Caller { bearer: bearer.cloned(), session: None };
     let mut call = Prepared::call(to, Era::Modern, tool, arguments, &caller);
     let mut connection = Connection::open(&to.authority).await?;

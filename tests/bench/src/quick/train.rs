@@ -13,7 +13,7 @@ use crate::load::{Load, Plan, Span};
 use crate::quick::fleet::Fleet;
 use crate::quick::matrix::Target;
 use crate::replies::{Era, Replies, Tool};
-use crate::sluice::Sluice;
+use crate::sluice::{Filter, Sluice};
 
 /// The command's flags.
 pub const FLAGS: Known = &[
@@ -22,8 +22,14 @@ pub const FLAGS: Known = &[
     ("calls", "calls of each target in each era, 12000 by default; a tenth of them with 64 KiB results"),
 ];
 
-const TARGETS: [Target; 6] =
-    [Target::Bare, Target::Empty, Target::Four, Target::Facts(3), Target::Bridge(Era::Legacy), Target::Bridge(Era::Modern)];
+const TARGETS: [Target; 6] = [
+    Target::Bare,
+    Target::Empty,
+    Target::Four,
+    Target::Filters(Filter::Facts, 3),
+    Target::Bridge(Era::Legacy),
+    Target::Bridge(Era::Modern),
+];
 const CONNECTIONS: usize = 6;
 const PRINCIPALS: usize = 3;
 
@@ -32,6 +38,7 @@ pub async fn command(flags: &Flags) -> Result<()> {
     let (binary, guests) = flags.path("sluice").zip(flags.path("guests")).context("--sluice and --guests are missing")?;
     let calls: u64 = flags.or("calls", 12_000)?;
     let fleet = Fleet::start(&BTreeSet::from(TARGETS), Some(&Sluice { binary, guests, limits: serde_json::json!({}) })).await?;
+    fleet.rest().await?;
     let replies = Replies::build();
     for target in TARGETS {
         for era in Era::ALL.into_iter().filter(|era| target != Target::Bridge(*era)) {

@@ -153,7 +153,7 @@ fn patient(mut caller: Caller) -> Caller {
 }
 
 #[test]
-fn s135_64_mib_pass_at_constant_memory_as_they_are_and_redacted() {
+fn sixty_four_mib_pass_at_constant_memory_as_they_are_and_redacted() {
     alone("long answers", 900, async {
         let (raw, clean) = text(64 << 20);
         for (chain, expected, short) in

@@ -1,7 +1,8 @@
 //! Sluice from outside: the binary that users start, real sockets, real children, real components.
 //!
 //! What the tests stand on: `turn` (who runs when), `folder`, `gateway` (the binary), `connection` and `caller` (clients),
-//! `server` and `backend` (upstreams), `authority` (who grants access to them), `quantile`. Each other file is one promise.
+//! `server` and `backend` (upstreams), `authority` (who grants access to them), `registry` (where plugins
+//! come from), `quantile`. Each other file is one promise.
 
 mod authority;
 mod backend;
@@ -10,6 +11,7 @@ mod connection;
 mod folder;
 mod gateway;
 mod quantile;
+mod registry;
 mod server;
 mod turn;
 
@@ -18,7 +20,9 @@ mod child_kill;
 mod contained;
 mod drain;
 mod dropped;
+mod fetched;
 mod fetching;
+mod interceptors;
 mod isolation;
 mod labels;
 mod links;
@@ -29,6 +33,7 @@ mod records;
 mod required;
 mod routes;
 mod spans;
+mod starting;
 mod stdio;
 mod subcall;
 mod supply;

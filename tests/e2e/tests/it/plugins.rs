@@ -1,9 +1,11 @@
 //! The standard plugins where they will stand: in the binary, between a client and a server, in both eras.
 
 mod auth;
+mod guard;
 mod jwt;
 mod namespace;
 mod oauth_client;
+mod pin;
 mod rate_limit;
 mod rbac;
 mod redact;

@@ -5,7 +5,7 @@ use crate::{
     backend::{Backend, Call, Offer},
     caller::{Caller, Era},
     connection::Connection,
-    folder::Folder,
+    folder::{Folder, component},
     gateway::{Gateway, journal_entry, key_hash},
     turn::{beside, eventually},
 };
@@ -26,6 +26,7 @@ const SECRETS: [&str; 7] = [
 ];
 
 async fn gateway(folder: &Folder, backend: &Backend) -> Gateway {
+    folder.drop_in("done-recorder.wasm", component("guest_done_recorder"));
     let (_, mut child) = journal_entry(folder, "journal.jsonl", &[]);
     child["env"] = json!({"TOKEN": "canary-environment-93fe"});
     Gateway::start(
@@ -37,7 +38,7 @@ async fn gateway(folder: &Folder, backend: &Backend) -> Gateway {
                 "dead": {"url": "http://127.0.0.1:9/mcp"},
             },
             "sluice": {
-                "chain": ["builtin:auth-api-key", "builtin:rate-limit", "builtin:redact", "builtin:namespace"],
+                "chain": ["builtin:auth-api-key", "builtin:rate-limit", "builtin:redact", "builtin:namespace", "done-recorder"],
                 "plugins": {"settings": {
                     "auth-api-key": {"config": {"keys": [{"id": "k", "hash": key_hash(KEY), "subject": "ada", "tenant": "acme"}]}},
                     "rate-limit": {"config": {"limits": [{"name": "few", "names": ["*_limited"], "per_hour": 1, "burst": 1}]}},
@@ -205,6 +206,8 @@ fn check_metrics(metrics: &str) {
         "sluice_exchange_seconds_bucket{",
         "sluice_plugin_entries_total{",
         "sluice_plugin_seconds_total{",
+        // What a plugin counts itself.
+        "sluice_plugin_count_done_total{plugin=\"done-recorder\",outcome=\"answered\"} ",
         "sluice_turned_away_total{",
         "sluice_upstream_up{upstream=\"dead\"} 0",
         "sluice_upstream_up{upstream=\"http\"} 1",

@@ -14,7 +14,7 @@ use std::{path::Path, process::Output, time::Duration};
 const SOON: Duration = Duration::from_secs(20);
 
 /// The plugin of this version.
-fn version(text: &str) -> Vec<u8> {
+pub fn version(text: &str) -> Vec<u8> {
     let mut bytes = component("guest_versioned");
     let mark = b"@version:";
     let at = bytes.windows(mark.len()).position(|window| window == mark).expect("its version") + mark.len();
@@ -27,14 +27,14 @@ fn sluice(folder: &Folder, words: &[&str]) -> Output {
 }
 
 /// Makes a key; what is to be pinned.
-fn key(folder: &Folder, name: &str) -> String {
+pub fn key(folder: &Folder, name: &str) -> String {
     let made = sluice(folder, &["keygen", &format!("{name}.key")]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     String::from_utf8_lossy(&made.stdout).trim().to_owned()
 }
 
 /// This version, signed with this key: the component and its signature.
-fn signed(folder: &Folder, text: &str, key: &str) -> (Vec<u8>, Vec<u8>) {
+pub fn signed(folder: &Folder, text: &str, key: &str) -> (Vec<u8>, Vec<u8>) {
     let name = format!("{text}-{key}.wasm");
     let file = folder.write(&name, version(text));
     let made = sluice(folder, &["sign", &name, "--key", &format!("{key}.key")]);

@@ -1,31 +1,43 @@
 //! `sluice plugin inspect`
 
-use super::super::Exit;
-use crate::author::engine;
-use anyhow::Result;
+use super::{super::Exit, registry::RegistryArgs};
+use crate::{author::engine, chain::fetched::registries, sbom::Bom};
+use anyhow::{Result, anyhow};
 use clap::Args;
 use sluice_chain::filter::Hook;
 use sluice_plugin::{Settings, Setup, inspect::Inspected};
+use sluice_registry::Reference;
 use sluice_state::memory::MemoryStore;
 use std::{path::PathBuf, sync::Arc};
 
 #[derive(Args)]
 pub struct Inspect {
-    /// A component, or `builtin:<name>`.
+    /// A component, `builtin:<name>`, or where one is fetched from, as `chain` names it.
     file: PathBuf,
+    #[command(flatten)]
+    config: RegistryArgs,
 }
 
 impl Inspect {
     pub async fn run(self) -> Result<Exit> {
         let name = self.file.display().to_string();
-        let bytes = match name.strip_prefix("builtin:").and_then(crate::embedded::plugin) {
+        let builtin = name.strip_prefix("builtin:");
+        let bytes = match builtin.and_then(crate::embedded::plugin) {
             Some(bytes) => bytes.into(),
+            None if Reference::is_meant(&name) => {
+                let Some(config) = self.config.load() else { return Ok(Exit::Config) };
+                let reference: Reference = name.parse().map_err(|why| anyhow!("{name} is no reference of a plugin: {why}"))?;
+                registries(&config).pull(&reference, &|_| None).await?.bytes
+            }
             None => engine::read(&self.file)?,
         };
         let engine = engine::start(Setup::new(Arc::new(MemoryStore::new())))?;
-        let found = engine.inspect(bytes, &Settings::new(name)).await?;
+        let found = engine.inspect(bytes, &Settings::new(name.as_str())).await?;
         for line in lines(&found) {
             say!("{line}");
+        }
+        if let Some(bom) = builtin.and_then(Bom::of) {
+            say!("made of         {} crates and {}; `sluice plugin sbom {name}` lists them", bom.linked(), bom.compiler);
         }
         Ok(Exit::Good)
     }

@@ -22,7 +22,7 @@ impl Lock {
         let path = config.places.lock_file.clone();
         look(config, async |assembly| {
             let text = assembly.plugins.lock().text().context("a plugin's file name fits no lock")?;
-            supply::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+            supply::write(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
             say!("{}: chain [{}]", path.display(), assembly.plugins.names().join(", "));
             Ok(())
         })

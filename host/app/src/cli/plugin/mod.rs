@@ -6,6 +6,8 @@ mod inspect;
 mod keygen;
 mod lock;
 mod new;
+mod registry;
+mod sbom;
 mod sign;
 mod test;
 
@@ -27,6 +29,8 @@ pub enum Plugin {
     Build(build::Build),
     /// Show what a plugin is and may do, in plain words, read from its binary.
     Inspect(inspect::Inspect),
+    /// Print what a plugin inside this binary is made of, as CycloneDX.
+    Sbom(sbom::Sbom),
     /// Run a plugin's cases in the real engine, with the real limits.
     Test(test::Test),
     /// Measure what a call of each hook costs.
@@ -35,6 +39,10 @@ pub enum Plugin {
     Keygen(keygen::Keygen),
     /// Sign a plugin: FILE.sig says what it is and that it is yours.
     Sign(sign::Sign),
+    /// Publish a plugin, with its signature, in an OCI registry.
+    Push(registry::Push),
+    /// Fetch a plugin, with its signature, from a registry or a URL into a file.
+    Pull(registry::Pull),
     /// Write down which plugin files are in force, for --locked.
     Lock(lock::Lock),
 }
@@ -45,10 +53,13 @@ impl Plugin {
             Self::New(new) => new.run(),
             Self::Build(build) => build.run(),
             Self::Inspect(inspect) => super::serve::runtime()?.block_on(inspect.run()),
+            Self::Sbom(sbom) => sbom.run(),
             Self::Test(test) => super::serve::runtime()?.block_on(test.run()),
             Self::Bench(bench) => super::serve::runtime()?.block_on(bench.run()),
             Self::Keygen(keygen) => keygen.run(),
             Self::Sign(sign) => sign.run(),
+            Self::Push(push) => super::serve::runtime()?.block_on(push.run()),
+            Self::Pull(pull) => super::serve::runtime()?.block_on(pull.run()),
             Self::Lock(lock) => lock.run(),
         }
     }

@@ -48,7 +48,7 @@ impl Sign {
             Some(there) => there.and(&key),
             None => statement.sign(&key),
         };
-        supply::write(&path, &signed.to_string()).with_context(|| format!("cannot write {}", path.display()))?;
+        supply::write(&path, signed.to_string().as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
         let statement = signed.statement();
         say!("{}: {} {}, sha256 {}, by {}", path.display(), statement.name, statement.version, statement.digest, key.public());
         Ok(Exit::Good)

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 
+use sluice_registry::reference::is_this_machine;
 use sluice_transport::tls::ServerTls;
 
-use super::{Listen, Settings, Signatures};
+use super::{Link, Listen, Settings, Signatures};
 use crate::config::problem::{Whose, quoted};
 use crate::config::reader::Reader;
 use crate::config::tree::{Node, Position, Value};
@@ -36,6 +37,34 @@ pub(in crate::config) fn check(settings: &Settings, node: &Node, reader: &mut Re
     secrets(settings, node, reader);
     chain(settings, node, reader);
     signatures(settings, at(&["plugins", "signatures"]), reader);
+    registries(settings, node, reader);
+}
+
+/// A login is whole, and nothing goes without TLS unseen.
+fn registries(settings: &Settings, node: &Node, reader: &mut Reader) {
+    let hosts = &settings.plugins.registries;
+    for host in hosts.keys() {
+        let Some(written) = node.find(&["plugins", "registries", host]) else { continue };
+        let path = format!("{}.plugins.registries.{}", reader.path(), quoted(host));
+        if host.contains('/') || host.is_empty() {
+            reader.wrong(written.at, format!("{path} is no host"), Some("write \"ghcr.io\" or \"registry.example.com:5000\"".to_owned()));
+        }
+        if written.find(&["username"]).is_some() && written.find(&["password"]).is_none() {
+            reader.wrong(written.at, format!("{path} has a username and no password"), None);
+        }
+    }
+    let Some(Value::List(items)) = node.find(&["chain"]).map(|chain| &chain.value) else { return };
+    let links = settings.chain.as_deref().unwrap_or_default();
+    // With one item misread the two lists no longer stand side by side.
+    for (link, item) in links.iter().zip(items).filter(|_| links.len() == items.len()) {
+        let Link::Fetched(reference) = link else { continue };
+        let host = reference.host();
+        let may_be_plain = is_this_machine(&host) || hosts.get(&host).is_some_and(|host| host.plain_http);
+        if reference.is_plain() && !may_be_plain {
+            let suggestion = format!("write https://, or plugins.registries.{}.plain_http = true", quoted(&host));
+            reader.wrong(item.at, format!("{}.chain: {reference} goes without TLS", reader.path()), Some(suggestion));
+        }
+    }
 }
 
 /// With no key, nothing counts.

@@ -68,6 +68,11 @@ section! {
         /// Hook calls at once that go on after their first 2 ms; the others take turns. Absent: one less than there are
         /// processors, so that one is left for all other traffic.
         pub slow_hooks_max: Option<u64> = None, within 1..=1000;
+        /// How long fetching one plugin from a registry or a URL may take.
+        pub plugin_fetch_timeout_ms: u64 = 60_000, within 100..=3_600_000;
+        /// Bytes of compiled plugins and of copies of fetched ones that are kept. What was not used for the longest time makes room; what a
+        /// running Sluice uses does not.
+        pub cache_bytes_max: u64 = 1_073_741_824, within 0..=1_099_511_627_776;
         /// CPU time to compile one plugin, in a process of its own.
         pub compile_cpu_ms: u64 = 60_000, within 1000..=3_600_000;
         /// Memory of that process: its address space.

@@ -7,6 +7,7 @@ mod limits;
 mod listen;
 mod plugin;
 mod publisher;
+mod registry;
 mod tls;
 mod upstream;
 
@@ -21,6 +22,7 @@ pub use limits::Limits;
 pub use listen::{Listen, UnixMode};
 pub use plugin::{Breaker, Canary, FaultAction, Grant, Mode, OnFault, PluginLimits, PluginSettings, Power, Scope, When};
 pub use publisher::{PublisherKey, Signatures};
+pub use registry::RegistrySettings;
 pub use tls::{ClientAuth, Tls};
 pub use upstream::{EraChoice, Sharing, UpstreamSettings, UpstreamTls};
 
@@ -60,8 +62,9 @@ section! {
         /// Secrets that plugins use by name, each only with the grant `secret:<name>`. A plugin holds a handle; the bytes
         /// stay here.
         pub secrets: BTreeMap<String, Secret> = BTreeMap::new();
-        /// The filters in order: a plugin of the directory by name, `builtin:<name>`, or the path of
-        /// a `.wasm` file. Absent: the directory in file-name order, then `builtin:namespace`.
+        /// The filters in order: a plugin of the directory by name, `builtin:<name>`, the path of a `.wasm` file,
+        /// `oci://registry/repository:tag` or `…@sha256:<digest>`, or a URL with the digest of the file behind it,
+        /// `https://host/x.wasm#sha256:<digest>`. Absent: the directory in file-name order, then `builtin:namespace`.
         /// `[]` is the empty chain.
         pub chain: Option<Vec<Link>> = None;
         /// More about an upstream, by its name in `mcpServers` or `servers`.
@@ -72,7 +75,9 @@ section! {
         pub audit: Audit = Audit::default();
         /// What is written to standard error.
         pub log: Log = Log::default();
-        /// Where compiled plugins are kept, readable for this user only. Absent: `sluice` in
+        /// What follows drafts of the protocol, and may change or go with them.
+        pub experimental: Experimental = Experimental::default();
+        /// Where compiled plugins and copies of fetched ones are kept, at most `limits.cache_bytes_max` of them, readable for this user only. Absent: `sluice` in
         /// `$XDG_CACHE_HOME` or `~/.cache`.
         pub cache_dir: Option<PathBuf> = None;
     }
@@ -125,8 +130,22 @@ section! {
         pub signatures: Signatures = Signatures::Optional;
         /// Plugins, as `name@version`, that may be in force although a newer one, or a signed one, was before.
         pub allow_downgrade: Vec<String> = Vec::new();
+        /// Registries, and other servers that plugins are fetched from, by host (`ghcr.io`, `registry.example.com:5000`). One that is
+        /// not here is reached with TLS, and with what `docker login` left.
+        pub registries: BTreeMap<String, RegistrySettings> = BTreeMap::new();
+        /// Whether new instances may be copies of one that has run its `init`, where that keeps nothing in the host. `false`: each runs it.
+        pub copies: bool = false;
         /// Whether only the files that `plugins.lock` beside this file names may be in force; `--locked` says so, too.
         pub locked: bool = false;
+    }
+}
+
+section! {
+    /// What follows drafts of the protocol, and may change or go with them.
+    pub struct Experimental {
+        /// Whether the filters of the chain are served as interceptors (SEP-2624): `interceptors/list` and `interceptor/invoke`
+        /// at the endpoint, for every client that is let in. `docs/interceptors.md` says what that is.
+        pub interceptors: bool = false;
     }
 }
 

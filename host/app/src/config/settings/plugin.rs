@@ -28,7 +28,7 @@ section! {
         pub deny: Vec<Power> = Vec::new();
         /// What shares one instance.
         pub scope: Scope = Scope::Principal;
-        /// What a fault of the plugin means: one word for all, or a word per cause.
+        /// What a fault of the plugin means: one word for all, or a word per cause. With `"skip"`, a start does not wait until it is compiled either.
         pub on_fault: OnFault = OnFault::default();
         /// Whether its verdicts count.
         pub mode: Mode = Mode::Enforce;

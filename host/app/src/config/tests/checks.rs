@@ -302,3 +302,32 @@ fn a_publishers_key_is_one_and_there_is_one_where_signatures_are_required() {
         one_sluice_problem(&format!(r#"{{"plugins": {plugins}}}"#), says);
     }
 }
+
+#[test]
+fn a_plugin_from_elsewhere_is_named_whole() {
+    let digest = "ab".repeat(32);
+    let url = format!("https://example.com/redact.wasm#sha256:{digest}");
+    let chain = settings(&format!(r#"{{"chain": ["oci://ghcr.io/acme/redact:1", "{url}"]}}"#)).chain.unwrap();
+    assert!(matches!(&chain[0], Link::Fetched(reference) if reference.to_string() == "oci://ghcr.io/acme/redact:1"));
+    assert!(matches!(&chain[1], Link::Fetched(reference) if reference.to_string() == url));
+    one_sluice_problem(r#"{"chain": ["https://example.com/x.wasm"]}"#, "write the digest of the file behind it");
+    one_sluice_problem(r#"{"chain": ["oci://ghcr.io/acme/redact"]}"#, "write a tag or a digest");
+    one_sluice_problem(r#"{"chain": ["oci://redact:1"]}"#, "write the registry, too");
+}
+
+#[test]
+fn what_goes_without_tls_is_written_down() {
+    let digest = "ab".repeat(32);
+    let plain = |host: &str| format!(r#""chain": ["http://{host}/x.wasm#sha256:{digest}"]"#);
+    one_sluice_problem(&format!("{{{}}}", plain("intranet:80")), "goes without TLS; write https://");
+    let written = format!(r#"{{{}, "plugins": {{"registries": {{"intranet:8080": {{"plain_http": true}}}}}}}}"#, plain("intranet:8080"));
+    assert!(settings(&written).plugins.registries["intranet:8080"].plain_http);
+    assert!(settings(&format!("{{{}}}", plain("localhost:8080"))).chain.is_some());
+    for (registry, says) in [
+        (r#""ghcr.io": {"username": "acme"}"#, "has a username and no password"),
+        (r#""https://ghcr.io": {}"#, "is no host; write \"ghcr.io\""),
+        (r#""ghcr.io": {"username": "acme", "password": "s3cret"}"#, "holds an inline secret"),
+    ] {
+        one_sluice_problem(&format!(r#"{{"plugins": {{"registries": {{{registry}}}}}}}"#), says);
+    }
+}

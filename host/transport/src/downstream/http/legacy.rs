@@ -23,7 +23,7 @@ use super::{
     headers, media,
 };
 use crate::downstream::{
-    methods::is_carried,
+    methods,
     outgoing::{Left, Waiting},
     refusal::{Refusal, own_code},
     sessions::{IdInUse, Session},
@@ -129,8 +129,7 @@ pub(super) fn begin(call: &Call<'_>, session: &Arc<Session>, message: Message, t
     if message.method() == method::PING {
         return Begun::Answered(message::result(&id, b"{}"));
     }
-    let asked = Asked::of(&message, session.revision).filter(|asked| is_carried(session.revision, asked.method));
-    let Some(asked) = asked else {
+    let Some(asked) = methods::asked(&call.connection.shared.host, &message, session.revision) else {
         return Begun::Refused(no_such_method().to(Some(&id)));
     };
     let (client, principal) = session.speaker(call.caller.clone());

@@ -23,7 +23,7 @@ use super::{
     headers::{self, Repeated},
 };
 use crate::downstream::{
-    methods::is_carried,
+    methods,
     outgoing::{Left, Waiting},
     refusal::Refusal,
 };
@@ -54,7 +54,8 @@ fn read(call: &Call<'_>, message: &Message) -> Result<(Asked, Arc<Client>), Refu
         handshake_down::declared(message).map_err(|bad| Refusal::new(400, code::INVALID_PARAMS, "meta", format!("params._meta: {bad}")))?;
     check_headers(call.headers, message, &declared.version)?;
     let revision = served(call, &declared.version)?;
-    let asked = asked(message, revision)?;
+    let asked = methods::asked(&call.connection.shared.host, message, revision);
+    let asked = asked.ok_or_else(|| Refusal::new(404, code::METHOD_NOT_FOUND, "method", "method not found"))?;
     let info = declared.info.as_ref().map(Value::raw_bytes);
     let client = call.connection.last_seen.client(&call.caller, info, declared.capabilities.raw_bytes());
     Ok((asked, client))
@@ -67,11 +68,6 @@ fn served(call: &Call<'_>, version: &str) -> Result<Revision, Refusal> {
             .with("supported", &handshake_down::versions(served))
             .with("requested", &quote(version))
     })
-}
-
-fn asked(message: &Message, revision: Revision) -> Result<Asked, Refusal> {
-    let asked = Asked::of(message, revision).filter(|asked| is_carried(revision, asked.method));
-    asked.ok_or_else(|| Refusal::new(404, code::METHOD_NOT_FOUND, "method", "method not found"))
 }
 
 /// The headers are copies of the body: each is there once and says the same.
