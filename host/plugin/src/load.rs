@@ -112,7 +112,8 @@ impl Engine {
         let filter = Arc::new(filter);
         self.remember(&filter);
         if self.snapshots() {
-            let quiet = Settings { limits: Limits { log_lines_per_second: 0, ..filter.settings.limits.clone() }, ..filter.settings.clone() };
+            let quiet =
+                Settings { limits: Limits { log_lines_per_second: 0, ..filter.settings.limits.clone() }, ..filter.settings.clone() };
             let aside = self.plugin(&filter.manifest, &quiet, &Grants::default());
             snapshot::prepare(self, &filter, aside, bytes, traces).await;
         }

@@ -33,7 +33,6 @@ impl Closed {
             interest: Interest { hooks: hooks.into(), ..Interest::default() },
         }
     }
-
 }
 
 /// Strangers hear it, so it names no plugin.

@@ -100,7 +100,9 @@ pub(crate) async fn prepare(engine: &Engine, filter: &Arc<WasmFilter>, aside: Pl
 /// Why there can be no copy.
 fn obstacle(component_bytes: usize, left_trace: bool) -> Option<&'static str> {
     if left_trace {
-        return Some("it asks the host for what a copy would lack (buckets, secrets, counters, the time, random numbers, output, more memory than it may have)");
+        return Some(
+            "it asks the host for what a copy would lack (buckets, secrets, counters, the time, random numbers, output, more memory than it may have)",
+        );
     }
     (component_bytes > COMPONENT_BYTES_MAX).then_some("it is large, as those with an interpreter are, and would start no sooner")
 }
@@ -158,7 +160,9 @@ impl Plan {
         if guest.left_trace || guest.caps.memory_refused || key("", "", &guest.sets) != key("", "", &self.sets) {
             return Err("its init does not do the same twice".into());
         }
-        crate::instance::contained(State::read(&mut store, &instance, instrumented)).await.map_err(|error| crate::instance::one_line(&format!("{error:#}")))
+        crate::instance::contained(State::read(&mut store, &instance, instrumented))
+            .await
+            .map_err(|error| crate::instance::one_line(&format!("{error:#}")))
     }
 
     fn template(&self, engine: &Engine, component: &Component) -> Result<Template, String> {
