@@ -101,7 +101,7 @@ def refusal(front, job):
 
 def asked(sluice, python, mode):
     """The filters of a Sluice, asked by a client that only knows how to send a method."""
-    own = {"chain": ["builtin:redact"], "experimental": {"interceptors": True}}
+    own = {"chain": ["builtin:redact"], "experimental": {"interceptors": ["redact"]}}
     invocation = {"name": "redact", "event": "tools/call", "phase": "request", "payload": {"name": "echo", "arguments": {"message": SAID}}}
     with contextlib.ExitStack() as running:
         reach = serve(running, sluice, "serving-interceptors", {"clock": {"url": "builtin:clock"}}, own)

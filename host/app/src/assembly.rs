@@ -130,7 +130,7 @@ fn host_settings(config: &Config, access: Access) -> Settings {
     };
     let listening = Listening { own_max: count(limits.listens_per_principal_max), all_max: count(limits.listens_max) };
     let route_calls_max = count(limits.route_calls_max);
-    let (streaming, interceptors) = (streaming(config), config.settings.experimental.interceptors);
+    let (streaming, interceptors) = (streaming(config), config.settings.experimental.interceptors.clone());
     Settings { idempotent: Arc::new(idempotent), parking, listening, route_calls_max, streaming, interceptors, ..Settings::new(access) }
 }
 

@@ -67,8 +67,8 @@ pub struct Settings {
     pub route_calls_max: usize,
     /// Bounds on answers that are too long to be held.
     pub streaming: Streaming,
-    /// Whether filters are served as interceptors (a draft, ADR 34).
-    pub interceptors: bool,
+    /// Names of the filters that are served as interceptors (a draft, ADR 34).
+    pub interceptors: Vec<String>,
 }
 
 impl Settings {
@@ -84,7 +84,7 @@ impl Settings {
             task_secret: None,
             route_calls_max: 32,
             streaming: Streaming::default(),
-            interceptors: false,
+            interceptors: Vec::new(),
         }
     }
 }
@@ -182,7 +182,7 @@ impl Host {
 
     /// Whether filters are served as interceptors.
     pub fn serves_interceptors(&self) -> bool {
-        self.settings.interceptors
+        !self.settings.interceptors.is_empty()
     }
 
     /// In config order.
@@ -275,7 +275,7 @@ impl Host {
             Some((u.name().clone(), facts))
         });
         let answers: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
-        let interceptors = self.settings.interceptors.then(|| run::capability(&self.generation()));
+        let interceptors = self.serves_interceptors().then(|| run::capability(&self.generation(), &self.settings.interceptors));
         crate::facts::merge(era, &answers, interceptors.as_deref())
     }
 

@@ -40,7 +40,7 @@ pub enum Error {
     },
     /// A long answer cannot go out in pieces, because of a filter.
     #[error(
-        "upstream {upstream} sent more than {limit_bytes} bytes, and plugin {plugin} takes answers whole only: it has no on-chunk for this call"
+        "upstream {upstream} sent more than {limit_bytes} bytes, and plugin {plugin} cannot take them in pieces: it has no on-chunk for this call, or a label brought it in when they had begun to come"
     )]
     Unstreamed {
         /// From where.

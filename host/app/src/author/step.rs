@@ -21,7 +21,7 @@ use sluice_chain::{
 use sluice_plugin::WasmFilter;
 use sluice_transport::downstream::push_principal;
 use sluice_wire::{
-    json::{Document, IndexDepth, Limits},
+    json::{Document, IndexDepth, Limits, canonical},
     message::Message,
     method,
     revision::Revision,
@@ -514,12 +514,13 @@ fn named_by(request: &Message) -> Option<Arc<str>> {
 fn entry(listed: &Listed, kind: ListKind) -> Result<Entry> {
     let name = listed.definition.get(kind.key()).and_then(Value::as_str).with_context(|| format!("an entry has no {:?}", kind.key()))?;
     let definition = Bytes::from(listed.definition.to_string());
+    let read = Document::parse_value(definition.clone(), &Limits::RESPONSE, IndexDepth::Full).context("a definition")?;
     Ok(Entry {
         name: name.into(),
         upstream: Some(0),
         owner: listed.upstream.as_str().into(),
         original: name.into(),
-        digest: sluice_plugin::artifact::digest(&definition).into(),
+        digest: sluice_plugin::artifact::digest(&canonical(read.root())).into(),
         definition,
         task: None,
     })

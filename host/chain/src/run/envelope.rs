@@ -37,9 +37,9 @@ enum Member {
 }
 
 impl Envelope {
-    /// `stub` has the id that the message must have.
-    pub(super) fn new(stub: &Message, has_kinds: bool) -> Self {
-        let id = stub.id().map(|id| id.token().to_owned()).unwrap_or_default();
+    /// `placeholder` has the id that the message must have.
+    pub(super) fn new(placeholder: &Message, has_kinds: bool) -> Self {
+        let id = placeholder.id().map(|id| id.token().to_owned()).unwrap_or_default();
         let (has_id, has_version, has_result) = (false, false, false);
         Self {
             id,
@@ -185,8 +185,8 @@ mod tests {
     };
 
     fn wrong(text: &str, has_kinds: bool) -> Option<&'static str> {
-        let stub = Document::parse(message::result(&RequestId::from_u64(7), b"{}"), &Limits::RESPONSE, IndexDepth::Full).unwrap();
-        let mut envelope = Envelope::new(&Message::decode(stub).unwrap(), has_kinds);
+        let placeholder = Document::parse(message::result(&RequestId::from_u64(7), b"{}"), &Limits::RESPONSE, IndexDepth::Full).unwrap();
+        let mut envelope = Envelope::new(&Message::decode(placeholder).unwrap(), has_kinds);
         let limits = PassingLimits { bytes_max: 9_999, depth_max: 9, nodes_max: 99, keys_max: 99, path_bytes_max: 999 };
         let mut pass = Incremental::new(limits);
         for byte in text.as_bytes() {

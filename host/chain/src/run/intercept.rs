@@ -1,7 +1,7 @@
 //! `interceptors/list` and `interceptor/invoke`: filters of this chain for others to ask (SEP-2624, a draft; ADR 34).
 //!
 //! Such a request passes no filter itself. What it carries is given to the one filter that it names, at one hook, as a message of whoever
-//! asks: under the operator's policy for the filter, within its bounds, with its breaker. Nothing goes to an upstream.
+//! asks: under the operator's policy for the filter, within its bounds, with its breaker. The message goes to no upstream.
 
 mod shape;
 
@@ -29,6 +29,8 @@ use std::{
 
 /// The draft's code for an interceptor that did not answer within `timeoutMs`.
 const TIMED_OUT: i64 = -32000;
+/// The draft's words for any other failure.
+const NOT_DONE: &str = "Interceptor execution failed";
 
 /// On the way to a server, or back.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,9 +69,9 @@ struct Invocation<'a> {
 /// Why an invocation has no result: code, text, JSON text of an object.
 struct No(i64, String, String);
 
-/// Filters that take part in requests or answers, by the names they are served under. Of two versions on trial it is the one in force; a
-/// filter that stands in the chain more than once has its place behind its name.
-fn served(generation: &Generation) -> Vec<(String, usize)> {
+/// Filters that the operator serves and that take part in requests or answers, by the names they are served under. Two versions on trial are
+/// one, at the place of the one in force; a filter that stands in the chain more than once has its place behind its name.
+fn served(generation: &Generation, names: &[String]) -> Vec<(String, usize)> {
     let mut found: Vec<(String, usize)> = Vec::new();
     for (depth, link) in generation.links.iter().enumerate() {
         let takes_part = Phase::ALL.iter().any(|phase| link.exports(phase.hook()));
@@ -77,10 +79,24 @@ fn served(generation: &Generation) -> Vec<(String, usize)> {
             continue;
         }
         let name = &*link.filter.identity().name;
+        if !names.iter().any(|served| served == name) {
+            continue;
+        }
         let before = found.iter().filter(|(known, _)| known == name || known.starts_with(&format!("{name}#"))).count();
         found.push((if before == 0 { name.to_owned() } else { format!("{name}#{}", before + 1) }, depth));
     }
     found
+}
+
+/// The link at this place, and the version on trial beside it.
+fn versions(generation: &Generation, depth: usize) -> impl Iterator<Item = &Link> {
+    let stable = &generation.links[depth];
+    let beside = stable.trial.as_ref().and_then(|(canary, _)| {
+        let is_candidate =
+            |link: &&Link| link.trial.as_ref().is_some_and(|(other, side)| *side == Side::Candidate && Arc::ptr_eq(other, canary));
+        generation.links.iter().find(is_candidate)
+    });
+    std::iter::once(stable).chain(beside)
 }
 
 /// Which methods enter a filter on this way: its selectors'.
@@ -104,8 +120,8 @@ fn kind(link: &Link) -> &'static str {
 }
 
 /// What is said of this in `initialize` and `server/discover`: JSON text.
-pub(crate) fn capability(generation: &Generation) -> String {
-    let served = served(generation);
+pub(crate) fn capability(generation: &Generation, names: &[String]) -> String {
+    let served = served(generation, names);
     let links = served.iter().map(|(_, depth)| &generation.links[*depth]);
     let mut all: Vec<&str> = links.flat_map(|link| Phase::ALL.iter().flat_map(|phase| events(link, *phase))).collect();
     all.sort_unstable();
@@ -123,7 +139,8 @@ impl Exchange {
         match result {
             Ok(json) => Answer::result(json.into()),
             Err(No(code, message, data)) => {
-                self.cause = Some(message.clone());
+                // Who failed, and how, is said by then where a filter did.
+                self.cause.get_or_insert_with(|| message.clone());
                 let body = AnswerBody::Error { code, message, data: Some(data) };
                 Answer { outcome: Outcome::Failed, body, http_status: None, http_headers: Vec::new() }
             }
@@ -133,7 +150,7 @@ impl Exchange {
     /// With `event`, only those that see it.
     fn interceptors(&self, event: Option<&str>) -> String {
         let links = &self.generation.links;
-        let listed = served(&self.generation).into_iter().filter(|(_, depth)| {
+        let listed = served(&self.generation, &self.host.settings.interceptors).into_iter().filter(|(_, depth)| {
             let sees = |phase: &Phase| events(&links[*depth], *phase).iter().any(|glob| event.is_none_or(|event| covers(glob, event)));
             Phase::ALL.iter().any(sees)
         });
@@ -146,7 +163,7 @@ impl Exchange {
         let asked = read(&whole)?;
         let about = |what: &str| format!(r#"{{"interceptor":{},"reason":{}}}"#, quote(&asked.name), quote(what));
         let generation = self.generation.clone();
-        let found = served(&generation).into_iter().find(|(name, _)| *name == asked.name);
+        let found = served(&generation, &self.host.settings.interceptors).into_iter().find(|(name, _)| *name == asked.name);
         let Some((_, depth)) = found else {
             return Err(No(code::INVALID_PARAMS, "there is no such interceptor".into(), about("it is not in interceptors/list")));
         };
@@ -160,7 +177,9 @@ impl Exchange {
             .message(asked.payload, &asked.event)
             .map_err(|why| No(code::INVALID_PARAMS, "the payload is no message of this event".into(), about(&why)))?;
         let (lent, began) = (Arc::new(lent), Instant::now());
-        let said = self.lend(link, asked.phase, &asked.event, lent.clone()).await;
+        let Some((link, said)) = self.lend(versions(&generation, depth), asked.phase, &asked.event, lent.clone()).await else {
+            return Err(No(code::INTERNAL_ERROR, NOT_DONE.into(), about("where it runs, it takes no part in such a message")));
+        };
         let took = began.elapsed();
         // A hook ends by itself, and is not cut short: it comes too late.
         if let Some(timeout) = asked.timeout.filter(|timeout| took > *timeout) {
@@ -171,8 +190,14 @@ impl Exchange {
         self.said(link, &asked, &shape, &lent, said, took)
     }
 
-    /// One hook call of one filter, with a head that is of the payload.
-    async fn lend(&mut self, link: &Link, phase: Phase, event: &str, message: Arc<Message>) -> Said {
+    /// One hook call, with a head that is of the payload, of the version whose turn it is; none if the message enters none of them.
+    async fn lend<'g>(
+        &mut self,
+        versions: impl Iterator<Item = &'g Link>,
+        phase: Phase,
+        event: &str,
+        message: Arc<Message>,
+    ) -> Option<(&'g Link, Said)> {
         let head = Head {
             direction: if phase == Phase::Request { Direction::ToServer } else { Direction::ToClient },
             kind: if phase == Phase::Request { Kind::Request } else { Kind::Response },
@@ -182,10 +207,17 @@ impl Exchange {
         };
         let own = std::mem::replace(&mut self.head, head);
         self.again = false;
-        let said = match (self.enters(link, phase.hook()), phase) {
-            (false, _) => Said::Next(None),
-            (true, Phase::Request) => self.enter(link, Hook::OnRequest, message, None, |f, p| f.on_request(p)).await,
-            (true, Phase::Response) => self.enter(link, Hook::OnResponse, message, None, |f, p| f.on_response(p)).await,
+        let mut entered = None;
+        for link in versions {
+            if self.enters(link, phase.hook()) {
+                entered = Some(link);
+                break;
+            }
+        }
+        let said = match (entered, phase) {
+            (None, _) => None,
+            (Some(link), Phase::Request) => Some((link, self.enter(link, Hook::OnRequest, message, None, |f, p| f.on_request(p)).await)),
+            (Some(link), Phase::Response) => Some((link, self.enter(link, Hook::OnResponse, message, None, |f, p| f.on_response(p)).await)),
         };
         self.head = own;
         said
@@ -202,7 +234,7 @@ impl Exchange {
     ) -> Result<String, No> {
         let failed = |reason: &str, more: &str| {
             let data = format!(r#"{{"interceptor":{},"reason":{}{more}}}"#, quote(&asked.name), quote(reason));
-            No(code::INTERNAL_ERROR, "Interceptor execution failed".into(), data)
+            No(code::INTERNAL_ERROR, NOT_DONE.into(), data)
         };
         let is_mutation = link.filter.interest().edits;
         let result = match said {

@@ -106,8 +106,8 @@ impl Exchange {
     }
 
     /// How it ended, for the record; and whether the client has it, or what there is of it.
-    pub(super) async fn pour(&mut self, arriving: Arriving, stub: Answer) -> (Answer, bool) {
-        let AnswerBody::Relayed(delivery) = &stub.body else { return (stub, false) };
+    pub(super) async fn pour(&mut self, arriving: Arriving, placeholder: Answer) -> (Answer, bool) {
+        let AnswerBody::Relayed(delivery) = &placeholder.body else { return (placeholder, false) };
         (self.head.direction, self.head.kind, self.mark) = (Direction::ToClient, Kind::Response, None);
         // Labels may have changed since it was sent.
         if let Some(by) = self.in_the_way() {
@@ -125,7 +125,7 @@ impl Exchange {
         }));
         let Err(stopped) = ended else {
             self.streamed = Some((pouring.bytes, Streamed { truncated: false, tool_error: pouring.envelope.is_tool_error }));
-            return (stub, true);
+            return (placeholder, true);
         };
         self.broken_off(pouring, stopped).await
     }
@@ -381,3 +381,6 @@ fn copied(body: &AnswerBody) -> Option<AnswerBody> {
         AnswerBody::Relayed(_) | AnswerBody::Streamed(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

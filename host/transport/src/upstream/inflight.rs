@@ -135,7 +135,7 @@ struct State {
     has_served: bool,
     /// A call has ended here without its answer, which may still come.
     has_left: bool,
-    /// Answers that are too long to be held, of calls that have their stand-ins.
+    /// Answers that are too long to be held, of calls that have their placeholders.
     long: HashMap<u64, mpsc::Receiver<LongPart>>,
     /// Why no more calls are taken.
     closed: Option<Arc<str>>,
@@ -288,7 +288,7 @@ impl Inflight {
         found.and_then(|waiting| waiting.answer).is_some_and(|answer| answer.send(Ok(message)).is_ok())
     }
 
-    /// Hands over the beginning of an answer that is too long to be held: the call gets a stand-in, and its rest in
+    /// Hands over the beginning of an answer that is too long to be held: the call gets a placeholder, and its rest in
     /// [`take_long`](Self::take_long). None when it is no call's that takes such.
     pub(crate) fn answer_in_pieces(&self, whose: Whose) -> Option<mpsc::Sender<LongPart>> {
         let mut state = self.lock();
@@ -299,10 +299,10 @@ impl Inflight {
             Whose::Result | Whose::Other => return None,
         };
         state.waiting.get(&id).filter(|waiting| waiting.call.takes_pieces && waiting.answer.is_some())?;
-        let (stub, answer) = (outline::stub(id)?, state.end(id)?.answer?);
+        let (placeholder, answer) = (outline::placeholder(id)?, state.end(id)?.answer?);
         let (sender, parts) = mpsc::channel(LONG_PARTS);
         state.long.insert(id, parts);
-        let is_taken = answer.send(Ok(stub)).is_ok();
+        let is_taken = answer.send(Ok(placeholder)).is_ok();
         if !is_taken {
             state.long.remove(&id);
         }
@@ -398,5 +398,39 @@ impl Inflight {
             Admitted::Session(message) => Routed::Session(message),
             Admitted::Drop(reason) => Routed::Dropped(reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seat(inflight: &Arc<Inflight>, id: u64) -> Seat {
+        let mut call = Call::own(id);
+        call.takes_pieces = true;
+        inflight.seat(call, None).expect("the channel is open")
+    }
+
+    #[test]
+    fn an_answer_whose_id_stands_behind_it_passes_while_no_call_has_left_without_its_own() {
+        let inflight = Arc::new(Inflight::new(&Arc::default()));
+        let whole = seat(&inflight, 1);
+        assert!(inflight.answer(outline::placeholder(1).expect("a message")));
+        drop(whole);
+        let first = seat(&inflight, 2);
+        assert!(inflight.answer_in_pieces(Whose::Result).is_some(), "those that were answered leave nothing open");
+        assert!(inflight.take_long(2).is_some());
+        drop(first);
+
+        let (stays, leaves) = (seat(&inflight, 3), seat(&inflight, 4));
+        assert!(inflight.answer_in_pieces(Whose::Result).is_none(), "it may be either's");
+        drop(leaves);
+        assert_eq!(inflight.len(), 1);
+        assert!(inflight.answer_in_pieces(Whose::Result).is_none(), "it may be that of the call that left");
+        assert!(inflight.take_long(3).is_none());
+        assert!(inflight.answer_in_pieces(Whose::Of(3)).is_some(), "one that names its call still passes");
+        drop(stays);
+        let _next = seat(&inflight, 5);
+        assert!(inflight.answer_in_pieces(Whose::Result).is_none(), "what left may be answered for as long as the channel lasts");
     }
 }

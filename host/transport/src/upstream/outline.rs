@@ -79,14 +79,14 @@ impl Sink for Outline {
 }
 
 /// Stands for a result that is not there yet.
-pub(crate) fn stub(id: u64) -> Option<Message> {
+pub(crate) fn placeholder(id: u64) -> Option<Message> {
     let text: Bytes = message::result(&RequestId::from_u64(id), b"{}");
     Message::decode(Document::parse(text, &Limits::RESPONSE, IndexDepth::Full).ok()?).ok()
 }
 
 /// The same, shared.
-pub(crate) fn shared_stub(id: u64) -> Option<Arc<Message>> {
-    stub(id).map(Arc::new)
+pub(crate) fn shared_placeholder(id: u64) -> Option<Arc<Message>> {
+    placeholder(id).map(Arc::new)
 }
 
 #[cfg(test)]
@@ -114,6 +114,6 @@ mod tests {
         }
         let kind = r#"{"id":7,"result":{"resultType":"input_required","x"#;
         assert_eq!(read([kind.as_bytes()], Revision::V2025_11_25), Whose::Of(7), "a legacy server has no other kind");
-        assert_eq!(stub(7).unwrap().id().and_then(|id| id.as_u64()), Some(7));
+        assert_eq!(placeholder(7).unwrap().id().and_then(|id| id.as_u64()), Some(7));
     }
 }

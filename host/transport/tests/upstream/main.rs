@@ -6,6 +6,7 @@ mod builtin;
 mod http_faults;
 mod http_legacy;
 mod http_modern;
+mod pieces;
 mod questions;
 mod sse;
 mod stdio;

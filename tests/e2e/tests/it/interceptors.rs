@@ -3,11 +3,12 @@
 use crate::{
     backend::Backend,
     caller::{Caller, Era},
-    folder::{Folder, component},
+    folder::{Folder, component, marked},
     gateway::Gateway,
-    turn::beside,
+    turn::{beside, eventually},
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const MAIL: &str = "canary.person@example.com";
 /// What each filter of the chain is in the words of the draft.
@@ -23,9 +24,10 @@ fn filters(folder: &Folder) {
 /// A Sluice whose filters are for others to ask.
 async fn serving(folder: &Folder, is_on: bool) -> Gateway {
     filters(folder);
+    let served = if is_on { &["verdict", "redact", "rate-limit"][..] } else { &[] };
     let own = json!({
         "chain": ["verdict", "builtin:redact", "builtin:rate-limit"],
-        "experimental": {"interceptors": is_on},
+        "experimental": {"interceptors": served},
         "plugins": {"settings": {"rate-limit": {"config": {"limits": [{"name": "many", "per_minute": 1_000_000}]}}}},
     });
     Gateway::start(folder, json!({"mcpServers": {"clock": {"url": "builtin:clock"}}, "sluice": own})).await
@@ -215,5 +217,44 @@ fn unless_the_operator_serves_them_there_is_nothing_of_them() {
         }
         let discovered = gateway.caller(Era::Modern).await.ask("server/discover", None, "").await.expect("an answer").json();
         assert!(!discovered.to_string().contains("interceptors"), "{discovered}");
+    });
+}
+
+/// What is not looked at is not called good: not by a filter that the message does not enter, and not while another version is tried.
+#[test]
+fn a_filter_that_does_not_look_says_so() {
+    beside("interceptors, not entered", 120, async {
+        let (folder, backend) = (Folder::new(), Backend::echo(&["echo"]).await);
+        filters(&folder);
+        let own = json!({
+            "chain": ["verdict", "builtin:redact", "builtin:namespace"],
+            "experimental": {"interceptors": ["verdict", "redact"]},
+            "plugins": {"settings": {"redact": {"when": {"upstreams": ["only"]}}}},
+        });
+        let gateway = Gateway::start(&folder, json!({"mcpServers": {"only": {"url": backend.url}}, "sluice": own})).await;
+        let mut caller = gateway.caller(Era::Modern).await;
+        let listed = caller.ask("interceptors/list", None, "").await.expect("an answer").json();
+        let names: Vec<_> = listed["result"]["interceptors"].as_array().into_iter().flatten().map(|one| one["name"].clone()).collect();
+        assert_eq!(names, ["verdict", "redact"], "those that are named, and no others");
+
+        let payload = json!({"name": "forbidden", "arguments": {"to": MAIL}});
+        let ask = |name: &str| json!({"name": name, "event": "tools/call", "phase": "request", "payload": payload});
+        let said = invoke(&mut caller, &ask("redact")).await;
+        assert_eq!((&said["error"]["code"], said.get("result")), (&json!(-32603), None), "{said}");
+        let judged = |said: &Value| said["result"]["valid"] == json!(false);
+        let said = invoke(&mut caller, &ask("verdict")).await;
+        assert!(judged(&said), "the control: {said}");
+
+        // Each exchange is the new version's now, and the new version is asked.
+        let settings = folder.read("plugins/verdict.toml");
+        folder.drop_in("verdict.wasm.next", marked(&component("guest_verdict"), "next"));
+        folder.drop_in("verdict.toml", format!("{settings}\n[canary]\npercent = 100\n"));
+        eventually(Duration::from_secs(20), || async {
+            let tried = gateway.metric("sluice_plugin_trial_recent_calls{plugin=\"verdict\"}").await;
+            let said = invoke(&mut gateway.caller(Era::Modern).await, &ask("verdict")).await;
+            assert!(judged(&said), "{said}");
+            if tried > 0.0 { Ok(()) } else { Err("the new version was not asked".to_owned()) }
+        })
+        .await;
     });
 }

@@ -475,3 +475,73 @@ fn long_lines_pass_pipes_and_one_that_broke_off_is_followed_by_its_error() {
         println!("after {} bytes of a line: {error}", heard[heard.len() - 2].len());
     });
 }
+
+#[test]
+fn a_client_that_leaves_while_the_server_is_slow_is_noticed_and_the_server_let_go() {
+    beside("a slow server", 300, async {
+        let raw = text(HELD + (6 << 20)).0;
+        for (kind, era) in [(Kind::Chunked, Era::Modern), (Kind::Event, Era::Legacy)] {
+            let (backend, made) = server(None, kind, members(&raw), |long| long.stalls_after = Some(HELD + (4 << 20))).await;
+            let folder = Folder::new();
+            let gateway = gateway(&folder, &backend, &[], json!({})).await;
+            let (_caller, mut connection) = begun(&gateway, era).await;
+            // All that there is, so that it is not the client who is waited for.
+            let mut got = 0;
+            while let Ok(piece) = tokio::time::timeout(Duration::from_secs(2), connection.chunk()).await {
+                got += piece.expect("nothing broke").expect("not the end").len();
+            }
+            let is_left = made.lock().unwrap().as_ref().unwrap().is_left.clone();
+            assert!(got > HELD + (3 << 20) && !is_left.load(Relaxed), "{kind:?}: {got}");
+            drop(connection);
+            let left = Instant::now();
+            let record = audited(&folder, "cancelled").await;
+            assert_eq!((&record["streamed"], &record["truncated"]), (&json!(true), &json!(true)), "{record}");
+            eventually(Duration::from_secs(10), || async {
+                if is_left.load(Relaxed) { Ok(()) } else { Err("the server still waits".to_owned()) }
+            })
+            .await;
+            // Where nobody notices, the server's 60 s of silence end it.
+            assert!(left.elapsed() < Duration::from_secs(20), "{kind:?}: {:?}", left.elapsed());
+            println!("{kind:?} to a {era:?} client: noticed after {:?}", left.elapsed());
+        }
+    });
+}
+
+/// What names may cost beyond `GROWTH_MAX`: each string in the 8 KiB that are read at once takes 3 bytes there and 4 KiB for its pointer,
+/// which is 11 MiB, and as much again for how an allocator keeps them.
+const NAMES_MAX: usize = 24 << 20;
+
+#[test]
+fn long_and_deep_names_cost_no_more_than_their_bound() {
+    alone("hostile names", 600, async {
+        let strings = 200_000;
+        let list = vec![r#""""#; strings].join(",");
+        let filler = spelled(&text(HELD + (2 << 20)).0);
+        // They come first, in the part that was held and is read in the largest pieces.
+        let hostile =
+            |name: &str| format!(r#""structuredContent":{{"{name}":{{"{name}":[{list}]}}}},"content":[{{"type":"text","text":{filler}}}]"#);
+        for (length, is_refused) in [(2_000, false), (3_000, true)] {
+            let name = "n".repeat(length);
+            let (backend, _) = server(None, Kind::Announced, hostile(&name), |_| {}).await;
+            let folder = Folder::new();
+            let gateway = gateway(&folder, &backend, &["builtin:redact"], json!({})).await;
+            let mut caller = patient(gateway.caller(Era::Modern).await);
+            caller.result("export", r#"{"a":"short"}"#).await;
+            let (before, _) = resident(gateway.pid());
+            forget_peak(gateway.pid());
+            let started = Instant::now();
+            let answer = caller.call("export", "{}").await.expect("an answer").json();
+            let (took, growth) = (started.elapsed(), resident(gateway.pid()).1.saturating_sub(before));
+            println!("twice {length} bytes of names: {:.1} s, at most {:.1} MiB more", took.as_secs_f64(), growth as f64 / 1048576.0);
+            assert!(growth < GROWTH_MAX + NAMES_MAX, "{growth}");
+            assert!(took < Duration::from_secs(120), "{took:?}");
+            if is_refused {
+                let told = answer["error"]["message"].as_str().unwrap_or_default();
+                assert!(told.contains("names of nested members are longer than 4096 bytes"), "{told}");
+            } else {
+                let inside = &answer["result"]["structuredContent"][name.as_str()][name.as_str()];
+                assert_eq!(inside.as_array().map(Vec::len), Some(strings));
+            }
+        }
+    });
+}

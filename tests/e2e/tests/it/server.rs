@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -60,13 +60,25 @@ pub struct Long {
     pub is_announced: bool,
     /// The connection is closed after so many bytes.
     pub dies_after: Option<usize>,
+    /// Nothing more comes after so many bytes.
+    pub stalls_after: Option<usize>,
     /// Bytes that were taken so far.
     pub taken: Arc<AtomicUsize>,
+    /// Its reader hung up while nothing came.
+    pub is_left: Arc<AtomicBool>,
 }
 
 impl Long {
     pub fn new(text: impl Into<Vec<u8>>) -> Self {
-        Self { text: Arc::new(text.into()), is_event: false, is_announced: true, dies_after: None, taken: Arc::default() }
+        Self {
+            text: Arc::new(text.into()),
+            is_event: false,
+            is_announced: true,
+            dies_after: None,
+            stalls_after: None,
+            taken: Arc::default(),
+            is_left: Arc::default(),
+        }
     }
 }
 
@@ -193,6 +205,12 @@ async fn write_long(stream: &mut TcpStream, head: &str, long: Long) -> std::io::
     pieces.retain(|piece| !piece.is_empty());
     for piece in pieces {
         if long.dies_after.is_some_and(|after| long.taken.load(Relaxed) >= after) {
+            return Ok(false);
+        }
+        if long.stalls_after.is_some_and(|after| long.taken.load(Relaxed) >= after) {
+            // Who reads has nothing more to say, so this is its end.
+            let _ = stream.read(&mut [0]).await;
+            long.is_left.store(true, Relaxed);
             return Ok(false);
         }
         if is_announced {

@@ -11,7 +11,7 @@ section! {
         pub response_bytes_max: u64 = 16_777_216, within 1024..=1_073_741_824;
         /// A result from an upstream that is longer than `response_bytes_max` and goes on piece by piece, as it comes and as it is taken; 0: none
         /// does. Every plugin that looks at results needs `on-chunk` for it.
-        pub response_stream_bytes_max: u64 = 0, within 0..=17_179_869_184;
+        pub response_stream_bytes_max: u64 = 268_435_456, within 0..=17_179_869_184;
         /// How deep JSON may nest.
         pub json_depth_max: u64 = 64, within 8..=256;
         /// How many values one JSON message may hold.

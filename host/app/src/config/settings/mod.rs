@@ -143,9 +143,9 @@ section! {
 section! {
     /// What follows drafts of the protocol, and may change or go with them.
     pub struct Experimental {
-        /// Whether the filters of the chain are served as interceptors (SEP-2624): `interceptors/list` and `interceptor/invoke`
-        /// at the endpoint, for every client that is let in. `docs/interceptors.md` says what that is.
-        pub interceptors: bool = false;
+        /// Plugins of the chain that are served as interceptors (SEP-2624), by name: `interceptors/list` and `interceptor/invoke`
+        /// at the endpoint, for every client that is let in. `docs/interceptors.md` says what that is. Empty: none.
+        pub interceptors: Vec<String> = Vec::new();
     }
 }
 

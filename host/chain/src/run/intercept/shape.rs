@@ -17,10 +17,10 @@ pub(super) enum Shape {
 impl Shape {
     pub(super) fn of(payload: Value<'_>, is_request: bool, event: &str) -> Self {
         let is_whole = match is_request {
-            true => payload.get("method").is_some_and(|method| method.is_str(event)),
+            // What holds anything else is params that look like a message, so that what is judged is not what is sent.
+            true => has_only(payload, &["jsonrpc", "id", "method", "params"]) && payload.get("method").is_some_and(|m| m.is_str(event)),
             false => {
-                let known = ["jsonrpc", "id", "result", "error"];
-                payload.members().all(|member| known.iter().any(|name| member.key.is(name)))
+                has_only(payload, &["jsonrpc", "id", "result", "error"])
                     && (payload.get("result").is_some() || payload.get("error").is_some())
             }
         };
@@ -67,9 +67,14 @@ impl Shape {
     }
 }
 
+fn has_only(payload: Value<'_>, known: &[&str]) -> bool {
+    payload.members().all(|member| known.iter().any(|name| member.key.is(name)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sluice_wire::json::canonical;
 
     fn payload(text: &str) -> Document {
         Document::parse_value(text.to_owned().into(), &Limits::REQUEST, IndexDepth::Full).unwrap()
@@ -79,7 +84,7 @@ mod tests {
         let document = payload(text);
         let shape = Shape::of(document.root(), is_request, "tools/call");
         let message = shape.message(document.root(), "tools/call")?;
-        assert_eq!(payload(&shape.payload(&message)).bytes().len(), payload(text.trim()).bytes().len(), "and back: {text}");
+        assert_eq!(canonical(payload(&shape.payload(&message)).root()), canonical(document.root()), "and back: {text}");
         Ok(String::from_utf8(message.bytes().to_vec()).unwrap())
     }
 
@@ -89,6 +94,9 @@ mod tests {
         assert_eq!(message(r#"{"method":"tools/call","params":{"name":"a"}}"#, true).unwrap(), call);
         assert_eq!(message(r#"{"name":"a"}"#, true).unwrap(), call);
         assert!(message(r#"{"id":"x","method":"tools/call"}"#, true).unwrap().contains(r#""id":"x""#));
+        // A call whose params pose as a message, with harmless ones inside.
+        let posing = r#"{"name":"send","arguments":{"to":"x"},"method":"tools/call","params":{"name":"send"}}"#;
+        assert!(message(posing, true).unwrap().contains(r#""params":{"name":"send","arguments":{"to":"x"}"#));
         let answer = r#"{"jsonrpc":"2.0","id":0,"result":{"content":[]}}"#;
         assert_eq!(message(r#"{"result":{"content":[]}}"#, false).unwrap(), answer);
         assert_eq!(message(r#"{"content":[]}"#, false).unwrap(), answer);

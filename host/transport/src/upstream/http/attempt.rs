@@ -120,7 +120,7 @@ impl Attempt<'_> {
         let whose = outline::read(passing.beginning().iter().map(|piece| &piece[..]), self.call.spoken);
         // It came where nothing but our answer and what is said before it comes; its id is looked at as it passes.
         let is_ours = whose == Whose::Of(self.call.id) || whose == Whose::Result;
-        match outline::shared_stub(self.call.id).filter(|_| is_ours) {
+        match outline::shared_placeholder(self.call.id).filter(|_| is_ours) {
             Some(message) => {
                 let response = Delivery { message, spoken: self.call.spoken };
                 Ok(Step::Done(Inbound { response, rest: Some(Arriving::new(passing)) }))

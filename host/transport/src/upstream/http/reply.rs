@@ -236,3 +236,54 @@ fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
     let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
     value[..end].trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: &[u8] = b"key-0123";
+    const LONG: &[u8] = b"Bearer abcdefghijklmnopqrstuvwxyz";
+
+    fn echo() -> EchoInPieces {
+        EchoInPieces::new(Echo(vec![Bytes::from_static(SHORT), Bytes::from_static(LONG)]))
+    }
+
+    #[test]
+    fn as_much_is_held_back_as_may_begin_a_credential_and_no_more() {
+        let text = [&LONG[..LONG.len() - 1], b" and ", &SHORT[..SHORT.len() - 1], b" and what is no credential at all"].concat();
+        for size in 1..=text.len() {
+            let (mut echo, mut passed, mut fed) = (echo(), Vec::new(), 0);
+            for piece in text.chunks(size) {
+                fed += piece.len();
+                passed.extend_from_slice(&echo.pass(Bytes::copy_from_slice(piece)).expect("no credential"));
+                assert_eq!(passed.len(), fed.saturating_sub(LONG.len() - 1), "in pieces of {size}");
+            }
+            passed.extend_from_slice(&echo.rest());
+            assert_eq!(passed, text, "in pieces of {size}");
+        }
+        let mut nothing_sent = EchoInPieces::new(Echo::default());
+        assert_eq!(nothing_sent.pass(Bytes::from_static(LONG)), Some(Bytes::from_static(LONG)));
+        assert!(nothing_sent.rest().is_empty());
+    }
+
+    #[test]
+    fn a_credential_is_found_however_it_is_cut_before_any_of_it_has_left() {
+        for secret in [SHORT, LONG] {
+            for before in [0, 1, 50] {
+                let text = [vec![b'x'; before].as_slice(), secret, b" and what is behind it"].concat();
+                for size in 1..=text.len() {
+                    let (mut echo, mut passed) = (echo(), 0);
+                    let is_found = text.chunks(size).any(|piece| match echo.pass(Bytes::copy_from_slice(piece)) {
+                        Some(out) => {
+                            passed += out.len();
+                            false
+                        }
+                        None => true,
+                    });
+                    assert!(is_found, "behind {before} bytes, in pieces of {size}");
+                    assert!(passed <= before, "{passed} bytes left, {before} stand before it, in pieces of {size}");
+                }
+            }
+        }
+    }
+}
