@@ -10,8 +10,23 @@ use std::{
     process::Command,
 };
 
-const PLUGINS: [&str; 10] =
-    ["auth-api-key", "auth-jwt", "guard", "interceptor", "namespace", "oauth-client", "pin", "rate-limit", "rbac", "redact"];
+const PLUGINS: [&str; 15] = [
+    "approve",
+    "auth-api-key",
+    "auth-jwt",
+    "guard",
+    "interceptor",
+    "namespace",
+    "oauth-client",
+    "pin",
+    "rate-limit",
+    "rbac",
+    "read-only",
+    "redact",
+    "shape",
+    "sigv4",
+    "static-header",
+];
 
 fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("set by cargo")).join("../..");

@@ -63,7 +63,16 @@ struct Loan<'f> {
     since: Instant,
 }
 
-impl Loan<'_> {
+impl<'f> Loan<'f> {
+    /// What its instance was made of.
+    fn template(&self) -> &'f Template {
+        let copy = self.filter.snapshot.get().and_then(|made| made.as_ref().ok());
+        match (copy, &self.instance) {
+            (Some(snapshot), Some(instance)) if instance.is_copy => &snapshot.template,
+            _ => &self.filter.template,
+        }
+    }
+
     fn instance(&mut self) -> &mut Instance {
         self.instance.as_mut().expect("an instance is given back by value")
     }
@@ -188,8 +197,8 @@ macro_rules! on_message {
     ($filter:ident, $pass:ident, $hook:expr, $export:ident, $call:ident, $judge:expr) => {{
         let mut loan = $filter.borrow($filter.key($pass), Some($pass.principal), $pass.began.into()).await?;
         let since = loan.since;
-        let Instance { store, hooks, .. } = loan.instance();
-        let export = hooks.$export.as_ref().ok_or_else(|| not_exported($hook))?;
+        let template = loan.template();
+        let (store, export) = loan.instance().$export(template)?;
         store.data_mut().lend($hook, $pass, since);
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
         let head = convert::head($pass.head, $pass.message.bytes().len());
@@ -202,10 +211,6 @@ macro_rules! on_message {
         }
         verdict
     }};
-}
-
-fn not_exported(hook: Hook) -> Fault {
-    Fault::Instantiate(format!("it does not export {}", hook.as_str()))
 }
 
 impl WasmFilter {
@@ -222,8 +227,8 @@ impl WasmFilter {
         let key = Key::new(self.settings.scope, pass.head.exchange, pass.principal);
         let mut loan = self.borrow(key, Some(pass.principal), pass.began.into()).await?;
         let since = loan.since;
-        let Instance { store, hooks, .. } = loan.instance();
-        let export = hooks.on_chunk.as_ref().ok_or_else(|| not_exported(Hook::OnChunk))?;
+        let template = loan.template();
+        let (store, export) = loan.instance().on_chunk(template)?;
         store.data_mut().lend_batch(pass, since);
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
         let head = convert::head(pass.head, pass.bytes);
@@ -252,8 +257,8 @@ impl WasmFilter {
         // Nobody has said who they are, so a warm instance would meet anybody.
         let mut loan = self.borrow((self.settings.scope == Scope::All).then(Key::all), None, Instant::now()).await?;
         let since = loan.since;
-        let Instance { store, hooks, .. } = loan.instance();
-        let export = hooks.on_http.as_ref().ok_or_else(|| not_exported(Hook::OnHttp))?;
+        let template = loan.template();
+        let (store, export) = loan.instance().on_http(template)?;
         store.data_mut().begin(Phase::Hook(Hook::OnHttp), since);
         store.data_mut().lent.attributes = facts;
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
@@ -271,8 +276,8 @@ impl WasmFilter {
         let key = Key::new(self.settings.scope, leaving.exchange, leaving.principal);
         let mut loan = self.borrow(key, Some(leaving.principal), leaving.began.into()).await?;
         let since = loan.since;
-        let Instance { store, hooks, .. } = loan.instance();
-        let export = hooks.on_outbound.as_ref().ok_or_else(|| not_exported(Hook::OnOutbound))?;
+        let template = loan.template();
+        let (store, export) = loan.instance().on_outbound(template)?;
         let guest = store.data_mut();
         guest.begin(Phase::Hook(Hook::OnOutbound), since);
         guest.lent_by(leaving.principal);
@@ -295,8 +300,8 @@ impl WasmFilter {
         // Never a warm instance: what one caller's secret left in memory is nobody else's.
         let mut loan = self.borrow(None, None, Instant::now()).await?;
         let since = loan.since;
-        let Instance { store, hooks, .. } = loan.instance();
-        let export = hooks.authenticate.as_ref().ok_or_else(|| not_exported(Hook::Authenticate))?;
+        let template = loan.template();
+        let (store, export) = loan.instance().authenticate(template)?;
         store.data_mut().begin(Phase::Hook(Hook::Authenticate), since);
         store.data_mut().lent.attributes = std::mem::take(facts);
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
@@ -311,8 +316,8 @@ impl WasmFilter {
         // Views are made per kind of viewer, not per principal, so a warm instance would meet several.
         let mut loan = self.borrow((self.settings.scope == Scope::All).then(Key::all), None, Instant::now()).await?;
         let since = loan.since;
-        let Instance { store, hooks, .. } = loan.instance();
-        let export = hooks.on_catalog.as_ref().ok_or_else(|| not_exported(Hook::OnCatalog))?;
+        let template = loan.template();
+        let (store, export) = loan.instance().on_catalog(template)?;
         let guest = store.data_mut();
         guest.begin(Phase::Hook(Hook::OnCatalog), since);
         guest.lent.viewed = Some(Viewed { viewer: offer.viewer.clone(), upstreams: offer.upstreams, entries: offer.entries.clone() });
@@ -337,8 +342,8 @@ impl WasmFilter {
         // In nobody's share: what a tenant did is told, however much it did.
         let mut loan = self.borrow(key, None, Instant::now()).await?;
         let since = loan.since;
-        let Instance { store, hooks, .. } = loan.instance();
-        let export = hooks.on_done.as_ref().ok_or_else(|| not_exported(Hook::OnDone))?;
+        let template = loan.template();
+        let (store, export) = loan.instance().on_done(template)?;
         store.data_mut().begin(Phase::Hook(Hook::OnDone), since);
         store.data_mut().lent.place(&ended.head);
         store.data_mut().lent_by(&ended.principal);

@@ -78,17 +78,18 @@ impl Template {
     }
 }
 
-/// The exported hooks of one instance.
-pub(crate) struct Hooks {
-    pub(crate) authenticate: Option<hooks::authenticate::Guest>,
-    pub(crate) on_http: Option<hooks::on_http::Guest>,
-    pub(crate) on_request: Option<hooks::on_request::Guest>,
-    pub(crate) on_outbound: Option<hooks::on_outbound::Guest>,
-    pub(crate) on_response: Option<hooks::on_response::Guest>,
-    pub(crate) on_chunk: Option<hooks::on_chunk::Guest>,
-    pub(crate) on_notification: Option<hooks::on_notification::Guest>,
-    pub(crate) on_catalog: Option<hooks::on_catalog::Guest>,
-    pub(crate) on_done: Option<hooks::on_done::Guest>,
+/// The exported hooks of one instance, as far as they were looked up: each costs the engine a comparison of types.
+#[derive(Default)]
+struct Hooks {
+    authenticate: Option<hooks::authenticate::Guest>,
+    on_http: Option<hooks::on_http::Guest>,
+    on_request: Option<hooks::on_request::Guest>,
+    on_outbound: Option<hooks::on_outbound::Guest>,
+    on_response: Option<hooks::on_response::Guest>,
+    on_chunk: Option<hooks::on_chunk::Guest>,
+    on_notification: Option<hooks::on_notification::Guest>,
+    on_catalog: Option<hooks::on_catalog::Guest>,
+    on_done: Option<hooks::on_done::Guest>,
 }
 
 /// An instance, its hooks, and what `init` answered.
@@ -97,7 +98,10 @@ type Linked = (wasmtime::component::Instance, Hooks, Result<(), String>);
 /// A running instance. Dropping it frees its store, in whatever state that is.
 pub(crate) struct Instance {
     pub(crate) store: Store<Guest>,
-    pub(crate) hooks: Hooks,
+    linked: wasmtime::component::Instance,
+    hooks: Hooks,
+    /// Of a snapshot, and not of the plugin's own template.
+    pub(crate) is_copy: bool,
     pub(crate) calls: u32,
     pub(crate) born: Instant,
 }
@@ -128,7 +132,7 @@ pub(crate) async fn contained<T>(call: impl Future<Output = wasmtime::Result<T>>
 impl Instance {
     /// Instantiate and run `init`.
     pub(crate) async fn start(template: &Template, plugin: &Arc<Plugin>, config: &str) -> Result<Self, Fault> {
-        Self::begin(template, plugin, Some(config), Vec::new()).await.map(|(this, _)| this)
+        Self::begin(template, plugin, Some(config), Vec::new()).await
     }
 
     /// The same, without a word about hooks: for looking into.
@@ -137,26 +141,20 @@ impl Instance {
         plugin: &Arc<Plugin>,
         config: &str,
     ) -> Result<(Store<Guest>, wasmtime::component::Instance), Fault> {
-        let (this, instance) = Self::begin(template, plugin, Some(config), Vec::new()).await?;
-        let Self { mut store, .. } = this;
+        let Self { mut store, linked, .. } = Self::begin(template, plugin, Some(config), Vec::new()).await?;
         // What is called next is bounded like `init`.
         store.data_mut().begin(Phase::Init, Instant::now());
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
-        Ok((store, instance))
+        Ok((store, linked))
     }
 
     /// Instantiate a copy of one that has run `init`.
     pub(crate) async fn copied(snapshot: &Snapshot, plugin: &Arc<Plugin>) -> Result<Self, Fault> {
-        Self::begin(&snapshot.template, plugin, None, snapshot.sets.clone()).await.map(|(this, _)| this)
+        Self::begin(&snapshot.template, plugin, None, snapshot.sets.clone()).await
     }
 
     /// `config`: for `init`, if it is still to run.
-    async fn begin(
-        template: &Template,
-        plugin: &Arc<Plugin>,
-        config: Option<&str>,
-        sets: Sets,
-    ) -> Result<(Self, wasmtime::component::Instance), Fault> {
+    async fn begin(template: &Template, plugin: &Arc<Plugin>, config: Option<&str>, sets: Sets) -> Result<Self, Fault> {
         let unstarted = |error: wasmtime::Error| Fault::Instantiate(error.to_string());
         let mut store = store(template.pre.engine(), plugin.clone()).map_err(unstarted)?;
         plugin.figures.created.fetch_add(1, Relaxed);
@@ -167,7 +165,7 @@ impl Instance {
         let started = contained(Self::link(template, &mut store, config)).await;
         store.data_mut().finish();
         match started {
-            Ok((instance, hooks, Ok(()))) => Ok((Self { store, hooks, calls: 0, born }, instance)),
+            Ok((linked, hooks, Ok(()))) => Ok(Self { store, linked, hooks, is_copy: config.is_none(), calls: 0, born }),
             Ok((_, _, Err(refusal))) => Err(Fault::Instantiate(format!("its init refused: {}", one_line(&refusal)))),
             Err(error) => Err(blame::instantiation(error, store.data())),
         }
@@ -181,11 +179,10 @@ impl Instance {
                 Hooks { $($hook: template.$hook.as_ref().map(|found| found.load(&mut *store, &instance)).transpose()?,)* }
             };
         }
+        // Whoever runs `init` is seldom made, and the first of them shows that every hook has the contract's type.
+        let Some(config) = config else { return Ok((instance, Hooks::default(), Ok(()))) };
         let hooks = load!(authenticate, on_http, on_request, on_outbound, on_response, on_chunk, on_notification, on_catalog, on_done);
-        let answer = match config {
-            Some(config) => template.lifecycle.load(&mut *store, &instance)?.call_init(&mut *store, config).await?,
-            None => Ok(()),
-        };
+        let answer = template.lifecycle.load(&mut *store, &instance)?.call_init(&mut *store, config).await?;
         Ok((instance, hooks, answer))
     }
 
@@ -197,6 +194,45 @@ impl Instance {
         (&mut guest.lent, outcome)
     }
 }
+
+/// A hook with the store it runs in.
+pub(crate) type Entry<'i, H> = (&'i mut Store<Guest>, &'i H);
+
+// A macro, since each hook's types are its own.
+macro_rules! entries {
+    ($($hook:ident = $name:expr),*) => {
+        impl Instance {
+            $(
+                /// Looked up in its own template, if that was not done before.
+                pub(crate) fn $hook(&mut self, template: &Template) -> Result<Entry<'_, hooks::$hook::Guest>, Fault> {
+                    let Self { store, linked, hooks, .. } = self;
+                    let known = hooks.$hook.take();
+                    let loaded = known.map_or_else(
+                        || {
+                            let found = template.$hook.as_ref();
+                            let found = found.ok_or_else(|| Fault::Instantiate(format!("it does not export {}", $name.as_str())))?;
+                            found.load(&mut *store, linked).map_err(|error| Fault::Instantiate(error.to_string()))
+                        },
+                        Ok,
+                    )?;
+                    Ok((store, hooks.$hook.insert(loaded)))
+                }
+            )*
+        }
+    };
+}
+
+entries!(
+    authenticate = Hook::Authenticate,
+    on_http = Hook::OnHttp,
+    on_request = Hook::OnRequest,
+    on_outbound = Hook::OnOutbound,
+    on_response = Hook::OnResponse,
+    on_chunk = Hook::OnChunk,
+    on_notification = Hook::OnNotification,
+    on_catalog = Hook::OnCatalog,
+    on_done = Hook::OnDone
+);
 
 /// A guest's own text, for one line of a log.
 pub(crate) fn one_line(text: &str) -> String {

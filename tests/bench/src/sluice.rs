@@ -176,7 +176,9 @@ impl Sluice {
             let own = filter.settings().into_iter().flat_map(|own| names.iter().map(move |name| (name.clone(), own.clone())));
             configuration["sluice"]["plugins"]["settings"] = own.collect();
         }
-        configuration["sluice"]["plugins"]["copies"] = json!(!matches!(chain, Chain::Filters(Filter::Init, _) | Chain::StandardInit));
+        if matches!(chain, Chain::Filters(Filter::Init, _) | Chain::StandardInit) {
+            configuration["sluice"]["plugins"]["copies"] = json!(false);
+        }
         if let Behind::BackendIn(_, era) = behind {
             configuration["sluice"]["upstreams"] = json!({"bench": {"era": era.name()}});
         }

@@ -107,7 +107,23 @@ async fn personal_data_is_redacted_both_ways() {
 #[tokio::test]
 async fn each_standard_plugin_is_what_its_folder_says() {
     let engine = engine();
-    for name in ["auth-api-key", "auth-jwt", "guard", "interceptor", "namespace", "oauth-client", "pin", "rate-limit", "rbac", "redact"] {
+    for name in [
+        "approve",
+        "auth-api-key",
+        "auth-jwt",
+        "guard",
+        "interceptor",
+        "namespace",
+        "oauth-client",
+        "pin",
+        "rate-limit",
+        "rbac",
+        "read-only",
+        "redact",
+        "shape",
+        "sigv4",
+        "static-header",
+    ] {
         let found = engine.inspect(guests::bytes(name), &settings(name, json!({}))).await.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((found.manifest.name.as_str(), found.hooks.is_empty()), (name, false));
     }

@@ -1,5 +1,6 @@
 //! The standard plugins where they will stand: in the binary, between a client and a server, in both eras.
 
+mod approve;
 mod auth;
 mod guard;
 mod jwt;
@@ -8,7 +9,11 @@ mod oauth_client;
 mod pin;
 mod rate_limit;
 mod rbac;
+mod read_only;
 mod redact;
+mod shape;
+mod sigv4;
+mod static_header;
 
 use crate::{folder::Folder, gateway::Gateway};
 use serde_json::{Value, json};

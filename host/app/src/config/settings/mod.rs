@@ -134,7 +134,7 @@ section! {
         /// not here is reached with TLS, and with what `docker login` left.
         pub registries: BTreeMap<String, RegistrySettings> = BTreeMap::new();
         /// Whether new instances may be copies of one that has run its `init`, where that keeps nothing in the host. `false`: each runs it.
-        pub copies: bool = false;
+        pub copies: bool = true;
         /// Whether only the files that `plugins.lock` beside this file names may be in force; `--locked` says so, too.
         pub locked: bool = false;
     }
