@@ -7,10 +7,14 @@ use crate::{
 };
 use bytes::Bytes;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{OnceCell, oneshot},
+    time::Instant,
+};
 use wasmtime::component::Component;
 
 /// A compilation that takes longer is announced.
@@ -48,6 +52,26 @@ impl Underway {
         let compiling = Compiling { file: file.clone(), bytes, since: Instant::now() };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(compiling.clone());
         Entry { all: self, compiling }
+    }
+}
+
+/// A component that those share who load the same file at the same time.
+pub(crate) type Shared = Arc<OnceCell<Component>>;
+
+/// Those that are being loaded, by digest. What is loaded is found among the plugins in use.
+#[derive(Clone, Default)]
+pub(crate) struct Loading(Arc<Mutex<HashMap<String, Weak<OnceCell<Component>>>>>);
+
+impl Loading {
+    pub(crate) fn of(&self, digest: &str) -> Shared {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, shared| shared.strong_count() > 0);
+        if let Some(shared) = all.get(digest).and_then(Weak::upgrade) {
+            return shared;
+        }
+        let shared = Shared::default();
+        all.insert(digest.to_owned(), Arc::downgrade(&shared));
+        shared
     }
 }
 

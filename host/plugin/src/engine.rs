@@ -2,7 +2,7 @@
 
 use crate::{
     cache::Cache,
-    compile::{Compiling, Underway},
+    compile::{Compiling, Loading, Underway},
     compiler::Compiler,
     filter::WasmFilter,
     pool::Pools,
@@ -104,6 +104,7 @@ pub struct Engine {
     calls: Option<Arc<dyn Calls>>,
     shelves: Arc<Shelves>,
     underway: Underway,
+    loading: Loading,
     compile_turns: Arc<Semaphore>,
     /// None: no snapshots are made.
     snapshot_turns: Option<Arc<Semaphore>>,
@@ -154,6 +155,7 @@ impl Engine {
             calls: setup.calls,
             shelves: Arc::default(),
             underway: Underway::default(),
+            loading: Loading::default(),
             compile_turns: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, |n| n.get().min(COMPILERS_MAX)))),
             snapshot_turns: setup.snapshots.then(|| Arc::new(Semaphore::new(1))),
         })
@@ -177,6 +179,10 @@ impl Engine {
     /// Can this file be loaded without compiling it? It is in use or in the cache.
     pub fn is_compiled(&self, digest: &str) -> bool {
         self.compiled(digest).is_some() || self.cache.as_ref().is_some_and(|cache| cache.has(&self.wasmtime, digest))
+    }
+
+    pub(crate) fn loading(&self) -> &Loading {
+        &self.loading
     }
 
     pub(crate) fn underway(&self) -> &Underway {

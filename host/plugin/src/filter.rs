@@ -114,6 +114,11 @@ impl WasmFilter {
         &self.config
     }
 
+    /// Do both run the same machine code, and not two copies of it? Copies push each other out of the processor's caches.
+    pub fn shares_code_with(&self, other: &Self) -> bool {
+        self.template.pre.component().image_range() == other.template.pre.component().image_range()
+    }
+
     /// What its instances did.
     pub fn figures(&self) -> &Figures {
         &self.plugin.figures

@@ -40,7 +40,7 @@ impl Engine {
     /// It is no plugin for this host; one line that says why.
     pub async fn inspect(&self, bytes: Bytes, settings: &Settings) -> Result<Inspected, LoadError> {
         let error = |what: String| LoadError { file: settings.file.clone(), what };
-        let Examined { digest, bytes, imports, template, hooks, manifest } = self.examine(bytes, settings).await.map_err(error)?;
+        let Examined { digest, bytes, imports, template, hooks, manifest, .. } = self.examine(bytes, settings).await.map_err(error)?;
         let component = template.pre.component();
         let range = component.image_range();
         let exports = component.component_type().exports(self.wasmtime()).map(|(name, _)| name.into()).collect();

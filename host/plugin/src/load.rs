@@ -1,7 +1,8 @@
 //! From a file's bytes to a filter that is ready to be called.
 
 use crate::{
-    artifact, compile,
+    artifact,
+    compile::{self, Shared},
     engine::Engine,
     filter::WasmFilter,
     grant::{self, Grants},
@@ -48,6 +49,8 @@ pub(crate) struct Examined {
     pub(crate) template: Template,
     pub(crate) hooks: Vec<Hook>,
     pub(crate) manifest: Manifest,
+    /// Until it is found among the plugins in use.
+    pub(crate) shared: Shared,
 }
 
 impl Engine {
@@ -61,7 +64,7 @@ impl Engine {
     }
 
     async fn make(&self, bytes: Bytes, settings: Settings) -> Result<Arc<WasmFilter>, String> {
-        let Examined { digest, imports, template, manifest, hooks, .. } = self.examine(bytes.clone(), &settings).await?;
+        let Examined { digest, imports, template, manifest, hooks, shared: _shared, .. } = self.examine(bytes.clone(), &settings).await?;
         let grants = Grants::read(&settings.grants)?;
         check_needs(&manifest.needs, &settings, &grants)?;
         let secrets = self.granted_secrets(&grants)?;
@@ -124,9 +127,10 @@ impl Engine {
     pub(crate) async fn examine(&self, bytes: Bytes, settings: &Settings) -> Result<Examined, String> {
         artifact::recognize(&bytes)?;
         let (digest, length) = (artifact::digest(&bytes), bytes.len());
+        let shared = self.loading().of(&digest);
         let component = match self.compiled(&digest) {
             Some(component) => component,
-            None => compile::component(self, &settings.file, &digest, bytes).await?,
+            None => shared.get_or_try_init(|| compile::component(self, &settings.file, &digest, bytes)).await?.clone(),
         };
         let imports = import::of(&component.component_type(), self.wasmtime())?;
         if let Some(missing) = artifact::missing_exports(&component.component_type(), self.wasmtime()) {
@@ -141,7 +145,7 @@ impl Engine {
                     .into(),
             );
         }
-        Ok(Examined { digest, bytes: length, imports, template, hooks, manifest })
+        Ok(Examined { digest, bytes: length, imports, template, hooks, manifest, shared })
     }
 
     /// Everything that is imported, so that what is missing shows now; and nothing else, so that there is no more than was listed.

@@ -33,6 +33,17 @@ async fn what_is_no_plugin_says_what_it_is_and_what_to_do() {
 }
 
 #[tokio::test]
+async fn one_file_has_one_machine_code_however_many_load_it_at_once() {
+    let engine = engine();
+    let one = || engine.load(guests::bytes("label"), settings("label", json!({})));
+    let (first, second, other) = tokio::join!(one(), one(), engine.load(guests::bytes("remembers"), settings("remembers", json!({}))));
+    let (first, second, other) = (first.unwrap(), second.unwrap(), other.unwrap());
+    assert!(first.shares_code_with(&second));
+    assert!(first.shares_code_with(&*one().await.unwrap()), "and whoever comes later");
+    assert!(!first.shares_code_with(&other), "the control");
+}
+
+#[tokio::test]
 async fn an_import_that_nobody_offers_is_named() {
     let text = refused(&engine(), guests::bytes("unknown-import")).await;
     assert!(text.contains("evil:host/x") && text.contains("sluice:filter 0.1.0"), "{text}");

@@ -34,6 +34,8 @@ enum Era {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    // The workspace's reqwest has no algorithms of its own, not even for plain HTTP.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let wanted = wanted(std::env::args().skip(1))?;
     let client = connected(&wanted).await?;
     let report = report(&client, wanted.calls).await?;
