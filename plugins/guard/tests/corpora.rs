@@ -18,7 +18,7 @@ const WORDED: [&str; 2] = ["injection", "markers"];
 
 /// The phrases were written with this one at hand,
 const AGENTDOJO_FOUND: usize = 138;
-/// and without this one.
+/// and, as far as we know, without this one.
 const BASTION_FOUND: usize = 32;
 const PAGES: &str = "pages of crates";
 
