@@ -7,25 +7,24 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::RefCell;
-use core::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use sluice_sdk::log::{self, Level};
 use sluice_sdk::prelude::*;
 
+use crate::clean::{join, strip};
 use crate::config::{Action, Actions, Config, Definitions};
 use crate::detectors::{Detector, Family, Find, Look};
+use crate::lines::Lines;
 use crate::phrases::Phrases;
-use crate::{hidden, lookalike, policy};
+use crate::share::Shares;
+use crate::{lookalike, walk};
 
 /// Members whose strings somebody sends back as they are: to change one would break what it is for.
 const LOAD_BEARING: &[&str] =
     &["name", "uri", "uriTemplate", "mimeType", "enum", "const", "default", "pattern", "required", "$ref", "type"];
 
-/// Lines that an instance remembers to have written.
-const TOLD_MAX: usize = 10_000;
+/// Longer ones are read by nobody, and would take the time of all others.
+const DEFINITION_BYTES_MAX: usize = 64 << 10;
 
 /// The settings for definitions, ready for use.
 #[derive(Debug)]
@@ -34,8 +33,7 @@ pub struct Reader {
     families: Vec<Family>,
     hosts: Vec<String>,
     phrases: Phrases,
-    /// Lists are computed anew for each kind of viewer; what is said of an entry is the same each time.
-    told: RefCell<BTreeSet<String>>,
+    lines: Lines,
 }
 
 /// What was found in one definition.
@@ -46,67 +44,89 @@ struct Seen {
     worst: Option<Action>,
     /// What is to be taken out stands where nothing can be.
     is_stuck: bool,
+    /// Why it was not looked at, or not to its end. What nobody has looked at is not shown.
+    unread: Option<&'static str>,
 }
 
 impl Reader {
     /// Ready to read.
     pub fn new(config: &Config) -> Self {
         let families = Family::of(&config.definitions.on());
-        let (hosts, phrases) = (config.hosts.clone(), Phrases::default());
-        Reader { actions: config.definitions, families, hosts, phrases, told: RefCell::default() }
+        Reader { actions: config.definitions, families, hosts: config.hosts.clone(), phrases: Phrases::default(), lines: Lines::default() }
     }
 
-    /// One change per entry.
+    /// One change per entry. All servers are looked at in one call, with one budget: each has its share, and what it has beyond that is
+    /// hidden, so that none can use up what the others need.
     pub fn rule(&self, kind: ListKind, entries: &[Entry], definition: impl Fn(u32) -> Option<String>) -> Vec<Change> {
-        let has_names = matches!(kind, ListKind::Tools | ListKind::Prompts) && self.actions.action(Detector::Confusable) != Action::Off;
-        let alike = if has_names { lookalike::all(entries) } else { BTreeSet::new() };
-        let change = |(at, entry): (usize, &Entry)| {
-            let mut seen = Seen::default();
-            if alike.contains(&at) {
-                let action = self.actions.action(Detector::Confusable);
-                seen.note(Detector::Confusable, if action == Action::Strip { Action::Block } else { action });
+        let confusable = self.actions.action(Detector::Confusable);
+        let has_names = matches!(kind, ListKind::Tools | ListKind::Prompts) && confusable != Action::Off;
+        if self.families.is_empty() && !has_names {
+            return entries.iter().map(|_| Change::Keep).collect();
+        }
+        let mut all: Vec<(Seen, Change)> = entries.iter().map(|_| (Seen::unread("not examined"), Change::Hide)).collect();
+        let mut shares = Shares::of(entries);
+        while let Some((at, room)) = shares.next() {
+            all[at] = if self.families.is_empty() {
+                (Seen::default(), Change::Keep)
+            } else {
+                let text = definition(at as u32);
+                shares.spend(text.as_ref().map_or(0, String::len));
+                self.look(text.as_deref(), room)
+            };
+        }
+        if has_names {
+            // What is hidden anyway takes no name from anybody.
+            let kept: Vec<_> = entries.iter().enumerate().filter(|(at, _)| all[*at].1 != Change::Hide).collect();
+            for at in lookalike::all(&kept) {
+                let (seen, change) = &mut all[at];
+                seen.note(Detector::Confusable, confusable);
+                // Nothing can be taken out of a name.
+                if confusable > Action::Flag {
+                    *change = Change::Hide;
+                }
             }
-            let text = if self.families.is_empty() { None } else { definition(at as u32) };
-            if let Some(text) = &text {
-                self.read(text, &mut seen);
-            }
-            self.change(kind, entry, text.as_deref().unwrap_or_default(), &seen)
-        };
-        entries.iter().enumerate().map(change).collect()
+        }
+        self.lines.tell(kind, entries.iter().zip(&all).filter_map(|(entry, (seen, change))| Some((entry, seen.found()?, told(change)))));
+        all.into_iter().map(|(_, change)| change).collect()
     }
 
-    fn change(&self, kind: ListKind, entry: &Entry, text: &str, seen: &Seen) -> Change {
+    fn look(&self, text: Option<&str>, room: usize) -> (Seen, Change) {
+        let text = match text {
+            None => return (Seen::unread("missing"), Change::Hide),
+            Some(text) if text.len() > DEFINITION_BYTES_MAX => return (Seen::unread("too long"), Change::Hide),
+            Some(text) if text.len() > room => return (Seen::unread("not examined"), Change::Hide),
+            Some(text) => text,
+        };
+        let seen = self.read(text);
         let patch = || serde_json::from_str(text).ok().and_then(|value| self.without(&value)).map(|patch| format!("{patch}"));
-        let (change, what) = match seen.worst {
-            None => return Change::Keep,
-            Some(Action::Off | Action::Flag) => (Change::Keep, "kept"),
-            Some(Action::Strip) if !seen.is_stuck => match patch() {
-                Some(patch) => (Change::Patch(patch), "cleaned"),
-                None => (Change::Hide, "hidden"),
-            },
-            Some(Action::Strip | Action::Block) => (Change::Hide, "hidden"),
+        let change = match seen.worst {
+            _ if seen.unread.is_some() => Change::Hide,
+            None | Some(Action::Off | Action::Flag) => Change::Keep,
+            Some(Action::Strip) if !seen.is_stuck => patch().map_or(Change::Hide, Change::Patch),
+            Some(Action::Strip | Action::Block) => Change::Hide,
         };
-        self.tell(kind, entry, seen, what);
-        change
+        (seen, change)
     }
 
-    fn read(&self, text: &str, seen: &mut Seen) {
-        let mut each = |text: &str, is_load_bearing: bool| {
+    fn read(&self, text: &str) -> Seen {
+        let mut seen = Seen::default();
+        let read = walk::each_text(text, |text, path, in_key| {
+            // The properties of a schema may have these names too: then they hold an object, whose members speak for themselves.
+            let is_load_bearing = in_key || path.last().is_some_and(|name| LOAD_BEARING.contains(&name));
             for find in self.find(text) {
                 let action = self.actions.action(find.detector);
                 seen.note(find.detector, action);
                 seen.is_stuck |= is_load_bearing && action == Action::Strip;
             }
-        };
-        let walk = Walk { each: &mut each, is_load_bearing: false };
-        // The host has parsed it before.
-        let _ = walk.deserialize(&mut serde_json::Deserializer::from_str(text));
+        });
+        // The host takes numbers of any size; what stands behind one that is too large was not seen here.
+        seen.unread = read.is_err().then_some("unreadable");
+        seen
     }
 
     fn find(&self, text: &str) -> Vec<Find> {
-        let look = Look { hosts: &self.hosts, is_bidi: hidden::is_bidi(text), phrases: &self.phrases };
-        let mut found = Vec::new();
-        self.families.iter().for_each(|family| family.find(text, look, &mut found));
+        let look = Look { families: &self.families, hosts: &self.hosts, phrases: &self.phrases, rare: None };
+        let mut found = look.at(text);
         found.retain(|find| self.actions.action(find.detector) != Action::Off);
         found
     }
@@ -116,8 +136,8 @@ impl Reader {
         match value {
             Value::String(text) => {
                 let found = self.find(text);
-                let finds = policy::join(found.iter().filter(|find| self.actions.action(find.detector) == Action::Strip));
-                (!finds.is_empty()).then(|| Value::String(policy::strip(text, &finds)))
+                let finds = join(found.iter().filter(|find| self.actions.action(find.detector) == Action::Strip));
+                (!finds.is_empty()).then(|| Value::String(strip(text, &finds)))
             }
             Value::Array(items) => {
                 let changed: Vec<_> = items.iter().map(|item| self.without(item).map(|patch| merged(item, patch))).collect();
@@ -133,36 +153,27 @@ impl Reader {
             Value::Null | Value::Bool(_) | Value::Number(_) => None,
         }
     }
+}
 
-    fn tell(&self, kind: ListKind, entry: &Entry, seen: &Seen, what: &str) {
-        let list = match kind {
-            ListKind::Tools => "tools",
-            ListKind::Prompts => "prompts",
-            ListKind::Resources => "resources",
-            ListKind::ResourceTemplates => "resource-templates",
-        };
-        let mut told = self.told.borrow_mut();
-        if told.len() >= TOLD_MAX {
-            told.clear();
-        }
-        if !told.insert(format!("{}\n{list}\n{}\n{}", entry.upstream, entry.name, entry.digest)) {
-            return;
-        }
-        let found: Vec<_> = seen.detectors.iter().map(|detector| detector.as_str()).collect();
-        let found = found.join(" ");
-        let fields = [
-            ("upstream", entry.upstream.as_str()),
-            ("list", list),
-            ("entry", &entry.name),
-            ("found", &found),
-            ("digest", &entry.digest),
-            ("is", what),
-        ];
-        log::write(Level::Warn, "a definition is suspicious", &fields);
+fn told(change: &Change) -> &'static str {
+    match change {
+        Change::Keep => "kept",
+        Change::Hide => "hidden",
+        Change::Rename(_) | Change::Patch(_) | Change::RenameAndPatch(_) => "cleaned",
     }
 }
 
 impl Seen {
+    fn unread(why: &'static str) -> Self {
+        Seen { unread: Some(why), ..Seen::default() }
+    }
+
+    /// For the log; nothing if there is nothing to say.
+    fn found(&self) -> Option<String> {
+        let all: Vec<_> = self.detectors.iter().map(|detector| detector.as_str()).chain(self.unread).collect();
+        (!all.is_empty()).then(|| all.join(" "))
+    }
+
     fn note(&mut self, detector: Detector, action: Action) {
         self.detectors.insert(detector);
         self.worst = self.worst.max(Some(action));
@@ -183,91 +194,5 @@ fn merged(value: &Value, patch: Value) -> Value {
             Value::Object(members)
         }
         (_, patch) => patch,
-    }
-}
-
-/// Shows every string and every member's name to `each`, with whether it can be changed, and keeps none.
-struct Walk<'w, F> {
-    each: &'w mut F,
-    is_load_bearing: bool,
-}
-
-impl<'de, F: FnMut(&str, bool)> DeserializeSeed<'de> for Walk<'_, F> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de, F: FnMut(&str, bool)> Visitor<'de> for Walk<'_, F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        (self.each)(text, self.is_load_bearing);
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(Walk { each: &mut *self.each, is_load_bearing: self.is_load_bearing })?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        while let Some(is_load_bearing) = members.next_key_seed(Name { each: &mut *self.each })? {
-            // The properties of a schema may have these names too: then they hold an object, whose members speak for themselves.
-            members.next_value_seed(Walk { each: &mut *self.each, is_load_bearing })?;
-        }
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-/// A member's name, and whether what it names can be changed.
-struct Name<'w, F> {
-    each: &'w mut F,
-}
-
-impl<'de, F: FnMut(&str, bool)> DeserializeSeed<'de> for Name<'_, F> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
-        from.deserialize_str(self)
-    }
-}
-
-impl<F: FnMut(&str, bool)> Visitor<'_> for Name<'_, F> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
-        (self.each)(name, true);
-        Ok(LOAD_BEARING.contains(&name))
     }
 }

@@ -1,12 +1,13 @@
 //! What is looked for, and where the host finds candidates for it.
 //!
-//! Each detector is a function over one text, the same for messages and for definitions. Of a message it gets only the parts that a
-//! pattern of the host's took out; of a definition, where there are no patterns, the whole text.
+//! Each detector is a function over one whole text, the same for messages and for definitions. In messages the host's patterns say which
+//! texts are worth a look, and for what; of definitions, where there are no patterns, all are looked at.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use crate::clean::Clean;
 use crate::phrases::Phrases;
 use crate::{hidden, links, markers, markup, phrases, terminal};
 
@@ -74,12 +75,37 @@ impl Find {
 /// What a look needs to know beside the text.
 #[derive(Debug, Clone, Copy)]
 pub struct Look<'a> {
+    /// What is looked for; [`Family::Hidden`] and [`Family::Terminal`] always are, whatever becomes of it.
+    pub families: &'a [Family],
     /// Hosts whose URLs may carry data.
     pub hosts: &'a [String],
-    /// The text is of a script that runs from right to left, at least in part.
-    pub is_bidi: bool,
     /// What instructions are known by.
     pub phrases: &'a Phrases,
+    /// Where the host found rare words of phrases, in a text with nothing hidden in it.
+    pub rare: Option<&'a [usize]>,
+}
+
+impl Look<'_> {
+    /// All that is in a whole text, by place in it. What is hidden is taken out first, and the rest looked for in what is left.
+    pub fn at(self, text: &str) -> Vec<Find> {
+        let clean = Clean::of(text);
+        let mut found = Vec::new();
+        for family in self.families {
+            match family {
+                Family::Hidden | Family::Terminal => {}
+                Family::Links => links::find(&clean.text, self.hosts, &mut found),
+                Family::Markup => markup::find(&clean.text, &mut found),
+                Family::Markers => markers::find(&clean.text, &mut found),
+                Family::Injection => match self.rare.filter(|_| clean.finds.is_empty()) {
+                    Some(rare) => self.phrases.find_near(&clean.text, rare, &mut found),
+                    None => self.phrases.find(&clean.text, &mut found),
+                },
+            }
+        }
+        found.iter_mut().for_each(|find| find.range = clean.raw(&find.range));
+        found.extend(clean.finds);
+        found
+    }
 }
 
 impl Detector {
@@ -112,7 +138,7 @@ impl Detector {
 }
 
 /// Detectors that look for the same things and judge them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// `smuggled`, `hidden`
     Hidden,
@@ -131,12 +157,18 @@ pub enum Family {
 const FAMILIES: [Family; 6] = [Family::Hidden, Family::Terminal, Family::Links, Family::Markup, Family::Markers, Family::Injection];
 
 impl Family {
-    /// All that some of these detectors belong to.
+    /// What is to be looked for, so that these detectors find what they are for.
     pub fn of(detectors: &[Detector]) -> Vec<Family> {
-        FAMILIES.into_iter().filter(|family| detectors.iter().any(|detector| detector.family() == *family)).collect()
+        let is_of_use = |family: &Family| family.is_unseen() || detectors.iter().any(|detector| detector.family() == *family);
+        if detectors.is_empty() { Vec::new() } else { FAMILIES.into_iter().filter(is_of_use).collect() }
     }
 
-    /// Regular expressions of the host's for all that could be a find.
+    /// It takes apart what the others look for.
+    pub fn is_unseen(self) -> bool {
+        matches!(self, Family::Hidden | Family::Terminal)
+    }
+
+    /// Regular expressions of the host's, one of which matches in every text in which there is a find.
     pub fn candidates(self) -> Vec<String> {
         match self {
             Family::Hidden => hidden::candidates(),
@@ -145,18 +177,6 @@ impl Family {
             Family::Markup => markup::CANDIDATES.iter().map(ToString::to_string).collect(),
             Family::Markers => markers::candidates(),
             Family::Injection => phrases::candidates(),
-        }
-    }
-
-    /// Everything in a text, by place.
-    pub fn find(self, text: &str, look: Look<'_>, found: &mut Vec<Find>) {
-        match self {
-            Family::Hidden => hidden::find(text, look.is_bidi, found),
-            Family::Terminal => terminal::find(text, found),
-            Family::Links => links::find(text, look.hosts, found),
-            Family::Markup => markup::find(text, found),
-            Family::Markers => markers::find(text, found),
-            Family::Injection => look.phrases.find(text, found),
         }
     }
 }

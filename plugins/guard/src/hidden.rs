@@ -2,7 +2,7 @@
 //!
 //! What is invisible is mostly also of use somewhere: joiners make Persian, Hindi and families of emoji what they are, variation
 //! selectors choose between a heart and a red heart, marks keep punctuation beside Hebrew words. So most of it is judged by what stands
-//! beside it; what stands first or last in a text, with nothing beside it, stays.
+//! beside it; what stands first or last in a text, with nothing beside it, stays. Several in a row are judged as one.
 
 use alloc::format;
 use alloc::string::String;
@@ -78,69 +78,77 @@ const BLACK_FLAG: char = '\u{1F3F4}';
 const TURNS: Ranges = &[(0x61C, 0x61C), (0x200E, 0x200F), (0x202A, 0x202C), (0x2066, 0x2069)];
 const RIGHT_TO_LEFT: Ranges = &[(0x590, 0x61B), (0x61D, 0x8FF), (0xFB1D, 0xFDFF), (0xFE70, 0xFEFC), (0x10800, 0x10FFF), (0x1E800, 0x1EFFF)];
 
+/// Marks and isolates that begin or end together; more in a row are a text of their own.
+const TURNS_MAX: usize = 4;
+/// What joins a picture in its coloured form to the next.
+const EMOJI_LINK: &str = "\u{FE0F}\u{200D}";
+
 fn is_in(c: char, ranges: Ranges) -> bool {
     let c = c as u32;
     ranges.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
 
 /// Whether some of it runs from right to left.
-pub fn is_bidi(text: &str) -> bool {
+pub(crate) fn is_bidi(text: &str) -> bool {
     !text.is_ascii() && text.chars().any(|c| is_in(c, RIGHT_TO_LEFT))
 }
 
-/// Whether some of it turns the direction of text.
-pub(crate) fn turns(text: &str) -> bool {
-    text.chars().any(|c| is_in(c, TURNS))
-}
-
-/// The same as [`find`] looks for, in the host's words.
+/// Something of these is in every text in which [`find`] finds something. They spare the rest of the world's texts a look; which of
+/// what they find is hidden depends on what stands around it.
 pub(crate) fn candidates() -> Vec<String> {
     let class = |ranges: &[Ranges], inverted: &str| {
         let parts = ranges.iter().flat_map(|ranges| ranges.iter());
         let inside: String = parts.map(|(first, last)| format!(r"\x{{{first:X}}}-\x{{{last:X}}}")).collect();
         format!("[{inverted}{inside}]")
     };
-    let (always, joiners) = (class(&[ALWAYS], ""), class(&[JOINERS], ""));
-    let (beside, behind) = (class(&[JOINING, PICTURES, JOINERS], "^"), class(&[JOINING, JOINERS], "^"));
-    let (selectors, all_selectors) = (class(&[SELECTORS], ""), class(&[SELECTORS, MORE_SELECTORS], ""));
-    let (tags, turns) = (class(&[TAGS], ""), class(&[TURNS], ""));
-    let not_ideographs = class(&[IDEOGRAPHS, SELECTORS, MORE_SELECTORS], "^");
+    const UNSEEN: [Ranges; 6] = [ALWAYS, JOINERS, SELECTORS, MORE_SELECTORS, TAGS, TURNS];
+    let unseen = class(&UNSEEN, "");
+    let with = |more: &[Ranges]| class(&[&UNSEEN[..], more].concat(), "^");
+    let (joiners, selectors, more_selectors) = (class(&[JOINERS], ""), class(&[SELECTORS], ""), class(&[MORE_SELECTORS], ""));
     Vec::from([
-        format!("{joiners}*{always}(?:{always}|{joiners})*"),
-        format!("{beside}(?:{joiners}+{behind})+|{joiners}{{2,}}"),
-        format!("{}{selectors}+|{all_selectors}{{2,}}|{not_ideographs}{}", class(&[WITHOUT_FORMS], ""), class(&[MORE_SELECTORS], "")),
-        format!("{BLACK_FLAG}?{tags}+|{turns}+"),
+        format!("{}+", class(&[ALWAYS, TAGS, TURNS], "")),
+        // Two in a row, but for what holds an emoji together.
+        format!(r"[{unseen}--\x{{FE0F}}]{unseen}+|\x{{FE0F}}[{unseen}--\x{{200D}}]|{}{EMOJI_LINK}", class(&[PICTURES], "^")),
+        format!("{}{joiners}{}", with(&[JOINING, PICTURES]), with(&[JOINING])),
+        format!("{}{selectors}|{}{more_selectors}", class(&[WITHOUT_FORMS], ""), with(&[IDEOGRAPHS])),
     ])
 }
 
-/// All that is hidden in a text, in order.
-pub(crate) fn find(text: &str, is_bidi: bool, found: &mut Vec<Find>) {
+/// First bytes of characters that may be unseen: all others are passed over without a look at the character.
+fn may_be_unseen(first: u8) -> bool {
+    matches!(first, 0xC2 | 0xCD | 0xD8 | 0xE1 | 0xE2 | 0xE3 | 0xEF | 0xF0 | 0xF3)
+}
+
+/// All that is hidden in a whole text, in order.
+pub(crate) fn find(text: &str, found: &mut Vec<Find>) {
     if text.is_ascii() {
         return;
     }
-    let mut before = None;
+    let mut bidi = None;
     let mut at = 0;
-    while let Some(c) = text[at..].chars().next() {
-        let kind = Kind::of(c);
-        let Some(kind) = kind else {
-            before = Some(c);
-            at += c.len_utf8();
+    while let Some(step) = text.as_bytes()[at..].iter().position(|byte| may_be_unseen(*byte)) {
+        let here = at + step;
+        let run = &text[here..];
+        let run = &run[..run.find(|c| Kind::of(c).is_none()).unwrap_or(run.len())];
+        let Some(last) = run.chars().next_back() else {
+            at = here + text[here..].chars().next().map_or(1, char::len_utf8);
             continue;
         };
-        let run = &text[at..];
-        let run = &run[..run.find(|c| Kind::of(c) != Some(kind)).unwrap_or(run.len())];
-        let end = at + run.len();
-        if let Some(detector) = kind.judge(run, before, text[end..].chars().next(), is_bidi) {
-            found.push(Find::unseen(at..end, detector));
-        }
-        before = run.chars().next_back();
-        at = end;
+        at = here + run.len();
+        let (before, behind) = (text[..here].chars().next_back(), text[at..].chars().next());
+        let mut is_bidi_here = || *bidi.get_or_insert_with(|| is_bidi(text));
+        let detector = if last.len_utf8() == run.len() {
+            judge_one(last, before, behind, &mut is_bidi_here)
+        } else {
+            judge_run(run, before, &mut is_bidi_here)
+        };
+        found.extend(detector.map(|detector| Find::unseen(here..at, detector)));
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// [`ALWAYS`] and [`JOINERS`]: what is hidden hides the joiners beside it.
+    Always,
     Joiner,
     Selector,
     Tag,
@@ -154,31 +162,44 @@ impl Kind {
         }
         let is = |ranges| is_in(c, ranges);
         match () {
-            () if is(ALWAYS) || is(JOINERS) => Some(Kind::Joiner),
+            () if is(JOINERS) => Some(Kind::Joiner),
             () if is(SELECTORS) || is(MORE_SELECTORS) => Some(Kind::Selector),
-            () if is(TAGS) => Some(Kind::Tag),
             () if is(TURNS) => Some(Kind::Turn),
+            () if is(ALWAYS) => Some(Kind::Always),
+            () if is(TAGS) => Some(Kind::Tag),
             () => None,
         }
     }
+}
 
-    fn judge(self, run: &str, before: Option<char>, behind: Option<char>, is_bidi: bool) -> Option<Detector> {
-        let is_long = run.chars().nth(1).is_some();
-        let first = run.chars().next()?;
-        match self {
-            Kind::Joiner if is_long || is_in(first, ALWAYS) => Some(Detector::Hidden),
-            Kind::Joiner => {
-                let (before, behind) = (before?, behind?);
-                let is_used = is_in(before, JOINING) || is_in(before, PICTURES) || is_in(behind, JOINING);
-                (!is_used).then_some(Detector::Hidden)
-            }
-            Kind::Selector if is_long => Some(Detector::Smuggled),
-            Kind::Selector if is_in(first, SELECTORS) => is_in(before?, WITHOUT_FORMS).then_some(Detector::Hidden),
-            Kind::Selector => (!is_in(before?, IDEOGRAPHS)).then_some(Detector::Smuggled),
-            Kind::Tag => (!(before == Some(BLACK_FLAG) && is_flag(run))).then_some(Detector::Smuggled),
-            Kind::Turn => (!is_bidi).then_some(Detector::Hidden),
+/// One by itself, with what can be seen on both sides.
+fn judge_one(c: char, before: Option<char>, behind: Option<char>, is_bidi: &mut impl FnMut() -> bool) -> Option<Detector> {
+    match Kind::of(c)? {
+        Kind::Always => Some(Detector::Hidden),
+        Kind::Joiner => {
+            let (before, behind) = (before?, behind?);
+            let is_used = is_in(before, JOINING) || is_in(before, PICTURES) || is_in(behind, JOINING);
+            (!is_used).then_some(Detector::Hidden)
         }
+        Kind::Selector if is_in(c, SELECTORS) => is_in(before?, WITHOUT_FORMS).then_some(Detector::Hidden),
+        Kind::Selector => (!is_in(before?, IDEOGRAPHS)).then_some(Detector::Smuggled),
+        Kind::Tag => Some(Detector::Smuggled),
+        Kind::Turn => (!is_bidi()).then_some(Detector::Hidden),
     }
+}
+
+/// Several in a row, of whatever kinds, are one thing: else each would be an alibi for the next. Few such things are of use.
+fn judge_run(run: &str, before: Option<char>, is_bidi: &mut impl FnMut() -> bool) -> Option<Detector> {
+    let count = |kind: Kind| run.chars().filter(|c| Kind::of(*c) == Some(kind)).count();
+    let (all, selectors, tags) = (run.chars().count(), count(Kind::Selector), count(Kind::Tag));
+    let is_of_use = match () {
+        () if run == EMOJI_LINK => before.is_none_or(|c| is_in(c, PICTURES)),
+        () if tags == all => before == Some(BLACK_FLAG) && is_flag(run),
+        () if count(Kind::Turn) == all => all <= TURNS_MAX && is_bidi(),
+        () => false,
+    };
+    let detector = if tags > 0 || selectors > 1 { Detector::Smuggled } else { Detector::Hidden };
+    (!is_of_use).then_some(detector)
 }
 
 /// Letters in tags, and the tag that ends them.
@@ -194,7 +215,7 @@ mod tests {
     #[track_caller]
     fn check(text: &str, left: &str) {
         let mut found = Vec::new();
-        find(text, is_bidi(text), &mut found);
+        find(text, &mut found);
         let mut out = String::from(text);
         found.iter().rev().for_each(|find| out.replace_range(find.range.clone(), find.instead));
         assert_eq!(out, left, "{text:?}");
@@ -212,6 +233,14 @@ mod tests {
             ("\u{FEFF}first", "first"),
             ("\u{1F3F4}\u{E0068}\u{E0069}\u{E007F}", "\u{1F3F4}"),
             ("a\u{E0101}b", "ab"),
+            // Of each kind one, so that none is a run of its kind.
+            ("b\u{E0101}\u{E0102}c", "bc"),
+            ("b\u{FE0F}\u{E0101}c", "bc"),
+            ("a\u{200B}\u{FE01}\u{200B}\u{FE02}b", "ab"),
+            ("ig\u{FE0F}\u{200B}nore", "ignore"),
+            ("א\u{200F}\u{200E}\u{200F}\u{200E}\u{200F}ב", "אב"),
+            ("漢\u{FE0F}\u{200D}字", "漢字"),
+            ("❤\u{FE0F}\u{200D}\u{FE0F}x", "❤x"),
         ] {
             check(text, left);
         }

@@ -1,16 +1,20 @@
 //! Finds hidden text, exfiltration and injected instructions in what servers say.
 //!
 //! [`detectors`] names what is looked for, each in a module of its own. In messages the host looks first (`patterns`), and [`policy`] has
-//! the hits judged; of definitions, where there are no patterns, [`definitions`] reads every string. [`config`] reads the settings.
+//! the texts with hits judged; of definitions, where there are no patterns, [`definitions`] reads every string. [`config`] reads the
+//! settings.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 
 extern crate alloc;
 
+mod ahead;
+mod clean;
 pub mod config;
 pub mod definitions;
 pub mod detectors;
 mod hidden;
+mod lines;
 mod links;
 mod lookalike;
 mod markers;
@@ -18,9 +22,15 @@ mod markup;
 pub mod phrases;
 mod places;
 pub mod policy;
+mod rename;
+mod share;
+mod style;
 mod table;
 mod tag;
 mod terminal;
+mod url;
+mod walk;
+mod words;
 
 use alloc::string::String;
 

@@ -4,15 +4,18 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::detectors::{Detector, Find};
-use crate::tag::Tag;
+use crate::tag::{Tags, Unreadable};
+use crate::url::{carries, carries_behind};
 
-/// The same as [`find`] looks at.
+/// Something of these is in every text in which [`find`] finds something.
 pub(crate) const CANDIDATES: &[&str] = &[
     // Markdown: an image, a link, and the definition that either may refer to.
-    r"!?\[[^\]\[\n]*\](?:\([ \t]*|:[ \t]*)<?(?:(?i:https?):)?//[^\s)>]+\)?",
-    // What browsers load, or follow on a click.
-    r"(?i)<(?:img|iframe|script|link|object|embed|video|audio|source|image|track|input|form|a|base|meta|body|table|td|svg|use)(?-u:\b)[^>]*>",
-    r"(?i)url\([ \t]*['\x22]?(?:https?:)?//[^\s'\x22)]+",
+    r"\][(:][ \t\r\n\x0C]*(?:<|(?i-u:https?):|[/\\]{2})",
+    // A tag's address, or a redirection.
+    r"(?i-u:src|href|data|poster|srcset|action|background|content|ping)[ \t\r\n\x0C]*=",
+    r"(?i-u:url\()[ \t\r\n\x0C]*['\x22]?(?:(?i-u:https?):|[/\\]{2})",
+    // By itself: only with a query, or a user name.
+    r"(?i-u:https?):[/\\]+[^\s<>?@#]*[?@#]",
 ];
 
 /// Loaded without a click.
@@ -20,60 +23,92 @@ const LOADED: &[&str] = &[
     "img", "iframe", "script", "link", "object", "embed", "video", "audio", "source", "image", "track", "input", "base", "meta", "body",
     "table", "td", "svg", "use",
 ];
-const FOLLOWED: &[&str] = &["a", "form"];
-const ADDRESSES: &[&str] = &["src", "href", "xlink:href", "data", "poster", "srcset", "action", "background", "content"];
+const FOLLOWED: &[&str] = &["a", "area", "form", "button"];
+const ADDRESSES: &[&str] =
+    &["src", "href", "xlink:href", "data", "poster", "srcset", "action", "formaction", "ping", "background", "content"];
 
-/// Text behind an encoding has no words; as much of it as nobody writes by hand.
-const BLOB_MIN: usize = 32;
-/// Of paths, where names of files and digests of versions are longer.
-const PATH_BLOB_MIN: usize = 40;
+/// How far back the text of a link is looked for.
+const LABEL_MAX: usize = 1 << 10;
 
 /// Images and links with data in them, in order.
 pub(crate) fn find(text: &str, hosts: &[String], found: &mut Vec<Find>) {
+    let mut tags = Tags::of(text);
+    let bytes = text.as_bytes();
+    // Before it is nothing that a link could begin with.
+    let mut floor = 0;
     let mut at = 0;
-    while let Some(step) = text[at..].find(['[', '<', 'u', 'U']) {
+    while let Some(step) = bytes[at..].iter().position(|b| matches!(b, b']' | b'<' | b'u' | b'U' | b'h' | b'H')) {
         let here = at + step;
-        let hit = match text.as_bytes()[here] {
-            b'[' => markdown(text, here, hosts),
-            b'<' => html(text, here, hosts),
-            _ => style(text, here, hosts),
+        let hit = match bytes[here] {
+            b']' => markdown(text, here, &mut floor, hosts),
+            b'<' => html(here, &mut tags, hosts),
+            b'u' | b'U' => style(text, here, hosts),
+            _ => bare(text, here, hosts),
         };
-        match hit {
-            Some(hit) => {
-                at = hit.range.end;
-                found.push(hit);
-            }
-            None => at = here + 1,
-        }
+        at = hit.as_ref().map_or(here + 1, |hit| hit.range.end);
+        floor = if hit.is_some() { at } else { floor };
+        found.extend(hit);
     }
 }
 
-/// `![alt](url)`, `[text](url)`, `[label]: url`
-fn markdown(text: &str, open: usize, hosts: &[String]) -> Option<Find> {
-    let rest = &text[open + 1..];
-    let close = rest.find([']', '[', '\n'])?;
-    let behind = rest[close..].strip_prefix(']')?;
+/// `![alt](url)`, `[text](url)`, `[label]: url`, at the bracket that closes.
+fn markdown(text: &str, close: usize, floor: &mut usize, hosts: &[String]) -> Option<Find> {
+    let behind = &text[close + 1..];
     let is_label = behind.starts_with(':');
-    let target = behind.strip_prefix(['(', ':'])?.trim_start_matches([' ', '\t']);
-    let target = target.strip_prefix('<').unwrap_or(target);
-    let url = &target[..target.find(|c: char| c.is_whitespace() || matches!(c, ')' | '>')).unwrap_or(target.len())];
-    let is_image = text[..open].ends_with('!');
+    let target = behind.strip_prefix(['(', ':'])?.trim_start_matches(|c: char| c.is_ascii_whitespace());
+    let (target, is_pointed) = target.strip_prefix('<').map_or((target, false), |target| (target, true));
+    let ends = |c: char| if is_pointed { matches!(c, '>' | '\n') } else { c.is_whitespace() || matches!(c, ')' | '>') };
+    let url = &target[..target.find(ends).unwrap_or(target.len())];
+    if !carries(url, hosts) {
+        return None;
+    }
     let end = text.len() - target.len() + url.len();
+    let end = end + usize::from(is_pointed && text[end..].starts_with('>'));
     let end = end + usize::from(!is_label && text[end..].starts_with(')'));
+    let opened = opening(&text.as_bytes()[*floor..close]).map(|open| *floor + open);
+    let is_far = opened.is_none() && close - *floor > LABEL_MAX;
+    if opened.is_none() && !is_far {
+        *floor = close;
+        return None;
+    }
+    let open = opened.unwrap_or(close);
+    // One whose beginning is too far away may be an image.
+    let is_image = is_far || (open > *floor && text[..open].ends_with('!'));
     let detector = if is_image || is_label { Detector::Images } else { Detector::Links };
-    carries(url, hosts).then(|| Find::seen(open - usize::from(is_image)..end, detector))
+    Some(Find::seen(open - usize::from(is_image && !is_far)..end, detector))
 }
 
-fn html(text: &str, open: usize, hosts: &[String]) -> Option<Find> {
-    let tag = Tag::read(&text[open..])?;
+/// The bracket that belongs to one behind the end. Brackets inside come in pairs, and those behind a backslash do not count.
+fn opening(label: &[u8]) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, byte) in label.iter().enumerate().rev().take(LABEL_MAX) {
+        let is_escaped = at > 0 && label[at - 1] == b'\\';
+        match byte {
+            b']' if !is_escaped => depth += 1,
+            b'[' if !is_escaped && depth == 0 => return Some(at),
+            b'[' if !is_escaped => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn html(open: usize, tags: &mut Tags<'_>, hosts: &[String]) -> Option<Find> {
+    let tag = match tags.read(open) {
+        Ok(tag) => tag?,
+        Err(Unreadable) => return Some(Find::seen(open..open + 1, Detector::Images)),
+    };
     let detector = match () {
         () if tag.is_one_of(LOADED) => Detector::Images,
         () if tag.is_one_of(FOLLOWED) => Detector::Links,
         () => return None,
     };
-    // `srcset` holds several, `content` of a redirection a number before it.
-    let mut urls = tag.values(ADDRESSES).flat_map(|value| value.split([' ', ',', ';'])).map(|url| url.trim_start_matches("url="));
-    urls.any(|url| carries(url, hosts)).then(|| Find::seen(open..open + tag.len, detector))
+    // `srcset` holds several, `content` of a redirection a number before it. A space in another one is part of it.
+    let several = tag.values(&["srcset", "ping"]).flat_map(|value| value.split([' ', ',']));
+    let behind =
+        tag.values(&["content"]).filter_map(|value| value.split_once(['=']).map(|(_, url)| url.trim_start_matches(['\'', '"', ' '])));
+    let mut urls = tag.values(ADDRESSES).chain(several).chain(behind);
+    urls.any(|url| carries(url.trim(), hosts)).then(|| Find::seen(open..open + tag.len, detector))
 }
 
 /// `url(...)`, as style sheets have it.
@@ -82,77 +117,25 @@ fn style(text: &str, at: usize, hosts: &[String]) -> Option<Find> {
     if !word.eq_ignore_ascii_case("url(") {
         return None;
     }
-    let target = rest.trim_start_matches([' ', '\t']);
+    let target = rest.trim_start_matches(|c: char| c.is_ascii_whitespace());
     let target = target.strip_prefix(['\'', '"']).unwrap_or(target);
     let url = &target[..target.find(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | ')')).unwrap_or(target.len())];
     let end = text.len() - target.len() + url.len();
     carries(url, hosts).then(|| Find::seen(at..end, Detector::Images))
 }
 
-/// Whether a URL leads elsewhere than to these hosts and has data in it, or room for it.
-fn carries(url: &str, hosts: &[String]) -> bool {
-    let Some((scheme, rest)) = url.split_once("//") else { return false };
-    if !["", "http:", "https:"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-        return false;
+/// One that stands by itself, which many clients make a link of. Documentation is full of them, with places to fill in in their paths: so
+/// only what they carry behind the path counts.
+fn bare(text: &str, at: usize, hosts: &[String]) -> Option<Find> {
+    let rest = &text[at..];
+    let (word, behind) = rest.split_at_checked(4)?;
+    let behind = behind.strip_prefix(['s', 'S']).unwrap_or(behind).strip_prefix(':')?;
+    if !word.eq_ignore_ascii_case("http") || !behind.starts_with(['/', '\\']) {
+        return None;
     }
-    let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let host = host.split(':').next().unwrap_or_default();
-    if hosts.iter().any(|listed| is_below(host, listed)) {
-        return false;
-    }
-    let (path, query) = behind.split_at(behind.find(['?', '#']).unwrap_or(behind.len()));
-    authority.contains('@')
-        || is_blank(rest)
-        || host.split('.').any(|label| is_blob(label, BLOB_MIN, true))
-        || path.split('/').any(|part| is_blob(part, PATH_BLOB_MIN, false) || is_prose(part))
-        || query.split(['?', '&', ';', '#']).any(|part| is_loaded(part))
-}
-
-/// `listed` is a host, or `*.` and a domain for every host below it.
-fn is_below(host: &str, listed: &str) -> bool {
-    match listed.strip_prefix("*.") {
-        None => host.eq_ignore_ascii_case(listed),
-        Some(domain) => {
-            let at = host.len().wrapping_sub(domain.len());
-            at > 1
-                && at < host.len()
-                && host.as_bytes()[at - 1] == b'.'
-                && host.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(domain))
-        }
-    }
-}
-
-/// A place that a model is to fill in.
-fn is_blank(url: &str) -> bool {
-    let url = url.as_bytes();
-    let has = |part: &[u8]| url.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part));
-    url.iter().any(|b| matches!(b, b'{' | b'<' | b'[' | b'$')) || has(b"%7b") || has(b"%3c") || has(b"%5b") || has(b"...")
-}
-
-fn is_loaded(parameter: &str) -> bool {
-    match parameter.split_once('=') {
-        // Left open at the end, for what is to be appended.
-        Some((_, "")) => true,
-        Some((_, value)) => is_blob(value, BLOB_MIN, true) || is_prose(value),
-        None => is_blob(parameter, BLOB_MIN, true) || is_prose(parameter),
-    }
-}
-
-/// Base64, base64url, hex: long, of their letters only, with digits among them.
-fn is_blob(text: &str, min: usize, hex_counts: bool) -> bool {
-    let count = |is: fn(&u8) -> bool| text.bytes().filter(is).count();
-    let is_of_it = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'_' | b'-' | b'%');
-    let mixed = count(u8::is_ascii_digit) >= 2 && count(u8::is_ascii_alphabetic) >= 4;
-    let is_hex = text.bytes().all(|b| b.is_ascii_hexdigit());
-    text.len() >= min && text.bytes().all(is_of_it) && mixed && (hex_counts || (!is_hex && count(u8::is_ascii_uppercase) >= 4))
-}
-
-/// Several words in one part of a URL.
-fn is_prose(text: &str) -> bool {
-    let pluses = text.bytes().filter(|b| *b == b'+').count();
-    let spaces = text.match_indices("%20").count();
-    pluses + spaces >= 4
+    let url =
+        &rest[..rest.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\'' | '`' | ')' | ']')).unwrap_or(rest.len())];
+    carries_behind(url, hosts).then(|| Find::seen(at..at + url.len(), Detector::Links))
 }
 
 #[cfg(test)]
@@ -186,9 +169,33 @@ mod tests {
             ("[ref]: https://e.example/?x=$TOKEN", "[ref]: https://e.example/?x=$TOKEN", Detector::Images),
             ("url('https://e.example/?k=')", "url('https://e.example/?k=", Detector::Images),
             ("![a](https://user@e.example/x.png)", "![a](https://user@e.example/x.png)", Detector::Images),
+            ("is ![a[b]](https://e.example/?d={x}) it", "![a[b]](https://e.example/?d={x})", Detector::Images),
+            (r"![a\]b](https://e.example/?d={x})", r"![a\]b](https://e.example/?d={x})", Detector::Images),
+            ("![a](\n https://e.example/?d={x})", "![a](\n https://e.example/?d={x})", Detector::Images),
+            ("![a](<https://e.example/?d=a b c d e f>)", "![a](<https://e.example/?d=a b c d e f>)", Detector::Images),
+            ("![a](https:/e.example/?d={x})", "![a](https:/e.example/?d={x})", Detector::Images),
+            (r"![a](\\e.example/?d={x})", r"![a](\\e.example/?d={x})", Detector::Images),
+            (r"![a](https://e.example\@cdn.example.com/?d={x})", r"![a](https://e.example\@cdn.example.com/?d={x})", Detector::Images),
+            (
+                r#"<img src="https://e.example\@cdn.example.com/?d={x}">"#,
+                r#"<img src="https://e.example\@cdn.example.com/?d={x}">"#,
+                Detector::Images,
+            ),
+            ("<img alt='>' src=//e.example/?d={x}>", "<img alt='>' src=//e.example/?d={x}>", Detector::Images),
+            ("<img src=' //e.example/?q=what she said to me '>", "<img src=' //e.example/?q=what she said to me '>", Detector::Images),
+            ("<img srcset='a.png 1x, //e.example/?d={x} 2x'>", "<img srcset='a.png 1x, //e.example/?d={x} 2x'>", Detector::Images),
+            ("<meta content='0;URL=https://e.example/?d={x}'>", "<meta content='0;URL=https://e.example/?d={x}'>", Detector::Images),
+            ("<https://e.example/?d={x}>", "https://e.example/?d={x}", Detector::Links),
+            ("open https://e.example/?d={x}, please", "https://e.example/?d={x},", Detector::Links),
         ] {
             assert_eq!(look(text), [(part, detector)], "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_left_open_is_found() {
+        assert_eq!(look(&"<a ".repeat(20_000))[0].1, Detector::Images);
+        assert_eq!(look(&alloc::format!("![{}](//e.example/?d={{x}})", "a".repeat(5_000)))[0].1, Detector::Images);
     }
 
     #[test]
@@ -200,6 +207,7 @@ mod tests {
             "![in](https://cdn.example.com/x?d={anything}) <img src=https://a.b.corp.example/?q=>",
             "<img src=\"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ\">",
             "[x](mailto:a@b.example) [y](../a?b=) a[0](1) use url(x)",
+            "GET https://api.example/{owner}/{repo}?page=2, http and https://a.example/?q=x",
         ] {
             assert_eq!(look(text), [], "{text}");
         }

@@ -4,8 +4,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::ahead::Ahead;
 use crate::detectors::{Detector, Find};
-use crate::tag::Tag;
+use crate::tag::{Tags, Unreadable};
 
 /// Elements that clients and models use among themselves.
 const ELEMENTS: &[&str] = &[
@@ -51,14 +52,14 @@ const MARKS: &[&str] = &[
 /// What may stand in the brackets of `[system ...]`.
 const BRACKETED: &[&str] = &["system", "system message", "system note", "system prompt", "system override", "admin", "developer message"];
 
-/// The same as [`find`] looks for.
+/// Something of these is in every text in which [`find`] finds something.
 pub(crate) fn candidates() -> Vec<String> {
     let escaped: Vec<String> = MARKS.iter().map(|mark| escape(mark)).collect();
     Vec::from([
         r"<\|[A-Za-z_][A-Za-z0-9_-]*\|>".to_string(),
         escaped.join("|"),
-        format!(r"(?i)</?(?:{})(?:[ \t\n/][^>]*)?>", ELEMENTS.join("|")),
-        format!(r"(?i)\[(?:{})[^\]\n]*\][(\[:]?", BRACKETED.join("|")),
+        format!(r"</?(?i-u:{})[^A-Za-z0-9_-]", ELEMENTS.join("|")),
+        format!(r"\[(?i-u:{})[\]: -]", BRACKETED.join("|")),
     ])
 }
 
@@ -69,11 +70,14 @@ fn escape(mark: &str) -> String {
 
 /// All of them, in order.
 pub(crate) fn find(text: &str, found: &mut Vec<Find>) {
+    let mut tags = Tags::of(text);
+    let mut ends = Ahead::new(text, |rest: &str| rest.find([']', '\n']));
     let mut at = 0;
-    while let Some(step) = text[at..].find(['<', '[', '\n', '#']) {
+    while let Some(step) = text.as_bytes()[at..].iter().position(|b| matches!(b, b'<' | b'[' | b'\n' | b'#')) {
         let here = at + step;
         let rest = &text[here..];
-        let len = mark(rest).or_else(|| template(rest)).or_else(|| element(rest)).or_else(|| bracketed(rest));
+        let len = mark(rest).or_else(|| template(rest));
+        let len = len.or_else(|| element(here, &mut tags)).or_else(|| bracketed(text, here, &mut ends));
         if let Some(len) = len {
             found.push(Find::seen(here..here + len, Detector::Markers));
         }
@@ -93,20 +97,21 @@ fn template(text: &str) -> Option<usize> {
     (begins && inside[len..].starts_with("|>")).then_some(len + 4)
 }
 
-fn element(text: &str) -> Option<usize> {
-    let tag = Tag::read(text)?;
-    tag.is_one_of(ELEMENTS).then_some(tag.len)
+fn element(at: usize, tags: &mut Tags<'_>) -> Option<usize> {
+    match tags.read(at) {
+        Ok(tag) => tag.filter(|tag| tag.is_one_of(ELEMENTS)).map(|tag| tag.len),
+        Err(Unreadable) => Some(1),
+    }
 }
 
 /// `[system: ...]`
-fn bracketed(text: &str) -> Option<usize> {
-    let inside = text.strip_prefix('[')?;
-    let end = inside.find([']', '\n'])?;
-    let is_closed = inside[end..].starts_with(']');
+fn bracketed<'t>(text: &'t str, at: usize, ends: &mut Ahead<'t, impl Fn(&'t str) -> Option<usize>>) -> Option<usize> {
+    let inside = text[at..].strip_prefix('[')?;
     let begins = |word: &&&str| inside.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
     let word = BRACKETED.iter().filter(begins).map(|word| word.len()).max()?;
-    let behind = inside[word..].chars().next();
-    (is_closed && matches!(behind, Some(']' | ':' | ' ' | '-'))).then_some(end + 2).filter(|_| is_no_link(&inside[end..]))
+    let end = ends.from(at + 1 + word).filter(|end| text[*end..].starts_with(']'))?;
+    let is_word = inside[word..].starts_with([']', ':', ' ', '-']);
+    (is_word && is_no_link(&text[end..])).then_some(end + 1 - at)
 }
 
 /// `[system](url)` is a link.
@@ -116,6 +121,8 @@ fn is_no_link(behind: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
 
     fn look(text: &str) -> Vec<&str> {
@@ -140,5 +147,14 @@ mod tests {
         {
             assert!(look(none).is_empty(), "{none}");
         }
+    }
+
+    /// Each looked to the end of the text for its bracket.
+    #[test]
+    fn what_is_left_open_is_read_once() {
+        let begun = std::time::Instant::now();
+        assert!(look(&"[systems ".repeat(100_000)).is_empty());
+        assert!(look(&"[system ".repeat(100_000)).is_empty());
+        assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
     }
 }

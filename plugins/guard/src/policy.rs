@@ -5,14 +5,16 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use sluice_sdk::json::decode_string;
+use sluice_sdk::json::{self, decode_string};
 use sluice_sdk::patterns::Pattern;
 use sluice_sdk::prelude::*;
 
+use crate::clean::{join, strip};
 use crate::config::{Action, Actions, Config, Messages};
 use crate::detectors::{Detector, Family, Find, Look};
 use crate::phrases::Phrases;
-use crate::{hidden, places};
+use crate::rename::{name_at, rename};
+use crate::{places, walk};
 
 /// The message holds what must not pass.
 pub const BLOCKED: i32 = 4033;
@@ -28,31 +30,57 @@ pub enum Ruling {
     Refuse(Rejection),
 }
 
+/// Bytes of texts with hits that are read of one message: more than that takes longer than the host waits.
+pub const READ_BYTES_MAX: usize = 4 << 20;
+
+/// Texts that are asked for at once.
+const BATCH: usize = 128;
+
 /// The settings for messages, ready for use.
 #[derive(Debug)]
 pub struct Policy {
     actions: Messages,
+    families: Vec<Family>,
     hosts: Vec<String>,
     phrases: Phrases,
     patterns: Vec<Pattern>,
-    /// Of each pattern, the family that judges its hits.
+    /// Of each pattern, the family that looks at texts with its hits.
     owners: Vec<Family>,
 }
 
-/// A string or a member's name, with all that was found in it.
-type Found = BTreeMap<(String, bool), Vec<Find>>;
+/// Why a text is worth a look.
+#[derive(Debug, Default)]
+struct Hits {
+    families: BTreeSet<Family>,
+    rare: Vec<usize>,
+}
+
+/// What was found in a message, and what is to change.
+#[derive(Debug, Default)]
+struct Outcome {
+    counts: BTreeMap<Detector, usize>,
+    edits: Vec<Edit>,
+    /// Names that members were given.
+    given: BTreeSet<String>,
+    /// Members that got another name, of whose value only parts can be changed beside that.
+    renamed: BTreeSet<String>,
+}
+
+/// Part of the message could not be looked at, or not be changed.
+struct NotExamined;
 
 impl Policy {
     /// The patterns for what the settings look for.
     pub fn new(config: &Config) -> Self {
+        let families = Family::of(&config.messages.on());
         let (mut patterns, mut owners) = (Vec::new(), Vec::new());
-        for family in Family::of(&config.messages.on()) {
+        for family in &families {
             for regex in family.candidates() {
                 patterns.push(Pattern { regex, case_insensitive: false });
-                owners.push(family);
+                owners.push(*family);
             }
         }
-        Policy { actions: config.messages, hosts: config.hosts.clone(), phrases: Phrases::default(), patterns, owners }
+        Policy { actions: config.messages, families, hosts: config.hosts.clone(), phrases: Phrases::default(), patterns, owners }
     }
 
     /// What the host is to look for; nothing if nothing is.
@@ -65,150 +93,135 @@ impl Policy {
         if head.direction == Direction::ToServer || self.patterns.is_empty() {
             return Ruling::Pass;
         }
-        let Ok(hits) = x.scan(set, &[]) else {
-            return refuse(head, NOT_EXAMINED, "this message has too much in it that looks like hidden text or injected instructions");
+        let examined = match x.scan(set, &[]) {
+            Ok(hits) if hits.is_empty() => return Ruling::Pass,
+            Ok(hits) => self.examine(hits, x),
+            // There are more hits than the host gives out: a long table, or a log in colours.
+            Err(_) => self.examine_all(head, x),
         };
-        if hits.is_empty() {
+        let Ok(outcome) = examined else {
+            return refuse(head, NOT_EXAMINED, "this message could not be looked through for hidden text and injected instructions");
+        };
+        note(x, &outcome.counts);
+        let worst = outcome.counts.keys().max_by_key(|detector| self.actions.action(**detector));
+        if let Some(detector) = worst.filter(|detector| self.actions.action(**detector) == Action::Block) {
+            return refuse(head, BLOCKED, &format!("this message holds what is not let through: {}", detector.as_str()));
+        }
+        if outcome.edits.is_empty() || x.stage(&outcome.edits).is_ok() {
             return Ruling::Pass;
         }
-        let found = self.sift(hits, x);
-        if found.is_empty() {
-            return Ruling::Pass;
-        }
-        note(x, &found);
-        let worst = found.values().flatten().max_by_key(|find| self.actions.action(find.detector));
-        if let Some(find) = worst.filter(|find| self.actions.action(find.detector) == Action::Block) {
-            return refuse(head, BLOCKED, &format!("this message holds what is not let through: {}", find.detector.as_str()));
-        }
-        let edits = self.edits(x, &found);
-        match edits {
-            Some(edits) if edits.is_empty() || x.stage(&edits).is_ok() => Ruling::Pass,
-            _ => refuse(head, NOT_EXAMINED, "hidden text in this message could not be taken out"),
-        }
+        refuse(head, NOT_EXAMINED, "hidden text in this message could not be taken out")
     }
 
-    /// The real finds among the hits, by place, without those that are not looked for.
-    fn sift(&self, hits: Vec<Hit>, x: &impl Payload) -> Found {
-        let mut found = Found::new();
-        let mut runs_both_ways: BTreeMap<String, bool> = BTreeMap::new();
+    /// Reads the texts in which something was hit.
+    fn examine(&self, hits: Vec<Hit>, x: &impl Payload) -> Result<Outcome, NotExamined> {
+        let mut places: BTreeMap<(String, bool), Hits> = BTreeMap::new();
         for hit in hits {
             let Some(family) = self.owners.get(hit.pattern as usize) else { continue };
-            if places::is_protocol(&hit.pointer, hit.in_key) {
-                continue;
+            let place = places.entry((hit.pointer, hit.in_key)).or_default();
+            place.families.insert(*family);
+            if *family == Family::Injection {
+                place.rare.push(hit.start as usize);
             }
-            // Only what turns text depends on the rest of the text.
-            let is_bidi = *family == Family::Hidden && hidden::turns(&hit.text) && {
-                let pointer = &hit.pointer;
-                *runs_both_ways.entry(format!("{}{pointer}", hit.in_key)).or_insert_with(|| whole(x, pointer, hit.in_key))
-            };
-            let look = Look { hosts: &self.hosts, is_bidi, phrases: &self.phrases };
-            let mut finds = Vec::new();
-            family.find(&hit.text, look, &mut finds);
-            finds.retain(|find| self.actions.action(find.detector) != Action::Off);
-            if finds.is_empty() {
-                continue;
-            }
-            for find in &mut finds {
-                find.range.start += hit.start as usize;
-                find.range.end += hit.start as usize;
-            }
-            found.entry((hit.pointer, hit.in_key)).or_default().extend(finds);
         }
-        found.values_mut().for_each(once);
+        places.retain(|(pointer, in_key), _| !places::is_protocol(pointer, *in_key));
+        let (names, texts): (Vec<_>, Vec<_>) = places.into_iter().partition(|((_, in_key), _)| *in_key);
+        let (mut outcome, mut read) = (Outcome::default(), 0);
+        for ((pointer, _), hits) in names {
+            let found = self.found_near(&name_at(&pointer).ok_or(NotExamined)?, hits);
+            self.note_name(&pointer, &found, x, &mut outcome)?;
+        }
+        let mut texts = texts.into_iter().peekable();
+        while texts.peek().is_some() {
+            let (pointers, hits): (Vec<_>, Vec<_>) = texts.by_ref().take(BATCH).map(|((pointer, _), hits)| (pointer, hits)).unzip();
+            let values = x.get_many(&pointers.iter().map(String::as_str).collect::<Vec<_>>());
+            read += values.iter().flatten().map(String::len).sum::<usize>();
+            if read > READ_BYTES_MAX {
+                return Err(NotExamined);
+            }
+            for ((pointer, hits), value) in pointers.iter().zip(hits).zip(values) {
+                let text = value.and_then(|json| decode_string(&json)).ok_or(NotExamined)?;
+                self.note_text(pointer, &text, &self.found_near(&text, hits), &mut outcome);
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Reads every text there is, as it does of definitions.
+    fn examine_all(&self, head: &Head, x: &impl Payload) -> Result<Outcome, NotExamined> {
+        if head.body_bytes as usize > READ_BYTES_MAX {
+            return Err(NotExamined);
+        }
+        let json = x.text().ok().filter(|json| json.len() <= READ_BYTES_MAX).ok_or(NotExamined)?;
+        let (mut outcome, mut noted) = (Outcome::default(), Ok(()));
+        let read = walk::each_text(&json, |text, path, in_key| {
+            let is_envelope = path.depth() < 2 || !path.first().is_some_and(|first| ["params", "result", "error"].contains(&first));
+            if noted.is_err() || is_envelope {
+                return;
+            }
+            // Most texts have nothing in them, and need no pointer.
+            let found = self.found(text, &self.families, None);
+            if found.is_empty() {
+                return;
+            }
+            let pointer = path.pointer();
+            match in_key {
+                _ if places::is_protocol(&pointer, in_key) => {}
+                true => noted = self.note_name(&pointer, &found, x, &mut outcome),
+                false => self.note_text(&pointer, text, &found, &mut outcome),
+            }
+        });
+        noted?;
+        read.map(|()| outcome).map_err(|_| NotExamined)
+    }
+
+    /// What is in a text that had such hits.
+    fn found_near(&self, text: &str, mut hits: Hits) -> Vec<Find> {
+        // Where something is hidden, what the host found does not say what else there is.
+        if hits.families.iter().any(|family| family.is_unseen()) {
+            return self.found(text, &self.families, None);
+        }
+        hits.rare.sort_unstable();
+        self.found(text, &hits.families.into_iter().collect::<Vec<_>>(), Some(&hits.rare))
+    }
+
+    fn found(&self, text: &str, families: &[Family], rare: Option<&[usize]>) -> Vec<Find> {
+        let mut found = Look { families, hosts: &self.hosts, phrases: &self.phrases, rare }.at(text);
+        found.retain(|find| self.actions.action(find.detector) != Action::Off);
         found
     }
 
-    /// Nothing if a member's name cannot be read.
-    fn edits(&self, x: &impl Payload, found: &Found) -> Option<Vec<Edit>> {
-        let mut edits = Vec::new();
-        let mut given = BTreeSet::new();
-        for ((pointer, in_key), finds) in found {
-            let stripped = join(finds.iter().filter(|find| self.actions.action(find.detector) >= Action::Strip));
-            if stripped.is_empty() {
-                continue;
-            }
-            if *in_key {
-                edits.push(rename(x, pointer, &stripped, &mut given)?);
-            } else {
-                let splice = |find: &Find| Edit::splice(pointer, find.range.start as u32..find.range.end as u32, find.instead);
-                edits.extend(stripped.iter().map(splice));
-            }
+    fn note_text(&self, pointer: &str, text: &str, found: &[Find], outcome: &mut Outcome) {
+        let finds = self.stripped(found, outcome);
+        if finds.len() > 1 && !outcome.renamed.contains(pointer) {
+            // The host takes so many edits of a message, and a log in colours needs more.
+            outcome.edits.push(Edit::set(pointer, json::string(&strip(text, &finds))));
+            return;
         }
-        Some(edits)
+        let splice = |find: &Find| Edit::splice(pointer, find.range.start as u32..find.range.end as u32, find.instead);
+        outcome.edits.extend(finds.iter().map(splice));
     }
-}
 
-/// Two patterns may have found the same thing, which is there once.
-fn once(finds: &mut Vec<Find>) {
-    finds.sort_by_key(|find| (find.detector, find.range.start, core::cmp::Reverse(find.range.end)));
-    finds.dedup_by(|find, kept| {
-        let is_again = find.detector == kept.detector && find.range.start < kept.range.end;
-        if is_again {
-            kept.range.end = kept.range.end.max(find.range.end);
+    fn note_name(&self, pointer: &str, found: &[Find], x: &impl Payload, outcome: &mut Outcome) -> Result<(), NotExamined> {
+        let finds = self.stripped(found, outcome);
+        if !finds.is_empty() {
+            outcome.edits.push(rename(x, pointer, &finds, &mut outcome.given).ok_or(NotExamined)?);
+            outcome.renamed.insert(pointer.to_string());
         }
-        is_again
-    });
-}
-
-/// Finds that overlap become one, since half of it left over is still hidden.
-pub(crate) fn join<'f>(finds: impl Iterator<Item = &'f Find>) -> Vec<Find> {
-    let mut finds: Vec<_> = finds.cloned().collect();
-    finds.sort_by_key(|find| (find.range.start, core::cmp::Reverse(find.range.end)));
-    let mut joined: Vec<Find> = Vec::with_capacity(finds.len());
-    for find in finds {
-        match joined.last_mut() {
-            Some(last) if find.range.start < last.range.end => {
-                last.range.end = last.range.end.max(find.range.end);
-                last.instead = if last.instead.is_empty() { find.instead } else { last.instead };
-            }
-            _ => joined.push(find),
-        }
+        Ok(())
     }
-    joined
-}
 
-/// A text without what was found in it.
-pub(crate) fn strip(text: &str, finds: &[Find]) -> String {
-    let mut out = String::from(text);
-    finds.iter().rev().for_each(|find| out.replace_range(find.range.clone(), find.instead));
-    out
-}
-
-/// Another name for a member, that none beside it has: most parsers would lose one of two.
-fn rename(x: &impl Payload, pointer: &str, finds: &[Find], given: &mut BTreeSet<String>) -> Option<Edit> {
-    let (object, escaped) = pointer.rsplit_once('/')?;
-    let name = escaped.replace("~1", "/").replace("~0", "~");
-    name.get(finds.last()?.range.end..)?;
-    let wanted = strip(&name, finds);
-    let mut unique = wanted.clone();
-    let mut number = 2;
-    loop {
-        let place = format!("{object}/{}", unique.replace('~', "~0").replace('/', "~1"));
-        if x.get(&place).is_none() && given.insert(place) {
-            return Some(Edit::splice_key(pointer, 0..name.len() as u32, &unique));
+    /// Counts what was found; what of it is to go.
+    fn stripped(&self, found: &[Find], outcome: &mut Outcome) -> Vec<Find> {
+        for find in found {
+            *outcome.counts.entry(find.detector).or_default() += 1;
         }
-        unique = format!("{wanted}#{number}");
-        number += 1;
-        if number > 100 {
-            return None;
-        }
+        join(found.iter().filter(|find| self.actions.action(find.detector) >= Action::Strip))
     }
-}
-
-/// Whether a string or a name, of which a part is known, runs both ways.
-fn whole(x: &impl Payload, pointer: &str, in_key: bool) -> bool {
-    if in_key {
-        return hidden::is_bidi(pointer);
-    }
-    x.get(pointer).and_then(|json| decode_string(&json)).is_some_and(|text| hidden::is_bidi(&text))
 }
 
 /// Labels, for filters that come after and for the audit log: how often each detector found something in this exchange.
-fn note(x: &impl Facts, found: &Found) {
-    let mut counts: BTreeMap<Detector, usize> = BTreeMap::new();
-    for find in found.values().flatten() {
-        *counts.entry(find.detector).or_default() += 1;
-    }
+fn note(x: &impl Facts, counts: &BTreeMap<Detector, usize>) {
     for (detector, count) in counts {
         let before = x.attr(&format!("guard.{}", detector.as_str())).and_then(|count| count.parse().ok()).unwrap_or(0_usize);
         // Losing the note is not worth losing the message.

@@ -5,15 +5,17 @@
 pub(crate) enum Step {
     /// One of these words, in lower case.
     One(&'static [&'static str]),
+    /// The same, and rarer than the others: only where one of these is, the phrase is looked for. Each phrase has one such step.
+    Rare(&'static [&'static str]),
     /// As many words of any kind, or fewer.
     UpTo(u8),
 }
 
-use Step::{One, UpTo};
+use Step::{One, Rare, UpTo};
 
-const IGNORE: Step = One(&["ignore", "ignoring", "disregard", "forget", "override", "overrides", "bypass", "discard", "neglect", "skip"]);
+const IGNORE: Step = Rare(&["ignore", "ignoring", "disregard", "forget", "override", "overrides", "bypass", "discard", "neglect", "skip"]);
 const NOT: Step = One(&["not", "never", "t", "dont", "without"]);
-const TELL: Step = One(&[
+const TELL: Step = Rare(&[
     "tell",
     "telling",
     "mention",
@@ -101,7 +103,7 @@ pub(crate) const PHRASES: &[&[Step]] = &[
     ],
     &[IGNORE, UpTo(3), One(&["safety", "content"]), One(&["guidelines", "rules", "filters", "policies", "restrictions", "measures"])],
     &[
-        One(&["instructions", "prompt", "rules"]),
+        Rare(&["instructions", "prompt", "rules"]),
         UpTo(1),
         One(&["above", "before"]),
         UpTo(3),
@@ -109,7 +111,7 @@ pub(crate) const PHRASES: &[&[Step]] = &[
     ],
     &[
         One(&["not"]),
-        One(&["follow", "obey", "heed"]),
+        Rare(&["follow", "obey", "heed"]),
         UpTo(3),
         One(&["previous", "prior", "above", "earlier", "original", "system"]),
         UpTo(1),
@@ -121,15 +123,15 @@ pub(crate) const PHRASES: &[&[Step]] = &[
         UpTo(1),
         One(&["new", "real", "actual", "true", "updated", "revised"]),
         UpTo(1),
-        One(&["instructions", "task", "objective", "goal", "orders", "role", "purpose", "directive", "directives"]),
+        Rare(&["instructions", "task", "objective", "goal", "orders", "role", "purpose", "directive", "directives"]),
     ],
     &[
         One(&["new", "updated", "override"]),
-        One(&["system"]),
+        Rare(&["system"]),
         One(&["instructions", "instruction", "prompt", "message", "directive", "directives"]),
     ],
     &[
-        One(&["important", "urgent", "critical"]),
+        Rare(&["important", "urgent", "critical"]),
         One(&["message", "instruction", "instructions", "note", "notice"]),
         UpTo(1),
         One(&["from", "to", "for"]),
@@ -151,22 +153,22 @@ pub(crate) const PHRASES: &[&[Step]] = &[
             "you",
         ]),
     ],
-    &[One(&["instructions", "instruction", "note", "message", "attention"]), One(&["to", "for"]), UpTo(2), MODEL],
-    &[One(&["if"]), One(&["you"]), One(&["are", "re"]), UpTo(2), One(&["ai", "llm", "assistant", "agent", "chatbot", "language"])],
+    &[Rare(&["instructions", "instruction", "note", "message", "attention"]), One(&["to", "for"]), UpTo(2), MODEL],
+    &[One(&["if"]), One(&["you"]), One(&["are", "re"]), UpTo(2), Rare(&["ai", "llm", "assistant", "agent", "chatbot", "language"])],
     &[
         One(&["before"]),
         One(&["you"]),
         One(&["can", "may", "solve", "continue", "proceed", "answer", "respond", "do", "begin", "start"]),
         UpTo(14),
-        One(&["following"]),
+        Rare(&["following"]),
         One(&["first"]),
     ],
-    &[One(&["you"]), One(&["must", "should", "will", "have"]), UpTo(2), One(&["obey", "comply"])],
+    &[One(&["you"]), One(&["must", "should", "will", "have"]), UpTo(2), Rare(&["obey", "comply"])],
     // Another self.
     &[
         One(&["you"]),
         One(&["are", "re"]),
-        One(&["now"]),
+        Rare(&["now"]),
         UpTo(4),
         One(&[
             "dan",
@@ -186,12 +188,12 @@ pub(crate) const PHRASES: &[&[Step]] = &[
     &[
         One(&["act", "behave", "respond", "roleplay", "pretend", "answer"]),
         UpTo(4),
-        One(&["dan", "unrestricted", "jailbroken", "unfiltered", "uncensored", "evil", "amoral"]),
+        Rare(&["dan", "unrestricted", "jailbroken", "unfiltered", "uncensored", "evil", "amoral"]),
     ],
-    &[One(&["do"]), One(&["anything"]), One(&["now"])],
+    &[One(&["do"]), Rare(&["anything"]), One(&["now"])],
     &[
         One(&["developer", "dan", "god", "jailbreak", "debug", "maintenance", "sudo", "unrestricted"]),
-        One(&["mode"]),
+        Rare(&["mode"]),
         UpTo(1),
         One(&["enabled", "activated", "on", "engaged", "now", "active", "unlocked"]),
     ],
@@ -199,12 +201,12 @@ pub(crate) const PHRASES: &[&[Step]] = &[
         One(&["enter", "enable", "activate", "switch"]),
         UpTo(3),
         One(&["developer", "dan", "god", "jailbreak", "unrestricted", "debug"]),
-        One(&["mode"]),
+        Rare(&["mode"]),
     ],
     &[
         One(&["no", "any", "without"]),
         UpTo(2),
-        One(&["restrictions", "limitations", "filters", "limits"]),
+        Rare(&["restrictions", "limitations", "filters", "limits"]),
         UpTo(3),
         One(&["must", "comply", "answer", "apply", "anymore", "obey"]),
     ],
@@ -220,11 +222,11 @@ pub(crate) const PHRASES: &[&[Step]] = &[
         One(&["to", "in", "about"]),
     ],
     &[
-        One(&["secretly", "silently", "quietly", "covertly"]),
+        Rare(&["secretly", "silently", "quietly", "covertly"]),
         UpTo(2),
         One(&["send", "forward", "copy", "read", "upload", "include", "call", "execute", "run", "add", "append", "bcc", "post", "email"]),
     ],
-    &[One(&["keep", "hide"]), UpTo(3), One(&["secret", "hidden"]), One(&["from"]), UpTo(1), PERSON],
+    &[One(&["keep", "hide"]), UpTo(3), Rare(&["secret", "hidden"]), One(&["from"]), UpTo(1), PERSON],
     // A tool that wants to be used with something else.
     &[
         One(&["before", "when", "whenever", "after", "to", "prior"]),
@@ -235,12 +237,12 @@ pub(crate) const PHRASES: &[&[Step]] = &[
         UpTo(3),
         One(&["read", "open", "access", "load", "cat", "fetch", "get", "send", "pass", "include", "provide", "retrieve"]),
         UpTo(8),
-        One(SECRETS),
+        Rare(SECRETS),
     ],
     &[
         One(&["read", "open", "access", "load", "cat", "fetch", "get", "send", "retrieve"]),
         UpTo(6),
-        One(SECRETS),
+        Rare(SECRETS),
         UpTo(8),
         One(&["pass", "send", "include", "provide", "put", "add", "append", "forward", "paste", "insert", "as"]),
         UpTo(6),
@@ -263,14 +265,14 @@ pub(crate) const PHRASES: &[&[Step]] = &[
     &[
         One(&["pass", "send", "include", "provide", "put"]),
         UpTo(3),
-        One(&["content", "contents"]),
+        Rare(&["content", "contents"]),
         UpTo(5),
         One(&["as", "in", "into"]),
         UpTo(2),
         One(&["sidenote", "note", "context", "parameter", "argument", "feedback", "metadata"]),
     ],
     &[
-        One(&["instead"]),
+        Rare(&["instead"]),
         One(&["of"]),
         UpTo(4),
         One(&["tool", "send_email", "recipient", "recipients", "address"]),
@@ -278,7 +280,7 @@ pub(crate) const PHRASES: &[&[Step]] = &[
         One(&["always", "must", "use", "send"]),
     ],
     &[
-        One(&["otherwise"]),
+        Rare(&["otherwise"]),
         UpTo(2),
         One(&["tool", "tools", "function"]),
         UpTo(1),
@@ -289,7 +291,7 @@ pub(crate) const PHRASES: &[&[Step]] = &[
     &[
         One(&["when", "whenever", "if"]),
         UpTo(3),
-        One(&["tool", "send_email", "send_message"]),
+        Rare(&["tool", "send_email", "send_message"]),
         UpTo(4),
         One(&["available", "present", "called", "used", "invoked"]),
         UpTo(8),
@@ -301,13 +303,13 @@ pub(crate) const PHRASES: &[&[Step]] = &[
     &[
         One(&["reveal", "print", "repeat", "output", "show", "display", "disclose", "leak", "share", "dump", "expose"]),
         UpTo(3),
-        One(&["system", "initial", "hidden", "original", "secret"]),
+        Rare(&["system", "initial", "hidden", "original", "secret"]),
         One(&["prompt", "prompts", "instructions", "message", "messages"]),
     ],
     &[
         One(&["send", "forward", "post", "upload", "exfiltrate", "transmit", "leak", "submit", "email", "mail"]),
         UpTo(6),
-        One(&[
+        Rare(&[
             "conversation",
             "history",
             "credentials",
@@ -328,10 +330,10 @@ pub(crate) const PHRASES: &[&[Step]] = &[
         UpTo(3),
         One(&["http", "https", "attacker", "evil", "external", "webhook", "www", "com", "net", "ru", "io"]),
     ],
-    &[One(&["exfiltrate"]), UpTo(6), One(&["data", "secrets", "credentials", "keys", "files", "conversation", "everything"])],
+    &[Rare(&["exfiltrate"]), UpTo(6), One(&["data", "secrets", "credentials", "keys", "files", "conversation", "everything"])],
     // The same in other languages.
     &[
-        One(&["ignoriere", "ignorieren", "ignorier", "vergiss", "vergessen", "missachte", "missachten"]),
+        Rare(&["ignoriere", "ignorieren", "ignorier", "vergiss", "vergessen", "missachte", "missachten"]),
         UpTo(3),
         One(&[
             "vorherigen",
@@ -350,72 +352,75 @@ pub(crate) const PHRASES: &[&[Step]] = &[
         One(&["anweisungen", "anweisung", "instruktionen", "befehle", "regeln", "vorgaben"]),
     ],
     &[
-        One(&["ignore", "ignorez", "ignorer", "oublie", "oubliez", "oublier"]),
+        Rare(&["ignore", "ignorez", "ignorer", "oublie", "oubliez", "oublier"]),
         UpTo(3),
         One(&["instructions", "consignes", "directives", "règles", "ordres"]),
         UpTo(1),
         One(&["précédentes", "précédents", "antérieures", "initiales", "ci", "reçues", "données"]),
     ],
     &[
-        One(&["ignora", "ignore", "ignorad", "ignorar", "olvida", "olvide", "olvidar", "descarta"]),
+        Rare(&["ignora", "ignore", "ignorad", "ignorar", "olvida", "olvide", "olvidar", "descarta"]),
         UpTo(3),
         One(&["instrucciones", "indicaciones", "reglas", "órdenes", "ordenes"]),
         UpTo(1),
         One(&["anteriores", "previas", "previos", "precedentes", "recibidas", "dadas"]),
     ],
     &[
-        One(&["ignora", "ignorate", "ignorare", "dimentica", "dimenticate"]),
+        Rare(&["ignora", "ignorate", "ignorare", "dimentica", "dimenticate"]),
         UpTo(3),
         One(&["istruzioni", "indicazioni", "regole", "direttive", "precedenti"]),
         UpTo(1),
         One(&["precedenti", "sopra", "iniziali", "ricevute", "istruzioni"]),
     ],
     &[
-        One(&["ignore", "ignora", "ignorar", "esqueça", "desconsidere"]),
+        Rare(&["ignore", "ignora", "ignorar", "esqueça", "desconsidere"]),
         UpTo(3),
         One(&["instruções", "orientações", "regras", "comandos"]),
         UpTo(1),
         One(&["anteriores", "prévias", "acima", "precedentes"]),
     ],
     &[
-        One(&["negeer", "vergeet"]),
+        Rare(&["negeer", "vergeet"]),
         UpTo(3),
         One(&["vorige", "eerdere", "voorgaande", "bovenstaande"]),
         UpTo(1),
         One(&["instructies", "aanwijzingen", "opdrachten", "regels"]),
     ],
     &[
-        One(&["zignoruj", "ignoruj", "zapomnij", "pomiń"]),
+        Rare(&["zignoruj", "ignoruj", "zapomnij", "pomiń"]),
         UpTo(3),
         One(&["poprzednie", "wcześniejsze", "powyższe"]),
         UpTo(1),
         One(&["instrukcje", "polecenia", "zasady"]),
     ],
     &[
-        One(&["игнорируй", "игнорируйте", "проигнорируй", "проигнорируйте", "забудь", "забудьте"]),
+        Rare(&["игнорируй", "игнорируйте", "проигнорируй", "проигнорируйте", "забудь", "забудьте"]),
         UpTo(2),
         One(&["предыдущие", "прежние", "прошлые", "вышеуказанные", "предшествующие"]),
         UpTo(1),
         One(&["инструкции", "указания", "команды", "правила"]),
     ],
     &[
-        One(&["önceki", "yukarıdaki"]),
+        Rare(&["önceki", "yukarıdaki"]),
         UpTo(1),
         One(&["talimatları", "talimatlari", "komutları", "yönergeleri"]),
         UpTo(1),
         One(&["yok", "yoksay", "görmezden", "unut", "dikkate"]),
     ],
-    &[One(&["تجاهل", "تجاهلي", "تجاهلوا", "انس"]), UpTo(2), One(&["التعليمات", "الأوامر", "الإرشادات"]), UpTo(1), One(&["السابقة", "أعلاه"])],
-    &[One(&["पिछले", "पिछली", "पूर्व"]), UpTo(1), One(&["निर्देशों", "निर्देश", "आदेशों"]), UpTo(2), One(&["अनदेखा", "नजरअंदाज", "भूल", "ध्यान"])],
+    &[Rare(&["تجاهل", "تجاهلي", "تجاهلوا", "انس"]), UpTo(2), One(&["التعليمات", "الأوامر", "الإرشادات"]), UpTo(1), One(&["السابقة", "أعلاه"])],
+    &[One(&["पिछले", "पिछली", "पूर्व"]), UpTo(1), Rare(&["निर्देशों", "निर्देश", "आदेशों"]), UpTo(2), One(&["अनदेखा", "नजरअंदाज", "भूल", "ध्यान"])],
 ];
 
-/// Parts in a row, with a little between them, in scripts without spaces between words.
-pub(crate) const UNSPACED: &[&[&[&str]]] = &[
-    &[
-        &["忽略", "无视", "無視", "忘记", "忘掉"],
-        &["之前", "以上", "先前", "前面", "上述", "所有", "此前", "上面"],
-        &["指令", "指示", "提示", "命令", "说明", "規則", "规则"],
-    ],
-    &[&["以前", "これまで", "上記", "前の", "今まで"], &["指示", "命令", "プロンプト", "ルール"], &["無視", "忘れ"]],
-    &[&["이전", "위의", "앞의", "기존"], &["지시", "명령", "지침", "프롬프트"], &["무시", "잊어"]],
+/// Parts in a row, with a little between them, in scripts without spaces between words; and which of the parts is rare.
+pub(crate) const UNSPACED: &[(usize, &[&[&str]])] = &[
+    (
+        0,
+        &[
+            &["忽略", "无视", "無視", "忘记", "忘掉"],
+            &["之前", "以上", "先前", "前面", "上述", "所有", "此前", "上面"],
+            &["指令", "指示", "提示", "命令", "说明", "規則", "规则"],
+        ],
+    ),
+    (2, &[&["以前", "これまで", "上記", "前の", "今まで"], &["指示", "命令", "プロンプト", "ルール"], &["無視", "忘れ"]]),
+    (2, &[&["이전", "위의", "앞의", "기존"], &["지시", "명령", "지침", "프롬프트"], &["무시", "잊어"]]),
 ];

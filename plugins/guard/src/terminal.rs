@@ -7,7 +7,7 @@ use crate::detectors::{Detector, Find};
 /// The same as [`find`] looks for.
 pub(crate) const CANDIDATES: &[&str] = &[concat!(
     r"(?:\x1B\[|\x{9B})[0-?]*[ -/]*[@-~]",
-    r"|(?:\x1B[\]P^_X]|[\x{90}\x{98}\x{9D}-\x{9F}])[^\x00-\x08\x0A-\x1F\x7F\x{9C}]*(?:\x07|\x1B\\|\x{9C})",
+    r"|(?:\x1B[\]P^_X]|[\x{90}\x{98}\x{9D}-\x{9F}])[^\x00-\x08\x0A-\x1F\x7F-\x{9F}]*(?:\x07|\x1B\\|\x{9C})",
     r"|\x1B[ -/]*[0-~]?|[\x00-\x08\x0B\x0C\x0E-\x1A\x1C-\x1F\x7F\x{80}-\x{9F}]",
     r"|\r+[^\r\n]"
 )];
@@ -73,21 +73,41 @@ fn control(bytes: &[u8], at: usize) -> Option<usize> {
     matches!(bytes.get(end), Some(0x40..=0x7E)).then_some(end + 1)
 }
 
-/// A string up to BEL or its terminator. One that does not end takes nothing along.
-fn string(bytes: &[u8], at: usize) -> Option<usize> {
-    let end = at + bytes[at..].iter().position(|byte| matches!(byte, 0..=8 | 10..=0x1F | 0x7F | 0xC2))?;
-    match (bytes[end], bytes.get(end + 1)) {
-        (0x07, _) => Some(end + 1),
-        (0x1B, Some(b'\\')) | (0xC2, Some(0x9C)) => Some(end + 2),
-        (0xC2, _) => string(bytes, end + 1),
-        _ => None,
+/// A string up to BEL or its terminator. One that does not end, or in which something else begins, takes nothing along: so no part of a
+/// text is looked through for more than one of them.
+fn string(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at += bytes[at..].iter().position(|byte| matches!(byte, 0..=8 | 10..=0x1F | 0x7F | 0xC2))?;
+        match (bytes[at], bytes.get(at + 1)) {
+            (0x07, _) => return Some(at + 1),
+            (0x1B, Some(b'\\')) | (0xC2, Some(0x9C)) => return Some(at + 2),
+            (0xC2, Some(0x80..=0x9F)) => return None,
+            (0xC2, _) => at += 2,
+            _ => return None,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
     use alloc::string::String;
+
+    /// Each began a look to the end of the text.
+    #[test]
+    fn what_never_ends_is_read_once() {
+        let text = "\u{9d}".repeat(20_000) + &"x".repeat(4 << 20);
+        let begun = std::time::Instant::now();
+        let mut found = Vec::new();
+        find(&text, &mut found);
+        let host = regex::Regex::new(CANDIDATES[0]).unwrap();
+        assert_eq!((found.len(), host.find_iter(&text).count()), (20_000, 20_000));
+        // 80 thousand million steps took minutes.
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    }
 
     #[test]
     fn sequences_go_whole_and_text_stays() {
@@ -102,6 +122,7 @@ mod tests {
             ("é\u{85}x £", "éx £"),
             ("end\x1b", "end"),
             ("\x1b]0;£\x07t", "t"),
+            ("\u{9d}a\u{9d}b\u{9c}c", "ac"),
         ] {
             let mut found = Vec::new();
             find(text, &mut found);

@@ -16,6 +16,12 @@ use std::{
 /// What a reader can see, and a model obeys.
 const WORDED: [&str; 2] = ["injection", "markers"];
 
+/// The phrases were written with this one at hand,
+const AGENTDOJO_FOUND: usize = 138;
+/// and, as far as we know, without this one.
+const BASTION_FOUND: usize = 32;
+const PAGES: &str = "pages of crates";
+
 struct Sample {
     source: String,
     is_attack: bool,
@@ -40,8 +46,7 @@ fn pages() -> Vec<Sample> {
         .map_or_else(|| PathBuf::from(std::env::var_os("HOME").expect("a home")).join(".cargo"), PathBuf::from);
     let registries = fs::read_dir(home.join("registry/src")).expect("cargo has unpacked something").flatten();
     let crates = registries.flat_map(|registry| fs::read_dir(registry.path()).into_iter().flatten().flatten());
-    let page =
-        |path: PathBuf| fs::read_to_string(path).ok().map(|text| Sample { source: "pages of crates".into(), is_attack: false, text });
+    let page = |path: PathBuf| fs::read_to_string(path).ok().map(|text| Sample { source: PAGES.into(), is_attack: false, text });
     crates.filter_map(|folder| page(folder.path().join("README.md"))).collect()
 }
 
@@ -104,7 +109,18 @@ fn figures() {
         percent(found, attacks),
         percent(wrong, harmless)
     );
-    assert!(attacks > 200 && harmless > 30_000, "the corpora are whole");
+    assert!(harmless > 30_000, "the corpora are whole");
+    // What the page says. Pages of crates are whatever this machine has.
+    let found = |of: &str| {
+        let of_it = rows.iter().filter(|((is_harmless, source), _)| !*is_harmless && source.starts_with(of));
+        of_it.fold((0, 0), |sum, (_, row)| (sum.0 + row.0, sum.1 + row.1))
+    };
+    let (agentdojo, bastion) = (found("agentdojo"), found("bastioncorpus"));
+    assert!(agentdojo.0 == 276 && agentdojo.1 >= AGENTDOJO_FOUND, "{agentdojo:?}");
+    assert!(bastion.0 == 118 && bastion.1 >= BASTION_FOUND, "{bastion:?}");
+    for ((_, source), row) in rows.iter().filter(|((is_harmless, source), _)| *is_harmless && source != PAGES) {
+        assert_eq!((row.1, row.2), (0, 0), "{source}: worded, and hidden");
+    }
 }
 
 /// Emoji and the world's languages come through as they are, character by character; all but a few texts with a slip of somebody's in them

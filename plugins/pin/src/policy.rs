@@ -11,8 +11,13 @@ use sluice_sdk::prelude::{Change, Entry};
 
 use crate::config::{Config, List, Then};
 
+/// Lines of one look at a list. Each is a host call, of which all servers together have one budget: a server with a thousand tools that
+/// nobody approved must not cost the others their list.
+const LINES_MAX: usize = 50;
 /// Lines that an instance remembers to have written.
 const TOLD_MAX: usize = 10_000;
+/// Bytes of a name in a line.
+const NAME_BYTES_MAX: usize = 256;
 
 /// How an entry stands to its pin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +59,13 @@ impl Pins {
         if !self.config.lists.contains(&list) {
             return Vec::new();
         }
-        entries.iter().map(|entry| self.rule_one(list, entry)).collect()
+        let standings: Vec<_> = entries.iter().map(|entry| self.standing(list, entry)).collect();
+        self.tell(list, entries, &standings);
+        let change = |standing: &Standing| match self.then(standing) {
+            Some(Then::Hide) => Change::Hide,
+            Some(Then::Keep) | None => Change::Keep,
+        };
+        standings.iter().map(change).collect()
     }
 
     /// How an entry stands to its pin.
@@ -67,39 +78,52 @@ impl Pins {
         }
     }
 
-    fn rule_one(&self, list: List, entry: &Entry) -> Change {
-        let (then, what, approved) = match self.standing(list, entry) {
-            Standing::Approved => return Change::Keep,
-            Standing::Changed(approved) => (self.config.on_change, "a definition is not the approved one", approved.join(" ")),
-            Standing::New => (self.config.on_new, "a definition was never approved", "none".to_string()),
-        };
-        self.tell(list, entry, what, &approved, then);
-        match then {
-            Then::Hide => Change::Hide,
-            Then::Keep => Change::Keep,
+    /// What becomes of it; nothing if it is approved.
+    fn then(&self, standing: &Standing) -> Option<Then> {
+        match standing {
+            Standing::Approved => None,
+            Standing::Changed(_) => Some(self.config.on_change),
+            Standing::New => Some(self.config.on_new),
         }
     }
 
-    fn tell(&self, list: List, entry: &Entry, what: &str, approved: &str, then: Then) {
+    /// A line for each that has none yet, and one for all that there are too many of: those are told another time.
+    fn tell(&self, list: List, entries: &[Entry], standings: &[Standing]) {
         let mut told = self.told.borrow_mut();
-        if told.len() >= TOLD_MAX {
-            told.clear();
+        let (mut lines, mut more) = (0, 0_usize);
+        for (entry, standing) in entries.iter().zip(standings) {
+            let Some(then) = self.then(standing) else { continue };
+            let name = &entry.name[..entry.name.floor_char_boundary(NAME_BYTES_MAX)];
+            let key = format!("{}\n{}\n{name}\n{}", entry.upstream, list.as_str(), entry.digest);
+            if told.contains(&key) {
+                continue;
+            }
+            if lines == LINES_MAX {
+                more += 1;
+                continue;
+            }
+            if told.len() >= TOLD_MAX {
+                told.clear();
+            }
+            told.insert(key);
+            lines += 1;
+            let (what, approved) = match standing {
+                Standing::Changed(approved) => ("a definition is not the approved one", approved.join(" ")),
+                Standing::Approved | Standing::New => ("a definition was never approved", "none".to_string()),
+            };
+            let fields = [
+                ("upstream", entry.upstream.as_str()),
+                ("list", list.as_str()),
+                ("entry", name),
+                ("approved", &approved),
+                ("digest", &entry.digest),
+                ("is", if then == Then::Hide { "hidden" } else { "kept" }),
+            ];
+            log::write(Level::Warn, what, &fields);
         }
-        if !told.insert(format!("{}\n{}\n{}\n{}", entry.upstream, list.as_str(), entry.name, entry.digest)) {
-            return;
+        if more > 0 {
+            let fields = [("list", list.as_str()), ("more", &more.to_string())];
+            log::write(Level::Warn, "more definitions are not approved than are told at once", &fields);
         }
-        let then = match then {
-            Then::Hide => "hidden",
-            Then::Keep => "kept",
-        };
-        let fields = [
-            ("upstream", entry.upstream.as_str()),
-            ("list", list.as_str()),
-            ("entry", &entry.name),
-            ("approved", approved),
-            ("digest", &entry.digest),
-            ("is", then),
-        ];
-        log::write(Level::Warn, what, &fields);
     }
 }

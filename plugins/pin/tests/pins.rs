@@ -83,6 +83,23 @@ fn the_log_names_what_changed_once() {
     assert_eq!(testing::log_lines().len(), 3);
 }
 
+/// Each line is a host call, and a list that makes too many of them is refused for all servers.
+#[test]
+fn a_server_with_many_tools_does_not_use_up_the_log() {
+    testing::reset();
+    let plugin: Pin = testing::plugin(&pinned().to_string()).unwrap();
+    let mut entries: Vec<_> = (0..1_001).map(|at| entry("evil", &format!("t{at}"), 1)).collect();
+    entries.push(entry("git", "log", 1));
+    let changes = plugin.on_catalog(&FakeViewer::of(2), ListKind::Tools, &entries).changes;
+    assert!(changes[..1_001].iter().all(|change| *change == Change::Hide) && changes[1_001] == Change::Keep);
+    let lines = testing::log_lines();
+    assert_eq!(lines.len(), 51);
+    assert!(lines[50].fields.contains(&("more".into(), "951".into())), "{:?}", lines[50]);
+    // The next look tells of the next.
+    plugin.on_catalog(&FakeViewer::of(2), ListKind::Tools, &entries);
+    assert!(testing::log_lines()[51].fields.contains(&("entry".into(), "t50".into())));
+}
+
 #[test]
 fn settings_that_make_no_sense_are_refused() {
     let short = json!({"pins": {"git": {"tools": {"log": "abc"}}}});

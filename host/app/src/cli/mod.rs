@@ -7,6 +7,7 @@ macro_rules! say {
 
 mod call;
 mod check;
+mod definitions;
 mod ls;
 mod pins;
 mod plugin;

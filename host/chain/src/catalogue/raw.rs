@@ -217,6 +217,47 @@ impl Slot {
     }
 }
 
+/// The digest is of what the server sent. What clients of the other era are shown depends on more: a server that learns or forgets to run
+/// tasks gives its tools another `execution`.
 fn same_entries(a: &[Entry], b: &[Entry]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.digest == y.digest && x.original == y.original)
+    let is_same = |x: &Entry, y: &Entry| {
+        x.digest == y.digest && x.original == y.original && x.task == y.task && x.definition.len() == y.definition.len()
+    };
+    a.len() == b.len() && a.iter().zip(b).all(|(x, y)| is_same(x, y))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::TaskSupport;
+    use bytes::Bytes;
+
+    fn entry(definition: &'static str, task: Option<TaskSupport>) -> Entry {
+        Entry {
+            name: "t".into(),
+            upstream: Some(0),
+            owner: "s".into(),
+            original: "t".into(),
+            definition: Bytes::from_static(definition.as_bytes()),
+            digest: "d".into(),
+            task,
+        }
+    }
+
+    /// Neither changes the digest, which is of the server's own text.
+    #[test]
+    fn a_list_is_another_once_its_tools_run_as_tasks() {
+        let lists = RawLists::default();
+        let place = Place { upstream: 0, kind: ListKind::Tools, era: Era::Legacy, owner: None };
+        let store = |entry: Entry| {
+            let fetched = Fetched { entries: vec![entry], ttl: Duration::ZERO, told: None, began: Instant::now() };
+            lists.store(&place, fetched)
+        };
+        assert!(store(entry("{}", None)));
+        assert!(!store(entry("{}", None)), "the control");
+        assert!(store(entry("{}", Some(TaskSupport::Optional))));
+        assert!(store(entry(r#"{"execution":{}}"#, Some(TaskSupport::Optional))));
+        let kept = lists.find(&place).unwrap().entries;
+        assert_eq!(kept[0].task, Some(TaskSupport::Optional));
+    }
 }

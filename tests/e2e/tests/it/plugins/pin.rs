@@ -157,7 +157,8 @@ async fn changes_under_load(page: usize) {
         let tale = Arc::new(Tale::default());
         let backend = server(&tale, page).await;
         let servers = json!({"only": {"url": backend.url}});
-        let (sidecar, code) = pins(&folder, &json!({"mcpServers": servers}), &[]).await;
+        let seen = folder.path("seen").display().to_string();
+        let (sidecar, code) = pins(&folder, &json!({"mcpServers": servers}), &["--definitions", &seen]).await;
         assert_eq!(code, 0);
         let chain = if is_pinned { json!(["builtin:pin"]) } else { json!([]) };
         let settings = if is_pinned { json!({"pin": settings(&sidecar)}) } else { json!({}) };
@@ -186,6 +187,13 @@ async fn changes_under_load(page: usize) {
         let (diff, code) = pins(&folder, &json!({"mcpServers": servers}), &["--against", &file.display().to_string()]).await;
         assert_eq!((code, diff.lines().count()), (5, 1), "{diff}");
         assert!(diff.starts_with("changed  only tools target  "), "{diff}");
+        // Nobody can judge a digest: with the definitions of the first run at hand, it says in which lines the tool differs.
+        let more = ["--against", &file.display().to_string(), "--definitions", &seen];
+        let (diff, code) = pins(&folder, &json!({"mcpServers": servers}), &more).await;
+        let lines: Vec<_> = diff.lines().collect();
+        assert_eq!((code, lines.len()), (5, 3), "{diff}");
+        assert!(lines[1].starts_with("  -   ") && lines[1].contains("Adds two numbers."), "{diff}");
+        assert!(lines[2].starts_with("  +   ") && lines[2].contains("id_rsa"), "{diff}");
     }
 }
 
