@@ -261,4 +261,22 @@ mod tests {
             check(text, text);
         }
     }
+
+    /// One of each kind that is judged otherwise, and every row of up to four: the host finds something wherever there is something.
+    #[test]
+    fn the_host_misses_nothing() {
+        let kinds: Vec<char> = "a1م漢❤🏴\u{AD}\u{200D}\u{FE0F}\u{FE01}\u{E0101}\u{E0067}\u{200F}\u{202E}".chars().collect();
+        let host: Vec<_> = candidates().iter().map(|candidate| regex::Regex::new(candidate).unwrap()).collect();
+        let (mut all, mut hidden) = (0, 0);
+        for number in 0..kinds.len().pow(4) {
+            let row: String = (0..4).map(|place| kinds[number / kinds.len().pow(place) % kinds.len()]).collect();
+            for text in row.char_indices().map(|(at, _)| &row[at..]) {
+                let mut found = Vec::new();
+                find(text, &mut found);
+                assert!(found.is_empty() || host.iter().any(|candidate| candidate.is_match(text)), "{text:?}");
+                (all, hidden) = (all + 1, hidden + usize::from(!found.is_empty()));
+            }
+        }
+        assert!(hidden > all / 2 && hidden < all, "{hidden} of {all}");
+    }
 }
