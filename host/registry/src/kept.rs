@@ -2,8 +2,7 @@
 //!
 //! In a private folder: `<sha256>.wasm`, and `<sha256 of a reference>.note`, which says what it led to and what was signed. A copy is
 //! checked against its digest when it is read, and a URL's against the URL's; a note is believed in all else, as the folder is ours alone.
-//! Anything odd is a miss. What a running host
-//! uses is held by a shared lock of its file, which whoever makes room respects.
+//! Anything odd is a miss. What a running host uses is held by a shared lock of its file, which whoever makes room respects.
 
 use crate::{digest, reference::Reference, registries::Pulled};
 use bytes::Bytes;
