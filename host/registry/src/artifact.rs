@@ -81,7 +81,6 @@ impl Artifact {
 /// Where the file of a plugin is.
 #[derive(Debug)]
 pub(crate) struct Layer {
-    pub(crate) descriptor: OciDescriptor,
     /// Lower-case hex.
     pub(crate) digest: String,
     pub(crate) size: usize,
@@ -118,7 +117,7 @@ pub(crate) fn layer(manifest: OciManifest, bytes_max: usize) -> Result<Layer, St
     if signature.as_ref().is_some_and(|text| text.len() > SIGNATURE_BYTES_MAX) {
         return Err(format!("has a signature of more than {SIGNATURE_BYTES_MAX} bytes: no signature is so long"));
     }
-    Ok(Layer { descriptor: descriptor.clone(), digest, size, signature })
+    Ok(Layer { digest, size, signature })
 }
 
 /// The end of a sentence about a file.

@@ -1,8 +1,8 @@
 //! Copies of what was fetched, by digest, so that a host starts without a network.
 //!
 //! In a private folder: `<sha256>.wasm`, and `<sha256 of a reference>.note`, which says what it led to and what was signed. A copy is
-//! checked against its digest when it is read; a note is believed, as the folder is ours alone. Anything odd is a miss. What a running host
-//! uses is held by a shared lock of its file, which whoever makes room respects.
+//! checked against its digest when it is read, and a URL's against the URL's; a note is believed in all else, as the folder is ours alone.
+//! Anything odd is a miss. What a running host uses is held by a shared lock of its file, which whoever makes room respects.
 
 use crate::{digest, reference::Reference, registries::Pulled};
 use bytes::Bytes;
@@ -63,7 +63,8 @@ impl Kept {
     pub fn find(&self, reference: &Reference, digest: Option<&str>) -> Option<Copy> {
         let (note, held) = self.read(&note_name(reference, digest), NOTE_BYTES_MAX)?;
         let note: Note = serde_json::from_slice(&note).ok()?;
-        let is_meant = note.reference == reference.to_string() && digest.is_none_or(|digest| digest == note.sha256);
+        let is_so = |digest: Option<&str>| digest.is_none_or(|digest| digest == note.sha256);
+        let is_meant = note.reference == reference.to_string() && is_so(digest) && is_so(reference.file_digest());
         let (bytes, blob) = self.blob(&note.sha256).filter(|_| is_meant)?;
         // The other note leads here as well, and both are in use.
         let other = self.read(&note_name(reference, digest.is_none().then_some(&note.sha256)), NOTE_BYTES_MAX);
@@ -130,14 +131,24 @@ impl Kept {
 
     /// Whole or not at all.
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        static UNIQUE: AtomicU64 = AtomicU64::new(0);
-        let draft = self.folder.join(format!(".{}-{}", std::process::id(), UNIQUE.fetch_add(1, Relaxed)));
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&draft)?;
+        let (draft, mut file) = self.draft()?;
         let done = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&draft, self.folder.join(name)));
         if done.is_err() {
             let _ = fs::remove_file(&draft);
         }
         done
+    }
+
+    /// In a container every process has the same number, so the name may be taken by one that crashed.
+    fn draft(&self) -> io::Result<(PathBuf, File)> {
+        static UNIQUE: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let draft = self.folder.join(format!(".{}-{}", std::process::id(), UNIQUE.fetch_add(1, Relaxed)));
+            match File::options().write(true).create_new(true).mode(0o600).open(&draft) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                opened => return Ok((draft, opened?)),
+            }
+        }
     }
 }
 
@@ -207,6 +218,35 @@ mod tests {
             fs::write(folder.join(name), text).unwrap();
             assert!(kept.find(&reference(), None).is_none());
         }
+    }
+
+    #[test]
+    fn a_note_makes_no_other_file_of_a_url() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("kept");
+        let kept = Kept::open(&folder, 100).unwrap();
+        let url: Reference = format!("https://example.com/a.wasm#sha256:{}", digest(b"one")).parse().unwrap();
+        kept.is_good(&url, &pulled(b"one")).unwrap();
+        keep(&kept);
+        kept.keep(&reference(), &pulled(b"two")).unwrap();
+        assert_eq!(kept.find(&url, None).unwrap().pulled, pulled(b"one"), "the control");
+        let note = folder.join(note_name(&url, None));
+        let text = fs::read_to_string(&note).unwrap();
+        fs::write(&note, text.replace(&format!(r#""sha256":"{}""#, digest(b"one")), &format!(r#""sha256":"{}""#, digest(b"two")))).unwrap();
+        assert!(fs::read_to_string(&note).unwrap().contains(&digest(b"two")));
+        assert!(kept.find(&url, None).is_none());
+    }
+
+    #[test]
+    fn what_a_crashed_writer_left_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("kept");
+        let kept = Kept::open(&folder, 100).unwrap();
+        for n in 0..1000 {
+            fs::write(folder.join(format!(".{}-{n}", std::process::id())), "half").unwrap();
+        }
+        keep(&kept);
+        assert!(kept.find(&reference(), None).is_some());
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! Where plugins come from that are no files here: OCI registries and URLs, and the copies kept of them. Nothing is compiled or judged.
 //!
-//! Reading order: [`reference`] (what is written), [`registries`] (asking), [`artifact`] (how a plugin lies in a registry), [`kept`]
-//! (copies, by digest), [`error`].
+//! Reading order: [`reference`] (what is written), [`registries`] (asking), `login` and `challenge` (who we are, and showing it),
+//! [`artifact`] (how a plugin lies in a registry), [`kept`] (copies, by digest), [`error`].
 //!
 //! Invariants:
 //! - What comes back has the digest that was asked for, or was named by a manifest that has it. Where there is none in the reference, the
 //!   registry's word is believed, and the lock and the signatures judge it.
-//! - Nothing goes without TLS but to this machine and to hosts that the operator named so, a redirect included.
-//! - Every answer has a bound but a manifest, which oci-client reads whole; every request ends.
+//! - No login and no token goes without TLS but to this machine and to hosts that the operator named so, and no request for a file behind a
+//!   URL or for a token does, redirects included. Where a registry redirects the request for a manifest or a blob to, oci-client follows,
+//!   with nothing shown to another host or without TLS.
+//! - Every answer has a bound but a registry's manifests and errors, which oci-client reads whole; every request ends.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod artifact;
+mod challenge;
 pub mod error;
 pub mod kept;
 mod login;

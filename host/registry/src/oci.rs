@@ -4,6 +4,7 @@ use crate::{
     artifact::{self, Artifact},
     digest,
     error::{FetchError, Kind, chain, missing, unauthorized},
+    login::Shown,
     reference::Reference,
     registries::{Pulled, Registries, Settings},
 };
@@ -13,7 +14,6 @@ use oci_client::{
     client::{ClientConfig, ClientProtocol},
     errors::{DigestError, OciDistributionError as Error, OciEnvelope, OciErrorCode},
     manifest::OCI_IMAGE_MEDIA_TYPE,
-    secrets::RegistryAuth,
 };
 use std::{
     fmt, io,
@@ -37,20 +37,14 @@ pub(crate) fn client(settings: &Settings, is_plain: bool) -> Result<Client, Erro
     .try_into()
 }
 
-/// Does somebody speak TLS there, with a certificate that we trust? Asked with nothing in hand.
-pub(crate) async fn answers_tls(settings: &Settings, image: &oci_client::Reference) -> bool {
-    let Ok(client) = client(settings, false) else { return false };
-    let asked = client.auth(image, &RegistryAuth::Anonymous, RegistryOperation::Pull).await;
-    !matches!(asked, Err(Error::RequestError(error)) if error.is_connect())
-}
-
 pub(crate) async fn pull(
     registries: &Registries,
     reference: &Reference,
     image: &oci_client::Reference,
+    login: &Shown,
     kept: &(dyn Fn(&str) -> Option<Bytes> + Sync),
 ) -> Result<Pulled, FetchError> {
-    let (client, login) = registries.client(reference, image, RegistryOperation::Pull).await?;
+    let (client, login) = registries.client(reference, image, login, RegistryOperation::Pull).await?;
     let explain = |error| explain(error, reference, image.registry(), &login.words);
     let wrong = |what: String| FetchError::new(reference, Kind::Wrong, what);
     let (manifest, manifest_digest) = client.pull_manifest(image, &login.auth).await.map_err(explain)?;
@@ -59,7 +53,8 @@ pub(crate) async fn pull(
         Some(bytes) => bytes,
         None => {
             let mut bounded = Bounded { bytes: Vec::with_capacity(layer.size), bytes_max: layer.size };
-            client.pull_blob(image, &layer.descriptor, &mut bounded).await.map_err(explain)?;
+            // By its digest alone: the manifest may name URLs besides, and whoever wrote it would choose what this machine asks for.
+            client.pull_blob(image, format!("sha256:{}", layer.digest).as_str(), &mut bounded).await.map_err(explain)?;
             bounded.bytes.into()
         }
     };
@@ -75,9 +70,10 @@ pub(crate) async fn push(
     registries: &Registries,
     reference: &Reference,
     image: &oci_client::Reference,
+    login: &Shown,
     artifact: &Artifact,
 ) -> Result<String, FetchError> {
-    let (client, login) = registries.client(reference, image, RegistryOperation::Push).await?;
+    let (client, login) = registries.client(reference, image, login, RegistryOperation::Push).await?;
     let explain = |error| explain(error, reference, image.registry(), &login.words);
     let config = artifact.config();
     let manifest = artifact.manifest(&config).map_err(|error| FetchError::new(reference, Kind::Wrong, error.to_string()))?;
@@ -106,7 +102,6 @@ pub(crate) fn explain(error: Error, reference: &Reference, host: &str, login: &s
     match error {
         Error::RequestError(error) => requested(&error, reference, host, login),
         Error::UnauthorizedError { .. } => said(Kind::Denied, unauthorized(host, login)),
-        Error::AuthenticationFailure(why) => said(Kind::Denied, format!("{} (its token service says: {why})", unauthorized(host, login))),
         Error::RegistryError { envelope, .. } => refused(&envelope, reference, host, login),
         Error::ServerError { code, .. } => FetchError::status(reference, host, code, login),
         Error::ImageManifestNotFoundError(_) => said(Kind::Missing, missing(host)),

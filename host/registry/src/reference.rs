@@ -88,6 +88,26 @@ impl Reference {
         }
     }
 
+    /// The sha256 of the file, where the reference itself has it: a URL's. That of an `oci://` reference is its manifest's.
+    pub fn file_digest(&self) -> Option<&str> {
+        match self {
+            Self::Url(UrlReference { digest, .. }) => Some(digest),
+            Self::Oci(_) => None,
+        }
+    }
+
+    /// Where it is, for eyes that may not see all: without a URL's query, which may be a key.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Url(UrlReference { url, .. }) => {
+                let mut url = url.clone();
+                url.set_query(None);
+                url.to_string()
+            }
+            Self::Oci(_) => self.to_string(),
+        }
+    }
+
     /// Must it go without TLS, if at all?
     pub fn is_plain(&self) -> bool {
         matches!(self, Self::Url(UrlReference { url, .. }) if url.scheme() == "http")
@@ -188,6 +208,8 @@ mod tests {
             let reference = read(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!((reference.host().as_str(), reference.name().as_str(), reference.is_pinned()), (host, name, pinned), "{text}");
             assert_eq!(reference.to_string(), text.replace(":80/", "/"));
+            assert_eq!(reference.file_digest(), text.starts_with("http").then_some(digest.as_str()), "{text}");
+            assert!(!reference.place().contains(['?', '#']) && reference.place().contains(host), "{text}");
             assert!(Reference::is_meant(&text));
         }
     }

@@ -10,7 +10,6 @@ use crate::{
     registries::{Pulled, Registries},
 };
 use bytes::{Bytes, BytesMut};
-use oci_client::secrets::RegistryAuth;
 use reqwest::{Client, Response, Url, redirect};
 
 /// Releases lie behind one redirect or two.
@@ -22,21 +21,17 @@ struct Server<'a> {
     client: Client,
     reference: &'a Reference,
     host: String,
-    login: Shown,
+    login: &'a Shown,
 }
 
 pub(crate) async fn pull(
     registries: &Registries,
     reference: &Reference,
     file: &UrlReference,
+    login: &Shown,
     kept: &(dyn Fn(&str) -> Option<Bytes> + Sync),
 ) -> Result<Pulled, FetchError> {
     let host = authority(&file.url);
-    let wrong = |what: String| FetchError::new(reference, Kind::Wrong, what);
-    if reference.is_plain() && !registries.may_be_plain(&host) {
-        return Err(wrong(format!("goes without TLS: write https://, or sluice.plugins.registries.\"{host}\".plain_http = true")));
-    }
-    let login = registries.login(&host).await;
     let client = client(registries).map_err(|error| requested(&error, reference, &host, &login.words))?;
     let server = Server { client, reference, host, login };
     let bytes = match kept(&file.digest) {
@@ -48,7 +43,7 @@ pub(crate) async fn pull(
 }
 
 /// Follows a few redirects, and none out of TLS.
-fn client(registries: &Registries) -> reqwest::Result<Client> {
+pub(crate) fn client(registries: &Registries) -> reqwest::Result<Client> {
     let plain: Vec<String> = registries.settings.hosts.iter().filter(|(_, host)| host.plain_http).map(|(name, _)| name.clone()).collect();
     let may_be_plain = move |url: &Url| {
         let host = authority(url);
@@ -99,31 +94,29 @@ impl Server<'_> {
     }
 
     async fn get(&self, url: Url) -> Result<Response, FetchError> {
-        let request = self.client.get(url);
-        let request = match &self.login.auth {
-            RegistryAuth::Anonymous => request,
-            RegistryAuth::Basic(username, password) => request.basic_auth(username, Some(password)),
-            RegistryAuth::Bearer(token) => request.bearer_auth(token),
-        };
-        request.send().await.map_err(|error| self.broken(&error))
+        self.login.on(self.client.get(url)).send().await.map_err(|error| self.broken(&error))
     }
 
-    /// As far as it may be long; else how long it is at least.
-    async fn body(&self, mut response: Response, bytes_max: usize) -> Result<Result<Bytes, u64>, FetchError> {
-        if let Some(length) = response.content_length().filter(|length| *length > bytes_max as u64) {
-            return Ok(Err(length));
-        }
-        let mut whole = BytesMut::new();
-        while let Some(more) = response.chunk().await.map_err(|error| self.broken(&error))? {
-            whole.extend_from_slice(&more);
-            if whole.len() > bytes_max {
-                return Ok(Err(whole.len() as u64));
-            }
-        }
-        Ok(Ok(whole.freeze()))
+    async fn body(&self, response: Response, bytes_max: usize) -> Result<Result<Bytes, u64>, FetchError> {
+        body(response, bytes_max).await.map_err(|error| self.broken(&error))
     }
 
     fn broken(&self, error: &reqwest::Error) -> FetchError {
         requested(error, self.reference, &self.host, &self.login.words)
     }
+}
+
+/// As far as it may be long; else how long it is at least.
+pub(crate) async fn body(mut response: Response, bytes_max: usize) -> reqwest::Result<Result<Bytes, u64>> {
+    if let Some(length) = response.content_length().filter(|length| *length > bytes_max as u64) {
+        return Ok(Err(length));
+    }
+    let mut whole = BytesMut::new();
+    while let Some(more) = response.chunk().await? {
+        whole.extend_from_slice(&more);
+        if whole.len() > bytes_max {
+            return Ok(Err(whole.len() as u64));
+        }
+    }
+    Ok(Ok(whole.freeze()))
 }

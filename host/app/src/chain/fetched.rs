@@ -7,9 +7,9 @@ use futures_util::future::join_all;
 use sluice_plugin::artifact::BYTES_MAX;
 use sluice_registry::{Copy, Host, Kept, Kind, Login, Reference, Registries, Settings, registries::Pulled};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs::File,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -41,6 +41,29 @@ impl Source {
     }
 }
 
+/// What was asked for and has not come yet.
+#[derive(Default)]
+pub(super) struct Outstanding(Mutex<BTreeSet<String>>);
+
+impl Outstanding {
+    /// Where they are, in words for everybody.
+    pub(super) fn places(&self) -> Vec<String> {
+        self.lock().iter().cloned().collect()
+    }
+
+    /// It is outstanding as long as somebody is asked.
+    async fn during<T>(&self, reference: &Reference, asked: impl Future<Output = T>) -> T {
+        self.lock().insert(reference.place());
+        let came = asked.await;
+        self.lock().remove(&reference.place());
+        came
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Whom plugins are fetched from, as the operator says.
 pub fn registries(config: &Config) -> Registries {
     let host = |written: &crate::config::RegistrySettings| {
@@ -62,7 +85,7 @@ pub fn registries(config: &Config) -> Registries {
 
 impl Fetched {
     /// All that the chain names, at once.
-    pub(super) async fn all(config: &Config, supply: &Supply) -> Self {
+    pub(super) async fn all(config: &Config, supply: &Supply, outstanding: &Outstanding) -> Self {
         let links = config.settings.chain.iter().flatten();
         let references: Vec<&Reference> =
             links.filter_map(|link| if let Link::Fetched(reference) = link { Some(reference) } else { None }).collect();
@@ -77,7 +100,7 @@ impl Fetched {
             })
             .ok();
         let registries = registries(config);
-        let each = references.iter().map(|reference| fetch(reference, &registries, kept.as_ref(), supply));
+        let each = references.iter().map(|reference| fetch(reference, &registries, kept.as_ref(), supply, outstanding));
         let mut found = HashMap::new();
         for (reference, (source, note)) in references.iter().zip(join_all(each).await) {
             notes.extend(note);
@@ -102,13 +125,16 @@ impl Fetched {
     /// These are in force: what their references led to is good, and is what is used when nobody answers.
     pub(super) fn are_good(&self, placed: &[Placed]) {
         let Some(kept) = &self.kept else { return };
+        let mut held = Vec::new();
         for key in placed.iter().map(|p| &p.key) {
             let (Some(Ok(source)), Ok(reference)) = (self.found.get(key), key.parse()) else { continue };
             match kept.is_good(&reference, source.pulled()) {
-                Ok(note) => self.held.lock().unwrap_or_else(PoisonError::into_inner).extend(note),
+                Ok(note) => held.extend(note),
                 Err(error) => tracing::warn!(%error, "{key} cannot be kept: without its server there is no start"),
             }
         }
+        // Those of before are of files that are gone, replaced by these.
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
     }
 }
 
@@ -118,6 +144,7 @@ async fn fetch(
     registries: &Registries,
     kept: Option<&Kept>,
     supply: &Supply,
+    outstanding: &Outstanding,
 ) -> (Result<Source, String>, Option<String>) {
     let locked = supply.locked(&reference.to_string());
     let copy = kept.and_then(|kept| kept.find(reference, locked));
@@ -131,8 +158,12 @@ async fn fetch(
         Some(copy) if is_settled(&copy) => return (Ok(Source::Kept(copy)), None),
         other => other,
     };
-    let error = match registries.pull(reference, &|digest| kept?.bytes(digest)).await {
-        Ok(pulled) => return (Ok(keep(reference, pulled, kept)), None),
+    tracing::info!(%reference, "asking for a plugin");
+    let error = match outstanding.during(reference, registries.pull(reference, &|digest| kept?.bytes(digest))).await {
+        Ok(pulled) => {
+            tracing::info!(%reference, sha256 = %pulled.digest, manifest = pulled.manifest.as_deref(), "a plugin came");
+            return (Ok(keep(reference, pulled, kept)), None);
+        }
         Err(error) => error,
     };
     match copy {
@@ -148,10 +179,16 @@ fn keep(reference: &Reference, pulled: Pulled, kept: Option<&Kept>) -> Source {
     let Some(kept) = kept else { return Source::Loose(pulled) };
     if let Err(error) = kept.keep(reference, &pulled) {
         tracing::warn!(%error, "{reference} cannot be kept: without its server there is no start");
+        return Source::Loose(pulled);
     }
     match kept.find(reference, Some(&pulled.digest)) {
         Some(copy) if copy.pulled == pulled => Source::Kept(copy),
-        _ => Source::Loose(pulled),
+        _ => {
+            tracing::warn!(
+                "{reference} was kept and is not found again: somebody else changes the cache folder, and could take this copy away"
+            );
+            Source::Loose(pulled)
+        }
     }
 }
 

@@ -12,7 +12,7 @@ pub mod supply;
 mod watch;
 
 pub use describe::Described;
-use fetched::Fetched;
+use fetched::{Fetched, Outstanding};
 pub use sources::beside;
 
 use crate::{
@@ -52,6 +52,8 @@ pub struct Plugins {
     supply: Supply,
     /// Plugins that are no files here, once they were asked for.
     fetched: OnceLock<Fetched>,
+    /// Those that were asked for and have not come yet.
+    outstanding: Outstanding,
     placed: Mutex<Vec<Placed>>,
     /// One load at a time; a change that comes meanwhile is seen by the next.
     loading: tokio::sync::Mutex<()>,
@@ -149,6 +151,7 @@ impl Plugins {
             engine,
             supply,
             fetched: OnceLock::new(),
+            outstanding: Outstanding::default(),
             placed: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
             loaded_from: watch::fingerprint(&config.places.plugins_dir),
@@ -166,7 +169,7 @@ impl Plugins {
     /// Every problem at once, a line each: a plugin that never loaded is a failing plugin, not an absent one.
     pub async fn open(&self, hurried: bool) -> Result<bool> {
         let _one_at_a_time = self.loading.lock().await;
-        let fetched = Fetched::all(&self.config, &self.supply).await;
+        let fetched = Fetched::all(&self.config, &self.supply, &self.outstanding).await;
         fetched.notes().iter().for_each(|note| tracing::warn!("{note}"));
         let _ = self.fetched.set(fetched);
         let mut first = self.assemble(hurried).await;
@@ -175,11 +178,15 @@ impl Plugins {
             first = self.assemble(false).await;
         }
         if !first.problems.is_empty() {
+            // What was fetched is kept before it is judged: starts that are refused one after another would fill the disk. It is waited for,
+            // since the process ends with this error.
+            if let Some(making) = self.make_room() {
+                let _ = making.await;
+            }
             bail!("{}", first.problems.join("\n"));
         }
         self.swap(first.chain);
         self.is_open.store(true, Relaxed);
-        self.fetched().are_good(&self.placed());
         self.make_room();
         Ok(first.left_out)
     }
@@ -253,6 +260,10 @@ impl Plugins {
         if self.is_open.load(Relaxed) {
             return None;
         }
+        let outstanding = self.outstanding.places();
+        if !outstanding.is_empty() {
+            return Some(format!("fetching {}", outstanding.join(", ")));
+        }
         let compiling: Vec<String> = self.engine.compiling().iter().map(ToString::to_string).collect();
         Some(if compiling.is_empty() { "plugins are being loaded".into() } else { format!("compiling {}", compiling.join(", ")) })
     }
@@ -263,12 +274,12 @@ impl Plugins {
     }
 
     /// In the cache folder, beside everything else.
-    fn make_room(&self) {
+    fn make_room(&self) -> Option<tokio::task::JoinHandle<cache::Room>> {
         let (places, bytes_max) = (self.config.places.clone(), self.config.settings.limits.cache_bytes_max);
         // A folder that others can write to is no cache, and not ours to tidy up.
-        if self.engine.caches() {
-            tokio::task::spawn_blocking(move || cache::make_room(&[places.cache_dir.as_path(), &places.fetched_dir], bytes_max));
-        }
+        self.engine
+            .caches()
+            .then(|| tokio::task::spawn_blocking(move || cache::make_room(&[places.cache_dir.as_path(), &places.fetched_dir], bytes_max)))
     }
 
     fn swap(&self, after: Vec<Placed>) {
@@ -276,6 +287,10 @@ impl Plugins {
         let names: Vec<String> = after.iter().map(|p| format!("{}@{}", p.filter.identity().name, p.filter.identity().version)).collect();
         tracing::info!(generation, chain = names.join(","), "chain in place");
         self.supply.note(&after);
+        // Whoever only looks puts nothing in force. What comes in late or changes later is as good as what was there first.
+        if self.supply.remembers() {
+            self.fetched().are_good(&after);
+        }
         *self.placed() = after;
     }
 

@@ -101,6 +101,11 @@ impl Supply {
         seen.admit(&identity.name, &version, signer.name.as_deref()).map_err(|why| said(why.to_string()))
     }
 
+    /// Does what is put in force count for later starts?
+    pub(super) fn remembers(&self) -> bool {
+        self.remembers
+    }
+
     /// The digest that the lock has for this link of the chain.
     pub(super) fn locked(&self, key: &str) -> Option<&str> {
         self.lock.as_ref()?.digest(key)

@@ -95,6 +95,11 @@ fn what_is_pushed_comes_back_and_runs() {
         for reference in [&tag, &pinned] {
             let gateway = Gateway::start(&folder, config(&folder, &backend, json!([reference]), required.clone())).await;
             assert_eq!(runs(&gateway).await, "1.0.0", "{reference}");
+            let (_, manifest) = pinned.split_once('@').expect("its digest");
+            let asked = gateway.log(|line| line.contains("asking for a plugin") && line.contains(reference.as_str()));
+            let came =
+                gateway.log(|line| line.contains("a plugin came") && line.contains(&sha256(&version("1.0.0"))) && line.contains(manifest));
+            assert_eq!((asked.len(), came.len()), (1, 1), "{:?}", gateway.log(|_| true));
         }
     });
 }
@@ -197,6 +202,98 @@ fn a_registry_that_is_down_stops_nobody_who_has_a_copy() {
             let no = Gateway::refused(&folder, with(json!([reference]))).await;
             assert!(no.stderr.contains("is not reached") && no.stderr.trim().lines().count() == 1, "{}", no.stderr);
         }
+    });
+}
+
+#[test]
+fn what_somebody_only_looked_at_was_not_in_force() {
+    beside("fetched, looked at", 240, async {
+        let (backend, folder, mut registry) = (Backend::echo(&["echo"]).await, Folder::new(), Registry::open());
+        let tag = registry.reference("versioned:1");
+        let with = || config(&folder, &backend, json!([tag]), json!({}));
+        publish(&folder, "1.0.0", None, &tag);
+        assert_eq!(runs(&Gateway::start(&folder, with()).await).await, "1.0.0");
+        publish(&folder, "1.1.0", None, &tag);
+        for verb in ["check", "ls"] {
+            let looked = finish(command(&folder, &with(), verb), SOON).await;
+            assert!(looked.status.success() && looked.stdout.contains("1.1.0"), "{verb}: {} {}", looked.stdout, looked.stderr);
+        }
+        registry.stop();
+        assert_eq!(runs(&Gateway::start(&folder, with()).await).await, "1.0.0");
+    });
+}
+
+#[test]
+fn what_comes_in_late_is_as_good_as_what_was_there_first() {
+    beside("fetched, late", 240, async {
+        let (backend, folder, mut registry) = (Backend::echo(&["echo"]).await, Folder::new(), Registry::open());
+        let tag = registry.reference("versioned:1");
+        publish(&folder, "1.0.0", None, &tag);
+        // Its faults are passed over, and nobody has compiled it yet, so the first chain is without it.
+        let with = || config(&folder, &backend, json!([tag]), json!({"settings": {"versioned": {"on_fault": "skip"}}}));
+        let gateway = Gateway::start(&folder, with()).await;
+        let folder = &folder;
+        eventually(SOON, || async move {
+            let files = std::fs::read_dir(folder.path("cache/fetched")).expect("a cache").flatten();
+            let notes = files.filter(|file| file.file_name().to_string_lossy().ends_with(".note")).count();
+            if notes == 2 { Ok(()) } else { Err(format!("{notes} notes: that it came, and that it is good")) }
+        })
+        .await;
+        let chains = gateway.log(|line| line.contains("chain in place")).len();
+        assert_eq!(chains, 2, "it was there at once, so this test shows nothing");
+        assert_eq!(runs(&gateway).await, "1.0.0");
+        drop(gateway);
+        registry.stop();
+        assert_eq!(runs(&Gateway::start(folder, with()).await).await, "1.0.0");
+    });
+}
+
+#[test]
+fn a_login_that_cannot_be_had_is_no_no() {
+    beside("fetched, helpers", 240, async {
+        let (backend, folder, registry) = (Backend::echo(&["echo"]).await, Folder::new(), Registry::guarded());
+        let (host, tag) = (registry.address.clone(), registry.reference("versioned:1"));
+        std::fs::create_dir_all(folder.path(".docker")).expect("a folder");
+        std::fs::create_dir_all(folder.path("bin")).expect("a folder");
+        let docker = |config: Value| folder.write(".docker/config.json", config.to_string());
+        let helper = |script: &str| {
+            docker(json!({"credHelpers": {host.as_str(): "test"}}));
+            let path = folder.write("bin/docker-credential-test", format!("#!/bin/sh\ncat >/dev/null\n{script}\n"));
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+        };
+        let path = std::env::join_paths(
+            std::iter::once(folder.path("bin")).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+        )
+        .expect("a path");
+        let check = || {
+            let mut with = config(&folder, &backend, json!([tag]), json!({}));
+            with["sluice"]["limits"]["plugin_fetch_timeout_ms"] = json!(3000);
+            let mut command = command(&folder, &with, "check");
+            command.env("PATH", &path);
+            finish(command, SOON)
+        };
+        // acme:s3cret
+        docker(json!({"auths": {host.as_str(): {"auth": "YWNtZTpzM2NyZXQ="}}}));
+        publish(&folder, "1.0.0", None, &tag);
+        assert_eq!(runs(&Gateway::start(&folder, config(&folder, &backend, json!([tag]), json!({}))).await).await, "1.0.0");
+
+        helper("echo '{\"ServerURL\": \"\", \"Username\": \"acme\", \"Secret\": \"s3cret\"}'");
+        let good = check().await;
+        assert!(good.status.success() && !good.stdout.contains("note: oci://"), "the control: {} {}", good.stdout, good.stderr);
+        for (script, says) in [
+            ("echo no way to IAM >&2; exit 1", "docker-credential-test fails, and says: no way to IAM"),
+            ("echo credentials not found in native keychain; exit 1", "docker-credential-test has none, or could not get one"),
+            ("echo '{}'", "what is no login"),
+            ("exec sleep 60", "its credential helper hangs"),
+        ] {
+            helper(script);
+            let checked = check().await;
+            let is_said = checked.stdout.contains(says) && checked.stdout.contains("the copy that was good before is used");
+            assert!(checked.status.success() && is_said, "{script}: {} {}", checked.stdout, checked.stderr);
+        }
+        docker(json!({}));
+        let no = check().await;
+        assert!(!no.status.success() && no.stderr.contains("(401)"), "the control: a no is obeyed: {} {}", no.stdout, no.stderr);
     });
 }
 
@@ -411,5 +508,26 @@ fn what_is_not_in_use_makes_room_in_the_cache() {
         let second = Gateway::start(&folder, bounded(&old, 0)).await;
         left([2, 2, 4]).await;
         assert_eq!((runs(&gateway).await, runs(&second).await), (json!("2.0.0"), json!("1.0.0")));
+    });
+}
+
+#[test]
+fn a_start_that_is_refused_makes_room_for_the_next() {
+    beside("fetched, refused", 180, async {
+        let (backend, folder, registry) = (Backend::echo(&["echo"]).await, Folder::new(), Registry::open());
+        let acme = key(&folder, "acme");
+        let tag = registry.reference("versioned:1");
+        let left_by = async |bytes_max: u64| {
+            let mut with = config(&folder, &backend, json!([tag]), json!({"signatures": "required", "keys": {"acme": acme}}));
+            with["sluice"]["limits"]["cache_bytes_max"] = json!(bytes_max);
+            let no = Gateway::refused(&folder, with).await;
+            assert!(no.stderr.contains("is not signed"), "{}", no.stderr);
+            let files = std::fs::read_dir(folder.path("cache/fetched")).expect("a cache").flatten();
+            files.filter(|file| file.file_name().to_string_lossy().ends_with(".wasm")).count()
+        };
+        for (text, bytes_max, left) in [("1.0.0", 1 << 30, 1), ("2.0.0", 1 << 30, 2), ("3.0.0", 0, 1)] {
+            publish(&folder, text, None, &tag);
+            assert_eq!(left_by(bytes_max).await, left, "{text}: the one that it looks at stays");
+        }
     });
 }

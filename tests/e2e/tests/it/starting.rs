@@ -6,11 +6,21 @@ use crate::{
     connection::Connection,
     folder::{Folder, component},
     gateway::Gateway,
-    turn::{alone, eventually},
+    registry::sha256,
+    server::{Response, Server},
+    turn::{alone, beside, eventually},
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use std::{fmt::Write as _, net::TcpListener, time::Duration};
+use std::{
+    fmt::Write as _,
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -98,6 +108,39 @@ fn whoever_comes_while_a_plugin_is_compiled_is_told_to_come_back() {
         assert_eq!(get(admin, "/readyz").await.expect("an answer").0, 200);
         let took = started.log(|line| line.contains("versioned.wasm took"));
         assert_eq!(took.len(), 1, "{took:?}");
+    });
+}
+
+#[test]
+fn a_start_that_waits_for_a_registry_says_for_what() {
+    beside("starting, fetching", 120, async {
+        let (backend, folder, addresses) = (Backend::echo(&["echo"]).await, Folder::new(), addresses());
+        let (wasm, goes_on) = (component("guest_versioned"), Arc::new(AtomicBool::new(false)));
+        let (served, told) = (wasm.clone(), goes_on.clone());
+        let server = Server::start(false, move |seen| {
+            let (wasm, told) = (served.clone(), told.clone());
+            Box::pin(async move {
+                while !told.load(Relaxed) {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                if seen.target == "/versioned.wasm?key=s3cret" { Response::json(wasm) } else { Response::status(404) }
+            })
+        })
+        .await;
+        let place = format!("http://{}/versioned.wasm", server.address);
+        let mut settings = config(&backend, &folder, &addresses);
+        settings["sluice"]["chain"] = json!([format!("{place}?key=s3cret#sha256:{}", sha256(&wasm))]);
+        let [_, admin] = &addresses;
+        let (_started, ()) = tokio::join!(Gateway::start(&folder, settings), async {
+            let why = eventually(LONG, || async {
+                let (_, why) = get(admin, "/readyz").await?;
+                if why.contains(&format!("starting: fetching {place}")) { Ok(why) } else { Err(why) }
+            })
+            .await;
+            assert!(!why.contains("s3cret"), "what may be a key is for nobody who can ask: {why}");
+            goes_on.store(true, Relaxed);
+        });
+        assert_eq!(get(admin, "/readyz").await.expect("an answer").0, 200);
     });
 }
 

@@ -24,7 +24,7 @@ section! {
         pub header_timeout_ms: u64 = 10_000, within 1..=600_000;
         /// How long a client may take to send its body.
         pub body_timeout_ms: u64 = 30_000, within 1..=3_600_000;
-        /// How long connecting to an upstream may take.
+        /// How long connecting to an upstream, or to a registry of plugins, may take.
         pub connect_timeout_ms: u64 = 5_000, within 1..=600_000;
         /// How long a call may go without an answer or progress.
         pub call_timeout_ms: u64 = 60_000, within 1..=86_400_000;
