@@ -10,24 +10,6 @@ use std::{
     process::Command,
 };
 
-const PLUGINS: [&str; 15] = [
-    "approve",
-    "auth-api-key",
-    "auth-jwt",
-    "guard",
-    "interceptor",
-    "namespace",
-    "oauth-client",
-    "pin",
-    "rate-limit",
-    "rbac",
-    "read-only",
-    "redact",
-    "shape",
-    "sigv4",
-    "static-header",
-];
-
 fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("set by cargo")).join("../..");
     let out = PathBuf::from(env::var("OUT_DIR").expect("set by cargo"));
@@ -37,15 +19,27 @@ fn main() {
     fs::write(out.join("sdk.rs"), sdk(&root)).expect("OUT_DIR can be written");
     // OUT_DIR is <target>/<profile>/build/<package>/out.
     let target = out.ancestors().nth(4).expect("cargo's layout").join("components");
-    let (alone, together): (Vec<&str>, Vec<&str>) = PLUGINS.into_iter().partition(|plugin| is_built_alone(&root, plugin));
+    let plugins = plugins(&root);
+    let (alone, together): (Vec<&str>, Vec<&str>) = plugins.iter().map(String::as_str).partition(|plugin| is_built_alone(&root, plugin));
     build(&together, &root, &target);
     alone.iter().for_each(|plugin| build(&[plugin], &root, &target));
-    for plugin in PLUGINS {
+    let entry = |plugin: &String| {
         let built = target.join("wasm32-wasip2/plugin").join(format!("sluice_plugin_{}.wasm", plugin.replace('-', "_")));
-        fs::copy(&built, out.join(format!("{plugin}.wasm"))).unwrap_or_else(|e| panic!("{}: {e}", built.display()));
-    }
-    let trees: String = PLUGINS.iter().map(|plugin| format!("    ({plugin:?}, {:?}),\n", tree(plugin, &root))).collect();
-    fs::write(out.join("trees.rs"), format!("&[\n{trees}]\n")).expect("OUT_DIR can be written");
+        let kept = out.join(format!("{plugin}.wasm"));
+        fs::copy(&built, &kept).unwrap_or_else(|e| panic!("{}: {e}", built.display()));
+        format!("    ({plugin:?}, include_bytes!({kept:?}), {:?}),\n", tree(plugin, &root))
+    };
+    let entries: String = plugins.iter().map(entry).collect();
+    fs::write(out.join("plugins.rs"), format!("&[\n{entries}]\n")).expect("OUT_DIR can be written");
+}
+
+/// Each folder of `plugins/` is one that the binary carries.
+fn plugins(root: &Path) -> Vec<String> {
+    let folders = fs::read_dir(root.join("plugins")).expect("plugins/ is there").map(|entry| entry.expect("a folder of ours"));
+    let are_packages = folders.filter(|folder| folder.path().join("Cargo.toml").is_file());
+    let mut names: Vec<String> = are_packages.map(|folder| folder.file_name().into_string().expect("a name in ASCII")).collect();
+    names.sort();
+    names
 }
 
 /// What a plugin is made of: the compiler's version, then a line for each crate: `depth|name vVERSION marks|licence|sha256 of its
