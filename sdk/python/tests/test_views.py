@@ -1,13 +1,17 @@
 """The views on the contract, in the fake host."""
 
 import unittest
+import weakref
+from pathlib import Path
+from typing import Any
 
 from sluice import NEXT, Exchange, HostError, Kind, chunk, confirm, fetch, log, metrics, patterns, reply, secrets, suspend
+from sluice.build import Project, glue
 from sluice.verdict import rejection
 from sluice.catalog import HIDE, Viewer, answer, patch, rename
 from sluice.document import Fault
 from sluice.exchange import remove, set_, splice, splice_key
-from sluice.guest import Guest
+from sluice.guest import Finalizer, Guest
 from sluice.head import Head
 from sluice.kv import Bucket
 from sluice.http import header, respond_json, see_other
@@ -186,11 +190,20 @@ class Fussy(Plugin):
 
 class GuestTest(unittest.TestCase):
     def test_the_contracts_own_values_become_views(self) -> None:
-        guest = Guest(Fussy)
-        guest.init('{"limit": 3}')
+        lines: dict[str, Any] = {}
+        exec(glue(Project(Path(), __name__, "Fussy", [], False), ["on-request"]), lines)
+        lines["Lifecycle"]().init('{"limit": 3}')
+        self.assertEqual(weakref.finalize.__module__, "weakref")
         raw = types.Head(1, 0, types.Direction.TO_SERVER, Kind.REQUEST, types.Method_ToolsCall(), "t", 9)
-        verdict = guest.call("on_request", (raw, FakeExchange(upstream="files").raw))
+        verdict = lines["OnRequest"]().on_request(raw, FakeExchange(upstream="files").raw)
         self.assertEqual(verdict, reply({"limit": 3, "method": "tools/call", "upstream": "files"}))
+
+    def test_a_handle_is_given_back_once(self) -> None:
+        given_back: list[int] = []
+        kept, lent = Finalizer(self, given_back.append, 1), Finalizer(self, given_back.append, 2)
+        self.assertEqual((lent.detach(), lent.detach()), ((None, given_back.append, (2,), None), None))
+        del kept, lent
+        self.assertEqual(given_back, [1])
 
     def test_a_manifest_is_the_contracts_record(self) -> None:
         said = Guest(Fussy).describe()

@@ -9,6 +9,7 @@ What pyproject.toml says under [tool.sluice]:
 
 import argparse
 import importlib
+import inspect
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,14 @@ from .plugin import Plugin
 WIT = Path(__file__).parent / "wit"
 CONTRACT = "sluice_contract"
 GLUE = "sluice_glue"
+VIEWS = {
+    "head": ("head", "Head.of"),
+    "batch": ("chunk", "Batch"),
+    "viewer": ("catalog", "Viewer"),
+    "departure": ("outbound", "Departure"),
+    "x": ("exchange", "Exchange"),
+}
+"""What a hook's argument of this name is given as: a view, by its module here. Others are the contract's own values."""
 
 
 class Mistake(Exception):
@@ -87,8 +96,11 @@ def contract_version(wit: Path = WIT) -> str:
 
 def glue(project: Project, hooks: list[str]) -> str:
     """The module that componentize-py takes: the contract's exports, handed on to the plugin."""
+    arguments = {hook: list(inspect.signature(getattr(HOOKS[hook], hook.replace("-", "_"))).parameters)[1:] for hook in hooks}
+    views = sorted({VIEWS[name] for names in arguments.values() for name in names if name in VIEWS})
     lines = [
-        "from sluice.guest import Guest",
+        "from sluice.guest import Guest, lend_cheaply",
+        *[f"from sluice.{module} import {view.partition('.')[0]}" for module, view in views],
         f"from {CONTRACT} import exports",
         f"from {project.module} import {project.attribute} as Plugin_",
         "guest = Guest(Plugin_)",
@@ -100,8 +112,9 @@ def glue(project: Project, hooks: list[str]) -> str:
     for hook in hooks:
         function = hook.replace("-", "_")
         lines.append(f"class {hook.title().replace('-', '')}(exports.{hook.title().replace('-', '')}):")
-        lines.append(f"    def {function}(self, *given): return guest.call({function!r}, given)")
-    return "\n".join(lines) + "\n"
+        given = [f"{VIEWS[name][1]}({name})" if name in VIEWS else name for name in arguments[hook]]
+        lines.append(f"    def {function}(self, {', '.join(arguments[hook])}): return guest.plugin.{function}({', '.join(given)})")
+    return "\n".join([*lines, "lend_cheaply()"]) + "\n"
 
 
 def build(folder: Path, out: Path | None = None) -> Path:

@@ -1,7 +1,5 @@
 """The cheap facts of a message."""
 
-from dataclasses import dataclass
-
 from sluice_contract.imports import types
 from sluice_contract.imports.types import Direction as Direction
 from sluice_contract.imports.types import Kind as Kind
@@ -41,27 +39,71 @@ METHODS: dict[type, str] = {
 }
 
 
-@dataclass(slots=True)
 class Head:
-    """What most filters need of a message; the rest is asked of the exchange."""
+    """What most filters need of a message; the rest is asked of the exchange. A view of the contract's own record: a hook pays for what
+    it reads.
+    """
 
-    method: str
-    """By its name in the protocol: `tools/call`. Of a response: the method it answers."""
-    name: str | None = None
-    """Tool or prompt name, or resource URI, as the client sees it."""
-    kind: Kind = Kind.REQUEST
-    direction: Direction = Direction.TO_SERVER
-    exchange: int = 1
-    """Host-wide id, the same from the request to `on_done`, over all its rounds."""
-    round: int = 0
-    """How often the client has come back with answers."""
-    body_bytes: int = 0
-    """Size of the message as this filter received it."""
+    __slots__ = ("raw",)
+
+    def __init__(
+        self,
+        method: str,
+        name: str | None = None,
+        kind: Kind = Kind.REQUEST,
+        direction: Direction = Direction.TO_SERVER,
+        exchange: int = 1,
+        round: int = 0,
+        body_bytes: int = 0,
+    ) -> None:
+        self.raw = types.Head(exchange, round, direction, kind, method_of(method), name, body_bytes)
+        """The contract's own record."""
 
     @classmethod
     def of(cls, raw: types.Head) -> "Head":
         """From the contract's own record."""
-        return cls(method_name(raw.method), raw.name, raw.kind, raw.direction, raw.exchange, raw.round, raw.body_bytes)
+        head = cls.__new__(cls)
+        head.raw = raw
+        return head
+
+    def __eq__(self, other: object) -> bool:
+        return self.raw == other.raw if isinstance(other, Head) else NotImplemented
+
+    def __repr__(self) -> str:
+        return repr(self.raw)
+
+    @property
+    def method(self) -> str:
+        """By its name in the protocol: `tools/call`. Of a response: the method it answers."""
+        return method_name(self.raw.method)
+
+    @property
+    def name(self) -> str | None:
+        """Tool or prompt name, or resource URI, as the client sees it."""
+        return self.raw.name
+
+    @property
+    def kind(self) -> Kind:
+        return self.raw.kind
+
+    @property
+    def direction(self) -> Direction:
+        return self.raw.direction
+
+    @property
+    def exchange(self) -> int:
+        """Host-wide id, the same from the request to `on_done`, over all its rounds."""
+        return self.raw.exchange
+
+    @property
+    def round(self) -> int:
+        """How often the client has come back with answers."""
+        return self.raw.round
+
+    @property
+    def body_bytes(self) -> int:
+        """Size of the message as this filter received it."""
+        return self.raw.body_bytes
 
 
 def method_name(method: types.Method) -> str:
@@ -69,3 +111,12 @@ def method_name(method: types.Method) -> str:
     if isinstance(method, types.Method_Other):
         return method.value
     return METHODS[type(method)]
+
+
+def method_of(name: str) -> types.Method:
+    """The contract's own method, by the protocol's name."""
+    found = BY_NAME.get(name)
+    return types.Method_Other(name) if found is None else found()
+
+
+BY_NAME = {name: method for method, name in METHODS.items()}

@@ -22,7 +22,6 @@ from .chunk import Hit as ChunkHit
 from .document import MISSING, Fault, apply, each_text, permit, value_at
 from .exchange import Exchange
 from .fake_secrets import Vault, install
-from .guest import VIEWS
 from .head import Head
 from .plugin import Plugin
 
@@ -70,7 +69,7 @@ def head(method: str, name: str | None = None) -> Head:
 
 def answered(request: Head) -> Head:
     """The head of the answer to a request."""
-    return replace(request, kind=types.Kind.RESPONSE, direction=types.Direction.TO_CLIENT)
+    return Head.of(replace(request.raw, kind=types.Kind.RESPONSE, direction=types.Direction.TO_CLIENT))
 
 
 class FakeExchange(Exchange):
@@ -366,7 +365,6 @@ def _install() -> None:
     for module, functions in fakes:
         for name, function in functions.items():
             setattr(module, name, function)
-    VIEWS[_RawExchange] = Exchange
     install(lambda: host.vault)
 
 
