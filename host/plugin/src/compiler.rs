@@ -32,6 +32,8 @@ const WALL_MIN: Duration = Duration::from_secs(120);
 const CODE_BYTES_MAX: u64 = 1 << 30;
 const COMPLAINT_BYTES_MAX: u64 = 64 << 10;
 const STACK_BYTES: usize = 8 << 20;
+/// What the allocator of the process that compiles sets aside at once, in KiB.
+const ARENA_KIB: &str = "4096";
 
 /// How to start a compiler: this binary, and the words that make it call [`serve`] with what follows them.
 #[derive(Debug, Clone)]
@@ -81,7 +83,9 @@ impl Compiler {
         let mut command = tokio::process::Command::new(&self.program);
         command.args(&self.arguments).arg(word(memory)).arg(self.cpu.as_secs().to_string()).arg(self.memory_bytes_max.to_string());
         command.arg(job_word(job));
-        command.env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        // The allocator would set aside what it may of the bound at once, and leave no room for a thread's stack.
+        command.env_clear().env("MIMALLOC_ARENA_RESERVE", ARENA_KIB).current_dir("/");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn()?;
         let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
             return Err(std::io::Error::other("a pipe is missing"));
@@ -101,7 +105,9 @@ impl Compiler {
 
     fn out_of_memory(&self, said: &[u8]) -> Option<String> {
         let said = String::from_utf8_lossy(said);
-        let is_memory = said.contains("memory allocation of") || said.contains("annot allocate memory");
+        // The last is what starting a thread says when there is no room for its stack.
+        let signs = ["memory allocation of", "annot allocate memory", "Resource temporarily unavailable"];
+        let is_memory = signs.iter().any(|sign| said.contains(sign));
         is_memory.then(|| {
             format!(
                 "needs more than {} MiB of memory to be compiled; if you trust it, raise sluice.limits.compile_memory_mib",

@@ -20,7 +20,7 @@ use std::{
 
 const KEY: &str = "contained-key-51d0";
 const BLOCKS: usize = 10;
-const CALLS_A_BLOCK: usize = 150;
+const CALLS_A_BLOCK: usize = 100;
 const RATIO_MAX: f64 = 1.5;
 /// How often the neighbours are measured. The first window is with a breaker that is still learning; in the others it is
 /// open but for its trials. The median is judged, since somebody else may use the machine during one of them.
