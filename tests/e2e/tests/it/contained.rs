@@ -19,7 +19,7 @@ use std::{
 };
 
 const KEY: &str = "contained-key-51d0";
-const BLOCKS: usize = 10;
+const BLOCKS: usize = 8;
 const CALLS_A_BLOCK: usize = 100;
 const RATIO_MAX: f64 = 1.5;
 /// How often the neighbours are measured. The first window is with a breaker that is still learning; in the others it is

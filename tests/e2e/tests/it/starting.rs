@@ -27,7 +27,7 @@ const LONG: Duration = Duration::from_secs(120);
 /// The versioned guest with work for the compiler: a module that nothing instantiates, the cost of whose functions grows with variables
 /// times branches.
 fn heavy() -> Vec<u8> {
-    let (functions, locals, branches) = (25, 150, 100);
+    let (functions, locals, branches) = (10, 150, 100);
     let mut text = String::from("(module");
     for _ in 0..functions {
         let _ = write!(text, "(func (param i32) (local{})", " i64".repeat(locals));

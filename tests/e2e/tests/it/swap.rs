@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 5;
 const CALLS_MIN: usize = 10_000;
 const LANES: usize = 16;
 const SEEN_WITHIN: Duration = Duration::from_secs(20);
