@@ -1,13 +1,12 @@
 //! Token buckets per caller, tool, upstream or anything else that is known of a call.
 //!
-//! [`policy`] decides, [`config`] reads the settings, `key` builds the keys of buckets.
+//! [`policy`] decides, [`config`] reads the settings.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 
 extern crate alloc;
 
 pub mod config;
-mod key;
 pub mod policy;
 
 use alloc::string::String;

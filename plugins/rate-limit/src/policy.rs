@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 
 use sluice_sdk::glob::{self, matches};
 use sluice_sdk::json;
+use sluice_sdk::key::{self, Part};
 use sluice_sdk::prelude::*;
 
 use crate::config::{self, Config, LimitConfig, OnStoreError};
-use crate::key::{self, Part};
 use crate::{METHODS, Taken};
 
 /// Over a limit.

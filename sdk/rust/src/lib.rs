@@ -56,7 +56,7 @@
 //!
 //! Modules, in reading order: [`plugin`] (the traits to implement), [`manifest`], [`exchange`] (facts, payload,
 //! scan), [`verdict`], [`identity`], [`catalog`], [`chunk`], [`http`], [`outbound`], then the powers without an exchange: [`kv`], [`secrets`],
-//! [`fetch`], [`upstream`], [`patterns`], [`log`], [`metrics`], [`clock`], [`random`]; [`json`] and [`glob`] for settings and payloads; and
+//! [`fetch`], [`upstream`], [`patterns`], [`log`], [`metrics`], [`clock`], [`random`]; [`json`], [`glob`] and [`key`] for settings and payloads; and
 //! natively `testing`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
@@ -77,6 +77,7 @@ pub mod glob;
 pub mod http;
 pub mod identity;
 pub mod json;
+pub mod key;
 pub mod kv;
 #[cfg(all(target_family = "wasm", feature = "lean"))]
 #[doc(hidden)]

@@ -7,6 +7,7 @@ mod jwt;
 mod namespace;
 mod oauth_client;
 mod pin;
+mod quota;
 mod rate_limit;
 mod rbac;
 mod read_only;
