@@ -50,6 +50,7 @@ impl Plugin for Quota {
         Manifest::new("quota", env!("CARGO_PKG_VERSION"), "Limits how many calls run at once, and how much there is in an hour or a day.")
             .schema(include_str!("../config.schema.json"))
             .select(Hook::OnRequest, METHODS, &[])
+            .select(Hook::OnResponse, METHODS, &[])
             .select(Hook::OnDone, METHODS, &[])
             .stateless()
     }
@@ -66,11 +67,19 @@ impl OnRequest for Quota {
     }
 }
 
+/// Places are given back before the answer is on its way: whoever has it may call again at once.
+impl OnResponse for Quota {
+    fn on_response(&self, head: &Head, x: &Exchange) -> Verdict {
+        self.limits.answered(head, x, || self.bucket());
+        Verdict::Next
+    }
+}
+
 impl OnDone for Quota {
     fn on_done(&self, head: &Head, done: &Done, x: &Exchange) {
         self.limits.end(head, done, x, || self.bucket());
     }
 }
 
-sluice_sdk::export!(Quota: on_request, on_done);
+sluice_sdk::export!(Quota: on_request, on_response, on_done);
 sluice_sdk::lean!();

@@ -89,13 +89,24 @@ impl Limits {
         Verdict::Next
     }
 
-    /// Gives places back, and counts what the call turned out to cost. A store that cannot be reached loses both: places come back with
-    /// the end of their lease.
+    /// Gives places back. A store that cannot be reached loses them until the end of their lease.
+    pub fn answered<'b>(&self, head: &Head, x: &impl Facts, bucket: impl Fn() -> Result<&'b Bucket, Error>) {
+        self.held(x, |limit, key| limit.leave(bucket()?, key, head));
+    }
+
+    /// The same for calls that ended without an answer, and counts what the call turned out to cost.
     pub fn end<'b>(&self, head: &Head, done: &Done, x: &impl Facts, bucket: impl Fn() -> Result<&'b Bucket, Error>) {
+        self.held(x, |limit, key| {
+            limit.leave(bucket()?, key, head)?;
+            limit.spend(bucket()?, key, done)
+        });
+    }
+
+    /// The limits that let this exchange pass, each with the key it did so under.
+    fn held(&self, x: &impl Facts, each: impl Fn(&Limit, &str) -> Result<(), Error>) {
         for (at, limit) in self.limits.iter().enumerate() {
-            let Some(key) = x.attr(&format!("quota.{}", kept(at))) else { continue };
-            if let Ok(bucket) = bucket() {
-                let _ = limit.end(bucket, &key, head, done);
+            if let Some(key) = x.attr(&format!("quota.{}", kept(at))) {
+                let _ = each(limit, &key);
             }
         }
     }
@@ -165,19 +176,21 @@ impl Limit {
         }
     }
 
-    fn end(&self, bucket: &Bucket, key: &str, head: &Head, done: &Done) -> Result<(), Error> {
-        let now_s = clock::unix_seconds();
+    fn leave(&self, bucket: &Bucket, key: &str, head: &Head) -> Result<(), Error> {
         match &self.bound {
-            Bound::Places { .. } => places::leave(bucket, key, head.exchange, now_s),
-            Bound::Amount { of, window, .. } => {
-                let cost = match of {
-                    Of::Calls => return Ok(()),
-                    Of::ResultKib => i64::from(done.response_bytes.div_ceil(1024)),
-                    Of::UpstreamSeconds => i64::try_from(done.upstream_micros.div_ceil(1_000_000)).unwrap_or(i64::MAX),
-                };
-                window.add(bucket, key, cost, now_s).map(|_| ())
-            }
+            Bound::Places { .. } => places::leave(bucket, key, head.exchange, clock::unix_seconds()),
+            Bound::Amount { .. } => Ok(()),
         }
+    }
+
+    fn spend(&self, bucket: &Bucket, key: &str, done: &Done) -> Result<(), Error> {
+        let Bound::Amount { of, window, .. } = &self.bound else { return Ok(()) };
+        let cost = match of {
+            Of::Calls => return Ok(()),
+            Of::ResultKib => i64::from(done.response_bytes.div_ceil(1024)),
+            Of::UpstreamSeconds => i64::try_from(done.upstream_micros.div_ceil(1_000_000)).unwrap_or(i64::MAX),
+        };
+        window.add(bucket, key, cost, clock::unix_seconds()).map(|_| ())
     }
 }
 

@@ -80,6 +80,18 @@ fn a_place_whose_end_nobody_told_is_free_after_its_lease() {
     refused(&plugin, &call(4), &by("alice"));
 }
 
+/// Whoever has an answer may call again at once, before anybody was told of the end.
+#[test]
+fn a_place_comes_back_with_the_answer() {
+    let plugin = plugin(json!({"limits": [{"name": "one", "at_once": 1}]}));
+    for exchange in 1..4 {
+        let x = by("alice");
+        assert_eq!(plugin.on_request(&call(exchange), &x), Verdict::Next);
+        let answered = x.set_attrs().into_iter().fold(by("alice"), |x, (key, value)| x.with_attr(&format!("quota.{key}"), &value));
+        assert_eq!(plugin.on_response(&call(exchange).answered(), &answered), Verdict::Next);
+    }
+}
+
 #[test]
 fn a_refused_call_takes_no_place() {
     let plugin = plugin(json!({"limits": [{"name": "places", "at_once": 1}, {"name": "day", "key": [], "per_day": 1}]}));

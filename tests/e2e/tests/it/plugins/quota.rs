@@ -3,6 +3,7 @@
 use super::with;
 use crate::{backend::Backend, caller::Era, folder::Folder, turn::beside};
 use serde_json::json;
+use std::time::Duration;
 
 #[test]
 fn places_come_back_and_an_hour_has_an_end() {
@@ -22,6 +23,8 @@ fn places_come_back_and_an_hour_has_an_end() {
                 caller.result("a", "{}").await;
             }
             caller.result("b", "{}").await;
+            // What an answer weighs is known once it is out.
+            tokio::time::sleep(Duration::from_millis(300)).await;
             for (tool, limit) in [("a", "five"), ("b", "weight")] {
                 let reply = caller.call(tool, "{}").await.expect("an answer");
                 let answer = reply.json();
