@@ -292,7 +292,7 @@ impl Host {
     ) -> Result<Arc<View>, Error> {
         let generation = self.generation();
         let viewer = Attributes::new(client.facts.clone());
-        let asking = Asking { generation: &generation, era, client, principal, viewer: &viewer };
+        let asking = Asking { generation: &generation, era, client, principal, viewer: &viewer, callers: &Arc::default() };
         self.view(kind, asking, Currency::Fresh).await
     }
 
@@ -300,15 +300,37 @@ impl Host {
     pub async fn offered(self: &Arc<Self>, kind: ListKind, era: Era, client: &Arc<Client>, principal: &Arc<Principal>) -> Gathered {
         let generation = self.generation();
         let viewer = Attributes::new(client.facts.clone());
-        self.gather_fresh(kind, Asking { generation: &generation, era, client, principal, viewer: &viewer }).await
+        self.gather_fresh(kind, Asking { generation: &generation, era, client, principal, viewer: &viewer, callers: &Arc::default() }).await
+    }
+
+    /// The tools that this principal sees, for calls that these filters make in its name: what they hide, they may call.
+    ///
+    /// # Errors
+    /// As [`view`](Self::view).
+    pub(crate) async fn callable(
+        self: &Arc<Self>,
+        client: &Arc<Client>,
+        within: &Within,
+        callers: &Arc<[Arc<str>]>,
+        currency: Currency,
+    ) -> Result<Arc<View>, Error> {
+        let viewer = Attributes::new(client.facts.clone());
+        let (generation, principal) = (within.generation(), within.principal());
+        let asking = Asking { generation, era: Era::Modern, client, principal, viewer: &viewer, callers };
+        self.view(ListKind::Tools, asking, currency).await
     }
 
     /// What this principal calls a tool of an upstream, if it sees it.
-    pub(crate) async fn shown_as(self: &Arc<Self>, upstream: usize, tool: &str, client: &Arc<Client>, within: &Within) -> Option<Arc<str>> {
-        let viewer = Attributes::new(client.facts.clone());
-        let asking = Asking { generation: within.generation(), era: Era::Modern, client, principal: within.principal(), viewer: &viewer };
+    pub(crate) async fn shown_as(
+        self: &Arc<Self>,
+        upstream: usize,
+        tool: &str,
+        client: &Arc<Client>,
+        within: &Within,
+        callers: &Arc<[Arc<str>]>,
+    ) -> Option<Arc<str>> {
         for currency in [Currency::Known, Currency::Fresh] {
-            let view = self.view(ListKind::Tools, asking, currency).await.ok()?;
+            let view = self.callable(client, within, callers, currency).await.ok()?;
             let is_it = |entry: &&crate::catalogue::Exposed| entry.entry.upstream == Some(upstream) && *entry.entry.original == *tool;
             if let Some(shown) = view.exposed.iter().find(is_it) {
                 return Some(shown.entry.name.clone());

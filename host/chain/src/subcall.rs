@@ -5,6 +5,7 @@
 
 use crate::{
     attributes::Facts,
+    catalogue::{Currency, View},
     exchange::{Answer, AnswerBody, Arrival, Client, Outgoing},
     generation::Generation,
     host::{Host, own_revision},
@@ -75,6 +76,23 @@ impl Within {
     pub(crate) fn principal(&self) -> &Arc<Principal> {
         &self.principal
     }
+
+    /// Those who wait for a call that this filter makes.
+    fn callers(&self, by: &Arc<str>) -> Arc<[Arc<str>]> {
+        self.callers.iter().chain([by]).cloned().collect()
+    }
+
+    /// Who calls.
+    fn client(&self) -> Arc<Client> {
+        Arc::new(Client {
+            info: None,
+            // Nobody is there who could be asked.
+            capabilities: Bytes::from_static(b"{}"),
+            session: None,
+            facts: self.facts.clone(),
+            log_level: Mutex::default(),
+        })
+    }
 }
 
 impl fmt::Debug for Within {
@@ -118,12 +136,21 @@ pub enum CallError {
 pub trait Calls: Send + Sync {
     /// One call, and the JSON text of its `result`.
     fn call(&self, call: ToolCall) -> BoxFuture<'static, Result<Bytes, CallError>>;
+
+    /// The tools that calls of this filter may be of: what the principal sees, but for what this filter makes of the list. None: nobody
+    /// can say just now.
+    fn tools(&self, by: &Arc<str>, within: Within) -> BoxFuture<'static, Option<Arc<View>>>;
 }
 
 impl Calls for Weak<Host> {
     fn call(&self, call: ToolCall) -> BoxFuture<'static, Result<Bytes, CallError>> {
         let host = self.upgrade();
         Box::pin(async move { host.ok_or(CallError::Unsuited("the host is about to stop"))?.call_tool(call).await })
+    }
+
+    fn tools(&self, by: &Arc<str>, within: Within) -> BoxFuture<'static, Option<Arc<View>>> {
+        let (host, callers) = (self.upgrade(), within.callers(by));
+        Box::pin(async move { host?.callable(&within.client(), &within, &callers, Currency::Known).await.ok() })
     }
 }
 
@@ -142,16 +169,9 @@ impl Host {
         if within.callers.len() >= DEPTH_MAX {
             return Err(CallError::TooDeep);
         }
-        let client = Arc::new(Client {
-            info: None,
-            // Nobody is there who could be asked.
-            capabilities: Bytes::from_static(b"{}"),
-            session: None,
-            facts: within.facts.clone(),
-            log_level: Mutex::default(),
-        });
+        let (client, callers) = (within.client(), within.callers(&by));
         let upstream = self.position(&upstream).ok_or(CallError::Unknown)?;
-        let name = self.shown_as(upstream, &tool, &client, &within).await.ok_or(CallError::Unknown)?;
+        let name = self.shown_as(upstream, &tool, &client, &within, &callers).await.ok_or(CallError::Unknown)?;
         let arrival = Arrival {
             message: Arc::new(request(&name, &arguments).ok_or(CallError::Unsuited("the arguments are no JSON object"))?),
             revision: own_revision(Era::Modern),
@@ -161,8 +181,7 @@ impl Host {
             param_headers: None,
             takes_pieces: false,
         };
-        let callers: Vec<Arc<str>> = within.callers.iter().cloned().chain([by]).collect();
-        let mut running = Ends(self.begin_within(arrival, within.exchange, callers.into()));
+        let mut running = Ends(self.begin_within(arrival, within.exchange, callers));
         let answered = async {
             loop {
                 match poll_fn(|cx| running.0.poll_next(cx)).await {

@@ -23,7 +23,7 @@ use crate::{
 use futures_util::future::BoxFuture;
 use sluice_chain::{
     attributes::Attributes,
-    catalogue::Offer,
+    catalogue::{Offer, View},
     chunk::{ChunkPass, ChunkVerdict},
     departures::{Leaving, OutboundVerdict},
     fault::Fault,
@@ -32,7 +32,7 @@ use sluice_chain::{
     record::Ended,
     route::{RouteRequest, RouteResponse},
 };
-use sluice_wire::message::Message;
+use sluice_wire::{message::Message, method};
 use std::sync::{Arc, OnceLock, atomic::Ordering::Relaxed};
 use tokio::time::Instant;
 
@@ -199,12 +199,13 @@ impl WasmFilter {
 
 /// Run one hook that works on a message: lend it, call, take it back, judge the answer.
 macro_rules! on_message {
-    ($filter:ident, $pass:ident, $hook:expr, $export:ident, $call:ident, $judge:expr) => {{
+    ($filter:ident, $pass:ident, $hook:expr, $export:ident, $call:ident, $judge:expr $(, listed: $listed:expr)?) => {{
         let mut loan = $filter.borrow($filter.key($pass), Some($pass.principal), $pass.began.into()).await?;
         let since = loan.since;
         let template = loan.template();
         let (store, export) = loan.instance().$export(template)?;
         store.data_mut().lend($hook, $pass, since);
+        $(store.data_mut().lent.listed = $listed;)?
         store.set_epoch_deadline(crate::budget::SLICE_TICKS);
         let head = convert::head($pass.head, $pass.message.bytes().len());
         let outcome = contained(export.$call(&mut *store, head, exchange::lent())).await;
@@ -221,7 +222,27 @@ macro_rules! on_message {
 impl WasmFilter {
     async fn run_request(&self, pass: &mut Pass<'_>) -> Result<Verdict, Fault> {
         self.admit(pass.principal, pass.began.into())?;
-        on_message!(self, pass, Hook::OnRequest, on_request, call_on_request, |answer, staged| self.verdict(pass, answer, staged))
+        let listed = match self.answers_tools(pass) {
+            true => self.listed(pass).await,
+            false => None,
+        };
+        on_message!(
+            self, pass, Hook::OnRequest, on_request, call_on_request,
+            |answer, staged| self.verdict(pass, answer, staged), listed: listed
+        )
+    }
+
+    /// A call of a tool that no upstream has, and that may be this plugin's, for a plugin that calls tools itself.
+    fn answers_tools(&self, pass: &Pass<'_>) -> bool {
+        self.plugin.calls.is_some()
+            && pass.head.upstream.is_none()
+            && *pass.head.method == *method::TOOLS_CALL
+            && self.interest.hooks.iter().any(|(hook, _)| *hook == Hook::OnCatalog)
+    }
+
+    async fn listed(&self, pass: &Pass<'_>) -> Option<Arc<View>> {
+        let within = pass.origin?.kept(pass.head.exchange);
+        self.plugin.calls.as_ref()?.tools(&self.plugin.name, within).await
     }
 
     async fn run_response(&self, pass: &mut Pass<'_>) -> Result<Verdict, Fault> {

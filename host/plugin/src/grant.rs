@@ -21,7 +21,7 @@ pub enum Grant {
     Fetch(Allowance),
     /// `outbound:<upstream>`: to give requests toward this upstream what they leave with; `*` is all.
     Outbound(String),
-    /// `upstream:<upstream> <tool>,…`: to call these tools of it; by the upstream's own names, or globs with `*`.
+    /// `upstream:<upstream> <tool>,…`: to call these tools of it, or of all if it is `*`; by the upstream's own names, or globs with `*`.
     Upstream(String, Vec<String>),
 }
 
@@ -120,7 +120,7 @@ const NAME_BYTES_MAX: usize = 64;
 
 impl Grant {
     /// A regular expression for JSON Schema: whatever matches is a grant, or nearly.
-    pub const PATTERN: &str = "^((kv|reveal):[A-Za-z0-9_.-]{1,64}|secret:[A-Za-z0-9_.-]{1,64}( (outbound:[A-Za-z0-9_.-]{1,64}|fetch:https?://[^ /?#@]+))*|outbound:(\\*|[A-Za-z0-9_.-]{1,64})|upstream:[A-Za-z0-9_.-]{1,64} [A-Za-z0-9_./*,-]{1,400}|http:/(\\.well-known|-)/[A-Za-z0-9_./-]{1,200}\\*?|fetch:https?://[^ /?#@]+( [A-Z,]+)?( private)?)$";
+    pub const PATTERN: &str = "^((kv|reveal):[A-Za-z0-9_.-]{1,64}|secret:[A-Za-z0-9_.-]{1,64}( (outbound:[A-Za-z0-9_.-]{1,64}|fetch:https?://[^ /?#@]+))*|outbound:(\\*|[A-Za-z0-9_.-]{1,64})|upstream:(\\*|[A-Za-z0-9_.-]{1,64}) [A-Za-z0-9_./*,-]{1,400}|http:/(\\.well-known|-)/[A-Za-z0-9_./-]{1,200}\\*?|fetch:https?://[^ /?#@]+( [A-Z,]+)?( private)?)$";
 }
 
 impl FromStr for Grant {
@@ -193,7 +193,7 @@ fn secret(rest: &str) -> Result<Grant, GrantError> {
 fn tools(rest: &str) -> Result<Grant, GrantError> {
     let plain = |tool: &str| (1..=128).contains(&tool.len()) && tool.bytes().all(|b| b.is_ascii_alphanumeric() || b"_./*-".contains(&b));
     match rest.split_once(' ') {
-        Some((upstream, tools)) if is_name(upstream) && tools.split(',').all(plain) => {
+        Some((upstream, tools)) if is_upstream(upstream) && tools.split(',').all(plain) => {
             Ok(Grant::Upstream(upstream.into(), tools.split(',').map(str::to_owned).collect()))
         }
         _ => Err(GrantError(
@@ -250,7 +250,7 @@ impl Grants {
 
     fn tools_of<'g>(&'g self, upstream: &'g str) -> impl Iterator<Item = &'g String> {
         let of = move |grant: &'g Grant| match grant {
-            Grant::Upstream(name, tools) if name == upstream => Some(tools),
+            Grant::Upstream(name, tools) if name == upstream || name == "*" => Some(tools),
             _ => None,
         };
         self.0.iter().filter_map(of).flatten()
@@ -337,6 +337,7 @@ mod tests {
             "outbound:github",
             "outbound:*",
             "upstream:github search_*,get_issue",
+            "upstream:* get_*",
             "reveal:x",
             "http:/-/connect/*",
             "fetch:https://api.example.com GET,POST",
@@ -358,7 +359,7 @@ mod tests {
             "outbound:a b",
             "upstream:a",
             "upstream:a ",
-            "upstream:* x",
+            "upstream:a* x",
             "upstream:a x,",
             "upstream:a x y",
             "net:example.com",
@@ -422,6 +423,13 @@ mod tests {
             assert_eq!(grants.calls(upstream, tool), expected, "{upstream} {tool}");
         }
         assert!(grants.covers("upstream") && grants.covers("upstream:github search_*,get") && !grants.covers("upstream:github *"));
+        let all = Grants::read(&["upstream:* get*".into()]).unwrap();
+        assert!(
+            all.calls("any", "get_all")
+                && !all.calls("any", "push")
+                && all.covers("upstream:github get")
+                && !grants.covers("upstream:* get")
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::{
 };
 use sluice_chain::{
     attributes::Attributes,
+    catalogue::View,
     chunk::{Batch, ChunkPass},
     departures::Departure,
     exchange::Head,
@@ -59,6 +60,8 @@ pub(crate) struct Lent {
     pub(crate) departure: Option<Departure>,
     /// Of what its own calls are a part; only for those that make any.
     pub(crate) within: Option<Within>,
+    /// The tools that its own calls may be of; only where it answers a tool of its own.
+    pub(crate) listed: Option<Arc<View>>,
     /// Whose secrets may be kept and found; only for those that keep any.
     pub(crate) caller: Option<Caller>,
 }

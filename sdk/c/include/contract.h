@@ -1240,7 +1240,9 @@ extern void sluice_filter_types_method_exchange_protocol(sluice_filter_types_bor
 // `principal.id` (one text for who asks, which no two principals share), `principal.subject`, `principal.tenant`,
 // `principal.scopes` (space-separated), `principal.claim.*`, `principal.role`s are claims,
 // `client.name`, `client.version`, `transport.kind`, `transport.peer`, `http.header.*` (allowed ones),
-// and what filters set in this round, as `<plugin>.<key>`.
+// and what filters set in this round, as `<plugin>.<key>`. In `on-request` of a tool that no upstream has, for a plugin with
+// `on-catalog` and the grant `upstream:…`: `host.tools`, which changes with the list that its calls are looked up in, and
+// `host.tool.<name>`, a tool of it with what `upstream.call-tool` takes: `{"upstream":…,"tool":…,"definition":{…}}`.
 extern bool sluice_filter_types_method_exchange_attr(sluice_filter_types_borrow_exchange_t self, sluice_string_t *key, sluice_string_t *ret);
 extern void sluice_filter_types_method_exchange_attrs(sluice_filter_types_borrow_exchange_t self, sluice_string_t *prefix, sluice_list_tuple2_string_string_t *ret);
 // `key` is put under the plugin's own name. At most 64 attributes of 4 KiB a plugin.

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, ready};
 use serde::Deserialize;
 use serde_json::Value;
-use sluice_chain::subcall::{CallError, Calls, ToolCall};
+use sluice_chain::{
+    catalogue::View,
+    subcall::{CallError, Calls, ToolCall, Within},
+};
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -80,5 +83,10 @@ impl Tools {
 impl Calls for Tools {
     fn call(&self, call: ToolCall) -> BoxFuture<'static, Result<Bytes, CallError>> {
         Box::pin(ready(self.answer(&call)))
+    }
+
+    /// A fixture says what calls are answered, not which tools there are.
+    fn tools(&self, _: &Arc<str>, _: Within) -> BoxFuture<'static, Option<Arc<View>>> {
+        Box::pin(ready(None))
     }
 }

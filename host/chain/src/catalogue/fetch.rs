@@ -54,6 +54,8 @@ pub struct Asking<'a> {
     pub principal: &'a Arc<Principal>,
     /// `principal.*` and client facts; labels are not visible to `on-catalog`.
     pub viewer: &'a Attributes,
+    /// Filters that wait for who asks: they shape no list of their own calls.
+    pub callers: &'a Arc<[Arc<str>]>,
 }
 
 /// How current a view must be.
@@ -86,7 +88,7 @@ impl Host {
         if currency == Currency::Known {
             let owner = self.viewer_of(asking);
             let epoch = self.lists.epoch(owner.as_ref());
-            if let Some(view) = views.find(&(kind, asking.era, owner), epoch, asking.viewer) {
+            if let Some(view) = views.find(&(kind, asking.era, owner, asking.callers.clone()), epoch, asking.viewer) {
                 return Ok(view);
             }
         }
@@ -101,7 +103,7 @@ impl Host {
     pub(crate) async fn view_as_known(&self, kind: ListKind, asking: Asking<'_>) -> Result<Arc<View>, Error> {
         let views = &asking.generation.views;
         let owner = self.viewer_of(asking);
-        let key = (kind, asking.era, owner);
+        let key = (kind, asking.era, owner, asking.callers.clone());
         let epoch = self.lists.epoch(key.2.as_ref());
         if let Some(view) = views.find(&key, epoch, asking.viewer) {
             return Ok(view);
@@ -218,7 +220,7 @@ impl Host {
         let Gathered { entries, missing, held } = self.gather(kind, asking);
         let mut entries = Arc::new(entries);
         for link in &asking.generation.links {
-            if !link.exports(Hook::OnCatalog) {
+            if !link.exports(Hook::OnCatalog) || asking.callers.contains(&link.filter.identity().name) {
                 continue;
             }
             if link.policy.when.depend_on_tenant() {

@@ -70,8 +70,9 @@ pub struct Views {
     pub(crate) flight: tokio::sync::Mutex<()>,
 }
 
-/// Which list, of which era, and the one principal that sees it so, if what it sees depends on who it is.
-type TableKey = (ListKind, Era, Option<PrincipalKey>);
+/// Which list, of which era, the one principal that sees it so, if what it sees depends on who it is, and the filters that take no part
+/// in it, since it is for their own calls.
+type TableKey = (ListKind, Era, Option<PrincipalKey>, Arc<[Arc<str>]>);
 
 #[derive(Default)]
 struct Table {
@@ -95,7 +96,7 @@ impl Views {
     pub fn store(&self, key: TableKey, epoch: (u64, u64), viewer: &Attributes, reads: Vec<Read>, view: Arc<View>) {
         let mut tables = self.lock();
         if key.2.is_some() && tables.len() >= VIEWS_MAX && !tables.contains_key(&key) {
-            tables.retain(|(_, _, owner), _| owner.is_none());
+            tables.retain(|(_, _, owner, _), _| owner.is_none());
         }
         let table = tables.entry(key).or_default();
         let new_reads = reads.iter().any(|r| !table.reads.contains(r));

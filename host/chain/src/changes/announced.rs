@@ -220,7 +220,14 @@ async fn refresh(host: Arc<Host>, upstream: usize, lists: Lists) {
         let hears = |one: &Arc<Subscription>| one.revision().era() == era && !one.hears().both(lists).is_empty();
         let Some(one) = host.announced.all().into_iter().find(hears) else { continue };
         let (who, viewer) = (one.who(), Attributes::default());
-        let asking = Asking { generation: &generation, era, client: &who.client, principal: &who.principal, viewer: &viewer };
+        let asking = Asking {
+            generation: &generation,
+            era,
+            client: &who.client,
+            principal: &who.principal,
+            viewer: &viewer,
+            callers: &Arc::default(),
+        };
         for kind in kinds() {
             host.reread(upstream, *kind, asking).await;
         }
@@ -236,7 +243,14 @@ async fn compare(host: &Arc<Host>, refreshed: &HashMap<usize, Lists>, is_doubtfu
         let (who, hears) = (one.who(), one.hears());
         let viewer = Attributes::new(who.client.facts.clone());
         let era = one.revision().era();
-        let asking = Asking { generation: &generation, era, client: &who.client, principal: &who.principal, viewer: &viewer };
+        let asking = Asking {
+            generation: &generation,
+            era,
+            client: &who.client,
+            principal: &who.principal,
+            viewer: &viewer,
+            callers: &Arc::default(),
+        };
         for list in hears.iter() {
             let from: Vec<usize> = refreshed.iter().filter(|(_, lists)| lists.contains(list)).map(|(upstream, _)| *upstream).collect();
             if from.is_empty() && !is_doubtful {
@@ -263,7 +277,8 @@ pub(crate) async fn note_seen(host: &Arc<Host>, one: &Subscription, lists: Lists
     let (who, generation) = (one.who(), host.generation());
     let viewer = Attributes::new(who.client.facts.clone());
     let era = one.revision().era();
-    let asking = Asking { generation: &generation, era, client: &who.client, principal: &who.principal, viewer: &viewer };
+    let asking =
+        Asking { generation: &generation, era, client: &who.client, principal: &who.principal, viewer: &viewer, callers: &Arc::default() };
     for kind in lists.iter().flat_map(kinds_of) {
         if let Ok(view) = host.view(*kind, asking, Currency::Known).await {
             one.see(*kind as usize, digest(&view));

@@ -426,7 +426,14 @@ impl Exchange {
     }
 
     fn asking(&self) -> Asking<'_> {
-        Asking { generation: &self.generation, era: self.era(), client: &self.client, principal: &self.principal, viewer: &self.attributes }
+        Asking {
+            generation: &self.generation,
+            era: self.era(),
+            client: &self.client,
+            principal: &self.principal,
+            viewer: &self.attributes,
+            callers: &self.callers,
+        }
     }
 
     fn fail(&mut self, error: Error) -> Answer {

@@ -1,6 +1,9 @@
 //! `types`: the lent exchange and its attributes.
 
-use super::bindings::sluice::filter::types::{AccessError, Host, HostExchange};
+use super::{
+    bindings::sluice::filter::types::{AccessError, Host, HostExchange},
+    listed,
+};
 use crate::{
     guest::{Guest, Phase},
     settings::Power,
@@ -41,13 +44,23 @@ impl HostExchange for Guest {
 
     fn attr(&mut self, _: Resource<Exchange>, key: String) -> wasmtime::Result<Option<String>> {
         self.entered(key.len())?;
-        let found = self.lent.attributes.find(&key).map(str::to_owned);
+        let listed = self.lent.listed.as_ref().and_then(|view| listed::find(view, &self.plugin.grants, &key));
+        let found = listed.or_else(|| self.lent.attributes.find(&key).map(str::to_owned));
         self.hand_over(found.as_ref().map_or(0, String::len))?;
         Ok(found)
     }
 
     fn attrs(&mut self, _: Resource<Exchange>, prefix: String) -> wasmtime::Result<Vec<(String, String)>> {
         self.entered(prefix.len())?;
+        if let Some(view) = self.lent.listed.as_ref().filter(|_| prefix.starts_with(listed::TOOL)) {
+            let found = listed::with_prefix(view, &self.plugin.grants, &prefix);
+            let bytes = found.iter().map(|(k, v)| k.len() + v.len()).sum();
+            self.hand_over(bytes)?;
+            // As for a message of this size: whoever asks for all of them reads them.
+            let (cpu, wall) = self.plugin.allowance(bytes);
+            self.budget.widen(cpu, wall);
+            return Ok(found);
+        }
         let found: Vec<_> = self.lent.attributes.with_prefix(&prefix).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         self.hand_over(found.iter().map(|(k, v)| k.len() + v.len()).sum())?;
         Ok(found)

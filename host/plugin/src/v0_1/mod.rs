@@ -12,6 +12,7 @@ pub(crate) mod exchange;
 mod fetch;
 pub(crate) mod http;
 pub(crate) mod kv;
+mod listed;
 pub(crate) mod log;
 mod metrics;
 pub(crate) mod outbound;
@@ -53,7 +54,7 @@ pub(crate) static IMPORTS: [Import; 12] = [
     own!("fetch", fetch, "send requests to granted hosts"),
     own!("catalog", catalog, "see who looks at a list, and the definitions in it"),
     own!("outbound", outbound, "see what leaves for a granted upstream, without its credentials"),
-    own!("upstream", upstream, "call tools of granted upstreams, in the name of who asks"),
+    own!("upstream", upstream, "see and call tools of granted upstreams, in the name of who asks"),
     own!("metrics", metrics, "count under its own name"),
     own!("log", log, "write to the log"),
 ];

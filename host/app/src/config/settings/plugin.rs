@@ -22,7 +22,7 @@ section! {
         /// `fetch:https://api.example.com GET,POST`, with ` private` behind it for a host whose addresses are not public;
         /// `outbound:<upstream>`, headers of the requests to an upstream, `outbound:*` of those to all;
         /// `upstream:<upstream> <tool>,…`, calls of tools of an upstream, by its own names for them or globs, e.g.
-        /// `upstream:github search_*,get_issue`.
+        /// `upstream:github search_*,get_issue`, `upstream:* …` of those of all.
         pub grants: Vec<Grant> = Vec::new();
         /// Powers that are taken away from those that every plugin has.
         pub deny: Vec<Power> = Vec::new();
