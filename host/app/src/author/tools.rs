@@ -10,7 +10,7 @@ use sluice_chain::{
 };
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// One call that the plugin is to make, and what comes of it.
