@@ -12,6 +12,7 @@ mod rate_limit;
 mod rbac;
 mod read_only;
 mod redact;
+mod residency;
 mod search;
 mod shape;
 mod sigv4;
