@@ -2,6 +2,7 @@
 
 mod approve;
 mod auth;
+mod cache;
 mod guard;
 mod jwt;
 mod namespace;
