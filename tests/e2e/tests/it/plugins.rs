@@ -1,5 +1,6 @@
 //! The standard plugins where they will stand: in the binary, between a client and a server, in both eras.
 
+mod anomaly;
 mod approve;
 mod auth;
 mod cache;
