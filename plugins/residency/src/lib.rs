@@ -56,7 +56,7 @@ impl OnRequest for Residency {
         if !self.0.may_reach(self.0.reach(|key| x.attr(key)).as_ref(), &regions) {
             return Rejection::new(OUTSIDE, "your data may not go to where this server is").status(403).into();
         }
-        // For the audit log; a request is worth more than the note of where it went.
+        // For the filters that come after; a request is worth more than the note of where it goes.
         let _ = x.set_attr("regions", &regions.into_iter().collect::<Vec<_>>().join(" "));
         Verdict::Next
     }
