@@ -1,7 +1,9 @@
 //! The standard plugins where they will stand: in the binary, between a client and a server, in both eras.
 
+mod anomaly;
 mod approve;
 mod auth;
+mod cache;
 mod guard;
 mod jwt;
 mod namespace;
@@ -12,6 +14,7 @@ mod rate_limit;
 mod rbac;
 mod read_only;
 mod redact;
+mod residency;
 mod search;
 mod shape;
 mod sigv4;
