@@ -25,7 +25,7 @@ fn bomb(locals: usize, branches: usize) -> Bytes {
     wat::parse_str(&text).expect("it is a component").into()
 }
 
-static BOMB: LazyLock<Bytes> = LazyLock::new(|| bomb(400, 250));
+static BOMB: LazyLock<Bytes> = LazyLock::new(|| bomb(300, 200));
 
 fn compiler(cpu: u64, memory_mib: u64) -> Compiler {
     Compiler {
