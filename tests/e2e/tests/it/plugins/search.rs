@@ -58,7 +58,7 @@ fn f038_tools_are_found_and_called_instead_of_listed() {
     beside("search", 120, async {
         let (good, bad) = (server("good", 15).await, server("bad", 15).await);
         let folder = Folder::new();
-        let gateway = gateway(&folder, &good, &bad, json!({"keep": ["good_good_3"]})).await;
+        let gateway = gateway(&folder, &good, &bad, json!({"keep": ["good_good_3"], "tools_min": 10})).await;
         for era in Era::BOTH {
             let before = (good.asked("tools/call"), bad.asked("tools/call"));
             let mut ada = Caller::new(&gateway.address, era, "key-ada").await;
