@@ -47,7 +47,7 @@ impl Plugin for Quota {
     type Config = Config;
 
     fn manifest() -> Manifest {
-        Manifest::new("quota", env!("CARGO_PKG_VERSION"), "Limits how many calls run at once, and how much there is in a minute, an hour or a day.")
+        Manifest::new("quota", env!("CARGO_PKG_VERSION"), "Limits how many calls run at once, and how much there is in a given time.")
             .schema(include_str!("../config.schema.json"))
             .select(Hook::OnRequest, METHODS, &[])
             .select(Hook::OnResponse, METHODS, &[])
