@@ -35,16 +35,22 @@ pub struct LimitConfig {
     /// Globs.
     #[serde(default)]
     pub names: Vec<String>,
-    /// Exactly one of these three.
+    /// Exactly one of these four.
     #[serde(default)]
     pub at_once: Option<u32>,
-    /// Exactly one of these three.
+    /// Exactly one of these four.
+    #[serde(default)]
+    pub per_minute: Option<u64>,
+    /// Exactly one of these four.
     #[serde(default)]
     pub per_hour: Option<u64>,
-    /// Exactly one of these three.
+    /// Exactly one of these four.
     #[serde(default)]
     pub per_day: Option<u64>,
-    /// What an hour or a day counts.
+    /// The minute, hour or day up to now, not that of the clock.
+    #[serde(default)]
+    pub sliding: bool,
+    /// What a minute, an hour or a day counts.
     #[serde(default)]
     pub of: Of,
     /// After how long a place is free again whatever happens.
@@ -123,6 +129,7 @@ mod tests {
         assert_eq!(limit["key"]["default"], json!(ours.limits[0].key));
         assert_eq!(limit["methods"]["default"], json!(ours.limits[0].methods));
         assert_eq!(limit["names"]["default"], json!(ours.limits[0].names));
+        assert_eq!(limit["sliding"]["default"], json!(ours.limits[0].sliding));
         assert_eq!(limit["lease_s"]["default"], json!(ours.limits[0].lease_s));
         assert_eq!(from_value::<Of>(limit["of"]["default"].clone()).unwrap(), ours.limits[0].of);
     }

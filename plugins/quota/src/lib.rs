@@ -1,4 +1,4 @@
-//! How many calls at once, and how much in an hour or a day.
+//! How many calls at once, and how much in a minute, an hour or a day.
 //!
 //! [`policy`] decides what is asked of a store, [`places`] and [`spent`] ask it, [`config`] reads the settings. A plugin of its own beside
 //! `rate-limit`: it is told of each call's end, which a rate need not be, and a hook that is not there costs nothing.
@@ -47,7 +47,7 @@ impl Plugin for Quota {
     type Config = Config;
 
     fn manifest() -> Manifest {
-        Manifest::new("quota", env!("CARGO_PKG_VERSION"), "Limits how many calls run at once, and how much there is in an hour or a day.")
+        Manifest::new("quota", env!("CARGO_PKG_VERSION"), "Limits how many calls run at once, and how much there is in a given time.")
             .schema(include_str!("../config.schema.json"))
             .select(Hook::OnRequest, METHODS, &[])
             .select(Hook::OnResponse, METHODS, &[])

@@ -10,7 +10,7 @@ use sluice_sdk::key::{self, Part};
 use sluice_sdk::kv::{Bucket, Error};
 use sluice_sdk::plugin::Done;
 use sluice_sdk::prelude::*;
-use sluice_sdk::{clock, json};
+use sluice_sdk::{clock, json, metrics};
 
 use crate::config::{self, Config, LimitConfig, Of, OnStoreError};
 use crate::spent::Window;
@@ -44,14 +44,7 @@ struct Limit {
 #[derive(Debug)]
 enum Bound {
     Places { at_once: usize, lease_s: u32 },
-    Amount { of: Of, max: i64, window: Window },
-}
-
-/// What a limit says of a call.
-enum Word {
-    Pass,
-    /// Look again after so many milliseconds.
-    Wait(u32),
+    Amount { of: Of, max: u64, window: Window },
 }
 
 impl Limits {
@@ -68,25 +61,38 @@ impl Limits {
         Ok(Limits { limits, on_store_error: config.on_store_error, answer: config.answer })
     }
 
-    /// Takes what the call needs of each limit it falls under; the first that has none refuses it. Places are given back with the end of
-    /// this exchange also then, since its end is told to whoever saw its beginning.
+    /// Takes what the call needs of each limit it falls under; the first that has none refuses it, and the others get back what they gave.
     pub fn begin<'b>(&self, head: &Head, x: &impl Facts, bucket: impl Fn() -> Result<&'b Bucket, Error>) -> Verdict {
+        let now_s = clock::unix_seconds();
+        let mut took: Vec<(usize, String)> = Vec::new();
+        let mut verdict = Verdict::Next;
         for (at, limit) in self.limits.iter().enumerate().filter(|(_, limit)| limit.covers(head)) {
             let key = key::key(&limit.name, &limit.parts, head, x);
-            match (bucket().and_then(|bucket| limit.begin(bucket, &key, head)), self.on_store_error) {
-                (Ok(Word::Wait(ms)), _) => return self.refuse(head, &limit.name, ms),
-                // Under which key is kept with the exchange: what it is made of may have changed by then.
-                (Ok(Word::Pass), _) => {
-                    let _ = x.set_attr(&kept(at), &key);
+            match bucket().and_then(|bucket| limit.begin(bucket, &key, head, now_s)) {
+                Ok(0) => took.push((at, key)),
+                Ok(wait_ms) => {
+                    verdict = self.refuse(head, x, limit, wait_ms);
+                    break;
                 }
-                (Err(_), OnStoreError::Allow) => {}
-                (Err(_), OnStoreError::Refuse) => {
-                    let no = Rejection::new(NOT_COUNTED, "calls cannot be counted now; try again later");
-                    return self.answer_with(head, no.status(503)).into();
+                Err(_) => {
+                    metrics::add("not_counted", 1, &[("limit", &limit.name)]);
+                    if self.on_store_error == OnStoreError::Refuse {
+                        let no = Rejection::new(NOT_COUNTED, "calls cannot be counted now; try again later");
+                        verdict = self.answer_with(head, no.status(503)).into();
+                        break;
+                    }
                 }
             }
         }
-        Verdict::Next
+        for (at, key) in took {
+            if verdict == Verdict::Next {
+                // Under which key is kept with the exchange: what it is made of may have changed by then.
+                let _ = x.set_attr(&kept(at), &key);
+            } else if let Ok(bucket) = bucket() {
+                let _ = self.limits[at].undo(bucket, &key, head, now_s);
+            }
+        }
+        verdict
     }
 
     /// Gives places back. A store that cannot be reached loses them until the end of their lease.
@@ -100,6 +106,14 @@ impl Limits {
             limit.leave(bucket()?, key, head)?;
             limit.spend(bucket()?, key, done)
         });
+        // A round begins without what was noted in the one before. If it ended before it came here, there are only the facts to go by.
+        for (at, limit) in self.limits.iter().enumerate().filter(|(_, limit)| head.round > 0 && limit.covers(head)) {
+            if x.attr(&format!("quota.{}", kept(at))).is_none()
+                && let Ok(bucket) = bucket()
+            {
+                let _ = limit.leave(bucket, &key::key(&limit.name, &limit.parts, head, x), head);
+            }
+        }
     }
 
     /// The limits that let this exchange pass, each with the key it did so under.
@@ -111,10 +125,14 @@ impl Limits {
         }
     }
 
-    fn refuse(&self, head: &Head, limit: &str, wait_ms: u32) -> Verdict {
+    fn refuse(&self, head: &Head, x: &impl Facts, limit: &Limit, wait_ms: u32) -> Verdict {
+        let (name, whose) = (&limit.name, key::whose(&limit.parts));
+        metrics::add("refused", 1, &[("limit", name)]);
+        // A label more or less decides nothing.
+        let _ = x.set_attr("refused", name);
         let seconds = wait_ms.div_ceil(1000);
-        let no = Rejection::new(TOO_MANY, &format!("this is all there is of {limit} for now; try again in {seconds} s"))
-            .data(format!(r#"{{"retryAfterMs":{wait_ms},"limit":{}}}"#, json::string(limit)))
+        let no = Rejection::new(TOO_MANY, &format!("this is all there is of {name} ({whose}) for now; try again in {seconds} s"))
+            .data(format!(r#"{{"retryAfterMs":{wait_ms},"limit":{},"whose":{}}}"#, json::string(name), json::string(&whose)))
             .status(429)
             .header("retry-after", &format!("{seconds}"));
         self.answer_with(head, no).into()
@@ -134,13 +152,15 @@ fn kept(at: usize) -> String {
 impl Limit {
     fn new(config: LimitConfig) -> Result<Self, String> {
         let name = config.name;
-        let amount = |max: u64, seconds| Bound::Amount { of: config.of, max: i64::try_from(max).unwrap_or(i64::MAX), window: Window { seconds } };
-        let bound = match (config.at_once, config.per_hour, config.per_day) {
-            (Some(at_once), None, None) if config.of == Of::Calls => Bound::Places { at_once: at_once as usize, lease_s: config.lease_s },
-            (Some(_), None, None) => return Err(format!("limit {name}: what runs at once is calls")),
-            (None, Some(max), None) => amount(max, 3_600),
-            (None, None, Some(max)) => amount(max, 86_400),
-            _ => return Err(format!("limit {name} needs one of at_once, per_hour, per_day")),
+        let amount = |max, seconds| Bound::Amount { of: config.of, max, window: Window { seconds, slides: config.sliding } };
+        let bound = match (config.at_once, config.per_minute, config.per_hour, config.per_day) {
+            (Some(_), None, None, None) if config.of != Of::Calls => return Err(format!("limit {name}: what runs at once is calls")),
+            (Some(_), None, None, None) if config.sliding => return Err(format!("limit {name}: what runs at once is not sliding")),
+            (Some(at_once), None, None, None) => Bound::Places { at_once: at_once as usize, lease_s: config.lease_s },
+            (None, Some(max), None, None) => amount(max, 60),
+            (None, None, Some(max), None) => amount(max, 3_600),
+            (None, None, None, Some(max)) => amount(max, 86_400),
+            _ => return Err(format!("limit {name} needs one of at_once, per_minute, per_hour, per_day")),
         };
         if let Some(method) = config.methods.iter().find(|method| !is_ours(method)) {
             return Err(format!("limit {name} names {method}, which this plugin does not count"));
@@ -154,25 +174,31 @@ impl Limit {
         glob::any(&self.methods, head.method.as_str()) && (self.names.is_empty() || glob::any(&self.names, name))
     }
 
-    fn begin(&self, bucket: &Bucket, key: &str, head: &Head) -> Result<Word, Error> {
-        let now_s = clock::unix_seconds();
+    /// 0: taken. Otherwise there is none for so many milliseconds, and nothing was taken.
+    fn begin(&self, bucket: &Bucket, key: &str, head: &Head, now_s: u64) -> Result<u32, Error> {
         match &self.bound {
             Bound::Places { at_once, lease_s } => {
                 let is_in = places::enter(bucket, key, head.exchange, *at_once, now_s, *lease_s)?;
-                Ok(if is_in { Word::Pass } else { Word::Wait(PLACE_AFTER_MS) })
+                Ok(if is_in { 0 } else { PLACE_AFTER_MS })
             }
-            // Let through in its first round.
-            Bound::Amount { .. } if head.round > 0 => Ok(Word::Pass),
+            Bound::Amount { .. } if head.round > 0 && was_here(bucket, head)? => Ok(0),
             Bound::Amount { of, max, window } => {
-                let cost = i64::from(*of == Of::Calls);
-                let spent = window.add(bucket, key, cost, now_s)?;
                 // What is not known before is counted afterwards: calls that run already may go over it.
-                let is_over = if *of == Of::Calls { spent > *max } else { spent >= *max };
-                if is_over && cost != 0 {
-                    window.add(bucket, key, -cost, now_s)?;
+                let cost = i64::from(*of == Of::Calls);
+                let wait_ms = window.wait_ms(window.add(bucket, key, cost, now_s)?, *max, now_s);
+                if wait_ms > 0 && cost > 0 {
+                    window.spend(bucket, key, -cost, now_s)?;
                 }
-                Ok(if is_over { Word::Wait(window.left_ms(now_s)) } else { Word::Pass })
+                Ok(wait_ms)
             }
+        }
+    }
+
+    /// For a call that another limit refused.
+    fn undo(&self, bucket: &Bucket, key: &str, head: &Head, now_s: u64) -> Result<(), Error> {
+        match &self.bound {
+            Bound::Amount { of: Of::Calls, window, .. } => window.spend(bucket, key, -1, now_s),
+            _ => self.leave(bucket, key, head),
         }
     }
 
@@ -190,8 +216,14 @@ impl Limit {
             Of::ResultKib => i64::from(done.response_bytes.div_ceil(1024)),
             Of::UpstreamSeconds => i64::try_from(done.upstream_micros.div_ceil(1_000_000)).unwrap_or(i64::MAX),
         };
-        window.add(bucket, key, cost, clock::unix_seconds()).map(|_| ())
+        window.spend(bucket, key, cost, clock::unix_seconds())
     }
+}
+
+/// Whether this request was let through in an earlier round. A filter before this one may have asked a person first, so a later round
+/// can be the first that comes here. Nothing says so but the store: it adds nothing where a filter runs again.
+fn was_here(bucket: &Bucket, head: &Head) -> Result<bool, Error> {
+    Ok(bucket.incr(&format!("round:{}:{}", head.exchange, head.round), 1, 1000)? == 0)
 }
 
 /// Whether a method or glob means anything that comes here.

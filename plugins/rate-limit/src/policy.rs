@@ -6,9 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use sluice_sdk::glob::{self, matches};
-use sluice_sdk::json;
 use sluice_sdk::key::{self, Part};
 use sluice_sdk::prelude::*;
+use sluice_sdk::{json, metrics};
 
 use crate::config::{self, Config, LimitConfig, OnStoreError};
 use crate::{METHODS, Taken};
@@ -59,9 +59,13 @@ impl Limits {
     pub fn rule(&self, head: &Head, x: &impl Facts, take: impl Fn(&str, &Limit) -> Taken) -> Verdict {
         for limit in self.limits.iter().filter(|limit| limit.covers(head)) {
             let key = key::key(&limit.name, &limit.parts, head, x);
-            match (take(&key, limit), self.on_store_error) {
+            let taken = take(&key, limit);
+            if taken.is_err() {
+                metrics::add("not_counted", 1, &[("limit", &limit.name)]);
+            }
+            match (taken, self.on_store_error) {
                 (Ok(0), _) | (Err(_), OnStoreError::Allow) => {}
-                (Ok(wait_ms), _) => return self.refuse(head, &limit.name, wait_ms),
+                (Ok(wait_ms), _) => return self.refuse(head, x, limit, wait_ms),
                 (Err(_), OnStoreError::Refuse) => {
                     let no = Rejection::new(NOT_COUNTED, "calls cannot be counted now; try again later");
                     return self.answer_with(head, no.status(503)).into();
@@ -71,10 +75,14 @@ impl Limits {
         Verdict::Next
     }
 
-    fn refuse(&self, head: &Head, limit: &str, wait_ms: u32) -> Verdict {
+    fn refuse(&self, head: &Head, x: &impl Facts, limit: &Limit, wait_ms: u32) -> Verdict {
+        let (name, whose) = (&limit.name, key::whose(&limit.parts));
+        metrics::add("refused", 1, &[("limit", name)]);
+        // A label more or less decides nothing.
+        let _ = x.set_attr("refused", name);
         let seconds = wait_ms.div_ceil(1000);
-        let no = Rejection::new(TOO_MANY, &format!("too many calls; try again in {seconds} s"))
-            .data(format!(r#"{{"retryAfterMs":{wait_ms},"limit":{}}}"#, json::string(limit)))
+        let no = Rejection::new(TOO_MANY, &format!("too many calls: the limit {name} ({whose}) is used up; try again in {seconds} s"))
+            .data(format!(r#"{{"retryAfterMs":{wait_ms},"limit":{},"whose":{}}}"#, json::string(name), json::string(&whose)))
             .status(429)
             .header("retry-after", &format!("{seconds}"));
         self.answer_with(head, no).into()

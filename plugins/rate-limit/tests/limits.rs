@@ -48,12 +48,12 @@ fn a_refusal_says_when_to_come_back() {
     let no = refused(&plugin, &call("a"), &by("alice"));
     assert_eq!((no.code, no.http_status, no.as_tool_result), (TOO_MANY, Some(429), false));
     assert_eq!(no.http_headers, [("retry-after".to_string(), "2".to_string())]);
-    assert_eq!(no.data.as_deref(), Some(r#"{"retryAfterMs":1500,"limit":"calls"}"#));
-    assert_eq!(no.message, "too many calls; try again in 2 s");
+    assert_eq!(no.data.as_deref(), Some(r#"{"retryAfterMs":1500,"limit":"calls","whose":"per principal"}"#));
+    assert_eq!(no.message, "too many calls: the limit calls (per principal) is used up; try again in 2 s");
 }
 
 #[test]
-fn who_and_what_shares_a_bucket_is_the_keys() {
+fn f063_who_and_what_shares_a_bucket_is_the_keys() {
     let plugin = plugin(json!({"limits": [{"name": "l", "key": ["principal", "tool", "label:client.name"], "per_hour": 1}]}));
     let alice = || by("alice").with_attr("client.name", "ide");
     for x in [alice(), by("bob"), by("acme/alice").with_attr("client.name", "ide"), by("alice"), alice().with_attr("client.name", "cli")] {
@@ -70,7 +70,7 @@ fn everyone_shares_where_there_is_no_key() {
 }
 
 #[test]
-fn a_limit_covers_its_methods_and_names() {
+fn f062_a_limit_covers_its_methods_and_names() {
     let limits = json!([{"name": "l", "methods": ["tools/*", "prompts/get"], "names": ["db_*", "*_slow"], "per_hour": 1}]);
     let plugin = plugin(json!({"limits": limits}));
     let x = by("alice");
@@ -94,6 +94,27 @@ fn the_first_limit_that_is_used_up_refuses() {
     refused(&plugin, &call("a"), &by("bob"));
     let no = refused(&plugin, &call("a"), &by("bob"));
     assert!(no.data.unwrap().contains("narrow"), "ten hold four twice");
+}
+
+/// Which limit it was stands in the record of the call, and how often in the metrics.
+#[test]
+fn operators_see_which_limit_refuses_and_what_was_not_counted() {
+    testing::reset();
+    let limits = json!([{"name": "wide", "per_hour": 100}, {"name": "tight", "key": [], "per_hour": 1}]);
+    let plugin = plugin(json!({"limits": limits, "on_store_error": "allow"}));
+    let passes = by("alice");
+    assert_eq!(plugin.on_request(&call("a"), &passes), Verdict::Next);
+    assert!(passes.set_attrs().is_empty() && testing::counts().is_empty(), "what passes costs nothing");
+    let no = by("bob");
+    let refusal = refused(&plugin, &call("a"), &no);
+    assert!(refusal.message.contains("tight (for everyone)"), "{}", refusal.message);
+    assert_eq!(no.set_attrs()["refused"], "tight");
+    testing::break_kv("no route");
+    assert_eq!(plugin.on_request(&call("a"), &by("carol")), Verdict::Next);
+    testing::heal_kv();
+    let counted: Vec<_> = testing::counts().into_iter().map(|counted| (counted.name, counted.labels[0].1.clone())).collect();
+    let expected = [("refused", "tight"), ("not_counted", "wide"), ("not_counted", "tight")];
+    assert_eq!(counted, expected.map(|(name, limit)| (name.to_string(), limit.to_string())));
 }
 
 #[test]

@@ -42,6 +42,33 @@ impl Part {
             },
         })
     }
+
+    /// As settings name it.
+    pub fn name(&self) -> String {
+        match self {
+            Part::Principal => "principal".to_string(),
+            Part::Tenant => "tenant".to_string(),
+            Part::Tool => "tool".to_string(),
+            Part::Upstream => "upstream".to_string(),
+            Part::Method => "method".to_string(),
+            Part::Label(attr) => format!("label:{attr}"),
+        }
+    }
+}
+
+/// Whose limit it is, for refusals: `per tenant, tool`, or `for everyone` where there are no parts.
+pub fn whose(parts: &[Part]) -> String {
+    if parts.is_empty() {
+        return "for everyone".to_string();
+    }
+    let mut said = String::from("per ");
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 {
+            said.push_str(", ");
+        }
+        said.push_str(&part.name());
+    }
+    said
 }
 
 /// The key of what this limit counts for this call; at most 200 bytes. Each part that is not in the head costs one read of an attribute.
@@ -106,6 +133,15 @@ mod tests {
         let mut head = head("tools/call");
         head.name = tool.clone();
         key("l", &[Part::Tenant, Part::Principal, Part::Tool], &head, &x)
+    }
+
+    #[test]
+    fn parts_are_named_as_they_were_written() {
+        let names = ["principal", "tenant", "tool", "upstream", "method", "label:client.name"];
+        let parts = names.map(|name| Part::parse(name).unwrap());
+        assert_eq!(parts.each_ref().map(Part::name), names);
+        assert_eq!(whose(&parts[..2]), "per principal, tenant");
+        assert_eq!(whose(&[]), "for everyone");
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub use exchange::FakeExchange;
 pub(crate) use fetch::send;
 pub use fetch::{Sent, answer_fetches};
 pub use host::{
-    Counted, LogLine, advance_ms, break_kv, clock_ms, counts, grant_reveal, heal_kv, log_lines, reset, set_clock_ms, set_secret, timings,
-    while_sleeping,
+    Counted, LogLine, advance_ms, break_kv, clock_ms, counts, grant_reveal, heal_kv, log_lines, reset, run_again, set_clock_ms, set_secret,
+    timings, while_sleeping,
 };
 pub use kv::FakeBucket;
 pub use secrets::FakeSecret;

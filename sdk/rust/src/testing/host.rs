@@ -41,6 +41,7 @@ pub(super) struct Host {
     pub(super) clock_ms: u64,
     pub(super) kv: Store,
     pub(super) kv_broken: Option<String>,
+    pub(super) runs_again: bool,
     pub(super) fetches: Option<super::fetch::Answering>,
     pub(super) tools: Option<super::upstream::Answering>,
     pub(super) secrets: HashMap<String, Vec<u8>>,
@@ -95,6 +96,11 @@ pub fn break_kv(reason: &str) {
 /// kv answers again.
 pub fn heal_kv() {
     with(|host| host.kv_broken = None);
+}
+
+/// Whether what comes now is the `on-request` of a request that this filter had in an earlier round: `incr` and `take` add nothing then.
+pub fn run_again(is_so: bool) {
+    with(|host| host.runs_again = is_so);
 }
 
 /// One of the operator's secrets, granted.

@@ -48,22 +48,24 @@ impl FakeBucket {
         })
     }
 
-    /// Adds to a number, eight bytes little-endian; the time to live counts from its creation.
+    /// Adds to a number, which reads as its decimal digits; the time to live counts from its creation.
     pub fn incr(&self, key: &str, by: i64, ttl_ms: u32) -> Result<i64, Error> {
         available(|host| {
             let now = host.clock_ms;
+            let by = if host.runs_again { 0 } else { by };
             match host.kv.live(self.place(key), now) {
                 Some(value) => {
-                    let old = value.bytes.as_slice().try_into().map(i64::from_le_bytes).unwrap_or(0);
-                    value.bytes = (old + by).to_le_bytes().to_vec();
-                    old + by
+                    let old = core::str::from_utf8(&value.bytes).ok().and_then(|digits| digits.parse::<i64>().ok());
+                    let sum = old.and_then(|old| old.checked_add(by)).ok_or(Error::Conflict)?;
+                    value.bytes = sum.to_string().into_bytes();
+                    Ok(sum)
                 }
                 None => {
-                    host.kv.put(self.place(key), &by.to_le_bytes(), Some(ttl_ms), now);
-                    by
+                    host.kv.put(self.place(key), by.to_string().as_bytes(), Some(ttl_ms), now);
+                    Ok(by)
                 }
             }
-        })
+        })?
     }
 
     /// Takes from a token bucket: 0, or the milliseconds until there is enough.
@@ -75,6 +77,7 @@ impl FakeBucket {
             let gained = now.saturating_sub(tokens.at_ms) as f64 * per_second / 1000.0;
             tokens.left = (tokens.left + gained).min(burst.into());
             tokens.at_ms = now;
+            let cost = if host.runs_again { 0 } else { cost };
             let missing = f64::from(cost) - tokens.left;
             if missing <= 0.0 {
                 tokens.left -= f64::from(cost);

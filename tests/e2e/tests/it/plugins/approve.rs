@@ -10,7 +10,7 @@ use crate::{
 use serde_json::{Value, json};
 
 /// One call of a modern client with a person behind it; `more` are further members of its params.
-async fn call(caller: &mut Caller, arguments: &str, more: &str) -> Value {
+pub(super) async fn call(caller: &mut Caller, arguments: &str, more: &str) -> Value {
     let declared = r#"{"elicitation":{"form":{}}}"#;
     let meta =
         format!(r#"{{"io.modelcontextprotocol/protocolVersion":"{MODERN}","io.modelcontextprotocol/clientCapabilities":{declared}}}"#);
@@ -20,7 +20,7 @@ async fn call(caller: &mut Caller, arguments: &str, more: &str) -> Value {
 }
 
 /// What the person says to a question, as members of the next round's params.
-fn said(asked: &Value, said: &str) -> String {
+pub(super) fn said(asked: &Value, said: &str) -> String {
     assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
     let key = asked["result"]["inputRequests"].as_object().and_then(|all| all.keys().next()).expect("a question");
     format!(r#","requestState":{},"inputResponses":{{"{key}":{said}}}"#, asked["result"]["requestState"])

@@ -12,7 +12,7 @@ use serde_json::json;
 use std::time::Duration;
 
 #[test]
-fn over_the_limit_is_429_with_retry_after() {
+fn f062_over_the_limit_is_429_with_retry_after() {
     beside("rate-limit", 60, async {
         let backend = Backend::recording(&["a", "b"]).await;
         for era in Era::BOTH {
@@ -30,6 +30,8 @@ fn over_the_limit_is_429_with_retry_after() {
             let seconds: u64 = reply.header("retry-after").expect("Retry-After").parse().expect("seconds");
             assert!((1..=2).contains(&seconds), "{seconds}");
             assert_eq!(answer["error"]["data"]["limit"], "three", "{answer}");
+            assert_eq!(answer["error"]["data"]["whose"], "per principal, tool", "{answer}");
+            assert_eq!(gateway.metric(r#"sluice_plugin_count_refused_total{plugin="rate-limit",limit="three"}"#).await, 1.0);
             assert_eq!(backend.asked("tools/call"), before + 3, "the refused one did not reach the server");
             caller.result("b", "{}").await;
             caller.names("tools").await;
@@ -40,7 +42,7 @@ fn over_the_limit_is_429_with_retry_after() {
 }
 
 #[test]
-fn each_principal_has_a_bucket_of_its_own_and_models_can_read_the_no() {
+fn f063_each_principal_has_a_bucket_of_its_own_and_models_can_read_the_no() {
     beside("rate-limit, principals", 60, async {
         let backend = Backend::echo(&["echo"]).await;
         let folder = Folder::new();
