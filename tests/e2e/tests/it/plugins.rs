@@ -2,6 +2,8 @@
 
 mod approve;
 mod auth;
+mod auth_mtls;
+mod auth_proxy;
 mod guard;
 mod jwt;
 mod namespace;
