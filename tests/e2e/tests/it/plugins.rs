@@ -1,18 +1,21 @@
 //! The standard plugins where they will stand: in the binary, between a client and a server, in both eras.
 
+mod anomaly;
 mod approve;
 mod auth;
-mod auth_mtls;
-mod auth_proxy;
+mod cache;
 mod guard;
 mod jwt;
 mod namespace;
 mod oauth_client;
 mod pin;
+mod quota;
 mod rate_limit;
 mod rbac;
 mod read_only;
 mod redact;
+mod residency;
+mod search;
 mod shape;
 mod sigv4;
 mod static_header;
