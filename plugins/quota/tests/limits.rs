@@ -241,7 +241,7 @@ fn f063_principal_tool_and_tenant_make_a_limit_theirs() {
     assert_eq!(plugin.on_request(&tool(10, "other"), &who("zoo", "a")), Verdict::Next, "another tenant has its own");
 }
 
-/// Which limit it was stands in the record of the call, and how often in the metrics.
+/// Which limit it was is a label of the call, and how often it was is counted.
 #[test]
 fn operators_see_which_limit_refuses_and_what_was_not_counted() {
     let plugin = plugin(json!({"limits": [{"name": "one", "at_once": 1}], "on_store_error": "allow"}));

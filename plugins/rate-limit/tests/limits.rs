@@ -96,7 +96,7 @@ fn the_first_limit_that_is_used_up_refuses() {
     assert!(no.data.unwrap().contains("narrow"), "ten hold four twice");
 }
 
-/// Which limit it was stands in the record of the call, and how often in the metrics.
+/// Which limit it was is a label of the call, and how often it was is counted.
 #[test]
 fn operators_see_which_limit_refuses_and_what_was_not_counted() {
     testing::reset();

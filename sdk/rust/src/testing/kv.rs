@@ -161,12 +161,26 @@ mod tests {
         let bucket = FakeBucket::open("b").unwrap();
         assert_eq!(bucket.incr("n", 2, 100), Ok(2));
         assert_eq!(bucket.incr("n", 3, 100), Ok(5));
+        assert_eq!(bucket.get("n"), Ok(Some(b"5".to_vec())));
         advance_ms(100);
         assert_eq!(bucket.incr("n", 1, 100), Ok(1));
         assert_eq!(bucket.swap("s", None, b"a", None), Ok(true));
         assert_eq!(bucket.swap("s", None, b"b", None), Ok(false));
         assert_eq!(bucket.swap("s", Some(b"a"), b"b", None), Ok(true));
         assert_eq!(bucket.get("s"), Ok(Some(b"b".to_vec())));
+    }
+
+    #[test]
+    fn what_runs_again_counts_nothing() {
+        crate::testing::reset();
+        let bucket = FakeBucket::open("b").unwrap();
+        assert_eq!((bucket.incr("n", 1, 100), bucket.take("t", 1, 1, 1.0)), (Ok(1), Ok(0)));
+        crate::testing::run_again(true);
+        assert_eq!((bucket.incr("n", 1, 100), bucket.take("t", 1, 1, 1.0)), (Ok(1), Ok(0)));
+        assert_eq!(bucket.incr("other", 1, 100), Ok(0));
+        crate::testing::run_again(false);
+        assert_eq!((bucket.incr("n", 1, 100), bucket.take("t", 1, 1, 1.0)), (Ok(2), Ok(1000)));
+        assert_eq!((bucket.set("text", b"a", None), bucket.incr("text", 1, 100)), (Ok(()), Err(Error::Conflict)));
     }
 
     #[test]
