@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod embedded;
 mod fetcher;
+pub mod keys;
 pub mod record;
 pub mod sbom;
 pub mod token;

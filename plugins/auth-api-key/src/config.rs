@@ -1,5 +1,6 @@
 //! The settings, as `config.schema.json` describes them.
 
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -7,8 +8,15 @@ use alloc::vec::Vec;
 #[derive(Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The keys that are known.
+    /// Keys that are written here.
+    #[serde(default)]
     pub keys: Vec<KeyConfig>,
+    /// What `sluice key` writes; the host reads it from there (`config_files`).
+    #[serde(default)]
+    pub key_file: Option<KeyFile>,
+    /// The secret that the digests of the key file are keyed with.
+    #[serde(default)]
+    pub pepper: Option<String>,
     /// Where a key is found.
     #[serde(default = "default_header")]
     pub header: String,
@@ -23,14 +31,26 @@ pub struct Config {
     pub resource_metadata: Option<String>,
 }
 
+/// A file of keys.
+#[derive(Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyFile {
+    /// Those in it. None yet: nobody is let in.
+    #[serde(default)]
+    pub keys: Vec<KeyConfig>,
+}
+
 /// One key.
 #[derive(Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyConfig {
     /// Names the key in logs.
     pub id: String,
-    /// `sha256:` and hex.
+    /// `sha256:` or `hmac-sha256:`, and hex.
     pub hash: String,
+    /// The one before it, until everybody has the new one.
+    #[serde(default)]
+    pub previous: Option<Previous>,
     /// Who this is; else the id.
     #[serde(default)]
     pub subject: Option<String>,
@@ -43,9 +63,34 @@ pub struct KeyConfig {
     /// What the key may be used for.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// Further claims.
+    #[serde(default)]
+    pub claims: BTreeMap<String, String>,
+    /// RFC 3339.
+    #[serde(default)]
+    pub not_before: Option<String>,
     /// RFC 3339.
     #[serde(default)]
     pub expires: Option<String>,
+    /// Known, and let in no more.
+    #[serde(default)]
+    pub disabled: bool,
+    /// When it was made: for people.
+    #[serde(default)]
+    pub created: Option<String>,
+    /// What it is for: for people.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+/// The key that another has taken the place of.
+#[derive(Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Previous {
+    /// As that of a key.
+    pub hash: String,
+    /// RFC 3339. From then on it is not valid.
+    pub until: String,
 }
 
 fn default_header() -> String {

@@ -27,6 +27,7 @@ impl Plugin for AuthApiKey {
     fn manifest() -> Manifest {
         Manifest::new("auth-api-key", env!("CARGO_PKG_VERSION"), "Knows callers by their API keys.")
             .schema(include_str!("../config.schema.json"))
+            .may_need("secret", "a pepper: digests of keys that only who has it can make")
             .stateless()
     }
 

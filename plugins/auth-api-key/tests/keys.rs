@@ -98,8 +98,22 @@ fn settings_that_make_no_sense_are_refused() {
     for (keys, says) in [
         (json!([{"id": "a", "hash": hash("1")}, {"id": "a", "hash": hash("2")}]), "two keys have the id a"),
         (json!([{"id": "a", "hash": hash("1")}, {"id": "b", "hash": hash("1")}]), "the key b is also another's"),
-        (json!([{"id": "a", "hash": "md5:00"}]), "the hash of key a is not sha256"),
-        (json!([{"id": "a", "hash": format!("sha256:{}", "é".repeat(32))}]), "the hash of key a is not sha256"),
+        (json!([{"id": "a", "hash": "md5:00"}]), "a hash of key a is not sha256"),
+        (json!([{"id": "a", "hash": format!("sha256:{}", "é".repeat(32))}]), "a hash of key a is not sha256"),
+        (json!([{"id": "a", "hash": hash("1").replace("sha", "hmac-sha")}]), "none is named: set pepper"),
+        (
+            json!([{"id": "a", "hash": hash("1"), "previous": {"hash": hash("1"), "until": "2999-01-01T00:00:00Z"}}]),
+            "the key a is also another's",
+        ),
+        (json!([{"id": "a", "hash": hash("1"), "previous": {"hash": hash("2"), "until": "later"}}]), "which is no RFC 3339 date"),
+        (json!([{"id": "a", "hash": hash("1"), "not_before": "2026-02-30T00:00:00Z"}]), "which is no RFC 3339 date"),
+        (
+            json!([{"id": "a", "hash": hash("1"), "not_before": "2027-01-01T00:00:00Z", "expires": "2027-01-01T00:00:00Z"}]),
+            "before it is valid",
+        ),
+        (json!([{"id": "a", "hash": hash("1"), "claims": {"role": "admin"}}]), "roles stand under roles"),
+        (json!([{"id": "a", "hash": hash("1"), "claims": {"x": "a\nb"}}]), "key a has a control character"),
+        (json!([]), "there are no keys"),
         (json!([{"id": "a", "hash": hash("1"), "expires": "soon"}]), "which is no RFC 3339 date"),
         (json!([{"id": "a", "hash": hash("1"), "roles": ["dev\nadmin"]}]), "key a has a control character"),
         (json!([{"id": "a", "hash": hash("1"), "scopes": ["read write"]}]), "a scope has no spaces"),
@@ -107,6 +121,97 @@ fn settings_that_make_no_sense_are_refused() {
         let error = testing::plugin::<AuthApiKey>(&json!({"keys": keys}).to_string()).err().unwrap();
         assert!(error.contains(says), "{error}");
     }
+}
+
+/// The key file of `sluice key` and the settings are one list.
+#[test]
+fn f046_a_key_file_stands_beside_the_settings() {
+    let file = |keys: Value| json!({"keys": two_keys(), "key_file": {"keys": keys}});
+    let config =
+        file(json!([{"id": "ci", "hash": hash("ci"), "claims": {"team": "infra"}, "created": "2026-11-01T00:00:00Z", "note": "x"}]));
+    let Outcome::Identified(who) = ask(config.clone(), "bearer", "ci") else { panic!("not known") };
+    assert_eq!((who.subject.as_str(), who.ttl_ms), ("ci", 60_000));
+    assert_eq!(who.claims[1], ("team".to_string(), "infra".to_string()));
+    assert!(matches!(ask(config, "bearer", ALICE), Outcome::Identified(_)));
+    for (keys, says) in [
+        (json!([{"id": "bob", "hash": hash("x")}]), "two keys have the id bob"),
+        (json!([{"id": "x", "hash": hash(ALICE)}]), "the key x is also another's"),
+    ] {
+        let error = testing::plugin::<AuthApiKey>(&file(keys).to_string()).err().unwrap();
+        assert!(error.contains(says), "{error}");
+    }
+    // An empty file is one that nobody has a key of.
+    check_challenge(ask(json!({"key_file": {}}), "bearer", ALICE), BAD_KEY, r#"Bearer realm="sluice", error="invalid_token""#);
+}
+
+#[test]
+fn f046_a_key_is_replaced_without_a_gap() {
+    let until_ms = 1_767_225_600_000;
+    let previous = json!({"hash": hash("old"), "until": "2026-01-01T00:00:00Z"});
+    let config = json!({"keys": [{"id": "k", "hash": hash("new"), "subject": "ada", "previous": previous}]});
+    for (now_ms, key, found) in [
+        (until_ms - 5_000, "old", Ok(5_000)),
+        (until_ms - 5_000, "new", Ok(60_000)),
+        (until_ms, "old", Err("this API key was replaced by another")),
+        (until_ms, "new", Ok(60_000)),
+    ] {
+        testing::set_clock_ms(now_ms);
+        let outcome = match ask(config.clone(), "bearer", key) {
+            Outcome::Identified(who) if who.subject == "ada" => Ok(who.ttl_ms),
+            Outcome::Challenge(no) => Err(no.message),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(outcome.as_ref().map_err(String::as_str), found.as_ref().map_err(|said| *said), "{key} at {now_ms}");
+    }
+}
+
+#[test]
+fn a_key_that_is_known_and_not_valid_lets_nobody_in_and_is_noted() {
+    let begins_ms = 1_767_225_600_000;
+    let keys = json!([
+        {"id": "gone", "hash": hash("gone"), "disabled": true},
+        {"id": "early", "hash": hash("early"), "not_before": "2026-01-01T00:00:00Z"},
+    ]);
+    let no = |key: &str| match ask(json!({"keys": keys}), "bearer", key) {
+        Outcome::Challenge(no) => Some(no.message),
+        Outcome::Identified(_) => None,
+        Outcome::Abstain => panic!("it is ours"),
+    };
+    testing::reset();
+    testing::set_clock_ms(begins_ms - 1_000);
+    assert_eq!(no("gone").as_deref(), Some("this API key was revoked"));
+    assert_eq!(no("early").as_deref(), Some("this API key is not valid yet"));
+    let lines = testing::log_lines();
+    let said: Vec<_> = lines.iter().map(|line| format!("{line:?}")).collect();
+    assert!(said.len() == 2 && said[0].contains("gone") && said[1].contains("early"), "{said:?}");
+    testing::set_clock_ms(begins_ms);
+    assert_eq!(no("early"), None);
+}
+
+#[test]
+fn a_pepper_makes_digests_that_only_who_has_it_can_make() {
+    use hmac::{Hmac, Mac};
+    testing::reset();
+    let file = |hash: &str| json!({"pepper": "pepper", "key_file": {"keys": [{"id": "k", "hash": hash}]}});
+    let error = |config: &Value| testing::plugin::<AuthApiKey>(&config.to_string()).err().unwrap();
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(b"salt and more").unwrap();
+    mac.update(b"key");
+    let keyed: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let config = file(&format!("hmac-sha256:{keyed}"));
+    assert!(error(&config).contains("pepper: the secret \"pepper\" cannot be used"), "{}", error(&config));
+    testing::set_secret("pepper", b"salt and more");
+    assert!(matches!(ask(config.clone(), "bearer", "key"), Outcome::Identified(_)));
+    assert!(matches!(ask(config.clone(), "bearer", "kex"), Outcome::Challenge(_)));
+    // Who can write the file only cannot let himself in; the settings are the operator's, who can do as he likes.
+    assert!(error(&file(&hash("forged"))).contains("is not hashed with the pepper"));
+    let mut both = config.clone();
+    both["keys"] = two_keys();
+    assert!(
+        matches!(ask(both.clone(), "bearer", ALICE), Outcome::Identified(_))
+            && matches!(ask(both, "bearer", "key"), Outcome::Identified(_))
+    );
+    testing::set_secret("pepper", b"another");
+    assert!(matches!(ask(config, "bearer", "key"), Outcome::Challenge(_)));
 }
 
 /// What the page shows can be pasted.

@@ -2,7 +2,7 @@
 
 use crate::{
     cache,
-    chain::convert,
+    chain::{self, convert},
     cli,
     config::{self, Sidecar, Surroundings},
 };
@@ -44,7 +44,9 @@ pub fn read(path: &Path) -> Result<Bytes> {
 pub fn settings(file: &str, sidecar: &Path, text: &str) -> Result<Settings> {
     let read = Sidecar::read(text, sidecar, &Surroundings::of_process()).map_err(|report| anyhow!("{}", report.to_string().trim_end()))?;
     let bytes_max = config::Settings::default().limits.response_bytes_max;
-    Ok(convert::settings(file, &sidecar.display().to_string(), &read.settings, bytes_max))
+    let mut written = read.settings;
+    chain::complete(&mut written).map_err(|problem| anyhow!("{}: {problem}", sidecar.display()))?;
+    Ok(convert::settings(file, &sidecar.display().to_string(), &written, bytes_max))
 }
 
 /// The text of a sidecar; empty if there is none.

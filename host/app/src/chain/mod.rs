@@ -13,7 +13,7 @@ mod watch;
 
 pub use describe::Described;
 use fetched::{Fetched, Outstanding};
-pub use sources::beside;
+pub use sources::{beside, complete};
 
 use crate::{
     cache,
@@ -35,9 +35,12 @@ use sluice_chain::{
 use sluice_plugin::{Engine, Settings, Setup, WasmFilter};
 use sluice_state::memory::MemoryStore;
 use sluice_supply::Lock;
-use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 use supply::{Signer, Supply};
 
@@ -59,6 +62,8 @@ pub struct Plugins {
     loading: tokio::sync::Mutex<()>,
     /// The directory as it was right before the first load.
     loaded_from: watch::Fingerprint,
+    /// What settings named as files of their own when they were last looked at.
+    files: Mutex<Vec<PathBuf>>,
     /// Others than this machine can reach the listener, so an authenticator must stay.
     needs_authenticator: AtomicBool,
     /// The first chain is in place.
@@ -154,7 +159,8 @@ impl Plugins {
             outstanding: Outstanding::default(),
             placed: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
-            loaded_from: watch::fingerprint(&config.places.plugins_dir),
+            loaded_from: watch::fingerprint(&config.places.plugins_dir, &[]),
+            files: Mutex::default(),
             needs_authenticator: AtomicBool::new(false),
             is_open: AtomicBool::new(false),
         }))
@@ -207,6 +213,7 @@ impl Plugins {
         let before = self.placed().clone();
         let mut found = sources::find(&self.config, self.fetched());
         let mut problems = std::mem::take(&mut found.problems);
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut found.files);
         if found.is_partial {
             return Assembled { chain: before, problems, left_out: false, is_usable: false };
         }
@@ -361,6 +368,10 @@ impl Plugins {
     /// Which files the chain is made of.
     pub fn lock(&self) -> Lock {
         supply::lock_of(&self.placed())
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn placed(&self) -> std::sync::MutexGuard<'_, Vec<Placed>> {

@@ -2,7 +2,7 @@
 
 use super::{Fetched, Found, Placed, folder};
 use crate::{
-    config::{Config, Link, PluginSettings, Sidecar, Surroundings},
+    config::{self, Config, Link, PluginSettings, Report, Sidecar, Surroundings},
     embedded,
 };
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use sluice_chain::filter::Filter;
 use sluice_registry::{Reference, registries::Pulled};
 use std::{
     collections::HashMap,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -25,6 +26,8 @@ pub struct Sources {
     pub plugins: HashMap<String, Found>,
     /// A line each.
     pub problems: Vec<String>,
+    /// What settings name as files of their own (`config_files`), there or not.
+    pub files: Vec<PathBuf>,
     /// The directory could not be looked at, so what is missing here says nothing.
     pub is_partial: bool,
 }
@@ -160,8 +163,7 @@ impl Sources {
                 Err(format!("{} has settings in {} and under sluice.plugins.settings: keep one of them", path.display(), sidecar.display()))
             }
             (Some(text), None) => {
-                let read = Sidecar::read(&text, &sidecar, &Surroundings::of_process())
-                    .map_err(|report| report.to_string().trim_end().replace('\n', "; "))?;
+                let read = Sidecar::read(&text, &sidecar, &Surroundings::of_process()).map_err(line)?;
                 Ok((sidecar.display().to_string(), read.settings))
             }
             (None, Some(settings)) => Ok((format!("sluice.plugins.settings.{name}"), settings.clone())),
@@ -169,10 +171,34 @@ impl Sources {
         }
     }
 
-    fn add(&mut self, found: Found) {
+    fn add(&mut self, mut found: Found) {
         self.order.push(found.key.clone());
-        self.plugins.insert(found.key.clone(), found);
+        self.files.extend(found.written.config_files.values().cloned());
+        match complete(&mut found.written) {
+            Ok(()) => drop(self.plugins.insert(found.key.clone(), found)),
+            Err(problem) => self.problems.push(format!("{}: {problem}", found.sidecar)),
+        }
     }
+}
+
+/// Puts what stands in files of its own where it belongs. Whoever writes such a file says what the plugin does, so it is trusted no more
+/// easily than a sidecar; only that it may be a link, as mounted files are.
+pub fn complete(written: &mut PluginSettings) -> Result<(), String> {
+    for (name, path) in &written.config_files {
+        let said = |what: String| format!("config_files.{name}: {what}");
+        if written.config.contains_key(name) {
+            return Err(said(format!("config has {name} too: keep one of them")));
+        }
+        let file = fs::canonicalize(path).map_err(|error| said(format!("{} cannot be read: {error}", path.display())))?;
+        let text = folder::text(&file).map_err(said)?.ok_or_else(|| said(format!("{} is gone", path.display())))?;
+        let member = config::member(&text, path, &Surroundings::of_process()).map_err(|report| said(line(report)))?;
+        written.config.insert(name.clone(), member.into());
+    }
+    Ok(())
+}
+
+fn line(report: Report) -> String {
+    report.to_string().trim_end().replace('\n', "; ")
 }
 
 /// Where a plugin's signature is: `redact.wasm.sig`.
@@ -207,5 +233,50 @@ fn plain(stem: &str) -> String {
     match rest.strip_prefix(['-', '_']) {
         Some(name) if rest.len() < stem.len() && !name.is_empty() => name.to_owned(),
         _ => stem.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{os::unix::fs::PermissionsExt as _, path::Path};
+
+    fn written(folder: &Path, file: &str) -> PluginSettings {
+        let text = format!("config_files.key_file = \"{file}\"\n[config]\nprefix = \"slk_\"\n");
+        Sidecar::read(&text, &folder.join("10-auth.toml"), &Surroundings::of_process()).unwrap_or_else(|report| panic!("{report}")).settings
+    }
+
+    #[test]
+    fn a_member_of_the_settings_may_stand_in_a_file_beside_them() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("keys.toml"), "[[keys]]\nid = \"a\"\n").unwrap();
+        fs::set_permissions(folder.path().join("keys.toml"), fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink("keys.toml", folder.path().join("mounted.toml")).unwrap();
+        for file in ["keys.toml", "mounted.toml"] {
+            let mut settings = written(folder.path(), file);
+            complete(&mut settings).unwrap();
+            let config = serde_json::Value::Object(settings.config);
+            assert_eq!(config, serde_json::json!({"prefix": "slk_", "key_file": {"keys": [{"id": "a"}]}}), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_as_it_should_be_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.toml");
+        let problem = |settings: &mut PluginSettings| complete(settings).unwrap_err();
+        assert!(problem(&mut written(folder.path(), "keys.toml")).contains("config_files.key_file: "));
+        for (text, mode, says) in
+            [("keys = 7 7\n", 0o600, "keys.toml:1"), ("\"a\"", 0o600, "keys.toml"), ("keys = []\n", 0o666, "can be written by others")]
+        {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let problem = problem(&mut written(folder.path(), "keys.toml"));
+            assert!(problem.contains(says) && !problem.contains('\n'), "{problem}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let mut both = written(folder.path(), "keys.toml");
+        both.config.insert("key_file".into(), serde_json::json!({}));
+        assert!(problem(&mut both).contains("keep one of them"));
     }
 }

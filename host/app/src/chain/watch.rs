@@ -1,17 +1,28 @@
-//! The directory while traffic runs: whatever happens in it, look again once it is quiet.
+//! The directory, and what settings name as files of their own, while traffic runs: whatever happens there, look again once it is quiet.
 
 use super::Plugins;
 use crate::watch::{QUIET, Watch};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fs::{self, Metadata},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
 use tokio::{task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 
 impl Plugins {
-    /// Reload whenever the directory changes, until `stop`; `at_once`: and once before, for what the first chain did not wait for.
+    /// Reload whenever the directory or one of the files changes, until `stop`; `at_once`: and once before, for what the first chain did not wait for.
     pub fn watch(self: Arc<Self>, at_once: bool, stop: CancellationToken) -> JoinHandle<()> {
         tokio::spawn(async move {
             let folder = self.config.places.plugins_dir.clone();
-            let mut watch = Watch::on([folder.clone()]);
+            // A file elsewhere that a sidecar names later on is looked at every few seconds.
+            let files = self.files();
+            let folders: BTreeSet<PathBuf> =
+                files.iter().filter_map(|file| file.parent()).map(Path::to_owned).chain([folder.clone()]).collect();
+            let mut watch = Watch::on(folders);
             let mut seen = self.loaded_from.clone();
             let mut said: Vec<String> = Vec::new();
             if at_once {
@@ -23,7 +34,7 @@ impl Plugins {
                     () = stop.cancelled() => return,
                     () = watch.stirred() => {}
                 }
-                let Some(settled) = settle(&folder, &stop).await else { return };
+                let Some(settled) = self.settle(&folder, &stop).await else { return };
                 if settled == seen {
                     continue;
                 }
@@ -36,37 +47,39 @@ impl Plugins {
             }
         })
     }
-}
 
-/// Wait until two looks in a row see the same files; `None`: told to stop.
-async fn settle(folder: &std::path::Path, stop: &CancellationToken) -> Option<Fingerprint> {
-    let mut last = fingerprint(folder);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return None,
-            () = time::sleep(QUIET) => {}
+    /// Wait until two looks in a row see the same files; `None`: told to stop.
+    async fn settle(&self, folder: &Path, stop: &CancellationToken) -> Option<Fingerprint> {
+        let mut last = fingerprint(folder, &self.files());
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                () = time::sleep(QUIET) => {}
+            }
+            let now = fingerprint(folder, &self.files());
+            if now == last {
+                return Some(now);
+            }
+            last = now;
         }
-        let now = fingerprint(folder);
-        if now == last {
-            return Some(now);
-        }
-        last = now;
     }
 }
 
-pub(super) type Fingerprint = Vec<(PathBuf, u64, Option<std::time::SystemTime>, u64)>;
+pub(super) type Fingerprint = Vec<(PathBuf, u64, Option<SystemTime>, u64)>;
 
-/// Names, sizes, times and inodes of plugins, new versions, sidecars and signatures.
-pub(super) fn fingerprint(folder: &std::path::Path) -> Fingerprint {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut files: Fingerprint = entries
-        .flatten()
+/// Names, sizes, times and inodes of plugins, new versions, sidecars and signatures, and of the files that settings name.
+pub(super) fn fingerprint(folder: &Path, named: &[PathBuf]) -> Fingerprint {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let listed = entries
         .filter(|e| e.path().extension().is_some_and(|x| x == "wasm" || x == "toml" || x == "sig" || x == "next"))
-        .filter_map(|e| {
-            let facts = e.metadata().ok()?;
-            Some((e.path(), facts.len(), facts.modified().ok(), std::os::unix::fs::MetadataExt::ino(&facts)))
-        })
-        .collect();
+        .filter_map(|e| Some(seen(e.path(), &e.metadata().ok()?)));
+    // Through links, as they are read.
+    let named = named.iter().filter_map(|path| Some(seen(path.clone(), &fs::metadata(path).ok()?)));
+    let mut files: Fingerprint = listed.chain(named).collect();
     files.sort();
     files
+}
+
+fn seen(path: PathBuf, facts: &Metadata) -> (PathBuf, u64, Option<SystemTime>, u64) {
+    (path, facts.len(), facts.modified().ok(), facts.ino())
 }

@@ -8,6 +8,7 @@ macro_rules! say {
 mod call;
 mod check;
 mod definitions;
+mod key;
 mod ls;
 mod pins;
 mod plugin;
@@ -64,6 +65,7 @@ Start here:
   sluice check --config FILE                           all that is wrong with a file, at once
   sluice ls --config FILE --pins                       the definitions of today, as the settings of builtin:pin
   sluice call TOOL '{\"text\":\"hi\"}'                     call a tool of a Sluice that runs
+  sluice key new ada --expires 90d                     an API key for builtin:auth-api-key
   sluice plugin new --lang rust NAME                   a plugin of your own: new, build, test, drop it into the directory
 Drop .wasm files into the plugin directory while it serves; each takes effect without a dropped call.
 
@@ -81,6 +83,9 @@ enum Command {
     Ls(ls::Ls),
     /// Call one tool of a Sluice that runs, and print its result.
     Call(call::Call),
+    /// Make, show and take back API keys, in a file that holds only what they are known by.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Write, sign and lock plugins, and see what one may do.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -175,6 +180,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Ls(ls) => ls.run(),
         Command::Call(call) => call.run(),
+        Command::Key(key) => key.run(),
         Command::Plugin(plugin) => plugin.run(),
         Command::Schema => {
             say!("{:#}", crate::config::file_schema());

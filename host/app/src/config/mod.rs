@@ -42,7 +42,7 @@ pub use settings::{
     LogFormat, LogLevel, Mode, Network, OnFault, Origin, PluginLimits, PluginSettings, Plugins, Power, PublicUrl, PublisherKey,
     RegistrySettings, Scope, Settings, Sharing, Signatures, Tls, TrustedProxy, UnixMode, UpstreamSettings, UpstreamTls, When,
 };
-pub use sidecar::Sidecar;
+pub use sidecar::{Sidecar, member};
 pub use surroundings::{Builtin, Surroundings};
 
 /// Where a configuration comes from: a file, flags that go before it, and what they may refer to.

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use super::expand::{is_variable_name, not_set, pieces};
-use super::problem::Whose;
+use super::expand::{Scope, is_variable_name, not_set, pieces};
+use super::inputs::Inputs;
+use super::problem::{Report, Whose};
 use super::reader::Reader;
 use super::secret::{Secret, is_referred};
 use super::setting::Setting;
-use super::tree::{Node, Value};
+use super::tree::{Node, Position, Value};
+use super::{Builtin, Surroundings};
 
 /// Nothing that is meant to be a secret is longer.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
@@ -47,6 +49,18 @@ impl Setting for Secret {
 
     fn show(&self) -> Json {
         json!(self.origin())
+    }
+}
+
+impl Secret {
+    /// The secret of a reference outside a file of settings; `place` is what problems name. A relative path starts where we were started.
+    pub fn by_reference(written: &str, place: &str, surroundings: &Surroundings) -> Result<Secret, Report> {
+        let nothing = Inputs::default();
+        let scope = Scope { surroundings, inputs: &nothing, builtin: Builtin::default() };
+        let mut reader = Reader::new("the command line".to_owned(), surroundings.directory().to_owned(), scope);
+        let node = Node { at: Position { line: 1, column: 1 }, value: Value::Text(written.to_owned()) };
+        let read = reader.below(place, |reader| Secret::read(&node, reader));
+        read.ok_or(reader.report)
     }
 }
 

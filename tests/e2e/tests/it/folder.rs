@@ -1,9 +1,11 @@
 //! A test's own place on disk: configuration, plugin directory, state.
 
+use crate::turn::eventually;
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Goes away with its test.
@@ -27,6 +29,18 @@ impl Folder {
 
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// The audit trail, once all of this stands in it: it is written a little later than answers are given.
+    pub async fn audited(&self, holding: &[&str]) -> String {
+        eventually(Duration::from_secs(5), || async {
+            let trail = self.read("audit.jsonl");
+            match holding.iter().find(|text| !trail.contains(**text)) {
+                None => Ok(trail),
+                Some(missing) => Err(format!("no {missing} in {trail}")),
+            }
+        })
+        .await
     }
 
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {

@@ -134,7 +134,7 @@ impl Gateway {
         }
         let after =
             |mark: &str| gateway.ready.split_once(mark).map(|(_, rest)| rest.split(['/', ' ']).next().unwrap_or_default().to_owned());
-        gateway.address = after("ready http://").expect("the ready line names the endpoint");
+        gateway.address = after("ready http://").or_else(|| after("ready https://")).expect("the ready line names the endpoint");
         gateway.admin = after("admin=http://").unwrap_or_default();
         let token = |name: &str| std::fs::read_to_string(folder.path(name)).map(|text| text.trim().to_owned()).unwrap_or_default();
         gateway.token = token("token");

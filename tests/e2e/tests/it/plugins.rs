@@ -3,6 +3,8 @@
 mod anomaly;
 mod approve;
 mod auth;
+mod auth_mtls;
+mod auth_proxy;
 mod cache;
 mod guard;
 mod jwt;

@@ -1,7 +1,7 @@
 //! One plugin's settings: under `sluice.plugins.settings` or, the same keys, in its sidecar.
 
 use serde_json::{Map, Value as Json, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::config::choice::choice;
 use crate::config::problem::{nearest, quoted};
@@ -15,6 +15,9 @@ section! {
     pub struct PluginSettings {
         /// What the plugin is told; its manifest has the schema.
         pub config: Map<String, Json> = Map::new();
+        /// Members of `config` that stand in files of their own, by their names: an object each, in JSON, TOML or YAML, written as it would
+        /// be here. Nobody else may be able to write such a file. It is read again when it changes; a bad one changes nothing.
+        pub config_files: BTreeMap<String, PathBuf> = BTreeMap::new();
         /// Powers beyond those that every plugin has: `kv:<bucket>`, a bucket shared with other plugins; `secret:<name>`, one of
         /// `sluice.secrets` to use unseen, and behind it the places where it may go, if not all:
         /// `secret:key outbound:github fetch:https://api.example.com`; `reveal:<name>`, one to see; `http:<path>`, a route of its

@@ -6,10 +6,11 @@ use crate::{
     caller::{Caller, Era},
     connection::Reply,
     folder::Folder,
-    gateway::key_hash,
-    turn::beside,
+    gateway::{Gateway, finish, key_hash, plain_command},
+    turn::{beside, eventually},
 };
 use serde_json::json;
+use std::time::Duration;
 
 fn challenge(reply: &Reply) -> String {
     reply.header("www-authenticate").unwrap_or_default().to_owned()
@@ -79,5 +80,59 @@ fn a_key_may_stand_in_a_header_of_its_own() {
             .await
             .expect("an answer");
         assert_eq!(reply.status, 400, "twice is not once");
+    });
+}
+
+/// `sluice key` with these words, on the key file of the folder. What it printed.
+async fn key(folder: &Folder, words: &[&str]) -> String {
+    let mut command = plain_command(folder);
+    command.arg("key").args(words);
+    let ended = finish(command, Duration::from_secs(20)).await;
+    assert!(ended.status.success(), "{words:?}: {}", ended.stderr);
+    ended.stdout.trim().to_owned()
+}
+
+#[test]
+fn f046_keys_are_made_replaced_and_taken_back_while_it_serves() {
+    beside("auth-api-key, key file", 90, async {
+        let backend = Backend::echo(&["echo"]).await;
+        let folder = Folder::new();
+        let first = key(&folder, &["new", "ci", "--subject", "ada", "--tenant", "acme"]).await;
+        let settings = json!({"auth-api-key": {"config_files": {"key_file": "keys.toml"}, "config": {"prefix": "slk_"}}});
+        let own = json!({"chain": ["builtin:auth-api-key"], "plugins": {"settings": settings}});
+        let gateway = Gateway::start(&folder, json!({"mcpServers": {"only": {"url": backend.url}}, "sluice": own})).await;
+        // 200, or what a wrong key is told.
+        let asked = async |key: &str| {
+            let mut caller = Caller::silent(&gateway.address, Era::Modern, key);
+            let reply = caller.call("echo", "{}").await.expect("an answer");
+            (reply.status, reply.json()["error"]["message"].as_str().unwrap_or_default().to_owned())
+        };
+        let until = async |key: &str, status: u16, says: &str| {
+            eventually(Duration::from_secs(10), || async {
+                let (now, said) = asked(key).await;
+                if now == status && said.contains(says) { Ok(()) } else { Err(format!("{now} {said}")) }
+            })
+            .await;
+        };
+        until(&first, 200, "").await;
+        let second = key(&folder, &["new", "ci", "--replace"]).await;
+        until(&second, 200, "").await;
+        assert_eq!(asked(&first).await.0, 200, "both are good for a while");
+        key(&folder, &["revoke", "ci"]).await;
+        until(&second, 401, "was revoked").await;
+        until(&first, 401, "not known").await;
+        // A file that is broken changes nothing.
+        let third = key(&folder, &["new", "other"]).await;
+        until(&third, 200, "").await;
+        folder.write("keys.toml", "[[keys]]\nid = 7\n");
+        eventually(Duration::from_secs(10), || async {
+            if gateway.errors("the chain stays as it was").is_empty() { Err("no word about it".to_owned()) } else { Ok(()) }
+        })
+        .await;
+        until(&third, 200, "").await;
+        let everything = folder.audited(&[r#""principal":"ada","tenant":"acme""#]).await + &gateway.log(|_| true).join("\n");
+        for made in [&first, &second, &third] {
+            assert!(made.starts_with("slk_") && !everything.contains(made.as_str()), "a key is written down");
+        }
     });
 }
