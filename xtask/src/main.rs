@@ -10,6 +10,7 @@ mod contract;
 mod faults;
 mod hostile;
 mod languages;
+mod large;
 mod must_reject;
 mod mutations;
 mod parity;
@@ -28,6 +29,7 @@ const HELP: &str = "\
 cargo xtask run                 build everything and start Sluice with two demo upstreams and the four plugins
 cargo xtask test [--fast]       install what the tests need and run all of them (--fast: only those in Rust)
 cargo xtask plugins             build the standard plugins and the test guests to components
+cargo xtask large               build the standard plugins that the binary does not carry, and test them
 cargo xtask languages           the same filter in Rust, Python, TypeScript and C: built, tested, compared, in one chain
 cargo xtask five-minutes        from nothing to a plugin that works, in each language: four commands, measured (--lang L)
 cargo xtask bindings            write the C bindings again, after a change of the contract
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Some("run") => run::run(),
         Some("test") => test::run(rest),
         Some("plugins") => setup::components().map(|folder| println!("components are in {}", folder.display())),
+        Some("large") => large::run(),
         Some("languages") => languages::run(rest),
         Some("five-minutes") => languages::five_minutes(rest),
         Some("bindings") => languages::bindings(),

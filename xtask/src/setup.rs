@@ -46,14 +46,18 @@ fn component_build(packages: &[String], out: &Path) -> Result<()> {
     if packages.iter().all(|package| BOOK.contains(&package.as_str())) {
         command.arg("--examples");
     }
+    step("building plugins and guests to components", as_component(&mut command))
+}
+
+/// Without the outer build's flags, which are meant for this machine's code, and with nothing of this machine in what is built. As in
+/// `host/app/build.rs`, whose components these are too.
+pub fn as_component(command: &mut Command) -> &mut Command {
     for outer in ["RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"] {
         command.env_remove(outer);
     }
-    // As in `host/app/build.rs`, whose components these are too.
     let home = std::env::home_dir().unwrap_or_default();
     let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
-    command.env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", format!("--remap-path-prefix={}=cargo", cargo_home.display()));
-    step("building plugins and guests to components", &mut command)
+    command.env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", format!("--remap-path-prefix={}=cargo", cargo_home.display()))
 }
 
 /// Names, and whether each is built alone: what is built together shares the features of its dependencies, and most must do without `std`.
@@ -82,8 +86,15 @@ pub fn host() -> Result<PathBuf> {
     Ok(target().join("debug/sluice"))
 }
 
+/// Host, fixtures and tests, in one build, so that all are compiled with the same features; the folder they are in.
+pub fn everything() -> Result<PathBuf> {
+    wasm_target()?;
+    step("building the host, the fixtures and the tests", cargo().arg("build").args(NATIVE).args(["--bins", "--tests", "--examples"]))?;
+    Ok(target().join("debug"))
+}
+
 /// What the tests in Rust talk to, by the Debian package that brings it.
-pub const SERVERS: [(&str, &str); 1] = [("docker-registry", "docker-registry")];
+pub const SERVERS: [(&str, &str); 2] = [("docker-registry", "docker-registry"), ("redis-server", "redis-server")];
 
 /// Programs the tests need, by the Debian package that brings them.
 pub fn programs(needed: &[(&str, &str)]) -> Result<()> {

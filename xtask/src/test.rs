@@ -2,7 +2,7 @@
 
 use crate::{
     asking, conformance, faults, languages, parity, schemas, setup,
-    step::{cargo, root, step, target},
+    step::{cargo, root, step},
 };
 use anyhow::Result;
 use std::process::Command;
@@ -11,12 +11,7 @@ use std::process::Command;
 pub fn run(arguments: &[String]) -> Result<()> {
     let guests = setup::components()?;
     setup::programs(&setup::SERVERS)?;
-    // In one build with the tests, so that the host and the fixtures are compiled with the same features as they.
-    step(
-        "building the host, the fixtures and the tests",
-        cargo().arg("build").args(setup::NATIVE).args(["--bins", "--tests", "--examples"]),
-    )?;
-    let built = target().join("debug");
+    let built = setup::everything()?;
     let sluice = built.join("sluice");
     step("tests in Rust", cargo().arg("test").args(setup::NATIVE).env("SLUICE_GUESTS", &guests).env("SLUICE_BIN", &sluice))?;
     if arguments.iter().any(|a| a == "--fast") {

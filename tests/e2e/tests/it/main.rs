@@ -25,6 +25,7 @@ mod fetching;
 mod interceptors;
 mod isolation;
 mod labels;
+mod large;
 mod links;
 mod long;
 mod outbound;
