@@ -75,6 +75,7 @@ impl Assembly {
     /// End what was started, in order: children and sessions first, records last.
     pub async fn close(&self) {
         self.host.close().await;
+        self.plugins.close();
         self.recorder.flush();
     }
 }

@@ -3,11 +3,7 @@
 use crate::watch::{QUIET, Watch};
 use sluice_transport::tls::ServerTls;
 use std::{path::Path, sync::Arc};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    task::JoinHandle,
-    time::sleep,
-};
+use tokio::{task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 /// Takes the files in force whenever they change, and at SIGHUP, until `stop`. What is bad changes nothing.
@@ -15,27 +11,17 @@ pub fn keep_fresh(tls: Arc<ServerTls>, stop: CancellationToken) -> JoinHandle<()
     say_concerns(&tls);
     tokio::spawn(async move {
         let mut watch = Watch::on(tls.files().paths().filter_map(Path::parent).map(Path::to_owned));
-        let mut hangup = signal(SignalKind::hangup());
-        if let Err(error) = &hangup {
-            tracing::warn!(%error, "SIGHUP is not heard; changes of the certificate are");
-        }
         loop {
-            let told = async {
-                match &mut hangup {
-                    Ok(hangup) => hangup.recv().await,
-                    Err(_) => std::future::pending().await,
-                }
-            };
-            tokio::select! {
+            let is_told = tokio::select! {
                 () = stop.cancelled() => return,
-                _ = told => {}
-                () = watch.stirred() => {
-                    if !tls.has_news() {
-                        continue;
-                    }
-                    // Certificate and key are two files: whoever writes them has a moment to write both.
-                    sleep(QUIET).await;
+                is_told = watch.stirred() => is_told,
+            };
+            if !is_told {
+                if !tls.has_news() {
+                    continue;
                 }
+                // Certificate and key are two files: whoever writes them has a moment to write both.
+                sleep(QUIET).await;
             }
             reload(&tls);
         }

@@ -17,5 +17,6 @@ mod fetcher;
 pub mod keys;
 pub mod record;
 pub mod sbom;
+mod state;
 pub mod token;
 pub mod watch;

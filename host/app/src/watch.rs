@@ -1,8 +1,12 @@
-//! Folders while traffic runs: somebody is told to look whenever something may have changed in them.
+//! Folders while traffic runs: somebody is told to look whenever something may have changed in them, and at SIGHUP.
 
 use notify::{RecursiveMode, Watcher as _};
 use std::{path::PathBuf, time::Duration};
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+    time::sleep,
+};
 
 /// A file is taken once nothing has happened to it for this long: a copy in progress keeps writing.
 pub const QUIET: Duration = Duration::from_millis(200);
@@ -16,6 +20,7 @@ pub struct Watch {
     _sender: mpsc::Sender<()>,
     _watchers: Vec<notify::RecommendedWatcher>,
     wait: Duration,
+    hangup: Option<Signal>,
 }
 
 impl Watch {
@@ -25,17 +30,34 @@ impl Watch {
         let (sender, changes) = mpsc::channel(1);
         let watchers = folders.into_iter().filter_map(|folder| start(folder, sender.clone())).collect();
         // At once for the first time: what changed between the load and now raised no event.
-        Watch { changes, _sender: sender, _watchers: watchers, wait: Duration::ZERO }
+        let hangup = hangup().inspect_err(|error| tracing::warn!(%error, "SIGHUP is not heard; changes of files are")).ok();
+        Watch { changes, _sender: sender, _watchers: watchers, wait: Duration::ZERO, hangup }
     }
 
-    /// Returns when it is time to look. May be dropped.
-    pub async fn stirred(&mut self) {
-        tokio::select! {
-            _ = self.changes.recv() => {}
-            () = sleep(self.wait) => {}
-        }
+    /// Returns when it is time to look; `true`: somebody has said so, whatever seems to have changed. May be dropped.
+    pub async fn stirred(&mut self) -> bool {
+        let told = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let is_told = tokio::select! {
+            _ = told => true,
+            _ = self.changes.recv() => false,
+            () = sleep(self.wait) => false,
+        };
         self.wait = ANYWAY;
+        is_told
     }
+}
+
+/// From the first call on SIGHUP does not end this process.
+///
+/// # Errors
+/// The system has no place for a handler.
+pub fn hangup() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
 }
 
 fn start(folder: PathBuf, sender: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {

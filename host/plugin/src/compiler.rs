@@ -10,7 +10,7 @@ use crate::{
     engine::{Memory, config},
     snapshot::state::{State, take},
 };
-use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
+use rustix::process::{Resource, Rlimit, getpriority_process, setpriority_process, setrlimit};
 use std::{
     ffi::OsString,
     io::{Read, Write},
@@ -220,8 +220,11 @@ fn bound_and_start_again(cpu_s: u64, memory_bytes: u64) -> String {
         limit(Resource::Core, 0, 0)?;
         #[cfg(target_os = "linux")]
         rustix::thread::set_no_new_privs(true).map_err(|error| error.to_string())?;
-        // What is being served goes first.
-        setpriority_process(None, NICENESS).map_err(|error| error.to_string())
+        // What is being served goes first. Nobody but root can make less of a niceness that is there.
+        match getpriority_process(None) {
+            Ok(niceness) if niceness >= NICENESS => Ok(()),
+            _ => setpriority_process(None, NICENESS).map_err(|error| error.to_string()),
+        }
     };
     if let Err(why) = bounded() {
         return format!("the compiler cannot be bounded: {why}");

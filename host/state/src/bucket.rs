@@ -74,6 +74,8 @@ pub trait Store: Send + Sync {
     fn bucket(&self, name: &str, quota: Quota) -> Arc<dyn Bucket>;
     /// `memory`, `redis`, …
     fn kind(&self) -> &'static str;
+    /// Writes what is not written yet. Nothing is kept after it.
+    fn close(&self) {}
     /// Do operations wait for somebody else? Decides which wall limit a hook gets.
     fn waits(&self) -> bool;
 }

@@ -1,4 +1,4 @@
-//! What every backend must do, as tests. `contract_tests!(Clock, make)` in a backend's test module runs
+//! What every backend must do, as tests. `contract_tests!(is_paused, Clock, make)` in a backend's test module runs
 //! each case on a fresh store; `make` is a function without arguments.
 
 use crate::{Op, Outcome, Quota, StateError, Store};
@@ -172,15 +172,15 @@ pub async fn batches_run_in_order<C: Clock>(store: impl Store) {
     assert_eq!(bucket.batch(Vec::new()).await, []);
 }
 
-/// One `#[tokio::test]` for each case above.
+/// One `#[tokio::test]` for each case above; the first word is whether time stands still, but for what the clock lets pass.
 #[macro_export]
 macro_rules! contract_tests {
-    ($clock:ty, $make:expr) => {
-        $crate::contract_tests!(@ $clock, $make, values_are_kept_apart, values_expire, counters_count, tokens_are_taken,
+    ($is_paused:literal, $clock:ty, $make:expr) => {
+        $crate::contract_tests!(@ $is_paused, $clock, $make, values_are_kept_apart, values_expire, counters_count, tokens_are_taken,
             swaps_compare, quotas_hold, batches_run_in_order);
     };
-    (@ $clock:ty, $make:expr, $($case:ident),*) => {
-        $(#[tokio::test(start_paused = true)]
+    (@ $is_paused:literal, $clock:ty, $make:expr, $($case:ident),*) => {
+        $(#[tokio::test(start_paused = $is_paused)]
         async fn $case() {
             $crate::contract::$case::<$clock>($make()).await;
         })*

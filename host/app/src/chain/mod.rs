@@ -18,6 +18,7 @@ pub use sources::{beside, complete};
 use crate::{
     cache,
     config::{Config, PluginSettings},
+    state,
 };
 use anyhow::{Result, bail};
 use bytes::Bytes;
@@ -33,7 +34,7 @@ use sluice_chain::{
     host::Host,
 };
 use sluice_plugin::{Engine, Settings, Setup, WasmFilter};
-use sluice_state::memory::MemoryStore;
+use sluice_state::{Store, memory::MemoryStore};
 use sluice_supply::Lock;
 use std::{
     path::PathBuf,
@@ -52,6 +53,7 @@ pub struct Plugins {
     config: Config,
     host: Arc<Host>,
     engine: Engine,
+    store: Arc<dyn Store>,
     supply: Supply,
     /// Plugins that are no files here, once they were asked for.
     fetched: OnceLock<Fetched>,
@@ -134,8 +136,10 @@ impl Plugins {
     /// `remembers`: what is in force is remembered, so that no older version comes after it.
     ///
     /// # Errors
-    /// Wasm does not run here, or what was remembered cannot be read.
+    /// Wasm does not run here, or what was remembered or kept cannot be read.
     pub fn closed(config: &Config, host: Arc<Host>, fetch: Arc<dyn Fetch>, remembers: bool) -> Result<Arc<Self>> {
+        // Whoever only looks does so beside a gateway that runs, whose file it is.
+        let store = if remembers { state::store(config)? } else { Arc::new(MemoryStore::new()) };
         let mut setup = Setup {
             cache: Some(config.places.cache_dir.clone()),
             compiler: Some(convert::compiler(config)),
@@ -143,7 +147,7 @@ impl Plugins {
             fetch: Some(fetch),
             calls: Some(Arc::new(Arc::downgrade(&host))),
             snapshots: remembers && config.settings.plugins.copies,
-            ..Setup::new(Arc::new(MemoryStore::new()))
+            ..Setup::new(store.clone())
         };
         if let Some(slow_max) = config.settings.limits.slow_hooks_max {
             setup.slow_max = convert::count(slow_max);
@@ -154,6 +158,7 @@ impl Plugins {
             config: config.clone(),
             host,
             engine,
+            store,
             supply,
             fetched: OnceLock::new(),
             outstanding: Outstanding::default(),
@@ -368,6 +373,11 @@ impl Plugins {
     /// Which files the chain is made of.
     pub fn lock(&self) -> Lock {
         supply::lock_of(&self.placed())
+    }
+
+    /// What plugins keep is written down.
+    pub fn close(&self) {
+        self.store.close();
     }
 
     fn files(&self) -> Vec<PathBuf> {

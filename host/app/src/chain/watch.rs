@@ -14,7 +14,7 @@ use tokio::{task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 
 impl Plugins {
-    /// Reload whenever the directory or one of the files changes, until `stop`; `at_once`: and once before, for what the first chain did not wait for.
+    /// Reload whenever the directory or one of the files changes, and at SIGHUP, until `stop`; `at_once`: and once before, for what the first chain did not wait for.
     pub fn watch(self: Arc<Self>, at_once: bool, stop: CancellationToken) -> JoinHandle<()> {
         tokio::spawn(async move {
             let folder = self.config.places.plugins_dir.clone();
@@ -30,12 +30,12 @@ impl Plugins {
                 said.iter().for_each(|problem| tracing::error!("{problem}; the chain stays as it was"));
             }
             loop {
-                tokio::select! {
+                let is_told = tokio::select! {
                     () = stop.cancelled() => return,
-                    () = watch.stirred() => {}
-                }
+                    is_told = watch.stirred() => is_told,
+                };
                 let Some(settled) = self.settle(&folder, &stop).await else { return };
-                if settled == seen {
+                if settled == seen && !is_told {
                     continue;
                 }
                 seen = settled;

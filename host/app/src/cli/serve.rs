@@ -6,7 +6,7 @@ use crate::{
     assembly::{Assembly, Purpose, listener_settings},
     certificates,
     config::{Config, Listen, Log, LogFormat, LogLevel, Settings},
-    token,
+    token, watch,
 };
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -68,6 +68,8 @@ pub fn start_log(log: &Log) {
 }
 
 async fn serve(config: Config) -> Result<Exit> {
+    // Heard once the chain is in place; one that comes before must not end the start.
+    let _hangup = watch::hangup();
     let listener_settings = listener_settings(&config)?;
     let listener = listener(&config.settings, &listener_settings).await?;
     let tls = listener_settings.tls.clone();

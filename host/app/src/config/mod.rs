@@ -40,7 +40,8 @@ pub use servers::{Http, Reach, Stdio, Upstream, UpstreamUrl};
 pub use settings::{
     Admin, Audit, AuditMode, Auth, Breaker, Canary, ClientAuth, EraChoice, FaultAction, Grant, HostName, Limits, Link, Listen, Log,
     LogFormat, LogLevel, Mode, Network, OnFault, Origin, PluginLimits, PluginSettings, Plugins, Power, PublicUrl, PublisherKey,
-    RegistrySettings, Scope, Settings, Sharing, Signatures, Tls, TrustedProxy, UnixMode, UpstreamSettings, UpstreamTls, When,
+    RegistrySettings, Scope, Settings, Sharing, Signatures, State, StateKind, Tls, TrustedProxy, UnixMode, UpstreamSettings, UpstreamTls,
+    When,
 };
 pub use sidecar::{Sidecar, member};
 pub use surroundings::{Builtin, Surroundings};

@@ -16,6 +16,8 @@ pub struct Places {
     pub task_key_file: PathBuf,
     /// The audit log.
     pub audit_file: PathBuf,
+    /// What plugins keep, if a file keeps it.
+    pub state_file: PathBuf,
     /// Compiled plugins, and below it `fetched`.
     pub cache_dir: PathBuf,
     /// Copies of fetched plugins.
@@ -53,6 +55,7 @@ impl Places {
             lock_file: base.join("plugins.lock"),
             token_file,
             audit_file: or(&settings.audit.path, state.join("audit.jsonl")),
+            state_file: or(&settings.state.path, state.join("state.redb")),
             fetched_dir: Self::fetched_in(&cache_dir),
             cache_dir,
             plugins_dir: or(&settings.plugins.dir, base.join("plugins")),

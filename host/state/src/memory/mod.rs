@@ -61,6 +61,23 @@ impl Store for MemoryStore {
     }
 }
 
+/// What a key holds, in times that mean something to another process as well.
+pub(crate) struct Kept {
+    pub(crate) value: KeptValue,
+    /// None: stays.
+    pub(crate) ends_in: Option<Duration>,
+}
+
+pub(crate) enum KeptValue {
+    Bytes(Box<[u8]>),
+    Number(i64),
+    /// So many, so long ago.
+    Tokens {
+        left: f64,
+        idle: Duration,
+    },
+}
+
 /// What a bucket holds in all its shards together.
 #[derive(Default)]
 struct Usage {
@@ -68,7 +85,7 @@ struct Usage {
     bytes: AtomicUsize,
 }
 
-struct MemoryBucket {
+pub(crate) struct MemoryBucket {
     quota: Quota,
     usage: Usage,
     hasher: RandomState,
@@ -76,8 +93,33 @@ struct MemoryBucket {
 }
 
 impl MemoryBucket {
-    fn new(quota: Quota) -> Self {
+    pub(crate) fn new(quota: Quota) -> Self {
         Self { quota, usage: Usage::default(), hasher: RandomState::new(), shards: Default::default() }
+    }
+
+    /// What is there by now.
+    pub(crate) fn kept(&self, key: &str) -> Option<Kept> {
+        let now = Instant::now();
+        let shard = self.shard(key, now);
+        let entry = shard.get(key)?;
+        let value = match &entry.value {
+            Value::Bytes(bytes) => KeptValue::Bytes(bytes.clone()),
+            Value::Number(number) => KeptValue::Number(*number),
+            Value::Tokens { left, at } => KeptValue::Tokens { left: *left, idle: now.saturating_duration_since(*at) },
+        };
+        Some(Kept { value, ends_in: entry.until.map(|until| until.saturating_duration_since(now)) })
+    }
+
+    /// As another process left it.
+    pub(crate) fn restore(&self, key: &str, kept: Kept) -> Result<(), StateError> {
+        let now = Instant::now();
+        let value = match kept.value {
+            KeptValue::Bytes(bytes) => Value::Bytes(bytes),
+            KeptValue::Number(number) => Value::Number(number),
+            // Before this machine's clock began nothing can be written down; whoever waits longer gets no more than is his.
+            KeptValue::Tokens { left, idle } => Value::Tokens { left, at: now.checked_sub(idle).unwrap_or(now) },
+        };
+        self.put(&mut self.shard(key, now), key, Entry::lasting(value, now, kept.ends_in))
     }
 
     /// The shard of a key, with what is due removed.
@@ -225,7 +267,7 @@ mod tests {
     use super::*;
     use crate::contract;
 
-    crate::contract_tests!(contract::Paused, MemoryStore::new);
+    crate::contract_tests!(true, contract::Paused, MemoryStore::new);
 
     #[tokio::test(start_paused = true)]
     async fn expired_keys_leave_nothing_behind() {

@@ -212,3 +212,25 @@ fn a_client_that_leaves_in_the_middle_of_a_hook_leaves_nothing_behind() {
         caller.result("ok", "{}").await;
     });
 }
+
+#[test]
+fn a_hangup_looks_again_and_ends_nothing() {
+    beside("SIGHUP", 60, async {
+        let backend = Backend::echo(&["echo"]).await;
+        let folder = Folder::new();
+        let mut gateway = Gateway::start(&folder, json!({"mcpServers": {"only": {"url": backend.url}}})).await;
+        let mut caller = gateway.caller(Era::Modern).await;
+        for _ in 0..3 {
+            gateway.signal(nix::sys::signal::Signal::SIGHUP);
+            caller.result("echo", "{}").await;
+        }
+        folder.drop_in("broken.wasm", b"no component");
+        gateway.signal(nix::sys::signal::Signal::SIGHUP);
+        eventually(SEEN_WITHIN, || async {
+            if gateway.errors("the chain stays as it was").is_empty() { Err("no word about it".to_owned()) } else { Ok(()) }
+        })
+        .await;
+        caller.result("echo", "{}").await;
+        assert!(gateway.is_running());
+    });
+}

@@ -7,7 +7,7 @@ use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use sluice_registry::reference::is_this_machine;
 use sluice_transport::tls::ServerTls;
 
-use super::{Link, Listen, Settings, Signatures};
+use super::{Link, Listen, Settings, Signatures, StateKind};
 use crate::config::problem::{Whose, quoted};
 use crate::config::reader::Reader;
 use crate::config::tree::{Node, Position, Value};
@@ -38,6 +38,27 @@ pub(in crate::config) fn check(settings: &Settings, node: &Node, reader: &mut Re
     chain(settings, node, reader);
     signatures(settings, at(&["plugins", "signatures"]), reader);
     registries(settings, node, reader);
+    state(settings, node, reader);
+}
+
+/// Redis has an address, and an address means Redis.
+fn state(settings: &Settings, node: &Node, reader: &mut Reader) {
+    let (state, path) = (&settings.state, reader.path().to_string());
+    let Some(at) = node.find(&["state"]).map(|node| node.at) else { return };
+    let written = |key: &str| node.find(&["state", key]).map(|node| node.at);
+    if state.kind == StateKind::Redis && written("url").is_none() {
+        let suggestion = "add url = \"env:REDIS_URL\", or file:PATH";
+        reader.wrong(at, format!("{path}.state is kept in Redis and has no url"), Some(suggestion.to_owned()));
+    }
+    // A path may stay while another kind is tried; whoever writes these means to share.
+    for key in ["url", "degrade"] {
+        if let Some(at) = written(key).filter(|_| state.kind != StateKind::Redis) {
+            reader.wrong(at, format!("{path}.state.{key} means something with kind = \"redis\" alone"), None);
+        }
+    }
+    if let (Some(at), true) = (written("prefix"), state.prefix.is_empty() || state.prefix.contains(['{', '}'])) {
+        reader.wrong(at, format!("{path}.state.prefix is empty or has a brace, which Redis Cluster reads as its own"), None);
+    }
 }
 
 /// A login is whole, and nothing goes without TLS unseen.

@@ -8,6 +8,7 @@ mod listen;
 mod plugin;
 mod publisher;
 mod registry;
+mod state;
 mod tls;
 mod upstream;
 
@@ -23,6 +24,7 @@ pub use listen::{Listen, UnixMode};
 pub use plugin::{Breaker, Canary, FaultAction, Grant, Mode, OnFault, PluginLimits, PluginSettings, Power, Scope, When};
 pub use publisher::{PublisherKey, Signatures};
 pub use registry::RegistrySettings;
+pub use state::{State, StateKind};
 pub use tls::{ClientAuth, Tls};
 pub use upstream::{EraChoice, Sharing, UpstreamSettings, UpstreamTls};
 
@@ -69,6 +71,8 @@ section! {
         pub chain: Option<Vec<Link>> = None;
         /// More about an upstream, by its name in `mcpServers` or `servers`.
         pub upstreams: BTreeMap<String, UpstreamSettings> = BTreeMap::new();
+        /// Where what plugins keep stands.
+        pub state: State = State::default();
         /// Bounds on everything that a peer could make grow.
         pub limits: Limits = Limits::default();
         /// The append-only record of every call.

@@ -331,3 +331,17 @@ fn what_goes_without_tls_is_written_down() {
         one_sluice_problem(&format!(r#"{{"plugins": {{"registries": {{{registry}}}}}}}"#), says);
     }
 }
+
+#[test]
+fn state_in_redis_has_an_address_and_an_address_means_redis() {
+    for (state, says) in [
+        (r#"{"kind": "redis"}"#, "has no url"),
+        (r#"{"url": "env:HOME"}"#, "means something with kind = \"redis\" alone"),
+        (r#"{"kind": "file", "degrade": ["quota"]}"#, "means something with kind = \"redis\" alone"),
+        (r#"{"kind": "redis", "url": "redis://:hunter2@host"}"#, "holds an inline secret"),
+        (r#"{"prefix": "a{b"}"#, "has a brace"),
+        (r#"{"kind": "sqlite"}"#, "memory"),
+    ] {
+        one_sluice_problem(&format!(r#"{{"state": {state}}}"#), says);
+    }
+}

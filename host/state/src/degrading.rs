@@ -1,0 +1,257 @@
+//! A store elsewhere whose loss some buckets outlive.
+
+use crate::{
+    bucket::{Bucket, Op, Outcome, Quota, StateError, Store},
+    memory::MemoryStore,
+};
+use futures_util::future::BoxFuture;
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// Buckets that go on in this process's memory while the store does not answer: with what this process has counted since, and without
+/// what the others have. When the store is back, it counts again, and what was kept here meanwhile is not carried over.
+pub struct Degrading<S> {
+    store: S,
+    memory: MemoryStore,
+    /// Names of buckets. All others refuse, as the store does.
+    named: HashSet<String>,
+}
+
+impl<S: Store> Degrading<S> {
+    /// Only these buckets go on.
+    pub fn new(store: S, named: impl IntoIterator<Item = String>) -> Self {
+        Self { store, memory: MemoryStore::new(), named: named.into_iter().collect() }
+    }
+}
+
+impl<S: Store> Store for Degrading<S> {
+    fn bucket(&self, name: &str, quota: Quota) -> Arc<dyn Bucket> {
+        let elsewhere = self.store.bucket(name, quota);
+        if !self.named.contains(name) {
+            return elsewhere;
+        }
+        let (name, here) = (name.to_owned(), self.memory.bucket(name, quota));
+        Arc::new(DegradingBucket { name, elsewhere, here, is_degraded: AtomicBool::default() })
+    }
+
+    fn kind(&self) -> &'static str {
+        self.store.kind()
+    }
+
+    fn waits(&self) -> bool {
+        self.store.waits()
+    }
+}
+
+struct DegradingBucket {
+    name: String,
+    elsewhere: Arc<dyn Bucket>,
+    here: Arc<dyn Bucket>,
+    is_degraded: AtomicBool,
+}
+
+impl DegradingBucket {
+    /// What the store says, or else what this process does, which memory does as soon as it is asked.
+    async fn either<'a, T>(
+        &'a self,
+        elsewhere: Result<T, StateError>,
+        here: impl FnOnce(&'a dyn Bucket) -> BoxFuture<'a, Result<T, StateError>>,
+    ) -> Result<T, StateError> {
+        match elsewhere {
+            Err(StateError::Unavailable(problem)) => {
+                self.noted(Some(&problem));
+                here(&*self.here).await
+            }
+            told => {
+                self.noted(None);
+                told
+            }
+        }
+    }
+
+    /// Said once when it begins, and once when it ends.
+    fn noted(&self, problem: Option<&str>) {
+        if self.is_degraded.swap(problem.is_some(), Relaxed) == problem.is_some() {
+            return;
+        }
+        match problem {
+            Some(problem) => tracing::warn!(bucket = self.name, problem, "degraded: this process goes by its own memory alone"),
+            None => tracing::info!(bucket = self.name, "goes by the shared store again"),
+        }
+    }
+}
+
+impl Bucket for DegradingBucket {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StateError>> {
+        Box::pin(async move { self.either(self.elsewhere.get(key).await, |here| here.get(key)).await })
+    }
+
+    fn set<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Option<Duration>) -> BoxFuture<'a, Result<(), StateError>> {
+        Box::pin(async move { self.either(self.elsewhere.set(key, value.clone(), ttl).await, |here| here.set(key, value, ttl)).await })
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StateError>> {
+        Box::pin(async move { self.either(self.elsewhere.delete(key).await, |here| here.delete(key)).await })
+    }
+
+    fn incr<'a>(&'a self, key: &'a str, by: i64, ttl: Duration) -> BoxFuture<'a, Result<i64, StateError>> {
+        Box::pin(async move { self.either(self.elsewhere.incr(key, by, ttl).await, |here| here.incr(key, by, ttl)).await })
+    }
+
+    fn take<'a>(&'a self, key: &'a str, cost: u32, burst: u32, per_second: f64) -> BoxFuture<'a, Result<u32, StateError>> {
+        Box::pin(async move {
+            let elsewhere = self.elsewhere.take(key, cost, burst, per_second).await;
+            self.either(elsewhere, |here| here.take(key, cost, burst, per_second)).await
+        })
+    }
+
+    fn swap<'a>(
+        &'a self,
+        key: &'a str,
+        expect: Option<&'a [u8]>,
+        value: Vec<u8>,
+        ttl: Option<Duration>,
+    ) -> BoxFuture<'a, Result<bool, StateError>> {
+        Box::pin(async move {
+            let elsewhere = self.elsewhere.swap(key, expect, value.clone(), ttl).await;
+            self.either(elsewhere, |here| here.swap(key, expect, value, ttl)).await
+        })
+    }
+
+    fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>> {
+        Box::pin(async move {
+            let told = self.elsewhere.batch(ops.clone()).await;
+            let lost = told.iter().find_map(|told| match told {
+                Err(StateError::Unavailable(problem)) => Some(problem.clone()),
+                _ => None,
+            });
+            self.noted(lost.as_deref());
+            // A batch is one question, so it is answered as a whole or not at all.
+            if lost.is_some() { self.here.batch(ops).await } else { told }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract;
+    use std::sync::Mutex;
+
+    /// The memory backend, with a plug.
+    #[derive(Default)]
+    struct Plugged {
+        memory: MemoryStore,
+        is_out: Arc<AtomicBool>,
+        made: Mutex<Vec<String>>,
+    }
+
+    struct PluggedBucket(Arc<dyn Bucket>, Arc<AtomicBool>);
+
+    impl PluggedBucket {
+        fn check(&self) -> Result<(), StateError> {
+            if self.1.load(Relaxed) { Err(StateError::Unavailable("out".into())) } else { Ok(()) }
+        }
+    }
+
+    impl Store for Plugged {
+        fn bucket(&self, name: &str, quota: Quota) -> Arc<dyn Bucket> {
+            self.made.lock().unwrap().push(name.to_owned());
+            Arc::new(PluggedBucket(self.memory.bucket(name, quota), self.is_out.clone()))
+        }
+
+        fn kind(&self) -> &'static str {
+            "plugged"
+        }
+
+        fn waits(&self) -> bool {
+            true
+        }
+    }
+
+    impl Bucket for PluggedBucket {
+        fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StateError>> {
+            Box::pin(async move { self.check().and(self.0.get(key).await) })
+        }
+
+        fn set<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Option<Duration>) -> BoxFuture<'a, Result<(), StateError>> {
+            Box::pin(async move {
+                self.check()?;
+                self.0.set(key, value, ttl).await
+            })
+        }
+
+        fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StateError>> {
+            Box::pin(async move {
+                self.check()?;
+                self.0.delete(key).await
+            })
+        }
+
+        fn incr<'a>(&'a self, key: &'a str, by: i64, ttl: Duration) -> BoxFuture<'a, Result<i64, StateError>> {
+            Box::pin(async move {
+                self.check()?;
+                self.0.incr(key, by, ttl).await
+            })
+        }
+
+        fn take<'a>(&'a self, key: &'a str, cost: u32, burst: u32, per_second: f64) -> BoxFuture<'a, Result<u32, StateError>> {
+            Box::pin(async move {
+                self.check()?;
+                self.0.take(key, cost, burst, per_second).await
+            })
+        }
+
+        fn swap<'a>(
+            &'a self,
+            key: &'a str,
+            expect: Option<&'a [u8]>,
+            value: Vec<u8>,
+            ttl: Option<Duration>,
+        ) -> BoxFuture<'a, Result<bool, StateError>> {
+            Box::pin(async move {
+                self.check()?;
+                self.0.swap(key, expect, value, ttl).await
+            })
+        }
+    }
+
+    fn fresh() -> Degrading<Plugged> {
+        Degrading::new(Plugged::default(), ["a", "b", "q", "n", "s", "t", "ttl", "batch"].map(str::to_owned))
+    }
+
+    /// As with the store, and as without it.
+    fn lost() -> Degrading<Plugged> {
+        let store = fresh();
+        store.store.is_out.store(true, Relaxed);
+        store
+    }
+
+    mod there {
+        use super::*;
+        crate::contract_tests!(true, contract::Paused, fresh);
+    }
+
+    mod away {
+        use super::*;
+        crate::contract_tests!(true, contract::Paused, lost);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_is_named_goes_on_and_what_was_shared_counts_again() {
+        let store = fresh();
+        let (named, other) = (store.bucket("a", Quota::default()), store.bucket("other", Quota::default()));
+        assert_eq!(named.incr("n", 5, Duration::from_secs(60)).await, Ok(5));
+        store.store.is_out.store(true, Relaxed);
+        assert_eq!(named.incr("n", 1, Duration::from_secs(60)).await, Ok(1), "what others counted is not known here");
+        assert!(matches!(other.incr("n", 1, Duration::from_secs(60)).await, Err(StateError::Unavailable(_))));
+        store.store.is_out.store(false, Relaxed);
+        assert_eq!(named.incr("n", 1, Duration::from_secs(60)).await, Ok(6));
+    }
+}

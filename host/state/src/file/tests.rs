@@ -1,0 +1,130 @@
+use super::*;
+use crate::contract;
+use std::{os::unix::fs::PermissionsExt as _, sync::OnceLock, thread, time::SystemTime};
+use tempfile::TempDir;
+
+/// A store in a folder that goes with the process: each case has a file of its own.
+fn fresh() -> FileStore {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
+    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    FileStore::open(&folder.path().join(format!("{count}.redb"))).unwrap()
+}
+
+crate::contract_tests!(true, contract::Paused, fresh);
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[tokio::test]
+async fn the_next_process_finds_what_this_one_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.redb");
+    {
+        let store = FileStore::open(&path).unwrap();
+        let (bucket, other) = (store.bucket("a", Quota::default()), store.bucket("ab", Quota::default()));
+        bucket.set("stays", b"1".to_vec(), None).await.unwrap();
+        bucket.set("ends", b"2".to_vec(), Some(Duration::from_millis(30))).await.unwrap();
+        bucket.set("gone", b"3".to_vec(), None).await.unwrap();
+        bucket.delete("gone").await.unwrap();
+        bucket.incr("n", 41, seconds(60)).await.unwrap();
+        assert_eq!(bucket.take("t", 3, 3, 0.001).await, Ok(0));
+        assert_eq!(bucket.swap("s", None, b"4".to_vec(), Some(seconds(60))).await, Ok(true));
+        other.set("stays", b"of another".to_vec(), None).await.unwrap();
+    }
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "it is its owner's alone");
+    thread::sleep(Duration::from_millis(40));
+    let store = FileStore::open(&path).unwrap();
+    let bucket = store.bucket("a", Quota::default());
+    for (key, value) in [("stays", Some("1")), ("ends", None), ("gone", None), ("n", Some("41")), ("s", Some("4"))] {
+        assert_eq!(bucket.get(key).await.unwrap().as_deref(), value.map(str::as_bytes), "{key}");
+    }
+    assert!(bucket.take("t", 1, 3, 0.001).await.unwrap() > 900_000, "what was taken stays taken");
+    assert_eq!(bucket.incr("n", 1, seconds(60)).await, Ok(42));
+}
+
+/// A process that is killed: its store is never told to stop.
+#[tokio::test]
+async fn a_value_is_on_disk_when_it_was_acknowledged_and_a_counter_soon_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("state.redb"), folder.path().join("copy.redb"));
+    let store = FileStore::open(&path).unwrap();
+    let bucket = store.bucket("a", Quota::default());
+    for round in 0..20u8 {
+        bucket.set("v", vec![round], None).await.unwrap();
+        std::fs::copy(&path, &copy).unwrap();
+        let after = FileStore::open(&copy).unwrap().bucket("a", Quota::default());
+        assert_eq!(after.get("v").await.unwrap().unwrap(), [round]);
+    }
+    bucket.incr("n", 7, seconds(60)).await.unwrap();
+    thread::sleep(COUNTED_WITHIN * 5);
+    std::fs::copy(&path, &copy).unwrap();
+    let after = FileStore::open(&copy).unwrap().bucket("a", Quota::default());
+    assert_eq!(after.get("n").await.unwrap().unwrap(), b"7");
+}
+
+#[tokio::test]
+async fn what_has_ended_leaves_the_file() {
+    let store = fresh();
+    let bucket = store.bucket("a", Quota::default());
+    bucket.set("stays", b"1".to_vec(), None).await.unwrap();
+    for round in 0..10 {
+        bucket.set(&format!("k{round}"), vec![0; 10], Some(seconds(1))).await.unwrap();
+    }
+    let count = || store.writer.count();
+    assert_eq!(count(), 11);
+    thread::sleep(seconds(1));
+    store.writer.sweep().unwrap();
+    assert_eq!(count(), 1);
+}
+
+#[tokio::test]
+async fn a_file_is_one_process_s_of_a_layout_that_is_known_and_no_other_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.redb");
+    let said = |path: &Path| FileStore::open(path).map(|_| ()).unwrap_err().to_string();
+    let store = FileStore::open(&path).unwrap();
+    assert!(said(&path).contains("in use by another process"), "{}", said(&path));
+    drop(store);
+    let database = Database::open(&path).unwrap();
+    let change = database.begin_write().unwrap();
+    change.open_table(ABOUT).unwrap().insert("version", VERSION + 1).unwrap();
+    change.commit().unwrap();
+    drop(database);
+    assert!(said(&path).contains("is of layout 2"), "{}", said(&path));
+    let text = folder.path().join("notes.txt");
+    std::fs::write(&text, "something of somebody's").unwrap();
+    assert!(said(&text).contains("cannot be used"), "{}", said(&text));
+    assert_eq!(std::fs::read_to_string(&text).unwrap(), "something of somebody's", "it is left as it is");
+    assert!(said(&folder.path().join("no/state.redb")).contains("cannot be used"));
+}
+
+#[tokio::test]
+async fn what_finds_no_room_is_forgotten_and_the_rest_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.redb");
+    let store = FileStore::open(&path).unwrap();
+    let bucket = store.bucket("a", Quota::default());
+    for key in ["a", "b", "c"] {
+        bucket.set(key, b"1".to_vec(), None).await.unwrap();
+    }
+    drop(store);
+    assert!(matches!(bucket.set("a", Vec::new(), None).await, Err(StateError::Unavailable(_))), "nobody waits for a store that has ended");
+    drop(bucket);
+    let bucket = FileStore::open(&path).unwrap().bucket("a", Quota { keys_max: 2, ..Quota::default() });
+    let mut found = 0;
+    for key in ["a", "b", "c"] {
+        found += usize::from(bucket.get(key).await.unwrap().is_some());
+    }
+    assert_eq!(found, 2);
+}
+
+#[test]
+fn records_are_read_as_they_were_written_and_nothing_else_is_one() {
+    let now = SystemTime::now();
+    for record in [&b""[..], b"1234567", b"12345678", b"\xff\xff\xff\xff\xff\xff\xff\xff\x09", b"\xff\xff\xff\xff\xff\xff\xff\xff\x01123"] {
+        assert!(Record::read(record, now).is_none(), "{record:?}");
+    }
+}
