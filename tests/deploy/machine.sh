@@ -20,7 +20,7 @@ mount --rbind /mnt/bin /usr/local/bin
 mount --bind /mnt/etc /etc
 # Nothing of this machine's own is started.
 for none in /usr/lib/systemd/system /usr/lib/systemd/system-generators /var/lib /var/log /run; do mount -t tmpfs -o mode=755 none "$none"; done
-mkdir -p /mnt/cache/private && cp -a "$cache/sluice" /mnt/cache/private/sluice && chmod 700 /mnt/cache/private
+mkdir -p /mnt/cache/private/sluice && cp -a "$cache/sluice" /mnt/cache/private/sluice/sluice && chmod 700 /mnt/cache/private
 mount --bind /mnt/cache /var/cache
 mkdir -p /run/systemd/system
 mount -t cgroup2 none /sys/fs/cgroup

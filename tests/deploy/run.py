@@ -151,12 +151,19 @@ def controls(results, judges, place):
         "a balancer with a word that is none",
         lambda: judges.balancer(written("wrong.cfg", changed(balancer, "hash-type consistent", "hash-type constant")), place.pem),
     )
-    results.refused("a manifest with a text for a number", lambda: judges.schemas(judges.documents(changed(plain, "minReplicas: 2", "minReplicas: two"))))
-    results.refused("a manifest with a key that is none", lambda: judges.schemas(judges.documents(changed(plain, "maxUnavailable: 1", "maxAbsent: 1"))))
-    results.refused("a manifest that mounts what is not there", lambda: judges.wiring(judges.documents(changed(plain, "- name: data\n", "- name: date\n"))))
+    results.refused(
+        "a manifest with a text for a number", lambda: judges.schemas(judges.documents(changed(plain, "minReplicas: 2", "minReplicas: two")))
+    )
+    results.refused(
+        "a manifest with a key that is none", lambda: judges.schemas(judges.documents(changed(plain, "maxUnavailable: 1", "maxAbsent: 1")))
+    )
+    results.refused(
+        "a manifest that mounts what is not there", lambda: judges.wiring(judges.documents(changed(plain, "- name: data\n", "- name: date\n")))
+    )
     results.refused("a value that is none of the chart's", lambda: judges.rendered({"replicaCount": 3}))
     results.refused("files of a plugin, and no ConfigMap", lambda: judges.rendered({"plugins": {"files": ["10-a.wasm"]}}))
     results.refused("a chart with an open brace", lambda: judges.rendered(folder=broken_chart(judges, place)))
+    results.refused("a binary with libraries", lambda: judges.static(Path(sys.executable).resolve()))
     results.refused("a unit with a setting that is none", lambda: judges.unit(changed(unit, "ProtectHome=", "ProtectsHome="), place.sluice))
     results.refused("a unit that takes nothing away", lambda: judges.unit(unit.partition("DynamicUser")[0], place.sluice))
     shared = changed(config, '// "state"', '"state"')
@@ -167,8 +174,10 @@ def started(results, judges, starts, place, options):
     """What runs."""
     deploy = judges.DEPLOY
     results.item("a pod of the chart", lambda: starts.pod(judges.rendered(), place))
+    results.item("a pod with TLS in front", lambda: starts.pod(judges.rendered(variants()["TLS in front"]), place))
     results.item("a pod with a plugin of a ConfigMap", lambda: with_plugin(judges, starts, place, options.guests))
     without_tls = {"tlsSecret": ""}
+    results.refused("a ConfigMap as the plugin directory", lambda: with_plugin(judges, starts, place, options.guests, as_folder=True))
     results.refused("a pod without TLS, and nobody in front", lambda: starts.pod(judges.rendered(without_tls), place))
     blind = [text.replace("path: /mcp/server-card", "path: /readyz") for text in judges.rendered()]
     results.refused("a pod with a probe of what is not there", lambda: starts.pod(blind, place, ready_seconds=3))
@@ -180,7 +189,10 @@ def started(results, judges, starts, place, options):
     results.item("the unit", lambda: starts.system(unit, config, place))
     narrow = place.work / "narrow.service"
     narrow.write_text(unit.read_text().replace("SystemCallFilter=~@privileged", "SystemCallFilter=~@privileged @resources"))
-    results.refused("a unit that takes away what compiling needs", lambda: starts.system(narrow, config, place))
+    cold = starts.Place(place.sluice, place.work)
+    cold.cache = place.work / "no-cache"
+    (cold.cache / "sluice").mkdir(mode=0o700, parents=True, exist_ok=True)
+    results.refused("a unit that takes away what compiling needs", lambda: starts.system(narrow, config, cold))
 
 
 def variables():
@@ -215,7 +227,7 @@ def variants():
 
 def variant(judges, values):
     manifests = judges.documents(judges.plain(judges.rendered(values)))
-    return f"{judges.schemas(manifests)}; {judges.wiring(manifests)}"
+    return f"{judges.schemas(manifests, judges.VERSIONS[-1:])}; {judges.wiring(manifests)}"
 
 
 def broken_chart(judges, place):
@@ -228,13 +240,16 @@ def broken_chart(judges, place):
     return folder
 
 
-def with_plugin(judges, starts, place, guests):
+def with_plugin(judges, starts, place, guests, as_folder=False):
     from hosts import NotRun
 
     if guests is None:
         raise NotRun("no --guests: there is no component to put there")
     values = {"plugins": {"configMap": "plugins", "files": ["10-label.wasm"]}, "config": {"sluice": {"chain": ["builtin:auth-api-key", "label"]}}}
-    said = starts.pod(judges.rendered(values), place, {"10-label.wasm": (guests / PLUGIN).read_bytes()})
+    texts = judges.rendered(values)
+    if as_folder:
+        texts = [text.replace("/10-label.wasm, subPath: 10-label.wasm", "") for text in texts]
+    said = starts.pod(texts, place, {"10-label.wasm": (guests / PLUGIN).read_bytes()})
     if "label" not in said:
         raise AssertionError(f"the plugin is not in the chain: {said}")
     return said

@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import hosts
@@ -137,23 +138,28 @@ def pod(texts, place, plugins=None, ready_seconds=READY_SECONDS):
                 hosts.eventually(lambda probe=probe: probed(name, main[probe]["httpGet"], port), ready_seconds, child, log)
             secure = main["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
             address = ("10.77.0.2", port, secure)
-            status, _, _ = opened(name, address, "mcp.example.com", None)
-            if status != 401:
-                raise Wrong(f"a stranger is answered {status}")
+            began = time.monotonic()
+            hosts.eventually(lambda: turned_away(name, address, "mcp.example.com"), READY_SECONDS, child, log)
+            early = time.monotonic() - began
             status, _, text = opened(name, address, "mcp.example.com", judges.KEY)
             if status != 200:
                 raise Wrong(f"a caller with a key is answered {status}: {text}")
             ended(child, log)
-        return chain(log)
+        return f"{chain(log)}, the probes content {early:.1f} s before the chain was in place; ended by SIGTERM"
 
 
 def probed(name, get, port):
     headers = {header["name"]: header["value"] for header in get.get("httpHeaders", [])}
-    status, _, _ = hosts.within(
-        name, lambda: hosts.asked("GET", "10.77.0.2", port, get["path"], headers, secure=get["scheme"] == "HTTPS", seconds=1)
-    )
+    status, _, _ = hosts.within(name, lambda: hosts.asked("GET", "10.77.0.2", port, get["path"], headers, secure=get["scheme"] == "HTTPS", seconds=1))
     if not 200 <= status < 400:
         raise Wrong(f"{get['path']} is answered {status}")
+
+
+def turned_away(name, address, called):
+    """A stranger is, once the chain is in place."""
+    status, _, _ = opened(name, address, called, None)
+    if status != 401:
+        raise Wrong(f"a stranger is answered {status}")
 
 
 def opened(name, address, called, key):
@@ -182,10 +188,14 @@ def ended(child, log):
 
 
 def chain(log):
-    ready = next((line for line in log.read_text().splitlines() if line.startswith("sluice ready ")), None)
+    said = log.read_text(errors="replace").splitlines()
+    ready = next((line for line in said if line.startswith("sluice ready ")), None)
     if ready is None:
         raise Wrong("it never said that it is ready")
-    return f"chain {ready.partition('chain=')[2]}, probes content, ended by SIGTERM"
+    warned = [line for line in said if '"level":"WARN"' in line or '"level":"ERROR"' in line]
+    if warned:
+        raise Wrong(f"the log has {warned[0]}")
+    return f"chain {ready.partition('chain=')[2]}"
 
 
 # A composition.
@@ -216,9 +226,7 @@ def composed(model, balancer, place):
         for gateway in logs:
             hosts.eventually(lambda gateway=gateway: chain(gateway), READY_SECONDS, child, gateway)
         hosts.eventually(lambda: all_up(log, len(gateways)), READY_SECONDS, child, log)
-        status, _, _ = opened(switch, address, "localhost:8443", None)
-        if status != 401:
-            raise Wrong(f"a stranger is answered {status}")
+        turned_away(switch, address, "localhost:8443")
         return stays(switch, address)
 
 
@@ -288,7 +296,7 @@ def system(unit, config, place):
         words = ["unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--cgroup", "--mount-proc", "--kill-child"]
         command = [*words, "sh", script, unit, config, place.sluice, place.cache, log]
         with hosts.running(name, command, said) as child:
-            hosts.eventually(lambda: asked_ready(name), READY_SECONDS, child, said)
+            hosts.eventually(lambda: asked_ready(name, log), READY_SECONDS, child, said)
             first = subprocess.run(["ps", "-o", "pid=", "--ppid", str(child.pid)], capture_output=True, text=True, check=True).stdout.strip()
             state = Path(f"/proc/{first}/root/var/lib/private/sluice")
             token = (state / "token").read_text().strip()
@@ -296,18 +304,21 @@ def system(unit, config, place):
             status, _, text = opened(name, address, "localhost", token)
             if status != 200:
                 raise Wrong(f"a caller with the token is answered {status}: {text}")
-            who = shown(first, "User,MainPID")
             owner = (state / "token").stat().st_uid
             if owner == 0:
                 raise Wrong("it runs as root")
             systemctl(first, "stop", "sluice.service")
             end = shown(first, "Result,ExecMainStatus")
             if end != ["0", "success"]:
-                raise Wrong(f"systemctl stop ends it with {end} (it was {who}):\n{log.read_text()[-1500:]}")
-            return f"systemd starts it as user {owner}, it is ready and answers, and systemctl stop ends it well"
+                raise Wrong(f"systemctl stop ends it with {end}:\n{log.read_text()[-1500:]}")
+            return f"{chain(log)}, as user {owner}; ready, answers, and systemctl stop ends it well"
 
 
-def asked_ready(name):
+def asked_ready(name, log):
+    """Whether it is, and whether it still tries to be: systemd would start it again and again."""
+    ends = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("error: ")]
+    if ends:
+        raise hosts.Final(ends[0])
     status, _, text = hosts.within(name, lambda: hosts.asked("GET", "127.0.0.1", 7412, "/readyz", {"Host": "localhost"}))
     if status != 200:
         raise Wrong(text)
