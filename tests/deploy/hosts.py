@@ -106,13 +106,37 @@ def within(name, look):
 
 
 @contextlib.contextmanager
-def running(name, command, log):
-    """A command inside a host, until the end of the block; it is ended as its manager would."""
+def group():
+    """A control group for a machine: its systemd takes it for the whole tree, and leaves groups in it."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    roots = [words[1] for words in mounts if words[2] == "cgroup2" and "rw" in words[3].split(",")]
+    if not roots:
+        raise NotRun("no cgroup2 that can be written is mounted")
+    own = next(line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
+    folder = Path(roots[0]) / own.lstrip("/") / f"sluice-{os.getpid()}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):  # an old kernel has no such file, and what ran here has ended
+            (folder / "cgroup.kill").write_text("1")
+        eventually(lambda: removed(folder), 10)
+
+
+def removed(folder):
+    for below, _, _ in os.walk(folder, topdown=False):
+        os.rmdir(below)
+
+
+@contextlib.contextmanager
+def running(name, command, log, into=None):
+    """A command inside a host, and if wanted in a control group, until the end of the block, when it is killed."""
     log.parent.mkdir(parents=True, exist_ok=True)
+    words = ["ip", "netns", "exec", name, *map(str, command)]
+    if into:
+        words = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(into), *words]
     with log.open("wb") as out:
-        child = subprocess.Popen(
-            ["ip", "netns", "exec", name, *map(str, command)], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-        )
+        child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
     try:
         yield child
     finally:

@@ -212,13 +212,13 @@ def composed(model, balancer, place):
     with contextlib.ExitStack() as stack:
         switch = stack.enter_context(hosts.host("switch"))
         hosts.bridge(switch, model["services"]["balancer"]["networks"]["inside"]["ipv4_address"], length)
-        logs = []
+        logs, ends = [], []
         for name, service in gateways.items():
             end = stack.enter_context(hosts.host(name[-1]))
             hosts.cable(switch, end, service["networks"]["inside"]["ipv4_address"], length)
             logs.append(place.work / f"{name}.log")
             command = hosts.boxed(served(service, facts, place, name), place.work, name)
-            stack.enter_context(hosts.running(end, command, logs[-1]))
+            ends.append(stack.enter_context(hosts.running(end, command, logs[-1])))
         log = place.work / "balancer.log"
         command = judges.with_secrets(f"{program} -db -f {balancer}", place.pem)
         child = stack.enter_context(hosts.running(switch, command, log))
@@ -227,7 +227,16 @@ def composed(model, balancer, place):
             hosts.eventually(lambda gateway=gateway: chain(gateway), READY_SECONDS, child, gateway)
         hosts.eventually(lambda: all_up(log, len(gateways)), READY_SECONDS, child, log)
         turned_away(switch, address, "localhost:8443")
-        return stays(switch, address)
+        stayed = stays(switch, address)
+        lines = log.read_text(errors="replace").splitlines()
+        busy = [number for number, name in enumerate(gateways) if any(f" gateways/{name} " in line and " 200 " in line for line in lines)]
+        if len(busy) != 1:
+            raise Wrong(f"one caller is served by {len(busy)} gateways")
+        ended(ends[busy[0]], logs[busy[0]])
+        status, _, text = opened(switch, address, "localhost:8443", judges.KEY)
+        if status != 200:
+            raise Wrong(f"when its gateway is gone, a caller is answered {status}: {text}")
+        return f"{stayed}; when that one goes, the other opens new ones"
 
 
 def served(service, facts, place, name):
@@ -292,10 +301,10 @@ def system(unit, config, place):
     log, said = work / "sluice.log", work / "systemd.log"
     log.touch()
     script = Path(__file__).with_name("machine.sh")
-    with hosts.host("machine") as name:
+    with hosts.group() as group, hosts.host("machine") as name:
         words = ["unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--cgroup", "--mount-proc", "--kill-child"]
         command = [*words, "sh", script, unit, config, place.sluice, place.cache, log]
-        with hosts.running(name, command, said) as child:
+        with hosts.running(name, command, said, into=group) as child:
             hosts.eventually(lambda: asked_ready(name, log), READY_SECONDS, child, said)
             first = subprocess.run(["ps", "-o", "pid=", "--ppid", str(child.pid)], capture_output=True, text=True, check=True).stdout.strip()
             state = Path(f"/proc/{first}/root/var/lib/private/sluice")
