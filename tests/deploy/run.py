@@ -25,7 +25,6 @@ NEVER = {
     "docker build": "there is no engine to build an image with, and the base images are not to be had",
     "kubectl apply": "there is no cluster: what the autoscaler, the disruption budget and the network policy do is not shown",
     "socket activation": "this version of Sluice opens its own sockets (no LISTEN_FDS)",
-    "state in Redis": "this version of Sluice keeps its state in memory",
 }
 
 
@@ -166,8 +165,8 @@ def controls(results, judges, place):
     results.refused("a binary with libraries", lambda: judges.static(Path(sys.executable).resolve()))
     results.refused("a unit with a setting that is none", lambda: judges.unit(changed(unit, "ProtectHome=", "ProtectsHome="), place.sluice))
     results.refused("a unit that takes nothing away", lambda: judges.unit(unit.partition("DynamicUser")[0], place.sluice))
-    shared = changed(config, '// "state"', '"state"')
-    results.refused("a configuration with the line for Redis", lambda: judges.config(place.sluice, shared, variables(), place.cache))
+    nowhere = changed(config, ', "url": "env:SLUICE_REDIS_URL"', "")
+    results.refused("a configuration with Redis and no address of it", lambda: judges.config(place.sluice, nowhere, variables(), place.cache))
 
 
 def started(results, judges, starts, place, options):
@@ -198,7 +197,8 @@ def started(results, judges, starts, place, options):
 def variables():
     import starts
 
-    return {"SLUICE_KEY_HASH": starts.HASH, "SLUICE_PUBLIC_URL": "https://localhost:8443"}
+    redis = "redis://127.0.0.1:1/0"
+    return {"SLUICE_KEY_HASH": starts.HASH, "SLUICE_PUBLIC_URL": "https://localhost:8443", "SLUICE_REDIS_URL": redis}
 
 
 def composition(judges):
