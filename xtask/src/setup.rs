@@ -96,6 +96,17 @@ pub fn everything() -> Result<PathBuf> {
 /// What the tests in Rust talk to, by the Debian package that brings it.
 pub const SERVERS: [(&str, &str); 2] = [("docker-registry", "docker-registry"), ("redis-server", "redis-server")];
 
+/// What the files to deploy Sluice with are judged by and started with, by the Debian package that brings it.
+pub const DEPLOY: [(&str, &str); 7] = [
+    ("haproxy", "haproxy"),
+    ("ip", "iproute2"),
+    ("ps", "procps"),
+    ("openssl", "openssl"),
+    ("readelf", "binutils"),
+    ("nsenter", "util-linux"),
+    ("systemd-analyze", "systemd"),
+];
+
 /// Programs the tests need, by the Debian package that brings them.
 pub fn programs(needed: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> = needed.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();

@@ -35,6 +35,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
     step("an official client's own OAuth, with a real provider", &mut script("tests/interop/oauth.py", &sluice))?;
     step("accounts at a real authorization server", &mut script("tests/connect/run.py", &sluice))?;
     step("what each plugin inside the binary is made of", &mut script("tests/sbom/run.py", &sluice))?;
+    setup::programs(&setup::DEPLOY)?;
+    step("files to deploy it with", script("tests/deploy/run.py", &sluice).arg("--guests").arg(&guests))?;
     step("real servers with tasks", script("tests/interop/tasks.py", &sluice).arg("--rmcp").arg(built.join("conformance-rmcp")))?;
     step(
         "what the suite's comparison counts as a difference",
