@@ -86,6 +86,28 @@ impl Principal {
         (!self.is_anonymous()).then(|| self.key.clone())
     }
 
+    /// What filters see of it.
+    pub fn push_facts(&self, facts: &mut Vec<(Box<str>, Box<str>)>) {
+        facts.push(("principal.id".into(), self.key.as_str().into()));
+        facts.push(("principal.subject".into(), (&*self.subject).into()));
+        facts.push(("principal.authority".into(), (&*self.authority).into()));
+        if let Some(tenant) = &self.tenant {
+            facts.push(("principal.tenant".into(), (&**tenant).into()));
+        }
+        if !self.scopes.is_empty() {
+            facts.push(("principal.scopes".into(), self.scopes.join(" ").into()));
+        }
+        for (name, value) in &self.claims {
+            let key = format!("principal.claim.{name}");
+            // A name may repeat among claims but not among facts. No value has a line feed in it, while a space, say, would make two roles
+            // of `team admin`.
+            match facts.iter_mut().find(|(known, _)| **known == *key) {
+                Some((_, values)) => *values = format!("{values}\n{value}").into(),
+                None => facts.push((key.into(), (&**value).into())),
+            }
+        }
+    }
+
     /// Let in unnamed. The same caller may be somebody else the next time.
     pub fn is_anonymous(&self) -> bool {
         *self.authority == *ANONYMOUS

@@ -19,7 +19,6 @@ use sluice_chain::{
     subcall::Origin,
 };
 use sluice_plugin::WasmFilter;
-use sluice_transport::downstream::push_principal;
 use sluice_wire::{
     json::{Document, IndexDepth, Limits, canonical},
     message::Message,
@@ -302,7 +301,7 @@ impl Step {
         let mut facts = Vec::new();
         // Nobody has said who they are.
         if !matches!(self.hook.0, Hook::Authenticate | Hook::OnHttp) {
-            push_principal(&mut facts, principal);
+            principal.push_facts(&mut facts);
         }
         facts.retain(|(key, _)| !self.attributes.contains_key(&**key));
         facts.extend(self.attributes.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())));

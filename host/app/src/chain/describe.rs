@@ -37,6 +37,11 @@ impl Plugins {
         self.placed().iter().map(|p| p.filter.identity().name.to_string()).collect()
     }
 
+    /// What a plugin of the chain is told, by its name.
+    pub fn config_of(&self, name: &str) -> Option<serde_json::Value> {
+        self.placed().iter().find(|placed| *placed.filter.identity().name == *name).map(|placed| placed.settings.config.clone())
+    }
+
     /// All plugins in chain order.
     pub fn described(&self) -> Vec<Described> {
         self.placed().iter().map(describe).collect()

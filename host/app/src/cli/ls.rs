@@ -57,7 +57,8 @@ fn print_plugins(assembly: &Assembly) {
 }
 
 async fn print_catalogue(assembly: &Assembly) {
-    let (principal, client) = (Arc::new(Principal::local()), client());
+    let principal = Arc::new(Principal::local());
+    let client = client(&principal);
     for kind in ListKind::ALL {
         match assembly.host.look(kind, Era::Legacy, &client, &principal).await {
             Ok(view) if view.exposed.is_empty() && view.missing.is_empty() => {}
@@ -72,14 +73,11 @@ async fn print_catalogue(assembly: &Assembly) {
 }
 
 /// Who looks.
-pub(super) fn client() -> Arc<Client> {
-    Arc::new(Client {
-        info: None,
-        capabilities: Bytes::from_static(b"{}"),
-        session: None,
-        facts: Arc::new(vec![("principal.subject".into(), "local".into())]),
-        log_level: Mutex::default(),
-    })
+pub(super) fn client(principal: &Principal) -> Arc<Client> {
+    let mut facts = Vec::new();
+    principal.push_facts(&mut facts);
+    let capabilities = Bytes::from_static(b"{}");
+    Arc::new(Client { info: None, capabilities, session: None, facts: Arc::new(facts), log_level: Mutex::default() })
 }
 
 fn print_upstreams(assembly: &Assembly) {

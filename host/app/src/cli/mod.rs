@@ -5,6 +5,7 @@ macro_rules! say {
     ($($part:tt)*) => { $crate::cli::print_line(format_args!($($part)*)) };
 }
 
+mod access;
 mod call;
 mod check;
 mod definitions;
@@ -65,6 +66,7 @@ Start here:
   sluice check --config FILE                           all that is wrong with a file, at once
   sluice ls --config FILE --pins                       the definitions of today, as the settings of builtin:pin
   sluice call TOOL '{\"text\":\"hi\"}'                     call a tool of a Sluice that runs
+  sluice access --as ada --role dev                    what such a caller sees, and what is kept from it
   sluice key new ada --expires 90d                     an API key for builtin:auth-api-key
   sluice plugin new --lang rust NAME                   a plugin of your own: new, build, test, drop it into the directory
 Drop .wasm files into the plugin directory while it serves; each takes effect without a dropped call.
@@ -81,6 +83,8 @@ enum Command {
     Check(check::Check),
     /// Show upstreams, tools, and plugins with their powers.
     Ls(ls::Ls),
+    /// Show what a caller sees of each list and what is kept from it, or who sees a tool.
+    Access(access::Access),
     /// Call one tool of a Sluice that runs, and print its result.
     Call(call::Call),
     /// Make, show and take back API keys, in a file that holds only what they are known by.
@@ -179,6 +183,7 @@ pub fn run() -> ExitCode {
         Command::Stdio(stdio) => stdio.run(),
         Command::Check(check) => check.run(),
         Command::Ls(ls) => ls.run(),
+        Command::Access(access) => access.run(),
         Command::Call(call) => call.run(),
         Command::Key(key) => key.run(),
         Command::Plugin(plugin) => plugin.run(),

@@ -145,7 +145,8 @@ pub fn run(config: Config, lists: Lists) -> Result<Exit> {
 
 /// As clients of both eras are shown it: a server may define a thing otherwise for each.
 async fn read(assembly: &Assembly, kinds: &[ListKind]) -> (Pins, Definitions, BTreeSet<Arc<str>>) {
-    let (principal, client) = (Arc::new(Principal::local()), ls::client());
+    let principal = Arc::new(Principal::local());
+    let client = ls::client(&principal);
     let (mut pins, mut definitions, mut missing) = (Pins::new(), Definitions::default(), BTreeSet::new());
     for era in [Era::Modern, Era::Legacy] {
         for kind in kinds {

@@ -46,33 +46,11 @@ impl Caller {
 
     fn facts(&self, info: Option<&[u8]>) -> Facts {
         let mut facts: Vec<(Box<str>, Box<str>)> = self.transport.as_ref().clone();
-        push_principal(&mut facts, &self.principal);
+        self.principal.push_facts(&mut facts);
         if let Some(info) = info {
             push_claims(&mut facts, info);
         }
         Arc::new(facts)
-    }
-}
-
-/// What filters see of a principal.
-pub fn push_principal(facts: &mut Vec<(Box<str>, Box<str>)>, principal: &Principal) {
-    facts.push(("principal.id".into(), principal.key.as_str().into()));
-    facts.push(("principal.subject".into(), (&*principal.subject).into()));
-    facts.push(("principal.authority".into(), (&*principal.authority).into()));
-    if let Some(tenant) = &principal.tenant {
-        facts.push(("principal.tenant".into(), (&**tenant).into()));
-    }
-    if !principal.scopes.is_empty() {
-        facts.push(("principal.scopes".into(), principal.scopes.join(" ").into()));
-    }
-    for (name, value) in &principal.claims {
-        let key = format!("principal.claim.{name}");
-        // A name may repeat among claims but not among facts. No value has a line feed in it, while a space, say, would make two roles
-        // of `team admin`.
-        match facts.iter_mut().find(|(known, _)| **known == *key) {
-            Some((_, values)) => *values = format!("{values}\n{value}").into(),
-            None => facts.push((key.into(), (&**value).into())),
-        }
     }
 }
 

@@ -25,7 +25,6 @@ mod status;
 mod streaming;
 mod streams;
 
-pub use client::push_principal;
 pub use http::{Listener, UnixEndpoint, serve};
 pub use names::{BadName, Names};
 pub use settings::{Eras, Limits, ListenRefused, Settings};
