@@ -21,6 +21,7 @@ mod child_kill;
 mod contained;
 mod drain;
 mod dropped;
+mod embedded;
 mod fetched;
 mod fetching;
 mod interceptors;
