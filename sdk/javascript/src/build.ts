@@ -6,12 +6,13 @@
  *
  * Beside log, nothing else is in the binary than what `imports` names. The hooks are those that the plugin names.
  */
-import { componentize } from '@bytecodealliance/componentize-js';
+import { componentize, type ComponentizeOptions } from '@bytecodealliance/componentize-js';
 import { build } from 'esbuild';
 import { mkdtemp, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { pathToFileURL, fileURLToPath } from 'node:url';
+import { light } from './bindings.js';
 import { contractName } from './hooks.js';
 
 const HOME = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -57,6 +58,28 @@ async function hooksOf(project: Project, work: string): Promise<string[]> {
     throw new Mistake(`the default export of ${project.plugin} is no plugin({...}) with hooks`);
   }
   return plugin.hooks.map(String);
+}
+
+/** componentize-js makes the bindings with this object, and has no option to change them. */
+const { splicer } = (await import(new URL('../lib/spidermonkey-embedding-splicer.js', import.meta.resolve('@bytecodealliance/componentize-js')).href)) as {
+  splicer: { spliceBindings(...given: unknown[]): { jsBindings: string } };
+};
+
+async function lightComponent(options: ComponentizeOptions): Promise<Uint8Array> {
+  const splice = splicer.spliceBindings;
+  let isLight = false;
+  splicer.spliceBindings = (...given) => {
+    const spliced = splice(...given);
+    isLight = true;
+    return { ...spliced, jsBindings: light(spliced.jsBindings) };
+  };
+  try {
+    const { component } = await componentize(options);
+    if (!isLight) throw new Error('componentize-js makes bindings in a way that this SDK does not know');
+    return component;
+  } finally {
+    splicer.spliceBindings = splice;
+  }
 }
 
 async function contractVersion(): Promise<string> {
@@ -107,11 +130,11 @@ async function component(folder: string, out: string | undefined): Promise<strin
     await bundle(glue(project, hooks, imports, version), sourcePath, project.folder);
     const witPath = await world(work, hooks, imports, version);
     const disableFeatures: ('stdio' | 'random' | 'clocks' | 'http' | 'fetch-event')[] = ['stdio', 'random', 'clocks', 'http', 'fetch-event'];
-    const made = await componentize({ sourcePath, witPath, worldName: 'plugin', disableFeatures });
+    const made = await lightComponent({ sourcePath, witPath, worldName: 'plugin', disableFeatures });
     const file = out ?? join(folder, 'dist', `${basename(project.plugin, extname(project.plugin))}.wasm`);
     await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, made.component);
-    return `${file} (${(made.component.length / 1e6).toFixed(1)} MB)`;
+    await writeFile(file, made);
+    return `${file} (${(made.length / 1e6).toFixed(1)} MB)`;
   } finally {
     await rm(work, { recursive: true, force: true });
   }

@@ -1,0 +1,53 @@
+/**
+ * What componentize-js makes of the contract, as JavaScript text, made lighter. Its engine interprets that text in every call, and most of it is for what no
+ * hook needs:
+ *
+ * - Exports are async functions whose promise the engine waits for. Hooks are not async, so there is one promise, kept.
+ * - A handle is registered for the garbage collector to give it back. One that is lent for a call is given back with the call, and its entry stayed for ever.
+ * - Each call notes where it is, for a debug output that a component without WASI cannot have.
+ * - The length of a text is counted letter by letter.
+ *
+ * A part that is not found is an error: then componentize-js has changed, and this has to be looked at.
+ */
+export function light(bindings: string): string {
+  const text = change(bindings, 'debug output', / *_debugLog\((?:'[^']*'|"[^"]*")(?:, \{[^}]*\})?\);\n/g, '');
+  const exports = change(text, 'exports', /^async (function export_\S+\(.*\) \{\n)([^]*?)^\}/gm, (_, head: string, body: string) => `${head}${sync(body)}}`);
+  const lent = change(exports, 'the memory', /^let dv = /m, 'const RETURNED = Promise.resolve();\n$&');
+  return change(withoutRegistry(lent), 'encoding', /^function _utf8AllocateAndEncode\(.*\{\n[^]*?^\}/m, ENCODE);
+}
+
+function change(text: string, what: string, from: RegExp, to: string | ((...found: string[]) => string)): string {
+  if (text.search(from) < 0) throw new Error(`componentize-js writes ${what} in a way that this SDK does not know`);
+  return text.replace(from, to as string);
+}
+
+/** An export that returns when the hook does. */
+function sync(body: string): string {
+  const text = change(change(body, 'a call', /= await /g, '= '), 'a return', /^  return;$/gm, '  return RETURNED;');
+  const handles: string[] = [];
+  const lend = /var (rsc\d+) = new\.target === (\S+) \? [^;]*;\s*Object\.defineProperty\(.*, value: (handle\d+)\}\);\s*finalizationRegistry_\S+\.register\(.*\);\s*curResourceBorrows\.push\(\{.* drop: (\S+) \}\);/g;
+  const lent = text.replace(lend, (_, handle: string, type: string, value: string, drop: string) => {
+    handles.push(`if (${handle}[symbolRscHandle]) ${drop}(${handle}[symbolRscHandle]);\n    ${handle}[symbolRscHandle] = undefined;`);
+    return `const ${handle} = new ${type}();\n  ${handle}[symbolRscHandle] = ${value};`;
+  });
+  if (handles.length === 0) return lent;
+  const kept = change(lent, 'lent handles', /^  const borrows\d+ = curResourceBorrows;\n  curResourceBorrows= \[\];\n/m, '');
+  return change(kept, 'the end of lent handles', /^    for \(const entry of borrows\d+\) \{\n[^]*?^    \}\n/m, `    ${handles.join('\n    ')}\n`);
+}
+
+/** Types whose handles nothing registers any more are not looked for among those that are. */
+function withoutRegistry(text: string): string {
+  return text.replace(/\n *(finalizationRegistry_\S+)\.unregister\(\w+\);/g, (line, registry: string) => (text.includes(`${registry}.register(`) ? line : ''));
+}
+
+/** Most texts have as many bytes as letters. */
+const ENCODE = `function _utf8AllocateAndEncode(s, realloc, memory) {
+  if (typeof s !== 'string') throw new TypeError('expected a string, received [' + typeof s + ']');
+  if (s.length === 0) return { ptr: 1, len: 0 };
+  for (let room = s.length; ; room = s.length * 3) {
+    const ptr = realloc(0, 0, 1, room);
+    const { read, written } = TEXT_ENCODER_UTF8.encodeInto(s, new Uint8Array(memory.buffer, ptr, room));
+    if (read === s.length) return { ptr, len: written };
+    if (room > s.length) throw new Error('failed to encode whole string');
+  }
+}`;
