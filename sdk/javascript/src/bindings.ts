@@ -5,6 +5,7 @@
  * - Exports are async functions whose promise the engine waits for. Hooks are not async, so there is one promise, kept.
  * - A handle is registered for the garbage collector to give it back. One that is lent for a call is given back with the call, and its entry stayed for ever.
  * - Each call notes where it is, for a debug output that a component without WASI cannot have.
+ * - Each method of a handle makes a function, to call it.
  * - The length of a text is counted letter by letter.
  *
  * A part that is not found is an error: then componentize-js has changed, and this has to be looked at.
@@ -12,8 +13,12 @@
 export function light(bindings: string): string {
   const text = change(bindings, 'debug output', / *_debugLog\((?:'[^']*'|"[^"]*")(?:, \{[^}]*\})?\);\n/g, '');
   const exports = change(text, 'exports', /^async (function export_\S+\(.*\) \{\n)([^]*?)^\}/gm, (_, head: string, body: string) => `${head}${sync(body)}}`);
-  const lent = change(exports, 'the memory', /^let dv = /m, 'const RETURNED = Promise.resolve();\n$&');
-  return change(withoutRegistry(lent), 'encoding', /^function _utf8AllocateAndEncode\(.*\{\n[^]*?^\}/m, ENCODE);
+  const method = /^(  \S+)\(.*\) \{\n    function helper\(arg0(?:, )?(.*)\) \{\n([^]*?)^    \}\n    return helper\(this.*\);\n/gm;
+  const methods = change(exports, 'methods', method, '$1($2) {\n    const arg0 = this;\n$3');
+  const looked = change(methods, 'what looks at the memory', /dataView\(\$memory\)/g, '($memory.buffer === viewed ? dv : dataView($memory))');
+  const view = change(looked, 'the view of the memory', /^let dv = .*\n.*dv\.buffer === mem\.buffer.*\n/m, MEMORY);
+  const encoding = change(view, 'encoding', /^function _utf8AllocateAndEncode\(.*\{\n[^]*?^\}/m, ENCODE);
+  return withoutRegistry(encoding);
 }
 
 function change(text: string, what: string, from: RegExp, to: string | ((...found: string[]) => string)): string {
@@ -23,7 +28,9 @@ function change(text: string, what: string, from: RegExp, to: string | ((...foun
 
 /** An export that returns when the hook does. */
 function sync(body: string): string {
-  const text = change(change(body, 'a call', /= await /g, '= '), 'a return', /^  return;$/gm, '  return RETURNED;');
+  // An i64 of an export comes as a bigint without sign already.
+  const whole = body.replace(/BigInt\.asUintN\(64, BigInt\((arg\d+)\)\)/g, '$1');
+  const text = change(change(whole, 'a call', /= await /g, '= '), 'a return', /^  return;$/gm, '  return RETURNED;');
   const handles: string[] = [];
   const lend = /var (rsc\d+) = new\.target === (\S+) \? [^;]*;\s*Object\.defineProperty\(.*, value: (handle\d+)\}\);\s*finalizationRegistry_\S+\.register\(.*\);\s*curResourceBorrows\.push\(\{.* drop: (\S+) \}\);/g;
   const lent = text.replace(lend, (_, handle: string, type: string, value: string, drop: string) => {
@@ -39,6 +46,11 @@ function sync(body: string): string {
 function withoutRegistry(text: string): string {
   return text.replace(/\n *(finalizationRegistry_\S+)\.unregister\(\w+\);/g, (line, registry: string) => (text.includes(`${registry}.register(`) ? line : ''));
 }
+
+const MEMORY = `const RETURNED = Promise.resolve();
+let dv, viewed;
+const dataView = (mem) => dv = new DataView(viewed = mem.buffer);
+`;
 
 /** Most texts have as many bytes as letters. */
 const ENCODE = `function _utf8AllocateAndEncode(s, realloc, memory) {

@@ -53,13 +53,10 @@ const METHODS: Record<Exclude<Method['tag'], 'other'>, string> = {
   'notifications-tasks': 'notifications/tasks',
 };
 
-export function methodName(method: Method): string {
-  return method.tag === 'other' ? method.val : METHODS[method.tag];
-}
-
 /** The contract's own record, with the method's name in place of its case: a copy would cost each call. */
 export function head(raw: Raw): Head {
   const head = raw as unknown as Head;
-  head.method = methodName(raw.method);
+  const { method } = raw;
+  head.method = method.tag === 'other' ? method.val : METHODS[method.tag];
   return head;
 }
