@@ -63,3 +63,8 @@ const ENCODE = `function _utf8AllocateAndEncode(s, realloc, memory) {
     if (room > s.length) throw new Error('failed to encode whole string');
   }
 }`;
+
+/** What componentize-js makes the bindings with. It has no option to change them, so `build` wraps this. */
+export const { splicer } = (await import(new URL('../lib/spidermonkey-embedding-splicer.js', import.meta.resolve('@bytecodealliance/componentize-js')).href)) as {
+  splicer: { spliceBindings(engine: Uint8Array, features: string[], wit: undefined, witPath: string, world: string, debug: boolean): { jsBindings: string } };
+};

@@ -12,7 +12,7 @@ import { mkdtemp, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { pathToFileURL, fileURLToPath } from 'node:url';
-import { light } from './bindings.js';
+import { light, splicer } from './bindings.js';
 import { contractName } from './hooks.js';
 
 const HOME = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -60,11 +60,7 @@ async function hooksOf(project: Project, work: string): Promise<string[]> {
   return plugin.hooks.map(String);
 }
 
-/** componentize-js makes the bindings with this object, and has no option to change them. */
-const { splicer } = (await import(new URL('../lib/spidermonkey-embedding-splicer.js', import.meta.resolve('@bytecodealliance/componentize-js')).href)) as {
-  splicer: { spliceBindings(...given: unknown[]): { jsBindings: string } };
-};
-
+/** As componentize-js makes it, but for its bindings. */
 async function lightComponent(options: ComponentizeOptions): Promise<Uint8Array> {
   const splice = splicer.spliceBindings;
   let isLight = false;

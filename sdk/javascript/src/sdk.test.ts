@@ -1,6 +1,10 @@
 /** The views on the contract, in the fake host. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { createContext, runInContext } from 'node:vm';
+import { light, splicer } from './bindings.js';
 import { apply } from './document.js';
 import { connect } from './guest.js';
 import { contractName } from './hooks.js';
@@ -76,6 +80,8 @@ test("the contract's own values become views", () => {
 
 test('what init throws is the message for the operator', () => {
   assert.throws(() => connect(fussy, new FakeHost().powers).init('{}'), (error) => error === 'Error: no limit');
+  const none = { ...fussy, init: () => ({}) as never };
+  assert.throws(() => connect(none, {}).init('{}'), (error) => error === 'Error: the plugin names the hook onRequest and has none');
 });
 
 test('what is not imported says what to do', () => {
@@ -105,4 +111,67 @@ test('names, heads and verdicts', () => {
   assert.equal(contractName('onNotification'), 'on-notification');
   assert.equal(answered(head('tools/call', 't')).kind, 'response');
   assert.notDeepEqual(reject(4030, 'no'), next);
+});
+
+/** The bindings of the whole contract as they are built in, in a component's place, and what their handles were given back as. */
+function bound(onRequest: (head: unknown, x: { attr(key: string): string | undefined }) => unknown) {
+  const engine = readFileSync(new URL('../lib/starlingmonkey_embedding.wasm', import.meta.resolve('@bytecodealliance/componentize-js')));
+  const wit = fileURLToPath(new URL('../wit', import.meta.url));
+  const bindings = light(splicer.spliceBindings(engine, [], undefined, wit, 'everything', false).jsBindings);
+  const memory = { buffer: new ArrayBuffer(65536) };
+  const names = /^let \[(.*)\] = \$bindings;$/m.exec(bindings)?.[1]?.split(', ') ?? [];
+  const dropped: [string, unknown][] = [];
+  let free = 4096;
+  const calls: Record<string, (...given: never[]) => unknown> = {
+    $realloc: (_old: number, _size: number, _align: number, size: number) => (free += size) - size,
+    $dealloc: () => undefined,
+  };
+  const hook = (name: string) => [name, { [name]: onRequest }];
+  const sources = ['describe', 'authenticate', 'onHttp', 'onRequest', 'onOutbound', 'onResponse', 'onChunk', 'onNotification', 'onCatalog', 'onDone'].map(hook);
+  const place: Record<string, unknown> = {
+    contentGlobal: { TextEncoder, TextDecoder }, defineBuiltinModule: () => undefined,
+    $bindings: names.map((name) => {
+      const drop = (handle: unknown) => void dropped.push([name, handle]);
+      return name === '$memory' ? memory : name.includes('$drop$') ? drop : (calls[name] ?? (() => 8192));
+    }),
+    $source_mod: { ...Object.fromEntries(sources), lifecycle: { init: () => undefined } },
+  };
+  runInContext(bindings, createContext(place));
+  runInContext('bindExports("test")', place as never);
+  const call = place['export_onRequest_0_1_0$onRequest'] as (...given: unknown[]) => unknown;
+  const encode = place._utf8AllocateAndEncode as (text: string, realloc: unknown, memory: unknown) => { ptr: number; len: number };
+  const text = (said: string) => {
+    const { ptr, len } = encode(said, calls.$realloc, memory);
+    return Buffer.from(memory.buffer, ptr, len).toString();
+  };
+  return { bindings, dropped, memory, text, request: () => call(7n, 1, 0, 0, 1, 0, 0, 0, 0, 0, 120, 5, 64) };
+}
+
+test('light bindings call the hook and give back what was lent, whatever happens', () => {
+  const seen: unknown[] = [];
+  let kept: { attr(key: string): unknown } | undefined;
+  const { bindings, dropped, memory, request, text } = bound((head, x) => {
+    seen.push(JSON.parse(JSON.stringify(head, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value))), x.attr('a'));
+    kept = x;
+    if (seen.length > 2) throw new Error('no');
+    return { tag: 'other', val: ['é', '{}'] };
+  });
+  const returned = request();
+  assert.deepEqual(seen, [{ exchange: 7, round: 1, direction: 'to-server', kind: 'request', method: { tag: 'tools-call' }, bodyBytes: 120 }, undefined]);
+  assert.deepEqual(dropped, [['$resource_import$types_0_1_0$drop$exchange', 5]]);
+  assert.equal(new Uint8Array(memory.buffer)[64], 4);
+  assert.equal(typeof (returned as Promise<unknown>).then, 'function');
+  assert.throws(request, /no/);
+  assert.equal(dropped.length, 2);
+  const [handle] = Object.getOwnPropertySymbols(kept);
+  assert.equal((kept as unknown as Record<symbol, unknown>)[handle as symbol], undefined);
+  for (const said of ['', 'plain', 'é', '𝄞 and plain', 'x'.repeat(100)]) assert.equal(text(said), said);
+  assert.equal(text('\ud800'), '\ufffd');
+  assert.doesNotMatch(bindings, /\bawait\b|^async |curResourceBorrows\.|\b_debugLog\('|helper/m);
+  // Those that a plugin owns still go when nothing holds them.
+  assert.deepEqual([...new Set([...bindings.matchAll(/(\w+)\.register\(/g)].map((found) => found[1]))], ['bucket', 'secret']);
+});
+
+test('bindings of another shape are an error', () => {
+  assert.throws(() => light('async function export_a() {\n  return;\n}\n'), /componentize-js writes debug output in a way/);
 });
