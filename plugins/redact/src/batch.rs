@@ -7,9 +7,9 @@ use alloc::vec::Vec;
 use sluice_sdk::chunk::ChunkHit;
 use sluice_sdk::prelude::*;
 
-use crate::config::{Action, Directions};
+use crate::config::Action;
 use crate::places;
-use crate::policy::{NOT_EXAMINED, Policy, REFUSED, no};
+use crate::policy::{Held, NOT_EXAMINED, Policy, REFUSED, Way, apart, no, outside, told};
 use crate::spans::{self, Span};
 
 /// Why a batch cannot go on.
@@ -20,40 +20,64 @@ enum Stop {
     Refused(usize),
 }
 
+/// What was found in one chunk.
+#[derive(Debug, Default)]
+struct Found {
+    spans: Vec<Span>,
+    tokens: Vec<Held>,
+}
+
 impl Policy {
     /// Looks through a batch, and rules.
-    pub fn rule_batch(&self, head: &Head, batch: &impl Chunked, x: &impl Facts, set: &str) -> ChunkVerdict {
-        if self.directions == Directions::Request {
-            return ChunkVerdict::Next;
-        }
-        let Ok(hits) = batch.scan(set) else {
+    pub fn rule_batch(&self, head: &Head, batch: &impl Chunked, x: &impl Facts) -> ChunkVerdict {
+        let Some(way) = self.way(Direction::ToClient) else { return ChunkVerdict::Next };
+        let Ok(hits) = batch.scan(way.set) else {
             return no(head, NOT_EXAMINED, "this message has too much in it that looks like personal data or secrets").into();
         };
         if hits.is_empty() {
             return ChunkVerdict::Next;
         }
-        match self.sift_batch(hits, batch) {
-            Ok(found) => {
-                self.note(head.kind, found.values().flatten(), x);
-                let splices = found
-                    .iter()
-                    .flat_map(|(chunk, spans)| spans.iter().map(|span| Splice::new(*chunk, span.start..span.end, &self.write(span))));
-                splices.collect::<Vec<_>>().into()
+        let found = match self.sift_batch(way, hits, batch) {
+            Ok(found) => found,
+            Err(Stop::Stuck) => {
+                return no(head, NOT_EXAMINED, "personal data or secrets in this message could not be taken out").into();
             }
-            Err(Stop::Stuck) => no(head, NOT_EXAMINED, "personal data or secrets in this message could not be taken out").into(),
             Err(Stop::Refused(detector)) => {
                 let text = alloc::format!("this message holds what looks like data of the kind {}", self.name(detector));
-                no(head, REFUSED, &text).into()
+                return no(head, REFUSED, &text).into();
             }
+        };
+        let kept = match self.kept(head, found.values().flat_map(|found| &found.spans), x) {
+            Ok(kept) => kept,
+            Err(why) => return no(head, NOT_EXAMINED, told(why)).into(),
+        };
+        let restored = self.restored(head, found.values().flat_map(|found| &found.tokens), x);
+        self.note(head.kind, found.values().flat_map(|found| &found.spans), x);
+        let mut splices = Vec::new();
+        for (chunk, found) in &found {
+            splices.extend(found.spans.iter().map(|span| Splice::new(*chunk, span.start..span.end, &self.write(span, &kept))));
+            let tokens = found.tokens.iter().filter_map(|held| Some(Splice::new(*chunk, held.start..held.end, restored.get(&held.text)?)));
+            splices.extend(tokens);
         }
+        splices.into()
     }
 
     /// The real finds among the hits, by chunk.
-    fn sift_batch(&self, hits: Vec<ChunkHit>, batch: &impl Chunked) -> Result<BTreeMap<u32, Vec<Span>>, Stop> {
-        let mut found: BTreeMap<u32, Vec<Span>> = BTreeMap::new();
+    fn sift_batch(&self, way: Way, hits: Vec<ChunkHit>, batch: &impl Chunked) -> Result<BTreeMap<u32, Found>, Stop> {
+        let mut found: BTreeMap<u32, Found> = BTreeMap::new();
         let mut unfinished = Vec::new();
         for hit in hits {
-            let Some(owner) = self.owner(hit.pattern).filter(|_| !places::is_protocol(&hit.pointer, hit.key)) else { continue };
+            if places::is_protocol(&hit.pointer, hit.key) {
+                continue;
+            }
+            let Some(owner) = self.owner(way, hit.pattern) else {
+                // No token goes on behind its end, and a name stays as it is.
+                if way.restores && !hit.key {
+                    let held = Held { start: hit.start, end: hit.end, text: hit.text };
+                    found.entry(hit.chunk).or_default().tokens.push(held);
+                }
+                continue;
+            };
             let parts: Vec<_> = self.parts(owner, &hit.text).collect();
             if hit.cut {
                 // It may go on, and what it is shows when it comes again, whole: unless it began before what is held.
@@ -78,18 +102,36 @@ impl Policy {
                 if hit.key {
                     return Err(Stop::Stuck);
                 }
-                found.entry(hit.chunk).or_default().push(span);
+                found.entry(hit.chunk).or_default().spans.push(span);
             }
         }
-        // Behind an edit nothing comes again that began before its end.
-        let is_lost = |(chunk, start): &(u32, u32)| found.get(chunk).is_some_and(|spans| spans.iter().any(|span| span.end > *start));
-        if unfinished.iter().any(is_lost) {
-            return Err(Stop::Stuck);
+        for found in found.values_mut() {
+            found.spans = spans::join(core::mem::take(&mut found.spans));
+            apart(&mut found.tokens, &found.spans);
         }
-        for spans in found.values_mut() {
-            *spans = spans::join(core::mem::take(spans));
+        if found.values().any(|found| !found.tokens.is_empty()) {
+            keep_in_addresses(batch, &mut found);
+        }
+        // Behind an edit nothing comes again that began before its end. A token can wait.
+        for (chunk, start) in unfinished {
+            let Some(found) = found.get_mut(&chunk) else { continue };
+            if found.spans.iter().any(|span| span.end > start) {
+                return Err(Stop::Stuck);
+            }
+            found.tokens.retain(|held| held.end <= start);
         }
         Ok(found)
+    }
+}
+
+/// Forgets the tokens within an address.
+fn keep_in_addresses(batch: &impl Chunked, found: &mut BTreeMap<u32, Found>) {
+    let chunks = batch.chunks().unwrap_or_default();
+    for (chunk, found) in found.iter_mut() {
+        match chunks.get(*chunk as usize) {
+            Some(chunk) => outside(&chunk.text, &mut found.tokens),
+            None => found.tokens.clear(),
+        }
     }
 }
 

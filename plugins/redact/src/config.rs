@@ -28,9 +28,18 @@ pub struct Config {
     /// What `replace` writes.
     #[serde(default = "default_replacement")]
     pub replacement: String,
-    /// Key of `hash`.
+    /// Key of `hash` and `token`.
     #[serde(default)]
     pub salt: Option<String>,
+    /// Data that is none: globs over a whole find.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// How long a token can be turned back.
+    #[serde(default = "default_token_ttl_s")]
+    pub token_ttl_s: u32,
+    /// How much may be kept for one principal in that time.
+    #[serde(default = "default_tokens_per_principal")]
+    pub tokens_per_principal: u32,
 }
 
 /// A detector of the operator's own.
@@ -44,6 +53,20 @@ pub struct OwnPattern {
     /// Whether upper and lower case are the same.
     #[serde(default)]
     pub case_insensitive: bool,
+    /// What a candidate must be besides.
+    #[serde(default)]
+    pub check: Check,
+}
+
+/// What a candidate must be besides matching.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    /// Nothing.
+    #[default]
+    None,
+    /// Its digits have the check digit of ISO/IEC 7812.
+    Luhn,
 }
 
 /// Which messages are looked at.
@@ -67,6 +90,8 @@ pub enum Action {
     Mask,
     /// The same data gives the same text.
     Hash,
+    /// A text that is turned back, for the same principal, in what the same server answers.
+    Token,
     /// A fixed text.
     #[default]
     Replace,
@@ -80,6 +105,14 @@ fn default_detectors() -> Vec<String> {
 
 fn default_replacement() -> String {
     "[REDACTED:{name}]".to_string()
+}
+
+fn default_token_ttl_s() -> u32 {
+    3600
+}
+
+fn default_tokens_per_principal() -> u32 {
+    2000
 }
 
 #[cfg(test)]

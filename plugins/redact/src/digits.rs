@@ -79,6 +79,12 @@ fn luhn(digits: &[u8]) -> bool {
     sum.is_multiple_of(10)
 }
 
+/// Whatever has the check digit of ISO/IEC 7812.
+pub(crate) fn checked(text: &str) -> Vec<Range<usize>> {
+    let digits = digits(text);
+    whole_if(text, digits.len() > 1 && luhn(&digits))
+}
+
 /// Account numbers: a country, its length, and the remainder of 97. They start where a group starts.
 pub(crate) fn ibans(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();

@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::policy::Part;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 /// Names beside each other, from the JSON text of their object.
@@ -57,14 +58,14 @@ impl<'de> Visitor<'de> for Reader {
 }
 
 /// Splices texts into a name, the last one first so that places stay.
-pub(crate) fn splice(name: &str, parts: &[(u32, u32, String)]) -> Option<String> {
+pub(crate) fn splice(name: &str, parts: &[Part]) -> Option<String> {
     let mut out = String::from(name);
     let mut parts: Vec<_> = parts.iter().collect();
-    parts.sort_by_key(|part| core::cmp::Reverse(part.0));
-    for (start, end, text) in parts {
-        let range = *start as usize..*end as usize;
+    parts.sort_by_key(|part| core::cmp::Reverse(part.start));
+    for part in parts {
+        let range = part.start as usize..part.end as usize;
         out.get(range.clone())?;
-        out.replace_range(range, text);
+        out.replace_range(range, &part.text);
     }
     Some(out)
 }

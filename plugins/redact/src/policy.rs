@@ -6,13 +6,16 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use sluice_sdk::glob;
+use sluice_sdk::json::decode_string;
 use sluice_sdk::patterns::Pattern;
 use sluice_sdk::prelude::*;
 
-use crate::config::{Action, Config, Directions};
+use crate::config::{Action, Check, Config, Directions};
 use crate::spans::Span;
+use crate::token::{self, NotKept, Tokens, Whose};
 use crate::veil::Veil;
-use crate::{detectors, names, places, spans};
+use crate::{SET, TOKENS_SET, address, detectors, digits, names, places, spans};
 
 /// The message holds data that must not pass.
 pub const REFUSED: i32 = 4031;
@@ -28,15 +31,57 @@ pub enum Ruling {
     Refuse(Rejection),
 }
 
+/// Bytes of texts that are read because there are tokens in them. What stands behind that keeps its tokens.
+const READ_BYTES_MAX: usize = 4 << 20;
+
 /// The settings, ready for use.
 #[derive(Debug)]
 pub struct Policy {
     watches: Vec<Watch>,
+    /// Those of the watches, and behind them that of tokens, if there are any.
     patterns: Vec<Pattern>,
-    /// Of each pattern, the watch it belongs to.
+    /// Of each pattern of a watch, the watch.
     owners: Vec<usize>,
-    pub(crate) directions: Directions,
+    allow: Vec<String>,
+    directions: Directions,
     veil: Veil,
+    tokens: Option<Tokens>,
+}
+
+/// A string, or the name of a member.
+type Place = (String, bool);
+
+/// What the host found in one place, judged.
+#[derive(Debug, Default)]
+struct Found {
+    spans: Vec<Span>,
+    tokens: Vec<Held>,
+}
+
+/// A token that may be turned back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) text: String,
+}
+
+/// A part of a text and what is to stand there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) text: String,
+}
+
+/// What is done with messages that go this way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    /// The host's set of patterns.
+    pub(crate) set: &'static str,
+    detects: bool,
+    /// Tokens of messages that went the other way are turned back.
+    pub(crate) restores: bool,
 }
 
 /// One detector as it is used here.
@@ -70,7 +115,11 @@ impl Policy {
                 return Err(format!("two detectors are named {}", own.name));
             }
             owners.push(watches.len());
-            watches.push(Watch { name: own.name.clone(), action: action(&own.name), check: detectors::all });
+            let check = match own.check {
+                Check::None => detectors::all,
+                Check::Luhn => digits::checked,
+            };
+            watches.push(Watch { name: own.name.clone(), action: action(&own.name), check });
             patterns.push(Pattern { regex: own.regex.clone(), case_insensitive: own.case_insensitive });
         }
         if let Some(unknown) = config.actions.keys().find(|name| watches.iter().all(|watch| watch.name != **name)) {
@@ -79,11 +128,33 @@ impl Policy {
         if watches.is_empty() {
             return Err("there is nothing to look for: detectors and patterns are both empty".to_string());
         }
-        if config.salt.is_none() && watches.iter().any(|watch| watch.action == Action::Hash) {
-            return Err("the action hash needs a salt: without one, hashes of short data can be guessed".to_string());
+        for (action, name) in [(Action::Hash, "hash"), (Action::Token, "token")] {
+            if config.salt.is_none() && watches.iter().any(|watch| watch.action == action) {
+                return Err(format!("the action {name} needs a salt: without one, what stands for short data can be guessed"));
+            }
         }
+        let has_tokens = watches.iter().any(|watch| watch.action == Action::Token);
+        let salt = config.salt.as_deref().filter(|_| has_tokens);
+        let tokens = salt.map(|salt| Tokens::new(salt, config.token_ttl_s, config.tokens_per_principal));
+        patterns.extend(tokens.as_ref().map(|_| token_pattern()));
         let veil = Veil::new(config.replacement, config.salt);
-        Ok(Policy { watches, patterns, owners, directions: config.directions, veil })
+        Ok(Policy { watches, patterns, owners, allow: config.allow, directions: config.directions, veil, tokens })
+    }
+
+    /// Whether some data is kept to come back.
+    pub fn has_tokens(&self) -> bool {
+        self.tokens.is_some()
+    }
+
+    /// What is to be done with a message; nothing if it goes a way that is of no interest.
+    pub(crate) fn way(&self, direction: Direction) -> Option<Way> {
+        let (this, other) = match direction {
+            Direction::ToServer => (Directions::Request, Directions::Response),
+            Direction::ToClient => (Directions::Response, Directions::Request),
+        };
+        let is_on = |way| self.directions == way || self.directions == Directions::Both;
+        let (detects, restores) = (is_on(this), self.has_tokens() && is_on(other));
+        (detects || restores).then_some(Way { set: if detects { SET } else { TOKENS_SET }, detects, restores })
     }
 
     /// What the host is to look for.
@@ -92,41 +163,51 @@ impl Policy {
     }
 
     /// Looks through a message, stages what is to change, and rules.
-    pub fn rule(&self, head: &Head, x: &(impl Scan + Payload + Facts), set: &str) -> Ruling {
-        let skipped = match head.direction {
-            Direction::ToServer => Directions::Response,
-            Direction::ToClient => Directions::Request,
-        };
-        if self.directions == skipped {
-            return Ruling::Pass;
-        }
-        let Ok(hits) = x.scan(set, &[]) else {
+    pub fn rule(&self, head: &Head, x: &(impl Scan + Payload + Facts)) -> Ruling {
+        let Some(way) = self.way(head.direction) else { return Ruling::Pass };
+        let Ok(hits) = x.scan(way.set, &[]) else {
             return refuse(head, NOT_EXAMINED, "this message has too much in it that looks like personal data or secrets");
         };
         if hits.is_empty() {
             return Ruling::Pass;
         }
-        let found = self.sift(hits);
-        if let Some(span) = found.values().flatten().find(|span| span.action == Action::Refuse) {
+        let mut found = self.sift(way, hits);
+        if let Some(span) = found.values().flat_map(|found| &found.spans).find(|span| span.action == Action::Refuse) {
             let name = &self.watches[span.detector].name;
             return refuse(head, REFUSED, &format!("this message holds what looks like data of the kind {name}"));
         }
+        self.keep_in_addresses(x, &mut found);
         if found.is_empty() {
             return Ruling::Pass;
         }
-        let staged = self.edits(x, &found).is_some_and(|edits| x.stage(&edits).is_ok());
+        let kept = match self.kept(head, found.values().flat_map(|found| &found.spans), x) {
+            Ok(kept) => kept,
+            Err(why) => return refuse(head, NOT_EXAMINED, told(why)),
+        };
+        let restored = self.restored(head, found.values().flat_map(|found| &found.tokens), x);
+        let parts: BTreeMap<_, _> = found.iter().map(|(place, found)| (place, self.parts_of(found, &kept, &restored))).collect();
+        let staged = self.edits(x, &parts).is_some_and(|edits| edits.is_empty() || x.stage(&edits).is_ok());
         if !staged {
             return refuse(head, NOT_EXAMINED, "personal data or secrets in this message could not be taken out");
         }
-        self.note(head.kind, found.values().flatten(), x);
+        self.note(head.kind, found.values().flat_map(|found| &found.spans), x);
         Ruling::Pass
     }
 
     /// The real finds among the hits, by place.
-    fn sift(&self, hits: Vec<Hit>) -> BTreeMap<(String, bool), Vec<Span>> {
-        let mut found: BTreeMap<_, Vec<Span>> = BTreeMap::new();
+    fn sift(&self, way: Way, hits: Vec<Hit>) -> BTreeMap<Place, Found> {
+        let mut found: BTreeMap<Place, Found> = BTreeMap::new();
         for hit in hits {
-            let Some(owner) = self.owner(hit.pattern).filter(|_| !places::is_protocol(&hit.pointer, hit.in_key)) else { continue };
+            if places::is_protocol(&hit.pointer, hit.in_key) {
+                continue;
+            }
+            let Some(owner) = self.owner(way, hit.pattern) else {
+                if way.restores {
+                    let held = Held { start: hit.start, end: hit.end, text: hit.text };
+                    found.entry((hit.pointer, hit.in_key)).or_default().tokens.push(held);
+                }
+                continue;
+            };
             let spans: Vec<_> = self
                 .parts(owner, &hit.text)
                 .map(|part| Span {
@@ -138,43 +219,105 @@ impl Policy {
                 })
                 .collect();
             if !spans.is_empty() {
-                found.entry((hit.pointer, hit.in_key)).or_default().extend(spans);
+                found.entry((hit.pointer, hit.in_key)).or_default().spans.extend(spans);
             }
         }
-        for spans in found.values_mut() {
-            *spans = spans::join(core::mem::take(spans));
+        for found in found.values_mut() {
+            found.spans = spans::join(core::mem::take(&mut found.spans));
+            apart(&mut found.tokens, &found.spans);
         }
         found
     }
 
+    /// Forgets the tokens that are not to be turned back: those within an address, and those in more text than can be read.
+    fn keep_in_addresses(&self, x: &impl Payload, found: &mut BTreeMap<Place, Found>) {
+        let mut read = 0;
+        let pointers: Vec<&str> =
+            found.iter().filter(|((_, in_key), found)| !in_key && !found.tokens.is_empty()).map(|((pointer, _), _)| pointer.as_str()).collect();
+        // One at a time: a message of many long texts would not fit beside itself.
+        let texts: BTreeMap<String, String> = pointers
+            .into_iter()
+            .take(token::TOKENS_MAX)
+            .map_while(|pointer| {
+                let text = x.get(pointer).and_then(|json| decode_string(&json))?;
+                read += text.len();
+                (read <= READ_BYTES_MAX).then(|| (pointer.to_string(), text))
+            })
+            .collect();
+        for ((pointer, in_key), found) in found.iter_mut() {
+            let name = if *in_key { names::split(pointer).map(|(_, name)| name) } else { None };
+            match name.as_ref().or_else(|| texts.get(pointer)) {
+                Some(text) => outside(text, &mut found.tokens),
+                None => found.tokens.clear(),
+            }
+        }
+        found.retain(|_, found| !found.spans.is_empty() || !found.tokens.is_empty());
+    }
+
+    /// Keeps what is to come back, and the token of each such value.
+    pub(crate) fn kept<'s>(
+        &self,
+        head: &Head,
+        spans: impl Iterator<Item = &'s Span>,
+        x: &impl Facts,
+    ) -> Result<BTreeMap<(String, String), String>, NotKept> {
+        let values: BTreeSet<_> =
+            spans.filter(|span| span.action == Action::Token).map(|span| (self.name(span.detector).to_string(), span.text.clone())).collect();
+        let Some(tokens) = self.tokens.as_ref().filter(|_| !values.is_empty()) else { return Ok(BTreeMap::new()) };
+        let whose = Whose::of(head.direction, x).ok_or(NotKept::NoStore)?;
+        let made = tokens.keep(&whose, &values)?;
+        Ok(values.into_iter().zip(made).collect())
+    }
+
+    /// What tokens stand for, as far as that is theirs to see who get this message.
+    pub(crate) fn restored<'h>(&self, head: &Head, held: impl Iterator<Item = &'h Held>, x: &impl Facts) -> BTreeMap<String, String> {
+        let made = match head.direction {
+            Direction::ToServer => Direction::ToClient,
+            Direction::ToClient => Direction::ToServer,
+        };
+        let asked: BTreeSet<&str> = held.map(|held| held.text.as_str()).collect();
+        match (&self.tokens, Whose::of(made, x)) {
+            (Some(tokens), Some(whose)) if !asked.is_empty() => tokens.open(&whose, &asked),
+            _ => BTreeMap::new(),
+        }
+    }
+
+    fn parts_of(&self, found: &Found, kept: &BTreeMap<(String, String), String>, restored: &BTreeMap<String, String>) -> Vec<Part> {
+        let spans = found.spans.iter().map(|span| Part { start: span.start, end: span.end, text: self.write(span, kept) });
+        let tokens = found.tokens.iter().filter_map(|held| Some(Part { start: held.start, end: held.end, text: restored.get(&held.text)?.clone() }));
+        spans.chain(tokens).collect()
+    }
+
     /// Nothing if a name that has to change cannot be read.
-    fn edits(&self, x: &impl Payload, found: &BTreeMap<(String, bool), Vec<Span>>) -> Option<Vec<Edit>> {
+    fn edits(&self, x: &impl Payload, found: &BTreeMap<&Place, Vec<Part>>) -> Option<Vec<Edit>> {
         let mut edits = Vec::new();
         let mut siblings: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-        for ((pointer, in_key), spans) in found {
-            let parts = spans.iter().map(|span| (span.start, span.end, self.write(span)));
+        for ((pointer, in_key), parts) in found.iter().filter(|(_, parts)| !parts.is_empty()) {
             if !in_key {
-                edits.extend(parts.map(|(start, end, text)| Edit::splice(pointer, start..end, &text)));
+                edits.extend(parts.iter().map(|part| Edit::splice(pointer, part.start..part.end, &part.text)));
                 continue;
             }
             let (object, name) = names::split(pointer)?;
             if !siblings.contains_key(object) {
                 siblings.insert(object, names::of_object(&x.get(object)?)?);
             }
-            let wanted = names::splice(&name, &parts.collect::<Vec<_>>())?;
+            let wanted = names::splice(&name, parts)?;
             let new = names::unique(wanted, siblings.get_mut(object)?);
             edits.push(Edit::splice_key(pointer, 0..name.len() as u32, &new));
         }
         Some(edits)
     }
 
-    pub(crate) fn write(&self, span: &Span) -> String {
-        self.veil.over(&span.text, self.name(span.detector), span.action)
+    /// What is to stand where this was found.
+    pub(crate) fn write(&self, span: &Span, kept: &BTreeMap<(String, String), String>) -> String {
+        let name = self.name(span.detector);
+        let token = if span.action == Action::Token { kept.get(&(name.to_string(), span.text.clone())) } else { None };
+        token.cloned().unwrap_or_else(|| self.veil.over(&span.text, name, span.action))
     }
 
-    /// The detector that a pattern is of.
-    pub(crate) fn owner(&self, pattern: u32) -> Option<usize> {
-        self.owners.get(pattern as usize).copied()
+    /// The detector that a pattern is of; none if it is that of tokens.
+    pub(crate) fn owner(&self, way: Way, pattern: u32) -> Option<usize> {
+        self.owners.get(pattern as usize).copied().filter(|_| way.detects)
     }
 
     pub(crate) fn name(&self, detector: usize) -> &str {
@@ -186,8 +329,9 @@ impl Policy {
     }
 
     /// What of a candidate is the data.
-    pub(crate) fn parts(&self, detector: usize, text: &str) -> impl Iterator<Item = Range<usize>> + use<> {
-        (self.watches[detector].check)(text).into_iter().filter(|part| !part.is_empty())
+    pub(crate) fn parts(&self, detector: usize, text: &str) -> impl Iterator<Item = Range<usize>> {
+        let is_data = |part: &Range<usize>| !part.is_empty() && !glob::any(&self.allow, &text[part.clone()]);
+        (self.watches[detector].check)(text).into_iter().filter(is_data)
     }
 
     /// For the audit log: "email=2 iban=1", beside what was noted of this message before. Losing the note is not worth losing the message.
@@ -208,6 +352,35 @@ impl Policy {
         }
         let parts: Vec<_> = counts.iter().map(|(d, n)| format!("{}={n}", self.name(*d))).collect();
         let _ = x.set_attr(note_name(kind), &parts.join(" "));
+    }
+}
+
+/// What finds a token.
+pub fn token_pattern() -> Pattern {
+    Pattern { regex: token::PATTERN.to_string(), case_insensitive: false }
+}
+
+/// Leaves the tokens that no find overlaps: of such a find nothing may be left.
+pub(crate) fn apart(tokens: &mut Vec<Held>, spans: &[Span]) {
+    tokens.retain(|held| spans.iter().all(|span| span.end <= held.start || held.end <= span.start));
+}
+
+/// Leaves the tokens that stand in no address.
+pub(crate) fn outside(text: &str, tokens: &mut Vec<Held>) {
+    if tokens.is_empty() {
+        return;
+    }
+    tokens.sort_by_key(|held| held.start);
+    let mut within = address::within(text, tokens.iter().map(|held| held.start as usize)).into_iter();
+    tokens.retain(|_| !within.next().unwrap_or(true));
+}
+
+/// For whoever waits.
+pub(crate) fn told(why: NotKept) -> &'static str {
+    match why {
+        NotKept::NoStore => "personal data or secrets in this message could not be kept for the answer: the gateway's store did not take them",
+        NotKept::TooMany => "this message has too much personal data or too many secrets in it to be kept for the answer",
+        NotKept::TooOften => "too much personal data or too many secrets were kept for you of late; try again later",
     }
 }
 

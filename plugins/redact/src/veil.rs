@@ -6,6 +6,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::config::Action;
+use crate::token::hex;
 
 /// Twelve hex digits: enough to tell a few million values apart, too few to be taken for a key.
 const HASH_BYTES: usize = 6;
@@ -27,7 +28,8 @@ impl Veil {
         match action {
             Action::Mask => mask(data),
             Action::Hash => self.hash(data, name),
-            Action::Replace | Action::Refuse => self.replacement.replace("{name}", name),
+            // A token that nobody made is none that anybody turns back.
+            Action::Replace | Action::Token | Action::Refuse => self.replacement.replace("{name}", name),
         }
     }
 
@@ -39,11 +41,7 @@ impl Veil {
         let mut out = String::from("[");
         out.push_str(name);
         out.push(':');
-        for byte in &digest[..HASH_BYTES] {
-            for nibble in [byte >> 4, byte & 15] {
-                out.push(char::from_digit(nibble.into(), 16).unwrap_or('0'));
-            }
-        }
+        out.push_str(&hex(&digest[..HASH_BYTES]));
         out.push(']');
         out
     }

