@@ -31,8 +31,13 @@ pub const ALL: &[Detector] = &[
     Detector {
         name: "email",
         by_default: true,
-        regexes: &[r"[\p{L}\p{N}_][\p{L}\p{N}._%+'-]*@(?:[\p{L}\p{N}-]+\.)+\p{L}[\p{L}\p{N}-]*[\p{L}\p{N}]"],
-        check: all,
+        regexes: &[
+            r"[\p{L}\p{N}_][\p{L}\p{N}._%+'-]*@(?:[\p{L}\p{N}-]+\.)+\p{L}[\p{L}\p{N}-]*[\p{L}\p{N}]",
+            r"[\p{L}\p{N}_][\p{L}\p{N}._%+'-]*@\[[0-9.]{7,15}\]",
+            // As people write it for people.
+            r"[\p{L}\p{N}_][\p{L}\p{N}._%+'-]* ?[\[(](?i-u:at)[\])] ?(?:[\p{L}\p{N}-]+\.)+\p{L}[\p{L}\p{N}-]*[\p{L}\p{N}]",
+        ],
+        check: address,
     },
     Detector {
         name: "phone",
@@ -40,9 +45,13 @@ pub const ALL: &[Detector] = &[
         regexes: &[
             // International: a plus, then groups.
             r"\+[1-9](?:[ ().\x{a0}-]{0,2}[0-9]){6,}(?-u:\b)",
-            // North American, only with its separators: ten bare digits are more often something else.
-            r"(?-u:\b)(?:1[ .-])?[2-9][0-9]{2}[ .-][2-9][0-9]{2}[ .-][0-9]{4}(?-u:\b)",
+            r"(?-u:\b)00[1-9][0-9]{0,2}[ ().\x{a0}/-]{1,2}[0-9](?:[ ().\x{a0}/-]{0,2}[0-9]){5,}(?-u:\b)",
+            // North American, only with its separators: ten bare digits are more often something else. What goes on behind a hyphen is a
+            // longer number.
+            r"(?-u:\b)(?:1[ .-])?[2-9][0-9]{2}[ .-][2-9][0-9]{2}[ .-][0-9]{4}(?:-[0-9]+)?(?-u:\b)",
             r"\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[ .-][0-9]{4}(?-u:\b)",
+            // Any, behind a word that says so.
+            r"(?-u:\b)(?i-u:tel|phone|telephone|telefon|telefono|fon|mobil|mobile|handy|fax)[ .:=#-]{1,4}\(?[0-9](?:[ ().\x{a0}/-]{0,2}[0-9]){5,}(?-u:\b)",
         ],
         check: digits::phones,
     },
@@ -50,7 +59,7 @@ pub const ALL: &[Detector] = &[
         name: "credit-card",
         by_default: true,
         // Whole runs of digits, however long: where in a run the card is, only Luhn can say.
-        regexes: &[r"(?-u:\b)[0-9](?:[ \x{a0}\x{2010}-\x{2013}-]?[0-9]){12,}(?-u:\b)"],
+        regexes: &[r"(?-u:\b)[0-9](?:[ .\x{a0}\x{2010}-\x{2013}-]{0,2}[0-9]){12,}(?-u:\b)"],
         check: digits::cards,
     },
     Detector {
@@ -58,16 +67,16 @@ pub const ALL: &[Detector] = &[
         by_default: true,
         // The countries are literals to be searched for; any two letters would be tried at every word.
         regexes: &[concat!(
-            r"(?-u:\b)(?:A[DELTZ]|B[AEGHIRY]|C[HRYZ]|D[EJKO]|E[EGS]|F[IKOR]|G[BEILRT]|H[NRU]|I[ELQST]|JO|K[WZ]|L[BCITUVY]",
+            r"(?-u:\b)(?i-u:A[DELTZ]|B[AEGHIRY]|C[HRYZ]|D[EJKO]|E[EGS]|F[IKOR]|G[BEILRT]|H[NRU]|I[ELQST]|JO|K[WZ]|L[BCITUVY]",
             r"|M[CDEKNRTU]|N[ILO]|OM|P[KLST]|QA|R[OSU]|S[ACDEIKMOTV]|T[LNR]|UA|V[AG]|XK|YE)[0-9]{2}",
-            r"(?:[A-Z0-9]{11,30}|(?:[ \x{a0}-][A-Z0-9]{4}){2,}(?:[ \x{a0}-][A-Z0-9]{1,3})?)(?-u:\b)",
+            r"(?:[A-Za-z0-9]{11,30}|(?:[ \x{a0}-][A-Za-z0-9]{4}){2,}(?:[ \x{a0}-][A-Za-z0-9]{1,3})?)(?-u:\b)",
         )],
         check: digits::ibans,
     },
-    Detector { name: "ssn", by_default: false, regexes: &[r"(?-u:\b)[0-9]{3}-[0-9]{2}-[0-9]{4}(?-u:\b)"], check: digits::social_security },
+    Detector { name: "ssn", by_default: false, regexes: &[r"(?-u:\b)[0-9]{3}[ -][0-9]{2}[ -][0-9]{4}(?-u:\b)"], check: digits::social_security },
     Detector { name: "ipv4", by_default: false, regexes: &[r"(?-u:\b)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?-u:\b)"], check: digits::ipv4 },
-    // Three parts signed, five encrypted; `eyJ` is how base64url begins for `{"`.
-    secret("jwt", &[r"(?-u:\b)eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){1,3}"]),
+    // Three parts signed, five encrypted; so base64url begins for `{"`, `{ "` and a brace at the end of a line.
+    secret("jwt", &[r"(?-u:\b)(?:eyJ|eyAi|ewog|ew0K)[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){1,3}"]),
     secret(
         "private-key",
         &[concat!(
@@ -83,7 +92,7 @@ pub const ALL: &[Detector] = &[
         regexes: &[
             r"(?-u:\b)(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}(?-u:\b)",
             // The secret half has no shape of its own: forty characters after its label.
-            r"(?:aws|AWS|[Ss]ecret|SECRET)[A-Za-z_ -]{0,24}(?i:key|secret)[^A-Za-z0-9/+]{1,6}[A-Za-z0-9/+]{40}(?-u:\b)",
+            r"(?:aws|AWS|[Ss]ecret|SECRET)[A-Za-z_ -]{0,24}(?i:key|secret)[^A-Za-z0-9/+]{1,6}[A-Za-z0-9/+]{40,}",
         ],
         check: aws,
     },
@@ -99,7 +108,10 @@ pub const ALL: &[Detector] = &[
         check: after_equals,
     },
     secret("github-token", &[r"(?-u:\b)(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})"]),
-    secret("gitlab-token", &[r"(?-u:\b)gl(?:pat|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat|oas|ffct)-[A-Za-z0-9_=.-]{19,}[A-Za-z0-9_-]"]),
+    secret(
+        "gitlab-token",
+        &[r"(?-u:\b)(?:gl(?:pat|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat|oas|ffct)-[A-Za-z0-9_=.-]{19,}[A-Za-z0-9_-]|GR1348941[A-Za-z0-9_-]{20,})"],
+    ),
     secret(
         "slack-token",
         &[
@@ -123,10 +135,18 @@ pub fn all(text: &str) -> Vec<Range<usize>> {
     alloc::vec![0..text.len()]
 }
 
-/// The forty characters; the label before them may stay.
+/// Nobody is called `git`: what follows is where a repository is.
+fn address(text: &str) -> Vec<Range<usize>> {
+    if text.starts_with("git@") { Vec::new() } else { all(text) }
+}
+
+/// The forty characters, neither more nor fewer; the label before them may stay.
 fn aws(text: &str) -> Vec<Range<usize>> {
-    let start = if text.len() > 40 { text.len() - 40 } else { 0 };
-    alloc::vec![start..text.len()]
+    if text.len() <= 40 {
+        return all(text);
+    }
+    let run = text.bytes().rev().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+')).count();
+    if run == 40 { alloc::vec![text.len() - 40..text.len()] } else { Vec::new() }
 }
 
 fn after_equals(text: &str) -> Vec<Range<usize>> {

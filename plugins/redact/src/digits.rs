@@ -5,7 +5,8 @@ use core::ops::Range;
 
 /// Windows of whole digit groups that are a card number: an issuer's prefix, its length, and Luhn.
 ///
-/// Only whole groups, so that a number inside a longer run of digits is left alone.
+/// Only whole groups, so that a number inside a longer run of digits is left alone; and none of fewer than four digits but the last, so
+/// that a row of small numbers is.
 pub(crate) fn cards(text: &str) -> Vec<Range<usize>> {
     let groups = groups(text);
     let mut found = Vec::new();
@@ -13,6 +14,7 @@ pub(crate) fn cards(text: &str) -> Vec<Range<usize>> {
     while first < groups.len() {
         let longest = (first..groups.len())
             .take_while(|last| digits_between(&groups, first, *last) <= 19)
+            .take_while(|last| groups[first..*last].iter().all(|group| group.len() >= 4))
             .filter(|last| is_card(&digits(&text[groups[first].start..groups[*last].end])))
             .last();
         match longest {
@@ -148,9 +150,21 @@ fn iban_length(country: &str) -> Option<usize> {
     by_length.iter().find(|(_, countries)| countries.split(' ').any(|c| c == country)).map(|(length, _)| *length)
 }
 
-/// Eight to fifteen digits (E.164); more is some other number.
+/// Without the word before it. Seven to fifteen digits (E.164), eight with a country; more is some other number.
 pub(crate) fn phones(text: &str) -> Vec<Range<usize>> {
-    whole_if(text, (8..=15).contains(&digits(text).len()))
+    let Some(start) = text.find(|c: char| c.is_ascii_digit() || matches!(c, '+' | '(')) else { return Vec::new() };
+    let number = &text[start..];
+    let count = digits(number).len();
+    let is_decimal = number.split_once('.').is_some_and(|(whole, rest)| {
+        whole.len() <= 4 && whole.starts_with('+') && rest.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let fits = match number.as_bytes() {
+        _ if start > 0 => (7..=15).contains(&count),
+        [b'+', ..] => (8..=15).contains(&count) && !is_decimal,
+        [b'0', b'0', ..] => (10..=17).contains(&count),
+        _ => (10..=11).contains(&count),
+    };
+    if fits { alloc::vec![start..text.len()] } else { Vec::new() }
 }
 
 /// What the administration never gave out is no number of anyone.
@@ -209,6 +223,12 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_small_numbers_is_no_card() {
+        check(cards, "411 111 111 111 111 1", &[]);
+        check(cards, "4111.1111.1111.1111", &["4111.1111.1111.1111"]);
+    }
+
+    #[test]
     fn a_number_inside_a_longer_run_is_no_card() {
         check(cards, "94111111111111111", &[]);
         check(cards, "41111111111111110", &[]);
@@ -239,6 +259,10 @@ mod tests {
     fn the_rest_is_bounded_too() {
         check(phones, "+49 30 901820", &["+49 30 901820"]);
         check(phones, "+1234567890123456", &[]);
+        check(phones, "Tel.: 030 901820", &["030 901820"]);
+        check(phones, "0049 30 901820", &["0049 30 901820"]);
+        check(phones, "+13.404954", &[]);
+        check(phones, "415-555-2671-12", &[]);
         check(social_security, "219-09-9999", &["219-09-9999"]);
         check(social_security, "666-09-9999", &[]);
         check(ipv4, "10.0.0.255", &["10.0.0.255"]);
