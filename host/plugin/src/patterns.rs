@@ -59,14 +59,18 @@ impl PatternSet {
             return Err(format!("a set has 1 to {PATTERNS_MAX} patterns, not {}", sources.len()));
         }
         let hirs = sources.iter().enumerate().map(|(i, source)| parse(i, source)).collect::<Result<Vec<_>, _>>()?;
-        let build = |hirs: &[_], kind| {
-            let config = Config::new().match_kind(kind).nfa_size_limit(Some(COMPILED_BYTES_MAX)).hybrid_cache_capacity(LAZY_BYTES_MAX);
-            Regex::builder().configure(config).build_many_from_hir(hirs).map_err(|error| too_big(&error))
+        let config = |kind| Config::new().match_kind(kind).nfa_size_limit(Some(COMPILED_BYTES_MAX)).hybrid_cache_capacity(LAZY_BYTES_MAX);
+        let built = |hirs: &[_], config| Regex::builder().configure(config).build_many_from_hir(hirs).map_err(|error| too_big(&error));
+        let build = |hirs: &[_], kind| built(hirs, config(kind));
+        // Stopping at every digit, say, costs more than the automaton by itself: only what skips ahead fast may skip ahead.
+        let alone = |hir: &[_]| match build(hir, MatchKind::LeftmostFirst)? {
+            fast if fast.is_accelerated() => Ok(fast),
+            _ => built(hir, config(MatchKind::LeftmostFirst).auto_prefilter(false)),
         };
         let which = (hirs.len() > FEW).then(|| build(&hirs, MatchKind::All)).transpose()?;
         let each = hirs.iter().map(|hir| {
             let one = std::slice::from_ref(hir);
-            Ok(Pattern { first: build(one, MatchKind::LeftmostFirst)?, longest: build(one, MatchKind::All)? })
+            Ok(Pattern { first: alone(one)?, longest: build(one, MatchKind::All)? })
         });
         let is_anchored = hirs.iter().any(|hir| hir.properties().look_set().contains_anchor());
         let (any, digest) = (build(&hirs, MatchKind::LeftmostFirst)?, digest(sources));
@@ -88,9 +92,10 @@ impl PatternSet {
 
     /// The same for what begins at `from` or after; what stands before is seen by patterns that look back.
     pub(crate) fn search_from(&self, text: &str, from: usize, mut found: impl FnMut(usize, Range<usize>) -> bool) {
-        if !self.any.is_match(Input::new(text).range(from..)) {
+        // Before the first match of any there is none of each.
+        let Some(from) = self.any.search(&Input::new(text).range(from..)).map(|first| first.start()) else {
             return;
-        }
+        };
         let Some(which) = &self.which else {
             for (i, pattern) in self.each.iter().enumerate() {
                 if !pattern.search(text, from, |range| found(i, range)) {

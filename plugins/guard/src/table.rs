@@ -331,7 +331,14 @@ pub(crate) const PHRASES: &[&[Step]] = &[
         One(&["http", "https", "attacker", "evil", "external", "webhook", "www", "com", "net", "ru", "io"]),
     ],
     &[Rare(&["exfiltrate"]), UpTo(6), One(&["data", "secrets", "credentials", "keys", "files", "conversation", "everything"])],
-    &[Rare(&["forget"]), One(&["what"]), UpTo(1), One(&["user", "human", "person"]), UpTo(2), One(&["asked", "said", "wants", "wanted", "told"])],
+    &[
+        Rare(&["forget"]),
+        One(&["what"]),
+        UpTo(1),
+        One(&["user", "human", "person"]),
+        UpTo(2),
+        One(&["asked", "said", "wants", "wanted", "told"]),
+    ],
     &[
         One(&["your", "these"]),
         UpTo(2),
@@ -354,7 +361,13 @@ pub(crate) const PHRASES: &[&[Step]] = &[
         One(&["this"]),
     ],
     &[Rare(&["attention"]), One(&["ai", "llm", "llms", "assistant", "assistants", "language"])],
-    &[Rare(&["leave", "omit"]), One(&["this", "that", "it"]), UpTo(3), One(&["your"]), One(&["summary", "answer", "reply", "response", "report"])],
+    &[
+        Rare(&["leave", "omit"]),
+        One(&["this", "that", "it"]),
+        UpTo(3),
+        One(&["your"]),
+        One(&["summary", "answer", "reply", "response", "report"]),
+    ],
     &[One(&["user", "human", "person"]), One(&["must", "should", "may"]), One(&["not"]), Rare(&["learn", "realise", "realize"])],
     // Behind the person's back, in other languages.
     &[

@@ -203,7 +203,9 @@ const DISGUISES: &[Disguise] = &[
     ("zero-width spaces between the letters", |t| between(t, "\u{200B}")),
     ("word joiners between the letters", |t| between(t, "\u{2060}")),
     ("soft hyphens between the letters", |t| between(t, "\u{AD}")),
-    ("in tag characters", |t| format!("fine {}", mapped(t, |c| if c.is_ascii() { char::from_u32(0xE0000 + c as u32).unwrap() } else { c }))),
+    ("in tag characters", |t| {
+        format!("fine {}", mapped(t, |c| if c.is_ascii() { char::from_u32(0xE0000 + c as u32).unwrap() } else { c }))
+    }),
     ("in variation selectors", |t| {
         let byte = |b: u8| char::from_u32(if b < 16 { 0xFE00 + u32::from(b) } else { 0xE0100 + u32::from(b) - 16 }).unwrap();
         format!("fine 😀{}", t.bytes().map(byte).collect::<String>())
@@ -425,7 +427,8 @@ fn the_page_has_the_figures() {
     let (mut found_all, mut of_all) = (0, 0);
     let chosen: Vec<&str> = ATTACKS.iter().take(6).flat_map(|(_, wordings)| wordings.iter().take(DISGUISED).copied()).collect();
     for (name, disguise) in DISGUISES {
-        let texts: Vec<_> = DISGUISED_FRAMES.iter().flat_map(|at| chosen.iter().map(|wording| framed(&disguise(wording), AROUND[*at]))).collect();
+        let texts: Vec<_> =
+            DISGUISED_FRAMES.iter().flat_map(|at| chosen.iter().map(|wording| framed(&disguise(wording), AROUND[*at]))).collect();
         let found = texts.iter().filter(|text| !labels(&plugin, text).is_empty()).count();
         let _ = writeln!(table, "| {name} | {found} of {} | {} |", texts.len(), percent(found, texts.len()));
         (found_all, of_all) = (found_all + found, of_all + texts.len());
@@ -450,7 +453,15 @@ fn the_page_has_the_figures() {
         let _ = writeln!(table, "| {family} | {} of {} | {} | {} | {} |", row[1], row[0], percent(row[1], row[0]), row[2], row[3]);
         sum.iter_mut().zip(row).for_each(|(sum, row)| *sum += row);
     }
-    let _ = writeln!(table, "| **together** | **{} of {}** | **{}** | **{}** | **{}** |", sum[1], sum[0], percent(sum[1], sum[0]), sum[2], sum[3]);
+    let _ = writeln!(
+        table,
+        "| **together** | **{} of {}** | **{}** | **{}** | **{}** |",
+        sum[1],
+        sum[0],
+        percent(sum[1], sum[0]),
+        sum[2],
+        sum[3]
+    );
     println!("{table}");
     assert!(sum[0] >= 2_000);
     assert!(include_str!("../README.md").contains(&table), "the page says something else; it has to say:\n\n{table}");

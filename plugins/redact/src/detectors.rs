@@ -46,9 +46,8 @@ pub const ALL: &[Detector] = &[
             // International: a plus, then groups.
             r"\+[1-9](?:[ ().\x{a0}-]{0,2}[0-9]){6,}(?-u:\b)",
             r"(?-u:\b)00[1-9][0-9]{0,2}[ ().\x{a0}/-]{1,2}[0-9](?:[ ().\x{a0}/-]{0,2}[0-9]){5,}(?-u:\b)",
-            // North American, only with its separators: ten bare digits are more often something else. What goes on behind a hyphen is a
-            // longer number.
-            r"(?-u:\b)(?:1[ .-])?[2-9][0-9]{2}[ .-][2-9][0-9]{2}[ .-][0-9]{4}(?:-[0-9]+)?(?-u:\b)",
+            // North American, only with its separators: ten bare digits are more often something else.
+            r"(?-u:\b)(?:1[ .-])?[2-9][0-9]{2}[ .-][2-9][0-9]{2}[ .-][0-9]{4}(?-u:\b)",
             r"\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[ .-][0-9]{4}(?-u:\b)",
             // Any, behind a word that says so.
             r"(?-u:\b)(?i-u:tel|phone|telephone|telefon|telefono|fon|mobil|mobile|handy|fax)[ .:=#-]{1,4}\(?[0-9](?:[ ().\x{a0}/-]{0,2}[0-9]){5,}(?-u:\b)",
@@ -69,11 +68,16 @@ pub const ALL: &[Detector] = &[
         regexes: &[concat!(
             r"(?-u:\b)(?i-u:A[DELTZ]|B[AEGHIRY]|C[HRYZ]|D[EJKO]|E[EGS]|F[IKOR]|G[BEILRT]|H[NRU]|I[ELQST]|JO|K[WZ]|L[BCITUVY]",
             r"|M[CDEKNRTU]|N[ILO]|OM|P[KLST]|QA|R[OSU]|S[ACDEIKMOTV]|T[LNR]|UA|V[AG]|XK|YE)[0-9]{2}",
-            r"(?:[A-Za-z0-9]{11,30}|(?:[ \x{a0}-][A-Za-z0-9]{4}){2,}(?:[ \x{a0}-][A-Za-z0-9]{1,3})?)(?-u:\b)",
+            r"(?:[A-Za-z0-9]{11,30}|(?:[ \x{a0}-][A-Z0-9]{4}){2,}(?:[ \x{a0}-][A-Z0-9]{1,3})?)(?-u:\b)",
         )],
         check: digits::ibans,
     },
-    Detector { name: "ssn", by_default: false, regexes: &[r"(?-u:\b)[0-9]{3}[ -][0-9]{2}[ -][0-9]{4}(?-u:\b)"], check: digits::social_security },
+    Detector {
+        name: "ssn",
+        by_default: false,
+        regexes: &[r"(?-u:\b)[0-9]{3}[ -][0-9]{2}[ -][0-9]{4}(?-u:\b)"],
+        check: digits::social_security,
+    },
     Detector { name: "ipv4", by_default: false, regexes: &[r"(?-u:\b)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?-u:\b)"], check: digits::ipv4 },
     // Three parts signed, five encrypted; so base64url begins for `{"`, `{ "` and a brace at the end of a line.
     secret("jwt", &[r"(?-u:\b)(?:eyJ|eyAi|ewog|ew0K)[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){1,3}"]),
@@ -110,7 +114,9 @@ pub const ALL: &[Detector] = &[
     secret("github-token", &[r"(?-u:\b)(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})"]),
     secret(
         "gitlab-token",
-        &[r"(?-u:\b)(?:gl(?:pat|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat|oas|ffct)-[A-Za-z0-9_=.-]{19,}[A-Za-z0-9_-]|GR1348941[A-Za-z0-9_-]{20,})"],
+        &[
+            r"(?-u:\b)(?:gl(?:pat|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat|oas|ffct)-[A-Za-z0-9_=.-]{19,}[A-Za-z0-9_-]|GR1348941[A-Za-z0-9_-]{20,})",
+        ],
     ),
     secret(
         "slack-token",

@@ -232,8 +232,11 @@ impl Policy {
     /// Forgets the tokens that are not to be turned back: those within an address, and those in more text than can be read.
     fn keep_in_addresses(&self, x: &impl Payload, found: &mut BTreeMap<Place, Found>) {
         let mut read = 0;
-        let pointers: Vec<&str> =
-            found.iter().filter(|((_, in_key), found)| !in_key && !found.tokens.is_empty()).map(|((pointer, _), _)| pointer.as_str()).collect();
+        let pointers: Vec<&str> = found
+            .iter()
+            .filter(|((_, in_key), found)| !in_key && !found.tokens.is_empty())
+            .map(|((pointer, _), _)| pointer.as_str())
+            .collect();
         // One at a time: a message of many long texts would not fit beside itself.
         let texts: BTreeMap<String, String> = pointers
             .into_iter()
@@ -261,8 +264,10 @@ impl Policy {
         spans: impl Iterator<Item = &'s Span>,
         x: &impl Facts,
     ) -> Result<BTreeMap<(String, String), String>, NotKept> {
-        let values: BTreeSet<_> =
-            spans.filter(|span| span.action == Action::Token).map(|span| (self.name(span.detector).to_string(), span.text.clone())).collect();
+        let values: BTreeSet<_> = spans
+            .filter(|span| span.action == Action::Token)
+            .map(|span| (self.name(span.detector).to_string(), span.text.clone()))
+            .collect();
         let Some(tokens) = self.tokens.as_ref().filter(|_| !values.is_empty()) else { return Ok(BTreeMap::new()) };
         let whose = Whose::of(head.direction, x).ok_or(NotKept::NoStore)?;
         let made = tokens.keep(&whose, &values)?;
@@ -284,7 +289,8 @@ impl Policy {
 
     fn parts_of(&self, found: &Found, kept: &BTreeMap<(String, String), String>, restored: &BTreeMap<String, String>) -> Vec<Part> {
         let spans = found.spans.iter().map(|span| Part { start: span.start, end: span.end, text: self.write(span, kept) });
-        let tokens = found.tokens.iter().filter_map(|held| Some(Part { start: held.start, end: held.end, text: restored.get(&held.text)?.clone() }));
+        let tokens =
+            found.tokens.iter().filter_map(|held| Some(Part { start: held.start, end: held.end, text: restored.get(&held.text)?.clone() }));
         spans.chain(tokens).collect()
     }
 
@@ -378,7 +384,9 @@ pub(crate) fn outside(text: &str, tokens: &mut Vec<Held>) {
 /// For whoever waits.
 pub(crate) fn told(why: NotKept) -> &'static str {
     match why {
-        NotKept::NoStore => "personal data or secrets in this message could not be kept for the answer: the gateway's store did not take them",
+        NotKept::NoStore => {
+            "personal data or secrets in this message could not be kept for the answer: the gateway's store did not take them"
+        }
         NotKept::TooMany => "this message has too much personal data or too many secrets in it to be kept for the answer",
         NotKept::TooOften => "too much personal data or too many secrets were kept for you of late; try again later",
     }

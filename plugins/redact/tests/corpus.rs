@@ -123,7 +123,17 @@ fn email(dice: &mut Dice) -> String {
         4 => format!("{}{last}", &first.chars().next().unwrap()),
         _ => format!("{first}-{last}"),
     };
-    let domain = dice.of(&["example.com", "mail.example.co.uk", "example.org", "bücher.example", "xn--bcher-kva.example", "EXAMPLE.NET", "a-b.example", "пример.рф", "sub.sub.example.museum"]);
+    let domain = dice.of(&[
+        "example.com",
+        "mail.example.co.uk",
+        "example.org",
+        "bücher.example",
+        "xn--bcher-kva.example",
+        "EXAMPLE.NET",
+        "a-b.example",
+        "пример.рф",
+        "sub.sub.example.museum",
+    ]);
     match dice.roll(20) {
         0 => format!("{local} [at] {domain}"),
         1 => format!("\"{local} x\"@{domain}"),
@@ -133,7 +143,8 @@ fn email(dice: &mut Dice) -> String {
 }
 
 fn phone(dice: &mut Dice) -> String {
-    let (area, office, line) = (format!("{}{}", dice.roll(8) + 2, dice.digits(2)), format!("{}{}", dice.roll(8) + 2, dice.digits(2)), dice.digits(4));
+    let (area, office, line) =
+        (format!("{}{}", dice.roll(8) + 2, dice.digits(2)), format!("{}{}", dice.roll(8) + 2, dice.digits(2)), dice.digits(4));
     let (n8, n7) = (dice.number(8), dice.number(7));
     match dice.roll(20) {
         0 | 1 => format!("+1 {area} {office} {line}"),
@@ -174,16 +185,38 @@ fn card(dice: &mut Dice) -> String {
 fn iban(dice: &mut Dice) -> String {
     // Country, then what the registry says stands behind the two check digits: n digits, a capitals, c both.
     let (country, form) = [
-        ("DE", "18n"), ("GB", "4a14n"), ("FR", "10n11c2n"), ("NL", "4a10n"), ("ES", "20n"), ("IT", "1a10n12c"), ("AT", "16n"), ("CH", "5n12c"),
-        ("NO", "11n"), ("BE", "12n"), ("PL", "24n"), ("MT", "4a5n18c"), ("SA", "2n18c"), ("TR", "5n1n16c"), ("BR", "23n1a1c"), ("LC", "4a24c"),
-        ("FO", "14n"), ("AE", "19n"),
+        ("DE", "18n"),
+        ("GB", "4a14n"),
+        ("FR", "10n11c2n"),
+        ("NL", "4a10n"),
+        ("ES", "20n"),
+        ("IT", "1a10n12c"),
+        ("AT", "16n"),
+        ("CH", "5n12c"),
+        ("NO", "11n"),
+        ("BE", "12n"),
+        ("PL", "24n"),
+        ("MT", "4a5n18c"),
+        ("SA", "2n18c"),
+        ("TR", "5n1n16c"),
+        ("BR", "23n1a1c"),
+        ("LC", "4a24c"),
+        ("FO", "14n"),
+        ("AE", "19n"),
     ][dice.roll(18)];
     let (mut account, mut count) = (String::new(), 0);
     for c in form.chars() {
         match c.to_digit(10) {
             Some(digit) => count = count * 10 + digit as usize,
             None => {
-                account += &dice.many(match c { 'n' => "0123456789", 'a' => "ABCDEFGHIJKLMNOPQRSTUVWXYZ", _ => "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" }, count);
+                account += &dice.many(
+                    match c {
+                        'n' => "0123456789",
+                        'a' => "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+                        _ => "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
+                    },
+                    count,
+                );
                 count = 0;
             }
         }
@@ -232,12 +265,23 @@ fn url64(text: &str) -> String {
 
 fn jwt(dice: &mut Dice) -> String {
     let header = dice.of(&[
-        r#"{"alg":"HS256","typ":"JWT"}"#, r#"{"typ":"JWT","alg":"RS256","kid":"a1"}"#, r#"{"alg":"ES256"}"#, r#"{ "alg": "RS256" }"#, r#"{"alg":"none"}"#,
+        r#"{"alg":"HS256","typ":"JWT"}"#,
+        r#"{"typ":"JWT","alg":"RS256","kid":"a1"}"#,
+        r#"{"alg":"ES256"}"#,
+        r#"{ "alg": "RS256" }"#,
+        r#"{"alg":"none"}"#,
         "{\n  \"alg\": \"EdDSA\"\n}",
     ]);
     let claims = format!(r#"{{"sub":"{}","exp":{}}}"#, dice.digits(8), dice.number(10));
     match dice.roll(8) {
-        0 => [url64(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#), dice.many(URL64, 342), dice.many(URL64, 16), dice.many(URL64, 80), dice.many(URL64, 22)].join("."),
+        0 => [
+            url64(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#),
+            dice.many(URL64, 342),
+            dice.many(URL64, 16),
+            dice.many(URL64, 80),
+            dice.many(URL64, 22),
+        ]
+        .join("."),
         _ if header.contains("none") => format!("{}.{}.", url64(header), url64(&claims)),
         _ => format!("{}.{}.{}", url64(header), url64(&claims), dice.many(URL64, 43)),
     }
@@ -249,9 +293,13 @@ fn private_key(dice: &mut Dice) -> String {
     let body: Vec<_> = (0..3 + dice.roll(6)).map(|_| dice.many(BASE64, 64)).collect();
     let body = body.join(line);
     match dice.roll(8) {
-        0 => format!("-----BEGIN PGP PRIVATE KEY BLOCK-----{line}Version: 1{line}{line}{body}{line}=abcd{line}-----END PGP PRIVATE KEY BLOCK-----"),
+        0 => format!(
+            "-----BEGIN PGP PRIVATE KEY BLOCK-----{line}Version: 1{line}{line}{body}{line}=abcd{line}-----END PGP PRIVATE KEY BLOCK-----"
+        ),
         1 => format!("-----BEGIN {kind}PRIVATE KEY-----{line}{body}"),
-        2 => format!("-----BEGIN {kind}PRIVATE KEY-----{line}Proc-Type: 4,ENCRYPTED{line}DEK-Info: AES-128-CBC,AA00{line}{line}{body}{line}-----END {kind}PRIVATE KEY-----"),
+        2 => format!(
+            "-----BEGIN {kind}PRIVATE KEY-----{line}Proc-Type: 4,ENCRYPTED{line}DEK-Info: AES-128-CBC,AA00{line}{line}{body}{line}-----END {kind}PRIVATE KEY-----"
+        ),
         _ => format!("-----BEGIN {kind}PRIVATE KEY-----{line}{body}{line}-----END {kind}PRIVATE KEY-----"),
     }
 }
@@ -269,8 +317,14 @@ fn aws(dice: &mut Dice) -> (String, String) {
     labelled(
         dice,
         &[
-            "aws_secret_access_key = ", "AWS_SECRET_ACCESS_KEY=", "\"SecretAccessKey\": \"", "secretAccessKey: ", "aws_secret_key: '", "AWS secret key: ",
-            "export AWS_SECRET_ACCESS_KEY='", "secret_key=",
+            "aws_secret_access_key = ",
+            "AWS_SECRET_ACCESS_KEY=",
+            "\"SecretAccessKey\": \"",
+            "secretAccessKey: ",
+            "aws_secret_key: '",
+            "AWS secret key: ",
+            "export AWS_SECRET_ACCESS_KEY='",
+            "secret_key=",
         ],
         secret,
     )
@@ -281,7 +335,15 @@ fn azure(dice: &mut Dice) -> (String, String) {
         0 => ("AccountName=x;AccountKey=".into(), format!("{}==", dice.many(BASE64, 86))),
         1 => ("SharedAccessKeyName=Root;SharedAccessKey=".into(), format!("{}=", dice.many(BASE64, 43))),
         2 => ("https://x.blob.core.windows.net/c?sv=2022-11-02&se=2026-01-01&sig=".into(), format!("{}%3D", dice.many(ALNUM, 43))),
-        _ => ("client_secret: ".into(), format!("{}{}Q~{}", dice.many(ALNUM, 3), dice.roll(10), dice.many("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.~-", 33) + "a")),
+        _ => (
+            "client_secret: ".into(),
+            format!(
+                "{}{}Q~{}",
+                dice.many(ALNUM, 3),
+                dice.roll(10),
+                dice.many("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.~-", 33) + "a"
+            ),
+        ),
     }
 }
 
@@ -380,7 +442,15 @@ const HARMLESS: &[(&str, fn(&mut Dice) -> String)] = &[
         _ => format!("Chrome/{}.0.{}.{}", 100 + d.roll(40), d.number(4), d.number(3)),
     }),
     ("times and dates", |d| match d.roll(5) {
-        0 => format!("2026-{:02}-{:02}T{:02}:{:02}:{:02}.{}Z", 1 + d.roll(12), 1 + d.roll(28), d.roll(24), d.roll(60), d.roll(60), d.digits(6)),
+        0 => format!(
+            "2026-{:02}-{:02}T{:02}:{:02}:{:02}.{}Z",
+            1 + d.roll(12),
+            1 + d.roll(28),
+            d.roll(24),
+            d.roll(60),
+            d.roll(60),
+            d.digits(6)
+        ),
         1 => format!("17{}", d.digits(11)),
         2 => format!("17{}", d.digits(17)),
         3 => format!("{:02}.{:02}.2026 - {:02}.{:02}.2027", 1 + d.roll(28), 1 + d.roll(12), 1 + d.roll(28), 1 + d.roll(12)),
@@ -420,8 +490,21 @@ const HARMLESS: &[(&str, fn(&mut Dice) -> String)] = &[
     }),
     ("keys that are examples", |d| {
         d.of(&[
-            "AKIA", "ghp_your_token_here", "sk-your-key-here", "sk-ant-...", "xoxb-...", "glpat-<token>", "AIza...", "Bearer <jwt>", "sk_live_...", "eyJ...",
-            "AccountKey=...", "aws_secret_access_key = <secret>", "ghp_****", "-----BEGIN PRIVATE KEY----- (paste it here)", "password: ********",
+            "AKIA",
+            "ghp_your_token_here",
+            "sk-your-key-here",
+            "sk-ant-...",
+            "xoxb-...",
+            "glpat-<token>",
+            "AIza...",
+            "Bearer <jwt>",
+            "sk_live_...",
+            "eyJ...",
+            "AccountKey=...",
+            "aws_secret_access_key = <secret>",
+            "ghp_****",
+            "-----BEGIN PRIVATE KEY----- (paste it here)",
+            "password: ********",
         ])
         .to_owned()
     }),
@@ -462,7 +545,10 @@ const QUIET: [&str; 2] = ["ssn", "ipv4"];
 fn taken(plugin: &Redact, text: &str) -> Vec<std::ops::Range<usize>> {
     let x = FakeExchange::new(&json!({"result": {"content": [{"type": "text", "text": text}]}}).to_string());
     assert_eq!(plugin.on_response(&testing::head("tools/call").answered(), &x), Verdict::Next);
-    x.staged().into_iter().map(|edit| if let Edit::Splice((_, a, b, _)) = edit { a as usize..b as usize } else { panic!("{edit:?}") }).collect()
+    x.staged()
+        .into_iter()
+        .map(|edit| if let Edit::Splice((_, a, b, _)) = edit { a as usize..b as usize } else { panic!("{edit:?}") })
+        .collect()
 }
 
 fn percent(part: usize, of: usize) -> String {
@@ -490,10 +576,15 @@ fn the_page_has_the_figures() {
             let (text, mut range) = around(&mut dice, &format!("{label}{data}"));
             range.start += label.len();
             // What names the data, or only leads to it, may stay.
-            let kept = ["tel:", "Tel. ", "Phone: ", "SSN ", "https://"].iter().find(|kept| data.starts_with(**kept)).map_or(0, |kept| kept.len());
+            let kept =
+                ["tel:", "Tel. ", "Phone: ", "SSN ", "https://"].iter().find(|kept| data.starts_with(**kept)).map_or(0, |kept| kept.len());
             let parts = taken(&with_all, &text);
             let is_taken = |byte: usize| parts.iter().any(|part| part.contains(&byte));
-            let is_found = text[range.clone()].bytes().enumerate().skip(kept).all(|(at, byte)| !byte.is_ascii_alphanumeric() || is_taken(range.start + at));
+            let is_found = text[range.clone()]
+                .bytes()
+                .enumerate()
+                .skip(kept)
+                .all(|(at, byte)| !byte.is_ascii_alphanumeric() || is_taken(range.start + at));
             if !is_found {
                 shown(kind, &text);
             }

@@ -380,8 +380,12 @@ fn f067_a_token_comes_back_as_the_data_to_whom_it_is_of() {
     }
     let x = of("ada", "crm", json!({"result": {"structuredContent": {&token: [&token, {"of": token}]}}}));
     assert_eq!(plugin.on_response(&call().answered(), &x), Verdict::Next);
-    assert_eq!(x.edited().unwrap()["result"]["structuredContent"], json!({"joe@example.com": ["joe@example.com", {"of": "joe@example.com"}]}));
-    let x = of("ada", "crm", json!({"method": "notifications/progress", "params": {"progressToken": 1, "message": format!("for {token}")}}));
+    assert_eq!(
+        x.edited().unwrap()["result"]["structuredContent"],
+        json!({"joe@example.com": ["joe@example.com", {"of": "joe@example.com"}]})
+    );
+    let x =
+        of("ada", "crm", json!({"method": "notifications/progress", "params": {"progressToken": 1, "message": format!("for {token}")}}));
     let mut head = testing::head("notifications/progress").answered();
     head.kind = Kind::Notification;
     assert_eq!(plugin.on_notification(&head, &x), NotificationVerdict::Next);
