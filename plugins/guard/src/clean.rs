@@ -34,6 +34,11 @@ impl<'t> Clean<'t> {
         Clean { text, finds, sequences, unseen }
     }
 
+    /// One with nothing to take out.
+    pub(crate) fn whole(raw: &'t str) -> Self {
+        Clean { text: Cow::Borrowed(raw), finds: Vec::new(), sequences: Map::default(), unseen: Map::default() }
+    }
+
     /// Where a part of it, not empty, is in the raw text, with what was taken out within.
     pub(crate) fn raw(&self, part: &Range<usize>) -> Range<usize> {
         self.sequences.raw(&self.unseen.raw(part))

@@ -88,7 +88,8 @@ pub struct Look<'a> {
 impl Look<'_> {
     /// All that is in a whole text, by place in it. What is hidden is taken out first, and the rest looked for in what is left.
     pub fn at(self, text: &str) -> Vec<Find> {
-        let clean = Clean::of(text);
+        // Where the host says so there is nothing to take out, and a long text need not be read for it.
+        let clean = if self.rare.is_some() { Clean::whole(text) } else { Clean::of(text) };
         let mut found = Vec::new();
         for family in self.families {
             match family {
@@ -96,7 +97,7 @@ impl Look<'_> {
                 Family::Links => links::find(&clean.text, self.hosts, &mut found),
                 Family::Markup => markup::find(&clean.text, &mut found),
                 Family::Markers => markers::find(&clean.text, &mut found),
-                Family::Injection => match self.rare.filter(|_| clean.finds.is_empty()) {
+                Family::Injection => match self.rare {
                     Some(rare) => self.phrases.find_near(&clean.text, rare, &mut found),
                     None => self.phrases.find(&clean.text, &mut found),
                 },
