@@ -46,7 +46,7 @@ pub fn at<'v, 'a>(value: &'v Value<'a>, tokens: &[String]) -> Option<&'v Value<'
     tokens.iter().try_fold(value, |value, token| match value {
         Value::Object(_) => member(value, token),
         // One spelling for each place.
-        Value::Array(items) if token == "0" || !token.starts_with('0') => items.get(token.parse::<usize>().ok()?),
+        Value::Array(items) if token == "0" || !token.starts_with(['0', '+']) => items.get(token.parse::<usize>().ok()?),
         _ => None,
     })
 }

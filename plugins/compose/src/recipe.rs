@@ -100,7 +100,7 @@ fn parsed(json: &str) -> Result<Value<'_>, String> {
 
 impl Recipe {
     /// Checks what a schema cannot say. The text of an error begins with the setting.
-    pub fn read(tool: config::Tool) -> Result<Self, String> {
+    pub fn read(mut tool: config::Tool) -> Result<Self, String> {
         let input_json = tool.input_schema.as_ref().map_or(r#"{"type":"object","properties":{},"additionalProperties":false}"#, |schema| schema.get());
         let input = parsed(input_json).and_then(|schema| Schema::read(&schema)).map_err(|why| format!("input_schema: {why}"))?;
         if !input.is_of_objects() {
@@ -109,7 +109,7 @@ impl Recipe {
         let inputs = input.closed();
         let mut steps = Vec::new();
         let mut known: Vec<(String, bool)> = Vec::new();
-        for step in tool.steps {
+        for step in core::mem::take(&mut tool.steps) {
             if known.iter().any(|(id, _)| *id == step.id) {
                 return Err(format!("steps: two are called {:?}", step.id));
             }
