@@ -51,7 +51,8 @@ impl Schema {
         for (name, said) in members {
             let unusual = || format!("{name:?} cannot be {}", json::write(said).chars().take(100).collect::<String>());
             let texts = |list: &Value<'_>| -> Option<Vec<String>> {
-                matches!(list, Value::Array(_)).then(|| json::items(list).iter().map(|item| json::text(item).map(ToString::to_string)).collect())?
+                matches!(list, Value::Array(_))
+                    .then(|| json::items(list).iter().map(|item| json::text(item).map(ToString::to_string)).collect())?
             };
             match &**name {
                 "type" => {
@@ -69,7 +70,9 @@ impl Schema {
                 "const" => schema.allowed = Some(alloc::vec![json::write(said)]),
                 "properties" if matches!(said, Value::Object(_)) => {
                     for (name, property) in json::members(said) {
-                        schema.properties.push((name.to_string(), Schema::read(property).map_err(|why| format!("properties.{name}: {why}"))?));
+                        schema
+                            .properties
+                            .push((name.to_string(), Schema::read(property).map_err(|why| format!("properties.{name}: {why}"))?));
                     }
                 }
                 "required" => schema.required = texts(said).ok_or_else(unusual)?,

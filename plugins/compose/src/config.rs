@@ -90,7 +90,7 @@ pub struct Condition {
     pub exists: Option<bool>,
     /// It is this.
     pub equals: Option<Box<RawValue>>,
-    /// It is not this.
+    /// It is not this, or nothing stands there.
     pub differs: Option<Box<RawValue>>,
     /// It is one of these.
     pub one_of: Option<Vec<Box<RawValue>>>,

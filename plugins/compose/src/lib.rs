@@ -64,7 +64,9 @@ impl Plugin for Compose {
         }
         // Behind a prefix of `namespace` one would be called as the other.
         if let Some(name) = names.iter().find(|name| without_prefix(name).is_some_and(|own| names.contains(own))) {
-            return Err(format!("tools: {name:?} is what another could be called, with the prefix of this plugin before it; give it another name"));
+            return Err(format!(
+                "tools: {name:?} is what another could be called, with the prefix of this plugin before it; give it another name"
+            ));
         }
         Ok(Compose { recipes, bounds })
     }

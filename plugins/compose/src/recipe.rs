@@ -88,7 +88,7 @@ impl Test {
         match &self.wanted {
             Wanted::Exists(exists) => found.is_some_and(|found| !matches!(found, Found::Value(Value::Null))) == *exists,
             Wanted::OneOf(all) => all.iter().any(|wanted| is(wanted)),
-            Wanted::Differs(other) => found.is_some() && !is(other),
+            Wanted::Differs(other) => !is(other),
         }
     }
 }
@@ -101,13 +101,17 @@ fn parsed(json: &str) -> Result<Value<'_>, String> {
 impl Recipe {
     /// Checks what a schema cannot say. The text of an error begins with the setting.
     pub fn read(mut tool: config::Tool) -> Result<Self, String> {
-        let input_json = tool.input_schema.as_ref().map_or(r#"{"type":"object","properties":{},"additionalProperties":false}"#, |schema| schema.get());
+        let input_json =
+            tool.input_schema.as_ref().map_or(r#"{"type":"object","properties":{},"additionalProperties":false}"#, |schema| schema.get());
         let input = parsed(input_json).and_then(|schema| Schema::read(&schema)).map_err(|why| format!("input_schema: {why}"))?;
         if !input.is_of_objects() {
             return Err("input_schema: its type has to be object".to_string());
         }
+        if tool.steps.is_empty() {
+            return Err("steps: there is none".to_string());
+        }
         let inputs = input.closed();
-        let mut steps = Vec::new();
+        let mut steps: Vec<Step> = Vec::new();
         let mut known: Vec<(String, bool)> = Vec::new();
         for step in core::mem::take(&mut tool.steps) {
             if known.iter().any(|(id, _)| *id == step.id) {
@@ -126,8 +130,8 @@ impl Recipe {
             }
             None => None,
         };
-        let last = steps.last().ok_or("steps: there is none")?;
-        if output.is_none() && (last.for_each.is_some() || !last.when.is_empty() || last.on_error == OnError::Continue) {
+        let has_one_result = |last: &Step| last.for_each.is_none() && last.when.is_empty() && last.on_error == OnError::Stop;
+        if output.is_none() && !steps.last().is_some_and(has_one_result) {
             return Err("output: it is needed where the last step may have no result, or many (when, for_each, on_error)".to_string());
         }
         if tool.output_schema.is_some() && !output.as_ref().is_some_and(Template::is_object) {
@@ -142,12 +146,14 @@ impl Step {
     fn read(step: config::Step, inputs: &[String], before: &[(&str, bool)]) -> Result<Self, String> {
         let names = Names { input: inputs, steps: before, has_item: step.for_each.is_some() };
         let arguments = step.arguments.as_ref().map_or("{}", |arguments| arguments.get());
-        let arguments = parsed(arguments).and_then(|arguments| Template::read(&arguments, &names)).map_err(|why| format!("arguments: {why}"))?;
+        let arguments =
+            parsed(arguments).and_then(|arguments| Template::read(&arguments, &names)).map_err(|why| format!("arguments: {why}"))?;
         if !arguments.is_object() && !matches!(arguments, Template::From { .. }) {
             return Err("arguments: they are an object".to_string());
         }
         let outside = Names { has_item: false, ..names };
-        let for_each = step.for_each.as_ref().map(|pointer| Pointer::read(pointer, &outside)).transpose().map_err(|why| format!("for_each: {why}"))?;
+        let for_each =
+            step.for_each.as_ref().map(|pointer| Pointer::read(pointer, &outside)).transpose().map_err(|why| format!("for_each: {why}"))?;
         let names = Names { has_item: for_each.is_some(), ..outside };
         let when = step.when.into_iter().map(|condition| Test::read(condition, &names)).collect::<Result<_, _>>();
         Ok(Step {

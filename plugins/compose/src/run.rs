@@ -72,9 +72,7 @@ impl Run<'_, '_> {
         let items: Vec<Option<(&Value<'_>, usize)>> = match &step.for_each {
             None => vec![None],
             Some(pointer) => match pointer.must(&outside).map_err(|why| fail(None, &why))? {
-                Found::Value(Value::Array(items)) if items.len() <= step.items_max => {
-                    items.iter().zip(0..).map(Some).collect()
-                }
+                Found::Value(Value::Array(items)) if items.len() <= step.items_max => items.iter().zip(0..).map(Some).collect(),
                 Found::Value(Value::Array(items)) => {
                     return Err(fail(None, &format!("the list has {} items, and {} are the most", items.len(), step.items_max)));
                 }
@@ -172,7 +170,9 @@ impl Run<'_, '_> {
         let known = Known { input: self.input, steps, item: None };
         let fail = |why: &str| Failure { step: None, message: format!("every step ran, and the answer could not be made: {why}") };
         let made = template.fill(&known, self.bounds.bytes_max).map_err(|why| fail(&why))?;
-        let value = json::read(&made).filter(|value| json::is_strict(value, NODES_MAX)).ok_or_else(|| fail("it is nested too deep, or too much"))?;
+        let value = json::read(&made)
+            .filter(|value| json::is_strict(value, NODES_MAX))
+            .ok_or_else(|| fail("it is nested too deep, or too much"))?;
         let text = json::text(&value).unwrap_or(&made);
         let content = format!(r#"[{{"type":"text","text":{}}}]"#, quoted::string(text));
         let structured = match value {
@@ -191,7 +191,8 @@ impl Run<'_, '_> {
             (true, calls) => format!("{calls} calls were made."),
             (false, calls) => format!("What came before is done and stays so: {} ({calls} calls in all).", before.join(", ")),
         };
-        let message = format!("Step {} ({} of {}){item}: {why}. {done}", step.id, step.tool, step.upstream, why = why.trim_end_matches('.'));
+        let message =
+            format!("Step {} ({} of {}){item}: {why}. {done}", step.id, step.tool, step.upstream, why = why.trim_end_matches('.'));
         Failure { step: Some(step.id.clone()), message }
     }
 }

@@ -309,7 +309,10 @@ fn parts(text: &str, names: &Names<'_>) -> Result<Vec<Part>, String> {
             rest = behind;
             continue;
         }
-        let end = rest.find('}').filter(|_| sign == "{").ok_or_else(|| format!("{text:?} has a {sign} by itself; {sign}{sign} stands for the sign"))?;
+        let end = rest
+            .find('}')
+            .filter(|_| sign == "{")
+            .ok_or_else(|| format!("{text:?} has a {sign} by itself; {sign}{sign} stands for the sign"))?;
         if !literal.is_empty() {
             parts.push(Part::Text(core::mem::take(&mut literal)));
         }
@@ -343,8 +346,10 @@ mod tests {
     fn values_are_put_in_as_they_are() {
         for (template, expected) in [
             (r#"{"a":{"$from":"/input/n"},"b":["x",{"$from":"/steps/issue/structured"}]}"#, r#"{"a":1.10,"b":["x",{"title":"T"}]}"#),
-            (r#"{"$text":"{/input/n} {/input/s} {{{/input/no}}} {/steps/issue/structured/title} {/index} {/input/list/0}"}"#,
-             r#""1.10 a\"{/input/n} {} T 4 {\"t\":1}""#),
+            (
+                r#"{"$text":"{/input/n} {/input/s} {{{/input/no}}} {/steps/issue/structured/title} {/index} {/input/list/0}"}"#,
+                r#""1.10 a\"{/input/n} {} T 4 {\"t\":1}""#,
+            ),
             (r#"{"$from":"/item"}"#, r#"{"x":{"$from":"/input/n"}}"#),
             (r#"{"$from":"/input/gone","$default":{"$from":3}}"#, r#"{"$from":3}"#),
             (r#"{"$from":"/input/list","$each":"/t"}"#, "[1,[2],null]"),

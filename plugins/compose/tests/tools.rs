@@ -191,9 +191,12 @@ fn without_an_output_the_last_result_is_the_answer() {
 
 #[test]
 fn what_is_no_object_is_a_text() {
-    let with = |output: Value| json!({"name": "t", "description": "d", "steps": [{"id": "a", "upstream": "u", "tool": "x"}], "output": output});
+    let with =
+        |output: Value| json!({"name": "t", "description": "d", "steps": [{"id": "a", "upstream": "u", "tool": "x"}], "output": output});
     servers(|_, _| Ok(json!({"structuredContent": [1, 2]})));
-    for (output, expected) in [(json!({"$text": "all: {/steps/a/structured}"}), "all: [1,2]"), (json!({"$from": "/steps/a/structured/1"}), "2")] {
+    for (output, expected) in
+        [(json!({"$text": "all: {/steps/a/structured}"}), "all: [1,2]"), (json!({"$from": "/steps/a/structured/1"}), "2")]
+    {
         let said = result(&one(with(output)), "t", json!({}));
         assert_eq!(said, json!({"content": [{"type": "text", "text": expected}], "resultType": "complete"}));
     }
@@ -236,7 +239,10 @@ fn settings_that_cannot_work_are_refused_with_their_place() {
     for (change, says) in [
         (&(|_: &mut Value| {}) as &dyn Fn(&mut Value), ""),
         (&|tool| tool["steps"][1]["id"] = json!("issue"), "tools.triage.steps: two are called \"issue\""),
-        (&|tool| tool["steps"][0]["arguments"]["number"]["$from"] = json!("/input/nr"), "tools.triage.steps.issue: arguments: \"/input/nr\""),
+        (
+            &|tool| tool["steps"][0]["arguments"]["number"]["$from"] = json!("/input/nr"),
+            "tools.triage.steps.issue: arguments: \"/input/nr\"",
+        ),
         (&|tool| tool["steps"][0]["arguments"] = json!({"x": {"$from": "/steps/note/results"}}), "has not run by then"),
         (&|tool| tool["steps"][1]["for_each"] = json!("/item"), "tools.triage.steps.note: for_each: "),
         (&|tool| tool["steps"][0]["arguments"] = json!({"$text": "x"}), "arguments: they are an object"),
@@ -246,7 +252,10 @@ fn settings_that_cannot_work_are_refused_with_their_place() {
         (&|tool| tool["output"] = json!({"x": {"$from": "/item"}}), "tools.triage.output: \"/item\""),
         (&|tool| drop(tool.as_object_mut().unwrap().remove("output")), "tools.triage.output: it is needed"),
         (&|tool| tool["input_schema"] = json!({"type": "array"}), "tools.triage.input_schema: its type has to be object"),
-        (&|tool| tool["input_schema"]["properties"]["number"]["pattern"] = json!("x"), "tools.triage.input_schema: properties.number: \"pattern\""),
+        (
+            &|tool| tool["input_schema"]["properties"]["number"]["pattern"] = json!("x"),
+            "tools.triage.input_schema: properties.number: \"pattern\"",
+        ),
         (&|tool| tool["output_schema"] = json!({"type": "string"}), "tools.triage.output_schema: its type has to be object"),
         (&|tool| tool["steps"][0]["on_error"] = json!("ignore"), "ignore"),
         (&|tool| tool["steps"] = json!([]), "there is none"),

@@ -23,7 +23,10 @@ pub fn result(operation: &Operation, response: &Response) -> String {
         200..=299 => success(operation, response),
         300..=399 => {
             let to = response.header("location").unwrap_or_default();
-            failed(operation, &format!("HTTP {}, a redirect to {:?}, which is not followed", response.status, to.chars().take(300).collect::<String>()))
+            failed(
+                operation,
+                &format!("HTTP {}, a redirect to {:?}, which is not followed", response.status, to.chars().take(300).collect::<String>()),
+            )
         }
         status => {
             let mut said = String::from_utf8_lossy(&response.body).trim().to_string();
@@ -45,7 +48,8 @@ fn success(operation: &Operation, response: &Response) -> String {
     }
     if kind == "image" || kind == "audio" {
         let data = text::string(&BASE64_STANDARD.encode(&response.body));
-        let item = Object::default().with("type", &text::string(kind)).with("data", &data).with("mimeType", &text::string(&media_type)).finish();
+        let item =
+            Object::default().with("type", &text::string(kind)).with("data", &data).with("mimeType", &text::string(&media_type)).finish();
         return unpromised(operation, &media_type, json::list(&[item]));
     }
     let Ok(body) = core::str::from_utf8(&response.body) else {
@@ -57,7 +61,9 @@ fn success(operation: &Operation, response: &Response) -> String {
     let object = object.filter(|value| matches!(value, Value::Object(_)) && json::is_strict(value, NODES_MAX));
     match object {
         // As it came: numbers keep their spelling, and members their order.
-        Some(_) => Object::default().with("content", &content(body)).with("structuredContent", body).with("resultType", r#""complete""#).finish(),
+        Some(_) => {
+            Object::default().with("content", &content(body)).with("structuredContent", body).with("resultType", r#""complete""#).finish()
+        }
         None => unpromised(operation, "something else", content(body)),
     }
 }
@@ -141,7 +147,10 @@ mod tests {
             assert_eq!((&result["content"][0]["text"], result.get("structuredContent")), (&json!(said), None), "{said}");
             assert!(result.get("isError").is_none(), "{result}");
             let (_, promised) = answered(true, 200, media_type, body);
-            assert!(promised["isError"] == true && promised["content"][0]["text"].as_str().unwrap().contains("promises an object"), "{promised}");
+            assert!(
+                promised["isError"] == true && promised["content"][0]["text"].as_str().unwrap().contains("promises an object"),
+                "{promised}"
+            );
         }
         let (_, picture) = answered(false, 200, "image/png", b"\x89PNG");
         assert_eq!(picture["content"][0], json!({"type": "image", "data": "iVBORw==", "mimeType": "image/png"}));

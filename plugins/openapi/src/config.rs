@@ -147,7 +147,9 @@ impl Config {
             }
             let is_bound = |tag| self.listeners.iter().any(|listener| listener.tags.contains(tag));
             if api.mode == Mode::ConversionOnly && !api.tags.iter().any(is_bound) {
-                return Err(format!("apis.{name} is conversion-only, and no listener names one of its tags, so nobody would ever see its tools"));
+                return Err(format!(
+                    "apis.{name} is conversion-only, and no listener names one of its tags, so nobody would ever see its tools"
+                ));
             }
         }
         if let Some(name) = self.documents.keys().find(|name| !self.apis.contains_key(*name)) {
@@ -159,7 +161,9 @@ impl Config {
             }
             let is_fact = |key: &String| ["principal.", "client.", "transport.", "http.header."].iter().any(|start| key.starts_with(start));
             if let Some(key) = listener.when.keys().find(|key| !is_fact(key)) {
-                return Err(format!("listener {at}: {key:?} is nothing that is known where lists are made; principal.*, client.*, transport.* and http.header.* are"));
+                return Err(format!(
+                    "listener {at}: {key:?} is nothing that is known where lists are made; principal.*, client.*, transport.* and http.header.* are"
+                ));
             }
         }
         Ok(())
@@ -178,7 +182,10 @@ impl Api {
                 return Err(format!("auth with the secret {:?} needs either a header or a user", auth.secret));
             }
             if auth.user.is_some() && !auth.prefix.is_empty() {
-                return Err(format!("auth with the secret {:?} has a user, so nothing stands before the secret: take prefix away", auth.secret));
+                return Err(format!(
+                    "auth with the secret {:?} has a user, so nothing stands before the secret: take prefix away",
+                    auth.secret
+                ));
             }
         }
         let mut taken = Vec::new();

@@ -114,7 +114,18 @@ mod tests {
         assert_eq!(at("#/paths/~1a~1%7Bb%7D/x~0y/0").as_deref(), Some("1"));
         assert_eq!(at("#/%C3%A9").as_deref(), Some("3"));
         assert!(at("#").is_some());
-        for nowhere in ["", "#paths", "#/nothing", "#/paths/~1a~1{b}/x~0y/2", "#/paths/~1a~1{b}/x~0y/-1", "#/paths/~1a~1{b}/x~0y/01", "#/%", "#/%zz", "#/%ff", "#/é/a"] {
+        for nowhere in [
+            "",
+            "#paths",
+            "#/nothing",
+            "#/paths/~1a~1{b}/x~0y/2",
+            "#/paths/~1a~1{b}/x~0y/-1",
+            "#/paths/~1a~1{b}/x~0y/01",
+            "#/%",
+            "#/%zz",
+            "#/%ff",
+            "#/é/a",
+        ] {
             assert_eq!(at(nowhere), None, "{nowhere}");
         }
         assert_eq!(document.at(&below("#/paths", "/a/{b}")).map(json::write).as_deref(), Some(r#"{"x~y":[1,2]}"#));

@@ -155,7 +155,8 @@ mod tests {
 
     #[test]
     fn what_was_read_is_written_as_it_was() {
-        for text in ["[1.10,-0,1E400,123456789012345678901234567890]", r#"{"z":1,"a":{"":[]},"m":"q\"\\\n\u0001 é 🦀"}"#, r#""""#, "null"] {
+        for text in ["[1.10,-0,1E400,123456789012345678901234567890]", r#"{"z":1,"a":{"":[]},"m":"q\"\\\n\u0001 é 🦀"}"#, r#""""#, "null"]
+        {
             assert_eq!(write(&read(text).unwrap()), text);
         }
         for bad in ["", "{", "[1,]", "{\"a\":1} x", "\"\u{1}\"", r#""\ud800""#, &"[".repeat(57)] {

@@ -79,7 +79,10 @@ impl Plugin for OpenApi {
             bytes += operations.iter().map(|operation| operation.definition.len()).sum::<usize>();
             tools.extend(operations.into_iter().map(|operation| (name.clone(), operation)));
             if bytes > DEFINITIONS_BYTES_MAX || tools.len() > TOOLS_MAX {
-                let why = format!("up to here there are {} tools of {bytes} bytes, and {TOOLS_MAX} of {DEFINITIONS_BYTES_MAX} are the most", tools.len());
+                let why = format!(
+                    "up to here there are {} tools of {bytes} bytes, and {TOOLS_MAX} of {DEFINITIONS_BYTES_MAX} are the most",
+                    tools.len()
+                );
                 return Err(said(format!("{why}: include fewer, or set output_schemas to false")));
             }
         }
@@ -99,7 +102,11 @@ impl OnCatalog for OpenApi {
         let tools = self.tools.iter().filter(|(api, _)| is_shown.get(api.as_str()) == Some(&true));
         let (answer, hidden) = listing::shape(entries, tools.map(|(_, tool)| (tool.name.as_str(), tool.definition.as_str())));
         for name in hidden {
-            log::write(Level::Warn, "a tool of somebody else's is hidden, because one of an API is called so; give the API a prefix", &[("tool", name)]);
+            log::write(
+                Level::Warn,
+                "a tool of somebody else's is hidden, because one of an API is called so; give the API a prefix",
+                &[("tool", name)],
+            );
         }
         answer
     }
@@ -144,7 +151,11 @@ fn call(name: &str, api: &Api, tool: &Operation, x: &Exchange) -> Verdict {
                 secret,
             )),
             Err(error) => {
-                log::write(Level::Warn, "an API was not called, because a secret cannot be used", &[("api", name), ("why", &format!("{error:?}"))]);
+                log::write(
+                    Level::Warn,
+                    "an API was not called, because a secret cannot be used",
+                    &[("api", name), ("why", &format!("{error:?}"))],
+                );
                 return no(NOT_GRANTED, &format!("{what} cannot be called just now"));
             }
         }

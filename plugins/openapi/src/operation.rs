@@ -196,7 +196,8 @@ impl<'d, 'a> Known<'d, 'a> {
 
     fn is_selected(&self) -> bool {
         let id = self.id();
-        let tags: Vec<&str> = json::member(self.operation, "tags").map(json::items).unwrap_or_default().iter().filter_map(json::text).collect();
+        let tags: Vec<&str> =
+            json::member(self.operation, "tags").map(json::items).unwrap_or_default().iter().filter_map(json::text).collect();
         let is_of = |selection: &Selection| {
             let Selection { operations, tags: of_tags, methods, paths } = selection;
             (operations.is_empty() || glob::any(operations, &id))
@@ -248,7 +249,9 @@ impl<'d, 'a> Known<'d, 'a> {
             return name;
         }
         // What is cut off still tells two apart.
-        let mark = format!("{} {}", self.method, self.path).bytes().fold(0x811c_9dc5_u32, |hash, b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193));
+        let mark = format!("{} {}", self.method, self.path)
+            .bytes()
+            .fold(0x811c_9dc5_u32, |hash, b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193));
         format!("{}_{mark:08x}", &name[..NAME_BYTES_MAX - 9])
     }
 
@@ -393,7 +396,8 @@ impl<'d, 'a> Known<'d, 'a> {
         let (said, place) = self.document.follow(said, &below(place, "requestBody"))?;
         let content = json::member(said, "content").map(json::members).unwrap_or_default();
         let kinds = [BodyKind::Json, BodyKind::Form, BodyKind::Text];
-        let chosen = kinds.iter().find_map(|kind| content.iter().find(|(media_type, _)| kind.is_of(media_type)).map(|entry| (*kind, entry)));
+        let chosen =
+            kinds.iter().find_map(|kind| content.iter().find(|(media_type, _)| kind.is_of(media_type)).map(|entry| (*kind, entry)));
         let Some((kind, (media_type, holder))) = chosen else {
             let offered: Vec<&str> = content.iter().map(|(media_type, _)| &**media_type).collect();
             return Err(format!("{place}: {} cannot be sent by a tool; JSON, forms and plain text can", json::texts(&offered)));
@@ -427,7 +431,9 @@ impl<'d, 'a> Known<'d, 'a> {
         let (response, place) = self.document.follow(response, &below(&below(place, "responses"), status))?;
         let content = json::member(response, "content").map(json::members).unwrap_or_default();
         let Some((media_type, holder)) = content.iter().find(|(media_type, _)| is_json(media_type)) else { return Ok(None) };
-        let Some(schema) = json::member(holder, "schema").filter(|schema| schema::is_object(self.document, schema)) else { return Ok(None) };
+        let Some(schema) = json::member(holder, "schema").filter(|schema| schema::is_object(self.document, schema)) else {
+            return Ok(None);
+        };
         let mut output = Writer::new(self.document, Purpose::Response);
         let mut root = output.root(schema, &below(&below(&below(&place, "content"), media_type), "schema"))?;
         if let Some(definitions) = output.definitions()? {
@@ -485,7 +491,8 @@ fn pieces(path: &str, parameters: &[Parameter]) -> Result<Vec<Piece>, String> {
     if !pieces.iter().all(is_plain) || style::has_dots(&template) {
         return Err(format!("the path {path:?} is no path of a URL"));
     }
-    let unused = parameters.iter().enumerate().find(|(at, parameter)| parameter.place == Place::Path && !pieces.contains(&Piece::Parameter(*at)));
+    let unused =
+        parameters.iter().enumerate().find(|(at, parameter)| parameter.place == Place::Path && !pieces.contains(&Piece::Parameter(*at)));
     match unused {
         Some((_, parameter)) => Err(format!("the path {path:?} has no {{{}}}, which a parameter is for", parameter.name)),
         None => Ok(pieces),
@@ -494,7 +501,8 @@ fn pieces(path: &str, parameters: &[Parameter]) -> Result<Vec<Piece>, String> {
 
 /// The name of an argument: that of the parameter in letters that every client takes, and another if it is taken.
 fn argument(name: &str, location: &str, taken: &mut BTreeSet<String>) -> String {
-    let plain: String = name.chars().take(48).map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.') { c } else { '_' }).collect();
+    let plain: String =
+        name.chars().take(48).map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.') { c } else { '_' }).collect();
     let (mut wanted, mut more) = (plain.clone(), 1);
     while !taken.insert(wanted.clone()) {
         wanted = if more == 1 { format!("{location}_{plain}") } else { format!("{location}_{plain}_{more}") };

@@ -37,8 +37,7 @@ pub fn make(operation: &Operation, api: &Api, arguments: &str) -> Result<Request
     let mut request = Request::new(operation.method, &url);
     request.timeout_ms = api.timeout_ms;
     let own: Vec<String> = api.own_headers().collect();
-    for (name, usual) in
-        [("accept", "application/json, */*;q=0.5"), ("user-agent", concat!("sluice-openapi/", env!("CARGO_PKG_VERSION")))]
+    for (name, usual) in [("accept", "application/json, */*;q=0.5"), ("user-agent", concat!("sluice-openapi/", env!("CARGO_PKG_VERSION")))]
     {
         if !own.iter().any(|own| own == name) {
             request = request.header(name, usual);

@@ -224,12 +224,10 @@ impl<'d, 'a> Writer<'d, 'a> {
                 }
             }
             "not" | "if" | "then" | "else" => out.put(name, &self.write(value, &at(), spot)?.finish()),
-            "items" | "additionalProperties" | "contains" | "propertyNames" | "unevaluatedItems" | "unevaluatedProperties" => {
-                match value {
-                    Value::Bool(_) => out.put(name, &json::write(value)),
-                    _ => out.put(name, &self.write(value, &at(), inside)?.finish()),
-                }
-            }
+            "items" | "additionalProperties" | "contains" | "propertyNames" | "unevaluatedItems" | "unevaluatedProperties" => match value {
+                Value::Bool(_) => out.put(name, &json::write(value)),
+                _ => out.put(name, &self.write(value, &at(), inside)?.finish()),
+            },
             // In 3.0 they say of the bound beside them that it is not within.
             "exclusiveMinimum" | "exclusiveMaximum" if matches!(value, Value::Bool(_)) => {}
             "minimum" if json::is_true(schema, "exclusiveMinimum") => out.put("exclusiveMinimum", &json::write(value)),

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -118,7 +119,12 @@ fn sent(plugin: &OpenApi, name: &str, arguments: &Value) -> Result<(String, Stri
         }
         let body = String::from_utf8(sent.request.body.clone()).unwrap();
         *keep.borrow_mut() = Some((sent.request.method.clone(), sent.request.url.clone(), headers, body));
-        Ok(Response { status: 200, headers: vec![("content-type".into(), "application/json".into())], body: b"{\"id\":1}".to_vec(), captured: vec![] })
+        Ok(Response {
+            status: 200,
+            headers: vec![("content-type".into(), "application/json".into())],
+            body: b"{\"id\":1}".to_vec(),
+            captured: vec![],
+        })
     });
     let verdict = call(plugin, name, arguments);
     match (verdict, kept.borrow_mut().take()) {
@@ -153,7 +159,8 @@ fn f090_operations_are_tools_with_schemas_and_hints() {
     let input = &list["inputSchema"];
     assert_eq!((&input["type"], &input["additionalProperties"], input.get("required")), (&json!("object"), &json!(false), None));
     assert_eq!(input["properties"]["limit"], json!({"description": "How many", "type": "integer", "maximum": 100}));
-    let arguments: Vec<_> = input["properties"].as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+    let arguments: Vec<_> =
+        input["properties"].as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
     assert_eq!(arguments, ["filter", "free", "limit", "tags__", "trace", "where"], "no cookie, no credential, letters that clients take");
 
     let create = tool(&plugin, "pets_create");
@@ -191,7 +198,9 @@ fn operations_are_selected_and_named() {
     assert_eq!(names(named), ["p_all", "p_one"]);
     let read_only = plugin(with(json!({"read_only": ["pets/*"]})));
     assert_eq!(tool(&read_only, "pets_create")["annotations"]["readOnlyHint"], true);
-    assert!(tools(&plugin(with(json!({"output_schemas": false}))), &FakeViewer::of(1)).iter().all(|tool| tool.get("outputSchema").is_none()));
+    assert!(
+        tools(&plugin(with(json!({"output_schemas": false}))), &FakeViewer::of(1)).iter().all(|tool| tool.get("outputSchema").is_none())
+    );
 }
 
 #[test]
@@ -250,7 +259,8 @@ fn arguments_that_fit_nowhere_are_refused_in_words() {
 fn secrets_and_headers_go_along_unseen() {
     testing::reset();
     testing::set_secret("key", b"canary");
-    let api = |auth: Value| json!({"base_url": "https://a", "auth": auth, "headers": {"X-Version": "2", "Trace": "own", "user-agent": "me"}});
+    let api =
+        |auth: Value| json!({"base_url": "https://a", "auth": auth, "headers": {"X-Version": "2", "Trace": "own", "user-agent": "me"}});
     let bearer = plugin(api(json!([{"secret": "key", "header": "Authorization", "prefix": "Bearer "}])));
     let (_, _, headers, _) = sent(&bearer, "listPets", &json!({})).unwrap();
     for (name, value) in [("authorization", "Bearer canary"), ("x-version", "2"), ("trace", "own"), ("user-agent", "me")] {
@@ -345,7 +355,10 @@ fn documents_that_cannot_be_tools_are_refused_with_their_places() {
             },
             "is no path of a URL",
         ),
-        (&|document| document["paths"]["/login"]["post"]["operationId"] = json!("listPets"), "two operations would be the tool \"listPets\""),
+        (
+            &|document| document["paths"]["/login"]["post"]["operationId"] = json!("listPets"),
+            "two operations would be the tool \"listPets\"",
+        ),
         (
             &|document| document["paths"]["/login"]["post"]["operationId"] = json!("openapi_listPets"),
             "the tool \"listPets\" could be called as \"openapi_listPets\"",
@@ -363,7 +376,9 @@ fn documents_that_cannot_be_tools_are_refused_with_their_places() {
     let many: serde_json::Map<String, Value> = (0..501).map(|at| (format!("/p{at}"), json!({"get": {}}))).collect();
     assert!(with(&|document| document["paths"] = Value::Object(many.clone())).contains("501 tools"));
     let heavy: serde_json::Map<String, Value> = (0..100)
-        .map(|at| (format!("/p{at}"), json!({"get": {"parameters": [{"name": "q", "in": "query", "schema": {"pattern": "y".repeat(60_000)}}]}})))
+        .map(|at| {
+            (format!("/p{at}"), json!({"get": {"parameters": [{"name": "q", "in": "query", "schema": {"pattern": "y".repeat(60_000)}}]}}))
+        })
         .collect();
     assert!(with(&|document| document["paths"] = Value::Object(heavy.clone())).contains("are the most: include fewer"));
 }
@@ -372,19 +387,24 @@ fn documents_that_cannot_be_tools_are_refused_with_their_places() {
 fn long_names_are_cut_and_stay_apart() {
     let mut config = settings(json!({"base_url": "https://a"}));
     let long = "a".repeat(80);
-    config["document_pets"]["paths"] = json!({"/x": {"get": {"operationId": format!("{long}x")}, "put": {"operationId": format!("{long}y")}}});
+    config["document_pets"]["paths"] =
+        json!({"/x": {"get": {"operationId": format!("{long}x")}, "put": {"operationId": format!("{long}y")}}});
     let plugin: OpenApi = testing::plugin(&config.to_string()).unwrap();
     let tools = tools(&plugin, &FakeViewer::of(1));
     let names: Vec<&str> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
     assert!(names[0] != names[1] && names.iter().all(|name| name.len() == 56), "{names:?}");
 }
 
+/// For many cases.
+static PLAIN: LazyLock<OpenApi> = LazyLock::new(plain);
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     /// Whatever an argument is, the request goes to the place that the operation has, and each part of it stays in its own.
     #[test]
     fn no_argument_leaves_its_place(id in "(\\PC|[/?#&.%\\\\ ;=\r\n]){0,12}", query in "(\\PC|[/?#&.%\\\\ ;=\r\n]){0,12}") {
-        let plugin = plain();
-        let Ok(url) = url(&plugin, "get_pets_id", json!({"id": id, "query_id": query})) else {
+        let Ok(url) = url(&PLAIN, "get_pets_id", json!({"id": id, "query_id": query})) else {
             prop_assert!(id.is_empty() || id == "." || id == "..", "{id:?} is refused");
             return Ok(());
         };

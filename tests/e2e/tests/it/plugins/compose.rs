@@ -40,7 +40,9 @@ fn f109_a_tool_is_made_of_calls_of_two_servers() {
     beside("compose", 90, async {
         let issues = Backend::start(Offer::tools(&["get"]).keeping(), |call| async move {
             match call.arguments.as_str() {
-                r#"{"number":7}"# => call.members(r#""content":[],"structuredContent":{"title":"Broken","labels":["bug","{/input/number}"]}"#),
+                r#"{"number":7}"# => {
+                    call.members(r#""content":[],"structuredContent":{"title":"Broken","labels":["bug","{/input/number}"]}"#)
+                }
                 _ => call.error(-32602, "no such issue", "null"),
             }
         })
@@ -58,7 +60,10 @@ fn f109_a_tool_is_made_of_calls_of_two_servers() {
             assert_eq!(notes.asked("tools/call") - before, 2, "{era:?}");
             let failed = ada.result("compose_note_issue", r#"{"number":8}"#).await;
             let why = failed["content"][0]["text"].as_str().unwrap_or_default();
-            assert!(failed["isError"] == true && why.starts_with("Step issue (get of issues): ") && why.contains("no such issue"), "{failed}");
+            assert!(
+                failed["isError"] == true && why.starts_with("Step issue (get of issues): ") && why.contains("no such issue"),
+                "{failed}"
+            );
             let wrong = ada.result("compose_note_issue", r#"{"number":"7"}"#).await;
             assert!(wrong["isError"] == true && wrong.to_string().contains("of type integer"), "{wrong}");
 
