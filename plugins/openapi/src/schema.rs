@@ -1,0 +1,425 @@
+//! Schemas of a document as JSON Schema (2020-12) of a tool.
+//!
+//! What is referred to is written once, below `$defs`, so a schema is never longer than what the document has of it, however its references
+//! are tied together, and one that holds itself stays what it is. Keywords that are not of JSON Schema are left out, and members that only
+//! answers have of what is sent, and the other way round.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::document::{self, Document};
+use crate::json::{self, Object, Value};
+
+/// Schemas in the schema of one tool.
+const NODES_MAX: usize = 4_000;
+
+/// What a schema is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Of what is sent.
+    Request,
+    /// Of what comes back.
+    Response,
+}
+
+/// Writes the schemas of one tool.
+pub struct Writer<'d, 'a> {
+    document: &'d Document<'a>,
+    purpose: Purpose,
+    nodes: usize,
+    /// Places of what was referred to, in the order of their names; the names begin with that of the root, which has none.
+    places: Vec<String>,
+    names: Vec<String>,
+    by_place: BTreeMap<String, usize>,
+    /// From one of them to another of which it says that whatever it is is that as well.
+    applied: Vec<(usize, usize)>,
+}
+
+/// Where a schema stands while it is written.
+#[derive(Clone, Copy)]
+struct Spot {
+    /// In which of the places.
+    within: usize,
+    /// And is it said of the very value that that is about, not of a part of it?
+    in_place: bool,
+}
+
+const ROOT: Spot = Spot { within: 0, in_place: true };
+
+impl<'d, 'a> Writer<'d, 'a> {
+    /// For one tool.
+    pub fn new(document: &'d Document<'a>, purpose: Purpose) -> Self {
+        let (places, names) = (alloc::vec!["#".to_string()], alloc::vec![String::new()]);
+        Writer { document, purpose, nodes: 0, places, names, by_place: BTreeMap::new(), applied: Vec::new() }
+    }
+
+    /// One schema, which may refer to others.
+    pub fn schema(&mut self, schema: &Value<'a>, place: &str) -> Result<String, String> {
+        self.write(schema, place, Spot { in_place: false, ..ROOT }).map(Object::finish)
+    }
+
+    /// One schema of an object, as the root; so it refers to nothing by itself, and says that it is of an object.
+    pub fn root(&mut self, schema: &'d Value<'a>, place: &str) -> Result<Object, String> {
+        let (schema, place) = self.document.follow(schema, place)?;
+        let mut root = self.write(schema, &place, ROOT)?;
+        if json::member(schema, "type").is_none() {
+            root.put("type", r#""object""#);
+        }
+        Ok(root)
+    }
+
+    /// What was referred to, for `$defs`; none if nothing was.
+    pub fn definitions(mut self) -> Result<Option<String>, String> {
+        let mut definitions = Object::default();
+        let mut at = 1;
+        while at < self.places.len() {
+            let (place, document) = (self.places[at].clone(), self.document);
+            let schema = document.at(&place).ok_or_else(|| document::dangling("#", &place))?;
+            let written = self.write(schema, &place, Spot { within: at, in_place: true })?;
+            definitions.put(&self.names[at], &written.finish());
+            at += 1;
+        }
+        self.check_applied()?;
+        Ok((at > 1).then(|| definitions.finish()))
+    }
+
+    /// A schema that is itself, and not of a part of itself, has no end for who goes through it.
+    fn check_applied(&self) -> Result<(), String> {
+        let mut left = self.applied.clone();
+        loop {
+            let leads_on = |at: usize| left.iter().any(|(from, _)| *from == at);
+            let is_led_to = |at: usize| left.iter().any(|(_, to)| *to == at);
+            let kept: Vec<_> = left.iter().copied().filter(|(from, to)| is_led_to(*from) && leads_on(*to)).collect();
+            match kept.first() {
+                None => return Ok(()),
+                Some((from, _)) if kept.len() == left.len() => {
+                    return Err(format!("{}: this schema refers to itself without an end", self.places[*from]));
+                }
+                Some(_) => left = kept,
+            }
+        }
+    }
+
+    /// The name of what a reference points to.
+    fn define(&mut self, place: &str, to: &str, spot: Spot) -> Result<String, String> {
+        if self.document.at(to).is_none() {
+            return Err(document::dangling(place, to));
+        }
+        let at = match self.by_place.get(to) {
+            Some(at) => *at,
+            None => {
+                let at = self.places.len();
+                let last = to.rsplit('/').next().unwrap_or_default();
+                let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+                let mut name: String = last.chars().take(64).map(|c| if allowed(c) { c } else { '_' }).collect();
+                if self.names.contains(&name) {
+                    name = format!("{name}_{at}");
+                }
+                self.places.push(to.to_string());
+                self.names.push(name);
+                self.by_place.insert(to.to_string(), at);
+                at
+            }
+        };
+        if spot.in_place {
+            self.applied.push((spot.within, at));
+        }
+        Ok(self.names[at].clone())
+    }
+
+    fn write(&mut self, schema: &Value<'a>, place: &str, spot: Spot) -> Result<Object, String> {
+        self.nodes += 1;
+        if self.nodes > NODES_MAX {
+            return Err(format!("{place}: there are more than {NODES_MAX} schemas in one tool up to here"));
+        }
+        let mut out = Object::default();
+        let members = match schema {
+            Value::Object(members) => members,
+            Value::Bool(true) => return Ok(out),
+            Value::Bool(false) => return Ok(out.with("not", "{}")),
+            _ => return Err(format!("{place}: this is no schema")),
+        };
+        if let Some(to) = document::reference(schema) {
+            let name = self.define(place, to, spot)?;
+            out.put("$ref", &sluice_sdk::json::string(&format!("#/$defs/{name}")));
+            // Of OpenAPI 3.0 whatever stands beside a reference counts for nothing.
+            if self.document.is_3_0 {
+                return Ok(out);
+            }
+        }
+        let is_nullable = self.document.is_3_0 && json::is_true(schema, "nullable") && json::member(schema, "type").is_some();
+        for (name, value) in members {
+            self.keyword(name, value, schema, is_nullable, place, spot, &mut out)?;
+        }
+        Ok(out)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one keyword with all that may change its meaning")]
+    fn keyword(
+        &mut self,
+        name: &str,
+        value: &Value<'a>,
+        schema: &Value<'a>,
+        is_nullable: bool,
+        place: &str,
+        spot: Spot,
+        out: &mut Object,
+    ) -> Result<(), String> {
+        let inside = Spot { in_place: false, ..spot };
+        let at = || document::below(place, name);
+        match name {
+            "type" => out.put(name, &types(value, is_nullable, &at())?),
+            "enum" => {
+                let mut values: Vec<String> = json::items(value).iter().map(json::write).collect();
+                if is_nullable && !values.iter().any(|value| value == "null") {
+                    values.push("null".to_string());
+                }
+                out.put(name, &json::list(&values));
+            }
+            "properties" => {
+                let mut properties = Object::default();
+                for (name, property) in json::members(value) {
+                    let place = document::below(&at(), name);
+                    if self.is_of_the_other_way(property, &place)? {
+                        continue;
+                    }
+                    properties.put(name, &self.write(property, &place, inside)?.finish());
+                }
+                out.put(name, &properties.finish());
+            }
+            "required" => {
+                let mut kept = Vec::new();
+                for required in json::items(value).iter().filter_map(json::text) {
+                    let property = json::member(schema, "properties").and_then(|properties| json::member(properties, required));
+                    let is_left_out = match property {
+                        Some(property) => self.is_of_the_other_way(property, place)?,
+                        None => false,
+                    };
+                    if !is_left_out {
+                        kept.push(required);
+                    }
+                }
+                if !kept.is_empty() {
+                    out.put(name, &json::texts(&kept));
+                }
+            }
+            "patternProperties" | "dependentSchemas" => {
+                let of_parts = if name == "dependentSchemas" { spot } else { inside };
+                let mut parts = Object::default();
+                for (name, part) in json::members(value) {
+                    parts.put(name, &self.write(part, &document::below(&at(), name), of_parts)?.finish());
+                }
+                out.put(name, &parts.finish());
+            }
+            "allOf" | "anyOf" | "oneOf" | "prefixItems" => {
+                let of_parts = if name == "prefixItems" { inside } else { spot };
+                let mut parts = Vec::new();
+                for (index, part) in json::items(value).iter().enumerate() {
+                    parts.push(self.write(part, &format!("{}/{index}", at()), of_parts)?.finish());
+                }
+                if !parts.is_empty() {
+                    out.put(name, &json::list(&parts));
+                }
+            }
+            "not" | "if" | "then" | "else" => out.put(name, &self.write(value, &at(), spot)?.finish()),
+            "items" | "additionalProperties" | "contains" | "propertyNames" | "unevaluatedItems" | "unevaluatedProperties" => match value {
+                Value::Bool(_) => out.put(name, &json::write(value)),
+                _ => out.put(name, &self.write(value, &at(), inside)?.finish()),
+            },
+            // In 3.0 they say of the bound beside them that it is not within.
+            "exclusiveMinimum" | "exclusiveMaximum" if matches!(value, Value::Bool(_)) => {}
+            "minimum" if json::is_true(schema, "exclusiveMinimum") => out.put("exclusiveMinimum", &json::write(value)),
+            "maximum" if json::is_true(schema, "exclusiveMaximum") => out.put("exclusiveMaximum", &json::write(value)),
+            "example" if json::member(schema, "examples").is_none() => out.put("examples", &json::list(&[json::write(value)])),
+            "title" | "description" | "format" | "default" | "examples" | "const" | "deprecated" | "multipleOf" | "minimum" | "maximum"
+            | "exclusiveMinimum" | "exclusiveMaximum" | "minLength" | "maxLength" | "pattern" | "minItems" | "maxItems" | "uniqueItems"
+            | "minContains" | "maxContains" | "minProperties" | "maxProperties" | "dependentRequired" | "contentEncoding"
+            | "contentMediaType" => out.put(name, &json::write(value)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A member that only answers have, in what is sent; or one that is only sent, in an answer.
+    fn is_of_the_other_way(&self, property: &Value<'a>, place: &str) -> Result<bool, String> {
+        let mark = if self.purpose == Purpose::Request { "readOnly" } else { "writeOnly" };
+        if json::is_true(property, mark) {
+            return Ok(true);
+        }
+        // The place is known again where the property itself is written, which says what is wrong with its reference.
+        Ok(document::reference(property).is_some() && self.document.follow(property, place).is_ok_and(|(to, _)| json::is_true(to, mark)))
+    }
+}
+
+fn types(value: &Value<'_>, is_nullable: bool, place: &str) -> Result<String, String> {
+    let mut names: Vec<&str> = match value {
+        Value::Array(items) => items.iter().filter_map(json::text).collect(),
+        one => json::text(one).into_iter().collect(),
+    };
+    let known = |name: &&str| ["object", "array", "string", "number", "integer", "boolean", "null"].contains(name);
+    if names.is_empty() || !names.iter().all(known) {
+        return Err(format!("{place}: {} is no type of JSON Schema", json::write(value).chars().take(100).collect::<String>()));
+    }
+    if is_nullable && !names.contains(&"null") {
+        names.push("null");
+    }
+    Ok(if names.len() == 1 { sluice_sdk::json::string(names[0]) } else { json::texts(&names) })
+}
+
+/// Whether everything that a schema allows is an object.
+pub fn is_object(document: &Document<'_>, schema: &Value<'_>) -> bool {
+    fn look<'a>(document: &Document<'a>, schema: &Value<'a>, depth: usize) -> bool {
+        let Ok((schema, _)) = document.follow(schema, "#") else { return false };
+        if document.is_3_0 && json::is_true(schema, "nullable") {
+            return false;
+        }
+        match json::member(schema, "type") {
+            Some(Value::Array(names)) => names.len() == 1 && json::text(&names[0]) == Some("object"),
+            Some(name) => json::text(name) == Some("object"),
+            None if json::member(schema, "properties").is_some() => true,
+            None => {
+                let parts = json::member(schema, "allOf").map(json::items).unwrap_or_default();
+                depth < 8 && parts.iter().any(|part| look(document, part, depth + 1))
+            }
+        }
+    }
+    look(document, schema, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value as Json, json};
+
+    fn document(version: &str, schemas: &Json) -> String {
+        json!({"openapi": version, "components": {"schemas": schemas}}).to_string()
+    }
+
+    fn written(version: &str, purpose: Purpose, schemas: &Json) -> Result<Json, String> {
+        let text = document(version, schemas);
+        let document = Document::read(&text)?;
+        let mut writer = Writer::new(&document, purpose);
+        let place = "#/components/schemas/a";
+        let schema = writer.schema(document.at(place).unwrap(), place)?;
+        let mut schema: Json = serde_json::from_str(&schema).unwrap();
+        if let Some(definitions) = writer.definitions()? {
+            schema["$defs"] = serde_json::from_str(&definitions).unwrap();
+        }
+        Ok(schema)
+    }
+
+    #[test]
+    fn schemas_of_3_0_become_json_schema() {
+        for (schema, expected) in [
+            (json!({"type": "string", "nullable": true, "enum": ["a"]}), json!({"type": ["string", "null"], "enum": ["a", null]})),
+            (json!({"type": "integer", "minimum": 1, "exclusiveMinimum": true}), json!({"type": "integer", "exclusiveMinimum": 1})),
+            (json!({"maximum": 1.5, "exclusiveMaximum": false}), json!({"maximum": 1.5})),
+            (json!({"type": "string", "example": "x", "xml": {}, "x-mcp-header": "A"}), json!({"type": "string", "examples": ["x"]})),
+            (json!({"nullable": true, "allOf": [{"type": "string"}]}), json!({"allOf": [{"type": "string"}]})),
+            (json!({"type": "array", "items": {"type": "boolean"}}), json!({"type": "array", "items": {"type": "boolean"}})),
+            (json!({"additionalProperties": false, "discriminator": {"propertyName": "k"}}), json!({"additionalProperties": false})),
+        ] {
+            assert_eq!(written("3.0.3", Purpose::Request, &json!({"a": schema})).unwrap(), expected, "{schema}");
+        }
+    }
+
+    #[test]
+    fn those_of_3_1_stay_what_they_are() {
+        let schema = json!({"type": ["string", "null"], "const": "x", "exclusiveMinimum": 3, "prefixItems": [true, false],
+            "if": {"const": 1}, "then": false, "patternProperties": {"^a": {"type": "null"}}});
+        let expected = json!({"type": ["string", "null"], "const": "x", "exclusiveMinimum": 3, "prefixItems": [{}, {"not": {}}],
+            "if": {"const": 1}, "then": {"not": {}}, "patternProperties": {"^a": {"type": "null"}}});
+        assert_eq!(written("3.1.0", Purpose::Request, &json!({"a": schema})).unwrap(), expected);
+    }
+
+    #[test]
+    fn each_way_has_its_own_members() {
+        let schemas = json!({
+            "a": {"properties": {"id": {"$ref": "#/components/schemas/id"}, "secret": {"writeOnly": true}, "name": {}},
+                "required": ["id", "secret", "name"]},
+            "id": {"readOnly": true, "type": "string"},
+        });
+        let sent = written("3.0.0", Purpose::Request, &schemas).unwrap();
+        assert_eq!(sent, json!({"properties": {"secret": {}, "name": {}}, "required": ["secret", "name"]}));
+        let came = written("3.0.0", Purpose::Response, &schemas).unwrap();
+        assert_eq!(came["required"], json!(["id", "name"]));
+        assert_eq!(came["properties"], json!({"id": {"$ref": "#/$defs/id"}, "name": {}}));
+    }
+
+    #[test]
+    fn what_holds_itself_is_written_once() {
+        let schemas = json!({
+            "a": {"type": "object", "properties": {"next": {"$ref": "#/components/schemas/a"}, "b": {"$ref": "#/components/schemas/b"}}},
+            "b": {"type": "array", "items": {"$ref": "#/components/schemas/b"}},
+        });
+        let schema = written("3.0.0", Purpose::Request, &schemas).unwrap();
+        assert_eq!(schema["properties"]["next"], json!({"$ref": "#/$defs/a"}));
+        assert_eq!(schema["$defs"]["a"]["properties"], schema["properties"]);
+        assert_eq!(schema["$defs"]["b"], json!({"type": "array", "items": {"$ref": "#/$defs/b"}}));
+    }
+
+    #[test]
+    fn what_is_itself_is_refused_with_its_place() {
+        let to = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+        for (schemas, place) in [
+            (json!({"a": to("a")}), "#/components/schemas/a: "),
+            (json!({"a": {"items": to("b")}, "b": to("c"), "c": {"allOf": [to("b")]}}), "#/components/schemas/"),
+            (json!({"a": {"properties": {"x": to("b")}}, "b": {"anyOf": [{"not": to("b")}]}}), "#/components/schemas/b: "),
+        ] {
+            let error = written("3.1.0", Purpose::Request, &schemas).unwrap_err();
+            assert!(error.starts_with(place) && error.contains("without an end"), "{error}");
+        }
+        // The control: one that is another twice over is fine.
+        let schemas = json!({"a": {"allOf": [to("b"), to("c")]}, "b": to("d"), "c": to("d"), "d": {"properties": {"x": to("a")}}});
+        assert!(written("3.1.0", Purpose::Request, &schemas).is_ok());
+    }
+
+    /// References to references, each twice: filled in they would be 2^40 schemas.
+    #[test]
+    fn a_bomb_is_as_long_as_it_is_written() {
+        let mut schemas = json!({"a": {"$ref": "#/components/schemas/s0"}, "s40": {"type": "string"}});
+        for at in 0..40 {
+            let next = json!({"$ref": format!("#/components/schemas/s{}", at + 1)});
+            schemas[format!("s{at}")] = json!({"properties": {"x": next, "y": next}, "allOf": [next]});
+        }
+        let schema = written("3.0.0", Purpose::Request, &schemas).unwrap();
+        assert!(schema.to_string().len() < document("3.0.0", &schemas).len());
+        let many: Vec<Json> = (0..NODES_MAX).map(|at| json!({"minimum": at})).collect();
+        let error = written("3.0.0", Purpose::Request, &json!({"a": {"anyOf": many}})).unwrap_err();
+        assert!(error.starts_with("#/components/schemas/a/anyOf/") && error.contains("more than 4000"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_schema_is_named() {
+        for (schema, says) in [
+            (json!({"properties": {"x/y": 3}}), "#/components/schemas/a/properties/x~1y: this is no schema"),
+            (json!({"items": {"type": "file"}}), "#/components/schemas/a/items/type: \"file\" is no type"),
+            (json!({"type": []}), "#/components/schemas/a/type: [] is no type"),
+            (json!({"allOf": [{"$ref": "#/nowhere"}]}), "#/components/schemas/a/allOf/0: \"#/nowhere\" is not in the document"),
+        ] {
+            let error = written("3.1.0", Purpose::Request, &json!({"a": schema})).unwrap_err();
+            assert!(error.starts_with(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn objects_are_known() {
+        for (schema, yes) in [
+            (json!({"type": "object"}), true),
+            (json!({"properties": {}}), true),
+            (json!({"allOf": [{}, {"$ref": "#/components/schemas/b"}]}), true),
+            (json!({"type": "object", "nullable": true}), false),
+            (json!({"type": "array"}), false),
+            (json!({"oneOf": [{"type": "object"}]}), false),
+            (json!({"$ref": "#/components/schemas/loop"}), false),
+            (json!({}), false),
+        ] {
+            let rest = json!({"a": schema, "b": {"type": "object"}, "loop": {"$ref": "#/components/schemas/loop"}});
+            let text = document("3.0.0", &rest);
+            let document = Document::read(&text).unwrap();
+            assert_eq!(is_object(&document, document.at("#/components/schemas/a").unwrap()), yes, "{schema}");
+        }
+    }
+}
