@@ -10,7 +10,7 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::document::{self, Document};
+use crate::document::{self, At, Document};
 use crate::json::{self, Object, Value};
 
 /// Schemas in the schema of one tool.
@@ -29,11 +29,17 @@ pub enum Purpose {
 pub struct Schemas<'d, 'a> {
     document: &'d Document<'a>,
     /// By place.
-    names: BTreeMap<String, String>,
+    targets: BTreeMap<String, Target<'d, 'a>>,
     taken: BTreeSet<String>,
     written: BTreeMap<(Purpose, String), Rc<Written>>,
     /// Places of those that are known to be other than themselves.
     sound: BTreeSet<(Purpose, String)>,
+}
+
+/// What something refers to.
+struct Target<'d, 'a> {
+    name: String,
+    schema: &'d Value<'a>,
 }
 
 /// A schema as a tool has it.
@@ -94,7 +100,7 @@ impl<'a> Writer<'_, '_, 'a> {
     fn write(&mut self, schema: &Value<'a>, place: &str) -> Result<Object, String> {
         let mut found = Written { nodes: self.nodes, ..Written::default() };
         let spot = Spot { purpose: self.purpose, found: &mut found, in_place: true };
-        let written = self.schemas.write(schema, place, spot)?;
+        let written = self.schemas.write(schema, &At::Place(place), spot)?;
         self.nodes = found.nodes;
         self.refers.extend(found.refers);
         for to in found.applied {
@@ -117,24 +123,24 @@ impl<'a> Writer<'_, '_, 'a> {
             let written = self.schemas.written(self.purpose, &place)?;
             self.nodes += written.nodes;
             if self.nodes > NODES_MAX {
-                return Err(too_many(&place));
+                return Err(too_many(&At::Place(&place)));
             }
-            definitions.put(&self.schemas.names[&place], &written.json);
+            definitions.put(&self.schemas.targets[&place].name, &written.json);
             next.extend(written.refers.iter().rev().cloned());
         }
         Ok((!seen.is_empty()).then(|| definitions.finish()))
     }
 }
 
-fn too_many(place: &str) -> String {
+fn too_many(place: &At<'_>) -> String {
     format!("{place}: there are more than {NODES_MAX} schemas in one tool up to here")
 }
 
 impl<'d, 'a> Schemas<'d, 'a> {
     /// Of this document.
     pub fn new(document: &'d Document<'a>) -> Self {
-        let (names, taken, written, sound) = Default::default();
-        Schemas { document, names, taken, written, sound }
+        let (targets, taken, written, sound) = Default::default();
+        Schemas { document, targets, taken, written, sound }
     }
 
     /// For one tool.
@@ -147,9 +153,9 @@ impl<'d, 'a> Schemas<'d, 'a> {
         if let Some(known) = self.written.get(&(purpose, place.to_string())) {
             return Ok(known.clone());
         }
-        let schema = self.document.at(place).ok_or_else(|| document::dangling("#", place))?;
+        let schema = self.targets.get(place).ok_or_else(|| document::dangling("#", place))?.schema;
         let mut found = Written::default();
-        let object = self.write(schema, place, Spot { purpose, found: &mut found, in_place: true })?;
+        let object = self.write(schema, &At::Place(place), Spot { purpose, found: &mut found, in_place: true })?;
         found.json = object.finish();
         let written = Rc::new(found);
         self.written.insert((purpose, place.to_string()), written.clone());
@@ -180,21 +186,19 @@ impl<'d, 'a> Schemas<'d, 'a> {
     }
 
     /// The name of what a reference points to.
-    fn define(&mut self, place: &str, to: &str, spot: &mut Spot<'_>) -> Result<String, String> {
-        let name = match self.names.get(to) {
-            Some(name) => name.clone(),
+    fn define(&mut self, place: &At<'_>, to: &str, spot: &mut Spot<'_>) -> Result<String, String> {
+        let name = match self.targets.get(to) {
+            Some(target) => target.name.clone(),
             None => {
-                if self.document.at(to).is_none() {
-                    return Err(document::dangling(place, to));
-                }
+                let schema = self.document.at(to).ok_or_else(|| document::dangling(&place.to_string(), to))?;
                 let last = to.rsplit('/').next().unwrap_or_default();
                 let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
                 let mut name: String = last.chars().take(64).map(|c| if allowed(c) { c } else { '_' }).collect();
                 if self.taken.contains(&name) {
-                    name = format!("{name}_{}", self.names.len());
+                    name = format!("{name}_{}", self.targets.len());
                 }
                 self.taken.insert(name.clone());
-                self.names.insert(to.to_string(), name.clone());
+                self.targets.insert(to.to_string(), Target { name: name.clone(), schema });
                 name
             }
         };
@@ -205,7 +209,7 @@ impl<'d, 'a> Schemas<'d, 'a> {
         Ok(name)
     }
 
-    fn write(&mut self, schema: &Value<'a>, place: &str, mut spot: Spot<'_>) -> Result<Object, String> {
+    fn write(&mut self, schema: &Value<'a>, place: &At<'_>, mut spot: Spot<'_>) -> Result<Object, String> {
         spot.found.nodes += 1;
         if spot.found.nodes > NODES_MAX {
             return Err(too_many(place));
@@ -239,13 +243,13 @@ impl<'d, 'a> Schemas<'d, 'a> {
         value: &Value<'a>,
         schema: &Value<'a>,
         is_nullable: bool,
-        place: &str,
+        place: &At<'_>,
         spot: &mut Spot<'_>,
         out: &mut Object,
     ) -> Result<(), String> {
-        let at = || document::below(place, name);
+        let at = &At::Member(place, name);
         match name {
-            "type" => out.put(name, &types(value, is_nullable, &at())?),
+            "type" => out.put(name, &types(value, is_nullable, at)?),
             "enum" => {
                 let mut values: Vec<String> = json::items(value).iter().map(json::write).collect();
                 if is_nullable && !values.iter().any(|value| value == "null") {
@@ -256,8 +260,8 @@ impl<'d, 'a> Schemas<'d, 'a> {
             "properties" => {
                 let mut properties = Object::default();
                 for (name, property) in json::members(value) {
-                    let place = document::below(&at(), name);
-                    if self.is_of_the_other_way(property, &place, spot.purpose) {
+                    let place = At::Member(at, name);
+                    if self.is_of_the_other_way(property, spot.purpose) {
                         continue;
                     }
                     properties.put(name, &self.write(property, &place, spot.inside())?.finish());
@@ -269,7 +273,7 @@ impl<'d, 'a> Schemas<'d, 'a> {
                 for required in json::items(value).iter().filter_map(json::text) {
                     let property = json::member(schema, "properties").and_then(|properties| json::member(properties, required));
                     let is_left_out = match property {
-                        Some(property) => self.is_of_the_other_way(property, place, spot.purpose),
+                        Some(property) => self.is_of_the_other_way(property, spot.purpose),
                         None => false,
                     };
                     if !is_left_out {
@@ -286,7 +290,7 @@ impl<'d, 'a> Schemas<'d, 'a> {
                 for (name, part) in json::members(value) {
                     parts.put(
                         name,
-                        &self.write(part, &document::below(&at(), name), if is_of_parts { spot.inside() } else { spot.same() })?.finish(),
+                        &self.write(part, &At::Member(at, name), if is_of_parts { spot.inside() } else { spot.same() })?.finish(),
                     );
                 }
                 out.put(name, &parts.finish());
@@ -295,18 +299,16 @@ impl<'d, 'a> Schemas<'d, 'a> {
                 let is_of_parts = name == "prefixItems";
                 let mut parts = Vec::new();
                 for (index, part) in json::items(value).iter().enumerate() {
-                    parts.push(
-                        self.write(part, &format!("{}/{index}", at()), if is_of_parts { spot.inside() } else { spot.same() })?.finish(),
-                    );
+                    parts.push(self.write(part, &At::Item(at, index), if is_of_parts { spot.inside() } else { spot.same() })?.finish());
                 }
                 if !parts.is_empty() {
                     out.put(name, &json::list(&parts));
                 }
             }
-            "not" | "if" | "then" | "else" => out.put(name, &self.write(value, &at(), spot.same())?.finish()),
+            "not" | "if" | "then" | "else" => out.put(name, &self.write(value, at, spot.same())?.finish()),
             "items" | "additionalProperties" | "contains" | "propertyNames" | "unevaluatedItems" | "unevaluatedProperties" => match value {
                 Value::Bool(_) => out.put(name, &json::write(value)),
-                _ => out.put(name, &self.write(value, &at(), spot.inside())?.finish()),
+                _ => out.put(name, &self.write(value, at, spot.inside())?.finish()),
             },
             // In 3.0 they say of the bound beside them that it is not within.
             "exclusiveMinimum" | "exclusiveMaximum" if matches!(value, Value::Bool(_)) => {}
@@ -323,17 +325,16 @@ impl<'d, 'a> Schemas<'d, 'a> {
     }
 
     /// A member that only answers have, in what is sent; or one that is only sent, in an answer.
-    fn is_of_the_other_way(&self, property: &Value<'a>, place: &str, purpose: Purpose) -> bool {
+    fn is_of_the_other_way(&self, property: &Value<'a>, purpose: Purpose) -> bool {
         let mark = if purpose == Purpose::Request { "readOnly" } else { "writeOnly" };
         // What is wrong with a reference is said where the property itself is written.
-        let refers = || {
-            document::reference(property).is_some() && self.document.follow(property, place).is_ok_and(|(to, _)| json::is_true(to, mark))
-        };
+        let refers =
+            || document::reference(property).is_some() && self.document.follow(property, "#").is_ok_and(|(to, _)| json::is_true(to, mark));
         json::is_true(property, mark) || refers()
     }
 }
 
-fn types(value: &Value<'_>, is_nullable: bool, place: &str) -> Result<String, String> {
+fn types(value: &Value<'_>, is_nullable: bool, place: &At<'_>) -> Result<String, String> {
     let mut names: Vec<&str> = match value {
         Value::Array(items) => items.iter().filter_map(json::text).collect(),
         one => json::text(one).into_iter().collect(),

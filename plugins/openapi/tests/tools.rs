@@ -106,8 +106,11 @@ fn tool(plugin: &OpenApi, name: &str) -> Value {
     tools(plugin, &FakeViewer::of(1)).into_iter().find(|tool| tool["name"] == name).unwrap()
 }
 
-/// What a call sends: method, URL, headers, body; with secrets in clear. The answer is an object.
-fn sent(plugin: &OpenApi, name: &str, arguments: &Value) -> Result<(String, String, Vec<(String, String)>, String), String> {
+/// Method, URL, headers and body.
+type Request = (String, String, Vec<(String, String)>, String);
+
+/// What a call sends, with secrets in clear. The answer is an object.
+fn sent(plugin: &OpenApi, name: &str, arguments: &Value) -> Result<Request, String> {
     let kept = Rc::new(RefCell::new(None));
     let keep = kept.clone();
     testing::answer_fetches(move |sent| {
