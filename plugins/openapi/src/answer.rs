@@ -6,7 +6,6 @@ use alloc::string::{String, ToString};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sluice_sdk::fetch::Response;
-use sluice_sdk::json as text;
 
 use crate::json::{self, Object, Value};
 use crate::operation::{Operation, cut, essence, is_json};
@@ -47,9 +46,9 @@ fn success(operation: &Operation, response: &Response) -> String {
         return unpromised(operation, "nothing", content(&format!("HTTP {}, and nothing more", response.status)));
     }
     if kind == "image" || kind == "audio" {
-        let data = text::string(&BASE64_STANDARD.encode(&response.body));
+        let data = json::quote(&BASE64_STANDARD.encode(&response.body));
         let item =
-            Object::default().with("type", &text::string(kind)).with("data", &data).with("mimeType", &text::string(&media_type)).finish();
+            Object::default().with("type", &json::quote(kind)).with("data", &data).with("mimeType", &json::quote(&media_type)).finish();
         return unpromised(operation, &media_type, json::list(&[item]));
     }
     let Ok(body) = core::str::from_utf8(&response.body) else {
@@ -72,7 +71,7 @@ fn success(operation: &Operation, response: &Response) -> String {
 fn unpromised(operation: &Operation, what: &str, content: String) -> String {
     if operation.promises {
         let why = format!("{} answered {what}, and its document promises an object", shown(operation));
-        let note = Object::default().with("type", r#""text""#).with("text", &text::string(&why)).finish();
+        let note = Object::default().with("type", r#""text""#).with("text", &json::quote(&why)).finish();
         let both = format!("[{note},{}", &content[1..]);
         return error(&both);
     }
@@ -88,7 +87,7 @@ fn error(content: &str) -> String {
 }
 
 fn content(said: &str) -> String {
-    json::list(&[Object::default().with("type", r#""text""#).with("text", &text::string(said)).finish()])
+    json::list(&[Object::default().with("type", r#""text""#).with("text", &json::quote(said)).finish()])
 }
 
 /// For metrics: `2xx`.

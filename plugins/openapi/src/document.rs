@@ -5,6 +5,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::json::{self, Value};
 
@@ -82,6 +83,27 @@ pub fn dangling(place: &str, to: &str) -> String {
 /// Where a value refers to.
 pub fn reference<'v>(value: &'v Value<'_>) -> Option<&'v str> {
     json::text_of(value, "$ref")
+}
+
+/// A place that is being looked at: written only if something is wrong there.
+#[derive(Debug, Clone, Copy)]
+pub enum At<'p> {
+    /// As it is.
+    Place(&'p str),
+    /// Of a member.
+    Member(&'p At<'p>, &'p str),
+    /// Of an item.
+    Item(&'p At<'p>, usize),
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            At::Place(place) => f.write_str(place),
+            At::Member(of, name) => write!(f, "{}", below(&of.to_string(), name)),
+            At::Item(of, index) => write!(f, "{of}/{index}"),
+        }
+    }
 }
 
 /// The place of a member.

@@ -2,14 +2,13 @@
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use hifijson::SliceLexer;
 use hifijson::token::Lex;
 use hifijson::value;
-use sluice_sdk::json;
-
 /// Of any kind.
 pub type Value<'a> = value::Value<&'a str, Cow<'a, str>>;
 
@@ -52,6 +51,32 @@ pub fn is_true(value: &Value<'_>, name: &str) -> bool {
     matches!(member(value, name), Some(Value::Bool(true)))
 }
 
+/// A JSON string with this content, in as few pieces as there are signs to escape: documents are mostly texts.
+pub fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    append_text(text, &mut out);
+    out
+}
+
+fn append_text(text: &str, out: &mut String) {
+    out.push('"');
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|b| b < b' ' || b == b'"' || b == b'\\') {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            control => out.push_str(&format!("\\u{control:04x}")),
+        }
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
 /// Writes it without spaces. Not by hifijson's own `Display`, which leaves some control characters as they are.
 pub fn write(value: &Value<'_>) -> String {
     let mut out = String::new();
@@ -65,7 +90,7 @@ pub fn append(value: &Value<'_>, out: &mut String) {
         Value::Null => out.push_str("null"),
         Value::Bool(yes) => out.push_str(if *yes { "true" } else { "false" }),
         Value::Number((digits, _)) => out.push_str(digits),
-        Value::String(text) => out.push_str(&json::string(text)),
+        Value::String(text) => append_text(text, out),
         Value::Array(items) => {
             out.push('[');
             for (at, item) in items.iter().enumerate() {
@@ -82,7 +107,7 @@ pub fn append(value: &Value<'_>, out: &mut String) {
                 if at > 0 {
                     out.push(',');
                 }
-                out.push_str(&json::string(name));
+                append_text(name, out);
                 out.push(':');
                 append(member, out);
             }
@@ -120,7 +145,7 @@ impl Object {
     /// One more, whose value is JSON text already.
     pub fn put(&mut self, name: &str, json: &str) {
         self.0.push(if self.0.is_empty() { '{' } else { ',' });
-        self.0.push_str(&json::string(name));
+        append_text(name, &mut self.0);
         self.0.push(':');
         self.0.push_str(json);
     }
@@ -145,7 +170,7 @@ pub fn list(items: &[String]) -> String {
 
 /// A list of texts.
 pub fn texts<T: AsRef<str>>(texts: &[T]) -> String {
-    let items: Vec<String> = texts.iter().map(|text| json::string(text.as_ref())).collect();
+    let items: Vec<String> = texts.iter().map(|text| quote(text.as_ref())).collect();
     list(&items)
 }
 
@@ -161,6 +186,13 @@ mod tests {
         }
         for bad in ["", "{", "[1,]", "{\"a\":1} x", "\"\u{1}\"", r#""\ud800""#, &"[".repeat(57)] {
             assert!(read(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn texts_are_quoted() {
+        for text in ["", "plain", "a\"b\\", "\0\u{1f}\n\r\t", "é 漢 🦀\""] {
+            assert_eq!(serde_json::from_str::<String>(&quote(text)).unwrap(), text);
         }
     }
 

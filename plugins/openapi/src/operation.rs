@@ -6,12 +6,12 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use sluice_sdk::{glob, json as text};
+use sluice_sdk::glob;
 
 use crate::config::{Api, Selection};
-use crate::document::{Document, below};
+use crate::document::{self, Document, below};
 use crate::json::{self, Object, Value};
-use crate::schema::{self, Purpose, Writer};
+use crate::schema::{self, Purpose, Schemas, Writer};
 use crate::style::{self, Style};
 
 /// Longer names are cut: with `openapi_` before them, as `namespace` puts it, they are what clients take.
@@ -25,8 +25,8 @@ const DEFINITION_BYTES_MAX: usize = 64 << 10;
 /// Mistakes named in one message.
 const MISTAKES_MAX: usize = 8;
 
-/// The methods of HTTP that become tools, as documents have them.
-const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
+/// The methods of HTTP that become tools, as documents have them and as they are sent.
+const METHODS: [(&str, &str); 5] = [("get", "GET"), ("put", "PUT"), ("post", "POST"), ("delete", "DELETE"), ("patch", "PATCH")];
 
 /// One operation.
 #[derive(Debug)]
@@ -128,6 +128,7 @@ pub enum BodyKind {
 pub fn read(document: &Document<'_>, api: &Api) -> Result<Vec<Operation>, String> {
     let mut operations = Vec::new();
     let mut mistakes = Vec::new();
+    let mut schemas = Schemas::new(document);
     let paths = document.member("paths").ok_or("it has no paths")?;
     for (path, item) in json::members(paths) {
         if path.starts_with("x-") {
@@ -135,7 +136,14 @@ pub fn read(document: &Document<'_>, api: &Api) -> Result<Vec<Operation>, String
         }
         let place = below("#/paths", path);
         match document.follow(item, &place) {
-            Ok((item, place)) => read_path(document, api, path, item, &place, &mut operations, &mut mistakes),
+            Ok((item, place)) => {
+                for known in selected(document, api, path, item) {
+                    match known.read(&place, &below(&place, known.key), &mut schemas) {
+                        Ok(operation) => operations.push(operation),
+                        Err(mistake) => mistakes.push(format!("{mistake} (exclude {:?} if it need be no tool)", known.id())),
+                    }
+                }
+            }
             Err(mistake) => mistakes.push(mistake),
         }
     }
@@ -153,26 +161,18 @@ pub fn read(document: &Document<'_>, api: &Api) -> Result<Vec<Operation>, String
     Ok(operations)
 }
 
-fn read_path<'a>(
-    document: &Document<'a>,
-    api: &Api,
-    path: &str,
-    item: &Value<'a>,
-    place: &str,
-    operations: &mut Vec<Operation>,
-    mistakes: &mut Vec<String>,
-) {
-    for (method, operation) in json::members(item) {
-        let Some(at) = METHODS.iter().position(|known| known == method) else { continue };
-        let known = Known { document, api, path, method: ["GET", "PUT", "POST", "DELETE", "PATCH"][at], item, operation };
-        if !known.is_selected() {
-            continue;
-        }
-        match known.read(place, &below(place, method)) {
-            Ok(operation) => operations.push(operation),
-            Err(mistake) => mistakes.push(format!("{mistake} (exclude {:?} if it need be no tool)", known.id())),
-        }
-    }
+/// The operations of one path that the settings select.
+fn selected<'d, 'a>(
+    document: &'d Document<'a>,
+    api: &'d Api,
+    path: &'d str,
+    item: &'d Value<'a>,
+) -> impl Iterator<Item = Known<'d, 'a>> + use<'d, 'a> {
+    let known = move |(method, operation): &'d (Cow<'a, str>, Value<'a>)| {
+        let (key, method) = METHODS.iter().find(|(key, _)| key == method)?;
+        Some(Known { document, api, path, key, method, item, operation })
+    };
+    json::members(item).iter().filter_map(known).filter(Known::is_selected)
 }
 
 /// What is known of one operation.
@@ -180,6 +180,7 @@ struct Known<'d, 'a> {
     document: &'d Document<'a>,
     api: &'d Api,
     path: &'d str,
+    key: &'static str,
     method: &'static str,
     item: &'d Value<'a>,
     operation: &'d Value<'a>,
@@ -208,8 +209,8 @@ impl<'d, 'a> Known<'d, 'a> {
         (self.api.include.is_empty() || self.api.include.iter().any(is_of)) && !self.api.exclude.iter().any(is_of)
     }
 
-    fn read(&self, item_place: &str, place: &str) -> Result<Operation, String> {
-        let mut input = Writer::new(self.document, Purpose::Request);
+    fn read(&self, item_place: &str, place: &str, schemas: &mut Schemas<'d, 'a>) -> Result<Operation, String> {
+        let mut input = schemas.writer(Purpose::Request);
         let (mut properties, mut required) = (Object::default(), Vec::new());
         let parameters = self.parameters(item_place, place, &mut input, &mut properties, &mut required)?;
         let pieces = pieces(self.path, &parameters).map_err(|mistake| format!("{place}: {mistake}"))?;
@@ -223,7 +224,7 @@ impl<'d, 'a> Known<'d, 'a> {
         if let Some(definitions) = input.definitions()? {
             schema.put("$defs", &definitions);
         }
-        let output = if self.api.output_schemas { self.output(place)? } else { None };
+        let output = if self.api.output_schemas { self.output(place, schemas)? } else { None };
         let name = self.name();
         let definition = self.definition(&name, &schema.finish(), output.as_deref());
         if definition.len() > DEFINITION_BYTES_MAX {
@@ -267,11 +268,11 @@ impl<'d, 'a> Known<'d, 'a> {
             about.insert_str(0, "Deprecated. ");
         }
         cut(&mut about, DESCRIPTION_BYTES_MAX);
-        let mut definition = Object::default().with("name", &text::string(name));
+        let mut definition = Object::default().with("name", &json::quote(name));
         if let Some(title) = summary.filter(|summary| summary.len() <= 128) {
-            definition.put("title", &text::string(title));
+            definition.put("title", &json::quote(title));
         }
-        definition.put("description", &text::string(&about));
+        definition.put("description", &json::quote(&about));
         definition.put("inputSchema", input);
         if let Some(output) = output {
             definition.put("outputSchema", output);
@@ -293,7 +294,7 @@ impl<'d, 'a> Known<'d, 'a> {
         &self,
         item_place: &str,
         place: &str,
-        input: &mut Writer<'d, 'a>,
+        input: &mut Writer<'_, 'd, 'a>,
         properties: &mut Object,
         required: &mut Vec<String>,
     ) -> Result<Vec<Parameter>, String> {
@@ -338,11 +339,11 @@ impl<'d, 'a> Known<'d, 'a> {
             };
             let (form, schema, schema_place) = self.form(said, at, &place)?;
             let argument = argument(name, location, &mut taken);
-            let schema = match schema {
+            let written = match schema {
                 Some(schema) => input.schema(schema, &schema_place)?,
                 None => r#"{"type":"string"}"#.to_string(),
             };
-            properties.put(&argument, &described(schema, json::text_of(said, "description")));
+            properties.put(&argument, &described(written, schema, self.document.is_3_0, json::text_of(said, "description")));
             let is_required = is_required || at == Place::Path;
             if is_required {
                 required.push(argument.clone());
@@ -389,7 +390,7 @@ impl<'d, 'a> Known<'d, 'a> {
         &self,
         place: &str,
         parameters: &[Parameter],
-        input: &mut Writer<'d, 'a>,
+        input: &mut Writer<'_, 'd, 'a>,
         properties: &mut Object,
     ) -> Result<Option<Body>, String> {
         let Some(said) = json::member(self.operation, "requestBody") else { return Ok(None) };
@@ -403,14 +404,15 @@ impl<'d, 'a> Known<'d, 'a> {
             return Err(format!("{place}: {} cannot be sent by a tool; JSON, forms and plain text can", json::texts(&offered)));
         };
         let schema_place = below(&below(&below(&place, "content"), media_type), "schema");
-        let schema = match json::member(holder, "schema") {
+        let schema = json::member(holder, "schema");
+        let written = match schema {
             Some(schema) => input.schema(schema, &schema_place)?,
             None if kind == BodyKind::Text => r#"{"type":"string"}"#.to_string(),
             None => "{}".to_string(),
         };
         let mut taken: BTreeSet<String> = parameters.iter().map(|parameter| parameter.argument.clone()).collect();
         let argument = argument("body", "request", &mut taken);
-        properties.put(&argument, &described(schema, json::text_of(said, "description")));
+        properties.put(&argument, &described(written, schema, self.document.is_3_0, json::text_of(said, "description")));
         // Characters of a range (`application/*`) would be none of a header.
         let media_type = match kind {
             BodyKind::Json if media_type.contains('*') => "application/json".to_string(),
@@ -424,7 +426,7 @@ impl<'d, 'a> Known<'d, 'a> {
     }
 
     /// The schema of what it answers, if there is one answer that means success, and that is an object.
-    fn output(&self, place: &str) -> Result<Option<String>, String> {
+    fn output(&self, place: &str, schemas: &mut Schemas<'d, 'a>) -> Result<Option<String>, String> {
         let responses = json::member(self.operation, "responses").map(json::members).unwrap_or_default();
         let mut good = responses.iter().filter(|(status, _)| status.starts_with('2'));
         let (Some((status, response)), None) = (good.next(), good.next()) else { return Ok(None) };
@@ -434,7 +436,7 @@ impl<'d, 'a> Known<'d, 'a> {
         let Some(schema) = json::member(holder, "schema").filter(|schema| schema::is_object(self.document, schema)) else {
             return Ok(None);
         };
-        let mut output = Writer::new(self.document, Purpose::Response);
+        let mut output = schemas.writer(Purpose::Response);
         let mut root = output.root(schema, &below(&below(&below(&place, "content"), media_type), "schema"))?;
         if let Some(definitions) = output.definitions()? {
             root.put("$defs", &definitions);
@@ -512,13 +514,15 @@ fn argument(name: &str, location: &str, taken: &mut BTreeSet<String>) -> String 
 }
 
 /// A schema with a description, unless it has one.
-fn described(schema: String, description: Option<&str>) -> String {
-    let has_one = json::read(&schema).is_none_or(|schema| json::member(&schema, "description").is_some());
-    let Some(description) = description.filter(|_| !has_one) else { return schema };
+fn described(written: String, schema: Option<&Value<'_>>, is_3_0: bool, description: Option<&str>) -> String {
+    // Beside a reference of OpenAPI 3.0 nothing was written.
+    let is_bare = is_3_0 && schema.is_some_and(|schema| document::reference(schema).is_some());
+    let has_one = schema.is_some_and(|schema| json::member(schema, "description").is_some()) && !is_bare;
+    let Some(description) = description.filter(|_| !has_one) else { return written };
     let mut about = description.trim().to_string();
     cut(&mut about, DESCRIPTION_BYTES_MAX);
-    let comma = if schema == "{}" { "" } else { "," };
-    format!(r#"{{"description":{}{comma}{}"#, text::string(&about), &schema[1..])
+    let comma = if written == "{}" { "" } else { "," };
+    format!(r#"{{"description":{}{comma}{}"#, json::quote(&about), &written[1..])
 }
 
 /// At most so many bytes, at the end of a character.

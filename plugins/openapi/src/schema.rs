@@ -4,19 +4,20 @@
 //! are tied together, and one that holds itself stays what it is. Keywords that are not of JSON Schema are left out, and members that only
 //! answers have of what is sent, and the other way round.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::document::{self, Document};
+use crate::document::{self, At, Document};
 use crate::json::{self, Object, Value};
 
 /// Schemas in the schema of one tool.
 const NODES_MAX: usize = 4_000;
 
 /// What a schema is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
     /// Of what is sent.
     Request,
@@ -24,115 +25,194 @@ pub enum Purpose {
     Response,
 }
 
-/// Writes the schemas of one tool.
-pub struct Writer<'d, 'a> {
+/// The schemas of a document. Each that is referred to is written once for all tools.
+pub struct Schemas<'d, 'a> {
     document: &'d Document<'a>,
-    purpose: Purpose,
-    nodes: usize,
-    /// Places of what was referred to, in the order of their names; the names begin with that of the root, which has none.
-    places: Vec<String>,
-    names: Vec<String>,
-    by_place: BTreeMap<String, usize>,
-    /// From one of them to another of which it says that whatever it is is that as well.
-    applied: Vec<(usize, usize)>,
+    /// By place.
+    targets: BTreeMap<String, Target<'d, 'a>>,
+    taken: BTreeSet<String>,
+    written: BTreeMap<(Purpose, String), Rc<Written>>,
+    /// Places of those that are known to be other than themselves.
+    sound: BTreeSet<(Purpose, String)>,
 }
 
-/// Where a schema stands while it is written.
-#[derive(Clone, Copy)]
-struct Spot {
-    /// In which of the places.
-    within: usize,
-    /// And is it said of the very value that that is about, not of a part of it?
+/// What something refers to.
+struct Target<'d, 'a> {
+    name: String,
+    schema: &'d Value<'a>,
+}
+
+/// A schema as a tool has it.
+#[derive(Default)]
+struct Written {
+    json: String,
+    nodes: usize,
+    /// Places of what it refers to.
+    refers: Vec<String>,
+    /// Those of which it says that whatever it is is that as well.
+    applied: Vec<String>,
+}
+
+/// What is being written.
+struct Spot<'s> {
+    purpose: Purpose,
+    /// What is found on the way.
+    found: &'s mut Written,
+    /// It is said of the very value that all of it is about, not of a part.
     in_place: bool,
 }
 
-const ROOT: Spot = Spot { within: 0, in_place: true };
-
-impl<'d, 'a> Writer<'d, 'a> {
-    /// For one tool.
-    pub fn new(document: &'d Document<'a>, purpose: Purpose) -> Self {
-        let (places, names) = (alloc::vec!["#".to_string()], alloc::vec![String::new()]);
-        Writer { document, purpose, nodes: 0, places, names, by_place: BTreeMap::new(), applied: Vec::new() }
+impl Spot<'_> {
+    fn inside(&mut self) -> Spot<'_> {
+        Spot { purpose: self.purpose, found: self.found, in_place: false }
     }
 
+    fn same(&mut self) -> Spot<'_> {
+        Spot { purpose: self.purpose, found: self.found, in_place: self.in_place }
+    }
+}
+
+/// Writes the schemas of one tool.
+pub struct Writer<'w, 'd, 'a> {
+    schemas: &'w mut Schemas<'d, 'a>,
+    purpose: Purpose,
+    nodes: usize,
+    refers: Vec<String>,
+}
+
+impl<'a> Writer<'_, '_, 'a> {
     /// One schema, which may refer to others.
     pub fn schema(&mut self, schema: &Value<'a>, place: &str) -> Result<String, String> {
-        self.write(schema, place, Spot { in_place: false, ..ROOT }).map(Object::finish)
+        self.write(schema, place).map(Object::finish)
     }
 
     /// One schema of an object, as the root; so it refers to nothing by itself, and says that it is of an object.
-    pub fn root(&mut self, schema: &'d Value<'a>, place: &str) -> Result<Object, String> {
-        let (schema, place) = self.document.follow(schema, place)?;
-        let mut root = self.write(schema, &place, ROOT)?;
+    pub fn root(&mut self, schema: &Value<'a>, place: &str) -> Result<Object, String> {
+        let document = self.schemas.document;
+        let (schema, place) = document.follow(schema, place)?;
+        let mut root = self.write(schema, &place)?;
         if json::member(schema, "type").is_none() {
             root.put("type", r#""object""#);
         }
         Ok(root)
     }
 
+    fn write(&mut self, schema: &Value<'a>, place: &str) -> Result<Object, String> {
+        let mut found = Written { nodes: self.nodes, ..Written::default() };
+        let spot = Spot { purpose: self.purpose, found: &mut found, in_place: true };
+        let written = self.schemas.write(schema, &At::Place(place), spot)?;
+        self.nodes = found.nodes;
+        self.refers.extend(found.refers);
+        for to in found.applied {
+            self.schemas.check_end(self.purpose, &to)?;
+        }
+        Ok(written)
+    }
+
     /// What was referred to, for `$defs`; none if nothing was.
     pub fn definitions(mut self) -> Result<Option<String>, String> {
         let mut definitions = Object::default();
-        let mut at = 1;
-        while at < self.places.len() {
-            let (place, document) = (self.places[at].clone(), self.document);
-            let schema = document.at(&place).ok_or_else(|| document::dangling("#", &place))?;
-            let written = self.write(schema, &place, Spot { within: at, in_place: true })?;
-            definitions.put(&self.names[at], &written.finish());
-            at += 1;
+        let mut seen = BTreeSet::new();
+        let mut next = core::mem::take(&mut self.refers);
+        next.reverse();
+        while let Some(place) = next.pop() {
+            if !seen.insert(place.clone()) {
+                continue;
+            }
+            self.schemas.check_end(self.purpose, &place)?;
+            let written = self.schemas.written(self.purpose, &place)?;
+            self.nodes += written.nodes;
+            if self.nodes > NODES_MAX {
+                return Err(too_many(&At::Place(&place)));
+            }
+            definitions.put(&self.schemas.targets[&place].name, &written.json);
+            next.extend(written.refers.iter().rev().cloned());
         }
-        self.check_applied()?;
-        Ok((at > 1).then(|| definitions.finish()))
+        Ok((!seen.is_empty()).then(|| definitions.finish()))
+    }
+}
+
+fn too_many(place: &At<'_>) -> String {
+    format!("{place}: there are more than {NODES_MAX} schemas in one tool up to here")
+}
+
+impl<'d, 'a> Schemas<'d, 'a> {
+    /// Of this document.
+    pub fn new(document: &'d Document<'a>) -> Self {
+        let (targets, taken, written, sound) = Default::default();
+        Schemas { document, targets, taken, written, sound }
     }
 
-    /// A schema that is itself, and not of a part of itself, has no end for who goes through it.
-    fn check_applied(&self) -> Result<(), String> {
-        let mut left = self.applied.clone();
-        loop {
-            let leads_on = |at: usize| left.iter().any(|(from, _)| *from == at);
-            let is_led_to = |at: usize| left.iter().any(|(_, to)| *to == at);
-            let kept: Vec<_> = left.iter().copied().filter(|(from, to)| is_led_to(*from) && leads_on(*to)).collect();
-            match kept.first() {
-                None => return Ok(()),
-                Some((from, _)) if kept.len() == left.len() => {
-                    return Err(format!("{}: this schema refers to itself without an end", self.places[*from]));
+    /// For one tool.
+    pub fn writer(&mut self, purpose: Purpose) -> Writer<'_, 'd, 'a> {
+        Writer { schemas: self, purpose, nodes: 0, refers: Vec::new() }
+    }
+
+    /// What stands at a place that something refers to.
+    fn written(&mut self, purpose: Purpose, place: &str) -> Result<Rc<Written>, String> {
+        if let Some(known) = self.written.get(&(purpose, place.to_string())) {
+            return Ok(known.clone());
+        }
+        let schema = self.targets.get(place).ok_or_else(|| document::dangling("#", place))?.schema;
+        let mut found = Written::default();
+        let object = self.write(schema, &At::Place(place), Spot { purpose, found: &mut found, in_place: true })?;
+        found.json = object.finish();
+        let written = Rc::new(found);
+        self.written.insert((purpose, place.to_string()), written.clone());
+        Ok(written)
+    }
+
+    /// A schema that is itself, and not a part of itself, has no end for who goes through it.
+    fn check_end(&mut self, purpose: Purpose, from: &str) -> Result<(), String> {
+        let mut open: Vec<(String, usize)> = [(from.to_string(), 0)].into();
+        let mut within: BTreeSet<String> = [from.to_string()].into();
+        while let Some((place, at)) = open.last_mut() {
+            if self.sound.contains(&(purpose, place.clone())) {
+                within.remove(place.as_str());
+                open.pop();
+                continue;
+            }
+            let (place, next) = (place.clone(), core::mem::replace(at, *at + 1));
+            match self.written(purpose, &place)?.applied.get(next) {
+                None => drop(self.sound.insert((purpose, place))),
+                Some(to) if within.contains(to) => return Err(format!("{to}: this schema refers to itself without an end")),
+                Some(to) => {
+                    within.insert(to.clone());
+                    open.push((to.clone(), 0));
                 }
-                Some(_) => left = kept,
             }
         }
+        Ok(())
     }
 
     /// The name of what a reference points to.
-    fn define(&mut self, place: &str, to: &str, spot: Spot) -> Result<String, String> {
-        if self.document.at(to).is_none() {
-            return Err(document::dangling(place, to));
-        }
-        let at = match self.by_place.get(to) {
-            Some(at) => *at,
+    fn define(&mut self, place: &At<'_>, to: &str, spot: &mut Spot<'_>) -> Result<String, String> {
+        let name = match self.targets.get(to) {
+            Some(target) => target.name.clone(),
             None => {
-                let at = self.places.len();
+                let schema = self.document.at(to).ok_or_else(|| document::dangling(&place.to_string(), to))?;
                 let last = to.rsplit('/').next().unwrap_or_default();
                 let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
                 let mut name: String = last.chars().take(64).map(|c| if allowed(c) { c } else { '_' }).collect();
-                if self.names.contains(&name) {
-                    name = format!("{name}_{at}");
+                if self.taken.contains(&name) {
+                    name = format!("{name}_{}", self.targets.len());
                 }
-                self.places.push(to.to_string());
-                self.names.push(name);
-                self.by_place.insert(to.to_string(), at);
-                at
+                self.taken.insert(name.clone());
+                self.targets.insert(to.to_string(), Target { name: name.clone(), schema });
+                name
             }
         };
+        spot.found.refers.push(to.to_string());
         if spot.in_place {
-            self.applied.push((spot.within, at));
+            spot.found.applied.push(to.to_string());
         }
-        Ok(self.names[at].clone())
+        Ok(name)
     }
 
-    fn write(&mut self, schema: &Value<'a>, place: &str, spot: Spot) -> Result<Object, String> {
-        self.nodes += 1;
-        if self.nodes > NODES_MAX {
-            return Err(format!("{place}: there are more than {NODES_MAX} schemas in one tool up to here"));
+    fn write(&mut self, schema: &Value<'a>, place: &At<'_>, mut spot: Spot<'_>) -> Result<Object, String> {
+        spot.found.nodes += 1;
+        if spot.found.nodes > NODES_MAX {
+            return Err(too_many(place));
         }
         let mut out = Object::default();
         let members = match schema {
@@ -142,8 +222,8 @@ impl<'d, 'a> Writer<'d, 'a> {
             _ => return Err(format!("{place}: this is no schema")),
         };
         if let Some(to) = document::reference(schema) {
-            let name = self.define(place, to, spot)?;
-            out.put("$ref", &sluice_sdk::json::string(&format!("#/$defs/{name}")));
+            let name = self.define(place, to, &mut spot)?;
+            out.put("$ref", &json::quote(&format!("#/$defs/{name}")));
             // Of OpenAPI 3.0 whatever stands beside a reference counts for nothing.
             if self.document.is_3_0 {
                 return Ok(out);
@@ -151,7 +231,7 @@ impl<'d, 'a> Writer<'d, 'a> {
         }
         let is_nullable = self.document.is_3_0 && json::is_true(schema, "nullable") && json::member(schema, "type").is_some();
         for (name, value) in members {
-            self.keyword(name, value, schema, is_nullable, place, spot, &mut out)?;
+            self.keyword(name, value, schema, is_nullable, place, &mut spot, &mut out)?;
         }
         Ok(out)
     }
@@ -163,14 +243,13 @@ impl<'d, 'a> Writer<'d, 'a> {
         value: &Value<'a>,
         schema: &Value<'a>,
         is_nullable: bool,
-        place: &str,
-        spot: Spot,
+        place: &At<'_>,
+        spot: &mut Spot<'_>,
         out: &mut Object,
     ) -> Result<(), String> {
-        let inside = Spot { in_place: false, ..spot };
-        let at = || document::below(place, name);
+        let at = &At::Member(place, name);
         match name {
-            "type" => out.put(name, &types(value, is_nullable, &at())?),
+            "type" => out.put(name, &types(value, is_nullable, at)?),
             "enum" => {
                 let mut values: Vec<String> = json::items(value).iter().map(json::write).collect();
                 if is_nullable && !values.iter().any(|value| value == "null") {
@@ -181,11 +260,11 @@ impl<'d, 'a> Writer<'d, 'a> {
             "properties" => {
                 let mut properties = Object::default();
                 for (name, property) in json::members(value) {
-                    let place = document::below(&at(), name);
-                    if self.is_of_the_other_way(property, &place)? {
+                    let place = At::Member(at, name);
+                    if self.is_of_the_other_way(property, spot.purpose) {
                         continue;
                     }
-                    properties.put(name, &self.write(property, &place, inside)?.finish());
+                    properties.put(name, &self.write(property, &place, spot.inside())?.finish());
                 }
                 out.put(name, &properties.finish());
             }
@@ -194,7 +273,7 @@ impl<'d, 'a> Writer<'d, 'a> {
                 for required in json::items(value).iter().filter_map(json::text) {
                     let property = json::member(schema, "properties").and_then(|properties| json::member(properties, required));
                     let is_left_out = match property {
-                        Some(property) => self.is_of_the_other_way(property, place)?,
+                        Some(property) => self.is_of_the_other_way(property, spot.purpose),
                         None => false,
                     };
                     if !is_left_out {
@@ -206,27 +285,30 @@ impl<'d, 'a> Writer<'d, 'a> {
                 }
             }
             "patternProperties" | "dependentSchemas" => {
-                let of_parts = if name == "dependentSchemas" { spot } else { inside };
+                let is_of_parts = name == "patternProperties";
                 let mut parts = Object::default();
                 for (name, part) in json::members(value) {
-                    parts.put(name, &self.write(part, &document::below(&at(), name), of_parts)?.finish());
+                    parts.put(
+                        name,
+                        &self.write(part, &At::Member(at, name), if is_of_parts { spot.inside() } else { spot.same() })?.finish(),
+                    );
                 }
                 out.put(name, &parts.finish());
             }
             "allOf" | "anyOf" | "oneOf" | "prefixItems" => {
-                let of_parts = if name == "prefixItems" { inside } else { spot };
+                let is_of_parts = name == "prefixItems";
                 let mut parts = Vec::new();
                 for (index, part) in json::items(value).iter().enumerate() {
-                    parts.push(self.write(part, &format!("{}/{index}", at()), of_parts)?.finish());
+                    parts.push(self.write(part, &At::Item(at, index), if is_of_parts { spot.inside() } else { spot.same() })?.finish());
                 }
                 if !parts.is_empty() {
                     out.put(name, &json::list(&parts));
                 }
             }
-            "not" | "if" | "then" | "else" => out.put(name, &self.write(value, &at(), spot)?.finish()),
+            "not" | "if" | "then" | "else" => out.put(name, &self.write(value, at, spot.same())?.finish()),
             "items" | "additionalProperties" | "contains" | "propertyNames" | "unevaluatedItems" | "unevaluatedProperties" => match value {
                 Value::Bool(_) => out.put(name, &json::write(value)),
-                _ => out.put(name, &self.write(value, &at(), inside)?.finish()),
+                _ => out.put(name, &self.write(value, at, spot.inside())?.finish()),
             },
             // In 3.0 they say of the bound beside them that it is not within.
             "exclusiveMinimum" | "exclusiveMaximum" if matches!(value, Value::Bool(_)) => {}
@@ -243,17 +325,16 @@ impl<'d, 'a> Writer<'d, 'a> {
     }
 
     /// A member that only answers have, in what is sent; or one that is only sent, in an answer.
-    fn is_of_the_other_way(&self, property: &Value<'a>, place: &str) -> Result<bool, String> {
-        let mark = if self.purpose == Purpose::Request { "readOnly" } else { "writeOnly" };
-        if json::is_true(property, mark) {
-            return Ok(true);
-        }
-        // The place is known again where the property itself is written, which says what is wrong with its reference.
-        Ok(document::reference(property).is_some() && self.document.follow(property, place).is_ok_and(|(to, _)| json::is_true(to, mark)))
+    fn is_of_the_other_way(&self, property: &Value<'a>, purpose: Purpose) -> bool {
+        let mark = if purpose == Purpose::Request { "readOnly" } else { "writeOnly" };
+        // What is wrong with a reference is said where the property itself is written.
+        let refers =
+            || document::reference(property).is_some() && self.document.follow(property, "#").is_ok_and(|(to, _)| json::is_true(to, mark));
+        json::is_true(property, mark) || refers()
     }
 }
 
-fn types(value: &Value<'_>, is_nullable: bool, place: &str) -> Result<String, String> {
+fn types(value: &Value<'_>, is_nullable: bool, place: &At<'_>) -> Result<String, String> {
     let mut names: Vec<&str> = match value {
         Value::Array(items) => items.iter().filter_map(json::text).collect(),
         one => json::text(one).into_iter().collect(),
@@ -265,7 +346,7 @@ fn types(value: &Value<'_>, is_nullable: bool, place: &str) -> Result<String, St
     if is_nullable && !names.contains(&"null") {
         names.push("null");
     }
-    Ok(if names.len() == 1 { sluice_sdk::json::string(names[0]) } else { json::texts(&names) })
+    Ok(if names.len() == 1 { json::quote(names[0]) } else { json::texts(&names) })
 }
 
 /// Whether everything that a schema allows is an object.
@@ -300,7 +381,8 @@ mod tests {
     fn written(version: &str, purpose: Purpose, schemas: &Json) -> Result<Json, String> {
         let text = document(version, schemas);
         let document = Document::read(&text)?;
-        let mut writer = Writer::new(&document, purpose);
+        let mut schemas = Schemas::new(&document);
+        let mut writer = schemas.writer(purpose);
         let place = "#/components/schemas/a";
         let schema = writer.schema(document.at(place).unwrap(), place)?;
         let mut schema: Json = serde_json::from_str(&schema).unwrap();

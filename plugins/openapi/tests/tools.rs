@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use sluice_plugin_openapi::OpenApi;
+use sluice_plugin_openapi::{OpenApi, json as reading};
 use sluice_sdk::fetch::{Error, Place, Response};
 use sluice_sdk::prelude::*;
 use sluice_sdk::testing::{self, FakeExchange, FakeViewer};
@@ -92,6 +92,9 @@ fn plain() -> OpenApi {
 
 fn tools(plugin: &OpenApi, viewer: &FakeViewer) -> Vec<Value> {
     let answer = plugin.on_catalog(viewer, ListKind::Tools, &[]);
+    // The host takes no definition that has a name twice.
+    let is_strict = |definition: &String| reading::is_strict(&reading::read(definition).unwrap(), 100_000);
+    assert!(answer.added.iter().all(is_strict));
     answer.added.iter().map(|definition| serde_json::from_str(definition).unwrap()).collect()
 }
 
@@ -103,8 +106,11 @@ fn tool(plugin: &OpenApi, name: &str) -> Value {
     tools(plugin, &FakeViewer::of(1)).into_iter().find(|tool| tool["name"] == name).unwrap()
 }
 
-/// What a call sends: method, URL, headers, body; with secrets in clear. The answer is an object.
-fn sent(plugin: &OpenApi, name: &str, arguments: &Value) -> Result<(String, String, Vec<(String, String)>, String), String> {
+/// Method, URL, headers and body.
+type Request = (String, String, Vec<(String, String)>, String);
+
+/// What a call sends, with secrets in clear. The answer is an object.
+fn sent(plugin: &OpenApi, name: &str, arguments: &Value) -> Result<Request, String> {
     let kept = Rc::new(RefCell::new(None));
     let keep = kept.clone();
     testing::answer_fetches(move |sent| {
@@ -180,6 +186,24 @@ fn f090_operations_are_tools_with_schemas_and_hints() {
     let delete = tool(&plugin, "deletePet");
     assert_eq!(delete["description"], "Deprecated. DELETE /pets/{id}");
     assert_eq!((&delete["annotations"]["destructiveHint"], &delete["annotations"]["idempotentHint"]), (&json!(true), &json!(true)));
+}
+
+#[test]
+fn a_description_stands_there_once() {
+    for (version, schema, expected) in [
+        ("3.1.0", json!({"$ref": "#/components/schemas/Pet", "description": "own"}), json!("own")),
+        ("3.0.0", json!({"$ref": "#/components/schemas/Pet", "description": "own"}), json!("of the parameter")),
+        ("3.1.0", json!({"description": "own"}), json!("own")),
+        ("3.1.0", json!(true), json!("of the parameter")),
+    ] {
+        let mut config = settings(json!({"base_url": "https://a"}));
+        config["document_pets"]["openapi"] = json!(version);
+        config["document_pets"]["components"]["schemas"]["Pet"] = json!({"type": "string", "description": "referred to"});
+        let parameter = json!({"name": "q", "in": "query", "description": "of the parameter", "schema": schema});
+        config["document_pets"]["paths"] = json!({"/x": {"get": {"operationId": "x", "parameters": [parameter]}}});
+        let plugin: OpenApi = testing::plugin(&config.to_string()).unwrap();
+        assert_eq!(tool(&plugin, "x")["inputSchema"]["properties"]["q"]["description"], expected, "{version} {schema}");
+    }
 }
 
 #[test]
