@@ -7,6 +7,7 @@ mod bench;
 mod conformance;
 mod connect;
 mod contract;
+mod deploy;
 mod faults;
 mod hostile;
 mod languages;
@@ -44,6 +45,7 @@ cargo xtask parity              one corpus over every pairing of eras and transp
 cargo xtask faults              10,000 calls with faults on both sides: none runs twice (--calls N, --seed S)
 cargo xtask schemas             clients and servers of all revisions: every message against the official schema
 cargo xtask sbom                what each plugin inside the binary is made of, as CycloneDX, into target/sbom
+cargo xtask deploy              the files to deploy it with: judged by what reads them, and started (--release FILE)
 cargo xtask bench --quick       speed and memory against the bars; more flags go to the bench itself
 cargo xtask bench --plugins     what filters cost: hooks in three languages, fresh instances, principals, loading, swaps
 cargo xtask bench --idle        10,000 quiet streams: memory, and latency of other traffic
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Some("conformance") => conformance::run(rest),
         Some("asking") => asking::run(rest),
         Some("sbom") => sbom::run(rest),
+        Some("deploy") => deploy::run(rest),
         Some("connect") => connect::run(rest),
         Some("parity") => parity::run(rest),
         Some("faults") => faults::run(rest),

@@ -30,13 +30,12 @@ pub fn run(arguments: &[String]) -> Result<()> {
     step("a few calls with faults on both sides", faults::script(&sluice).args(["--calls", "400"]))?;
     step("a slice of the corpus against the official schemas", schemas::script(&sluice, &guests).args(["--every", "6"]))?;
     step("the same filter in four languages, in one chain, and a slice of the hooks", languages::script(&built, &guests).arg("--slice"))?;
-    step("from nothing to a plugin, in Rust", languages::five_minutes_script(&sluice).args(["--lang", "rust"]))?;
     step("real servers that ask real clients, a slice", asking::script(&built).arg("--slice"))?;
     step("an official client's own OAuth, with a real provider", &mut script("tests/interop/oauth.py", &sluice))?;
     step("accounts at a real authorization server", &mut script("tests/connect/run.py", &sluice))?;
-    step("what each plugin inside the binary is made of", &mut script("tests/sbom/run.py", &sluice))?;
+    step("what some plugins inside the binary are made of", script("tests/sbom/run.py", &sluice).args(["--every", "5"]))?;
     setup::programs(&setup::DEPLOY)?;
-    step("files to deploy it with", script("tests/deploy/run.py", &sluice).arg("--guests").arg(&guests))?;
+    step("files to deploy it with", script("tests/deploy/run.py", &sluice).arg("--slice").arg("--guests").arg(&guests))?;
     step("real servers with tasks", script("tests/interop/tasks.py", &sluice).arg("--rmcp").arg(built.join("conformance-rmcp")))?;
     step(
         "what the suite's comparison counts as a difference",
