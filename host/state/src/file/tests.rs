@@ -71,11 +71,11 @@ async fn what_has_ended_leaves_the_file() {
     let bucket = store.bucket("a", Quota::default());
     bucket.set("stays", b"1".to_vec(), None).await.unwrap();
     for round in 0..10 {
-        bucket.set(&format!("k{round}"), vec![0; 10], Some(seconds(1))).await.unwrap();
+        bucket.set(&format!("k{round}"), vec![0; 10], Some(seconds(3))).await.unwrap();
     }
     let count = || store.writer.count();
     assert_eq!(count(), 11);
-    thread::sleep(seconds(1));
+    thread::sleep(seconds(3));
     store.writer.sweep().unwrap();
     assert_eq!(count(), 1);
 }
