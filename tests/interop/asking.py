@@ -51,7 +51,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, required=True, help="the Sluice binary")
     parser.add_argument("--rmcp-client", type=Path, help="the conformance-rmcp-client binary; built when absent")
-    parser.add_argument("--jobs", type=int, default=3, help="conversations at once")
+    parser.add_argument("--jobs", type=int, default=2, help="conversations at once")
     parser.add_argument("--slice", action="store_true", help="two conversations of each client over each road, not all five")
     parser.add_argument("--only", default="", help="part of the name of the conversations to hold")
     wanted = parser.parse_args()
@@ -69,12 +69,14 @@ def main():
 
 
 def conversations(stage, fronts, is_slice):
-    """Each client over each road in every way; in a slice with a yes, and with one of the other ways by turns."""
+    """Each client over each road in every way; in a slice with a yes, and over HTTP with one of the other ways by turns: over stdio each
+    conversation starts six servers, and a slow machine takes long for that."""
     ways = {what: partial(answered, what=what) for what in ANSWERS} | {"gives up": gives_up, "dies": dies}
     others = [way for way in ways if way != "accept"]
     pairs = [(road, front) for road in stage.roads for front in fronts]
     for at, (road, front) in enumerate(pairs):
-        for way in ("accept", others[at % len(others)]) if is_slice else ways:
+        some = ("accept", others[at % len(others)]) if road == "http" else ("accept",)
+        for way in some if is_slice else ways:
             yield f"{front.name} {front.mode}, {road}, {way}", partial(ways[way], stage, front, road)
 
 
