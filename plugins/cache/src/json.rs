@@ -1,37 +1,19 @@
 //! JSON that is compared and written again, with its numbers as they are spelt.
 
-use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use hifijson::SliceLexer;
-use hifijson::token::Lex;
-use hifijson::value;
-use sluice_sdk::json;
-
-/// Of any kind.
-pub type Value<'a> = value::Value<&'a str, Cow<'a, str>>;
-/// A member of an object.
-pub type Member<'a> = (Cow<'a, str>, Value<'a>);
+use sluice_sdk::document;
+pub use sluice_sdk::document::{Member, Value, find, text};
+use sluice_sdk::json::append_string;
 
 /// Nested so deep at most: the host's own bound on messages.
 const DEPTH_MAX: usize = 64;
 
 /// The members of an object; nothing if the text is anything else, or nested too deep.
 pub fn members(text: &str) -> Option<Vec<Member<'_>>> {
-    let mut lexer = SliceLexer::new(text.as_bytes());
-    let read = lexer.exactly_one(SliceLexer::ws_peek, |next, lexer| value::parse_bounded(DEPTH_MAX, next, lexer)).ok()?;
+    let read = document::read(text, DEPTH_MAX)?;
     if let Value::Object(members) = read { Some(members) } else { None }
-}
-
-/// The member of this name.
-pub fn find<'v, 'a>(members: &'v [Member<'a>], name: &str) -> Option<&'v Value<'a>> {
-    members.iter().find(|(key, _)| key == name).map(|(_, member)| member)
-}
-
-/// The text of a string.
-pub fn text<'v>(value: &'v Value<'_>) -> Option<&'v str> {
-    if let Value::String(text) = value { Some(text) } else { None }
 }
 
 /// A whole number that is not negative, however it is spelt; nothing if it is anything else.
@@ -50,7 +32,7 @@ pub fn append_members(members: &[&Member<'_>], is_sorted: bool, out: &mut String
         if at > 0 {
             out.push(',');
         }
-        out.push_str(&json::string(name));
+        append_string(name, out);
         out.push(':');
         append(member, is_sorted, out);
     }
@@ -62,7 +44,7 @@ pub fn append(value: &Value<'_>, is_sorted: bool, out: &mut String) {
         Value::Null => out.push_str("null"),
         Value::Bool(yes) => out.push_str(if *yes { "true" } else { "false" }),
         Value::Number((digits, _)) => out.push_str(digits),
-        Value::String(text) => out.push_str(&json::string(text)),
+        Value::String(text) => append_string(text, out),
         Value::Array(items) => {
             out.push('[');
             for (at, item) in items.iter().enumerate() {

@@ -3,10 +3,13 @@
 //! The corpora are fetched, not kept: `python3 plugins/guard/tests/corpus/fetch.py FOLDER`, then
 //! `GUARD_CORPORA=FOLDER cargo test -p sluice-plugin-guard --test corpora -- --ignored --nocapture`.
 
+mod judged;
+
+use judged::{is_hidden, labels};
 use serde_json::{Value, json};
 use sluice_plugin_guard::Guard;
 use sluice_sdk::prelude::*;
-use sluice_sdk::testing::{self, FakeExchange, FakeViewer};
+use sluice_sdk::testing::{self, FakeExchange};
 use std::{
     collections::BTreeMap,
     fs,
@@ -48,20 +51,6 @@ fn pages() -> Vec<Sample> {
     let crates = registries.flat_map(|registry| fs::read_dir(registry.path()).into_iter().flatten().flatten());
     let page = |path: PathBuf| fs::read_to_string(path).ok().map(|text| Sample { source: PAGES.into(), is_attack: false, text });
     crates.filter_map(|folder| page(folder.path().join("README.md"))).collect()
-}
-
-/// The detectors that found something in a result.
-fn labels(plugin: &Guard, text: &str) -> Vec<String> {
-    let x = FakeExchange::new(&json!({"result": {"content": [{"type": "text", "text": text}]}}).to_string());
-    assert_eq!(plugin.on_response(&testing::head("tools/call").answered(), &x), Verdict::Next);
-    x.set_attrs().into_keys().collect()
-}
-
-/// Whether the same text as the description of a tool hides it, or would.
-fn is_hidden(plugin: &Guard, text: &str) -> bool {
-    let definition = json!({"name": "t", "description": text, "inputSchema": {}}).to_string();
-    let viewer = FakeViewer::of(1).with_definitions(&[&definition]);
-    plugin.on_catalog(&viewer, ListKind::Tools, &[Entry::new("s", "t", "")]).changes == [Change::Hide]
 }
 
 fn percent(part: usize, of: usize) -> f64 {

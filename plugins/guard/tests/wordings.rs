@@ -4,10 +4,11 @@
 //! The wordings were written as somebody would put them, not as the phrases of the plugin have them, and are kept when they are not found.
 //! What stands around them and what they are disguised with is the same in every run. Published attacks are in `corpora.rs`.
 
-use serde_json::json;
+mod judged;
+
+use judged::{is_hidden, labels};
 use sluice_plugin_guard::Guard;
-use sluice_sdk::prelude::*;
-use sluice_sdk::testing::{self, FakeExchange, FakeViewer};
+use sluice_sdk::testing;
 use std::fmt::Write as _;
 
 /// By what they are after. All in the words of an attacker.
@@ -377,19 +378,6 @@ fn filled(template: &str, mut number: usize) -> String {
         rest = behind;
     }
     out + rest
-}
-
-/// The detectors that found something in a result.
-fn labels(plugin: &Guard, text: &str) -> Vec<String> {
-    let x = FakeExchange::new(&json!({"result": {"content": [{"type": "text", "text": text}]}}).to_string());
-    assert_eq!(plugin.on_response(&testing::head("tools/call").answered(), &x), Verdict::Next);
-    x.set_attrs().into_keys().collect()
-}
-
-fn is_hidden(plugin: &Guard, text: &str) -> bool {
-    let definition = json!({"name": "t", "description": text, "inputSchema": {}}).to_string();
-    let viewer = FakeViewer::of(1).with_definitions(&[&definition]);
-    plugin.on_catalog(&viewer, ListKind::Tools, &[Entry::new("s", "t", "")]).changes == [Change::Hide]
 }
 
 fn percent(part: usize, of: usize) -> String {

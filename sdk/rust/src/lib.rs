@@ -56,8 +56,8 @@
 //!
 //! Modules, in reading order: [`plugin`] (the traits to implement), [`manifest`], [`exchange`] (facts, payload,
 //! scan), [`verdict`], [`identity`], [`catalog`], [`chunk`], [`http`], [`outbound`], then the powers without an exchange: [`kv`], [`secrets`],
-//! [`fetch`], [`upstream`], [`patterns`], [`log`], [`metrics`], [`clock`], [`random`]; [`json`], [`glob`] and [`key`] for settings and payloads; and
-//! natively `testing`.
+//! [`fetch`], [`upstream`], [`patterns`], [`log`], [`metrics`], [`clock`], [`random`]; [`json`], [`glob`] and [`key`] for settings and
+//! payloads, `document` where they are needed as a tree; and natively `testing`.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 #![warn(missing_docs)]
@@ -69,6 +69,8 @@ pub mod bindings;
 pub mod catalog;
 pub mod chunk;
 pub mod clock;
+#[cfg(feature = "document")]
+pub mod document;
 pub mod exchange;
 #[doc(hidden)]
 pub mod export;
