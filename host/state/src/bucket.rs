@@ -36,6 +36,13 @@ pub enum StateError {
     TooLarge,
 }
 
+impl StateError {
+    /// The backend answered something that no such operation has for an answer.
+    pub(crate) fn unexpected() -> Self {
+        Self::Unavailable("the store answered something else".to_owned())
+    }
+}
+
 /// One operation of a [`Bucket`] with its arguments.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
@@ -82,19 +89,40 @@ pub trait Store: Send + Sync {
 
 /// One bucket. All operations are atomic, also between processes that share a remote backend.
 /// Time to live counts on the store's clock; an expired key is an absent key.
+///
+/// A backend answers batches; one operation is a batch of one, unless the backend has a shorter way.
 pub trait Bucket: Send + Sync {
+    /// Operations in order, one outcome each; each is atomic, all together are not. A backend elsewhere makes one round trip of them.
+    fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>>;
+
     /// The value, if there is one. A counter reads as its decimal digits.
-    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StateError>>;
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StateError>> {
+        one(self, Op::Get(key.to_owned()), |outcome| if let Outcome::Value(value) = outcome { Some(value) } else { None })
+    }
+
     /// Set, whatever was there. Without `ttl` it stays.
-    fn set<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Option<Duration>) -> BoxFuture<'a, Result<(), StateError>>;
+    fn set<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Option<Duration>) -> BoxFuture<'a, Result<(), StateError>> {
+        one(self, Op::Set(key.to_owned(), value, ttl), done)
+    }
+
     /// Remove; nothing there is fine.
-    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StateError>>;
+    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StateError>> {
+        one(self, Op::Delete(key.to_owned()), done)
+    }
+
     /// Add to a counter, from 0 when absent. `ttl` is set when the key is created and not touched after.
     /// Conflict when the value is no decimal number or would overflow.
-    fn incr<'a>(&'a self, key: &'a str, by: i64, ttl: Duration) -> BoxFuture<'a, Result<i64, StateError>>;
+    fn incr<'a>(&'a self, key: &'a str, by: i64, ttl: Duration) -> BoxFuture<'a, Result<i64, StateError>> {
+        one(self, Op::Incr(key.to_owned(), by, ttl), |outcome| if let Outcome::Count(count) = outcome { Some(count) } else { None })
+    }
+
     /// Take `cost` from a token bucket that starts full with `burst` and refills at `per_second`.
     /// Zero: taken. Otherwise nothing was taken and that many milliseconds have to pass first.
-    fn take<'a>(&'a self, key: &'a str, cost: u32, burst: u32, per_second: f64) -> BoxFuture<'a, Result<u32, StateError>>;
+    fn take<'a>(&'a self, key: &'a str, cost: u32, burst: u32, per_second: f64) -> BoxFuture<'a, Result<u32, StateError>> {
+        let op = Op::Take(key.to_owned(), cost, burst, per_second);
+        one(self, op, |outcome| if let Outcome::WaitMs(wait) = outcome { Some(wait) } else { None })
+    }
+
     /// Set only if the value is `expect` (none: absent). Says whether it was set.
     fn swap<'a>(
         &'a self,
@@ -102,24 +130,26 @@ pub trait Bucket: Send + Sync {
         expect: Option<&'a [u8]>,
         value: Vec<u8>,
         ttl: Option<Duration>,
-    ) -> BoxFuture<'a, Result<bool, StateError>>;
-    /// Operations in order, one outcome each; each is atomic, all together are not. A backend elsewhere makes one round trip of them.
-    fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>> {
-        Box::pin(async move {
-            let mut outcomes = Vec::with_capacity(ops.len());
-            for op in ops {
-                outcomes.push(match op {
-                    Op::Get(key) => self.get(&key).await.map(Outcome::Value),
-                    Op::Set(key, value, ttl) => self.set(&key, value, ttl).await.map(|()| Outcome::Done),
-                    Op::Delete(key) => self.delete(&key).await.map(|()| Outcome::Done),
-                    Op::Incr(key, by, ttl) => self.incr(&key, by, ttl).await.map(Outcome::Count),
-                    Op::Take(key, cost, burst, per_second) => self.take(&key, cost, burst, per_second).await.map(Outcome::WaitMs),
-                    Op::Swap(key, expect, value, ttl) => self.swap(&key, expect.as_deref(), value, ttl).await.map(Outcome::Swapped),
-                });
-            }
-            outcomes
-        })
+    ) -> BoxFuture<'a, Result<bool, StateError>> {
+        let op = Op::Swap(key.to_owned(), expect.map(<[u8]>::to_vec), value, ttl);
+        one(self, op, |outcome| if let Outcome::Swapped(is_set) = outcome { Some(is_set) } else { None })
     }
+}
+
+/// A batch of one, and what its outcome says.
+fn one<'a, B: Bucket + ?Sized, T: Send + 'a>(
+    bucket: &'a B,
+    op: Op,
+    read: fn(Outcome) -> Option<T>,
+) -> BoxFuture<'a, Result<T, StateError>> {
+    Box::pin(async move {
+        let outcome = bucket.batch(vec![op]).await.pop().transpose()?;
+        outcome.and_then(read).ok_or_else(StateError::unexpected)
+    })
+}
+
+fn done(outcome: Outcome) -> Option<()> {
+    (outcome == Outcome::Done).then_some(())
 }
 
 /// A token bucket's numbers, checked. Every backend uses this arithmetic, or its own after the same checks.

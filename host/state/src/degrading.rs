@@ -11,7 +11,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 /// Buckets that go on in this process's memory while the store does not answer: with what this process has counted since, and without
@@ -57,24 +56,6 @@ struct DegradingBucket {
 }
 
 impl DegradingBucket {
-    /// What the store says, or else what this process does, which memory does as soon as it is asked.
-    async fn either<'a, T>(
-        &'a self,
-        elsewhere: Result<T, StateError>,
-        here: impl FnOnce(&'a dyn Bucket) -> BoxFuture<'a, Result<T, StateError>>,
-    ) -> Result<T, StateError> {
-        match elsewhere {
-            Err(StateError::Unavailable(problem)) => {
-                self.noted(Some(&problem));
-                here(&*self.here).await
-            }
-            told => {
-                self.noted(None);
-                told
-            }
-        }
-    }
-
     /// Said once when it begins, and once when it ends.
     fn noted(&self, problem: Option<&str>) {
         if self.is_degraded.swap(problem.is_some(), Relaxed) == problem.is_some() {
@@ -88,81 +69,48 @@ impl DegradingBucket {
 }
 
 impl Bucket for DegradingBucket {
-    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StateError>> {
-        Box::pin(async move { self.either(self.elsewhere.get(key).await, |here| here.get(key)).await })
-    }
-
-    fn set<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Option<Duration>) -> BoxFuture<'a, Result<(), StateError>> {
-        Box::pin(async move { self.either(self.elsewhere.set(key, value.clone(), ttl).await, |here| here.set(key, value, ttl)).await })
-    }
-
-    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StateError>> {
-        Box::pin(async move { self.either(self.elsewhere.delete(key).await, |here| here.delete(key)).await })
-    }
-
-    fn incr<'a>(&'a self, key: &'a str, by: i64, ttl: Duration) -> BoxFuture<'a, Result<i64, StateError>> {
-        Box::pin(async move { self.either(self.elsewhere.incr(key, by, ttl).await, |here| here.incr(key, by, ttl)).await })
+    /// It is one question, so it is answered as a whole or not at all.
+    fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>> {
+        Box::pin(async move {
+            let told = self.elsewhere.batch(ops.clone()).await;
+            let lost = told.iter().find_map(problem);
+            self.noted(lost);
+            if lost.is_some() { self.here.batch(ops).await } else { told }
+        })
     }
 
     fn take<'a>(&'a self, key: &'a str, cost: u32, burst: u32, per_second: f64) -> BoxFuture<'a, Result<u32, StateError>> {
         Box::pin(async move {
-            let elsewhere = self.elsewhere.take(key, cost, burst, per_second).await;
-            self.either(elsewhere, |here| here.take(key, cost, burst, per_second)).await
+            let told = self.elsewhere.take(key, cost, burst, per_second).await;
+            let lost = problem(&told);
+            self.noted(lost);
+            if lost.is_some() { self.here.take(key, cost, burst, per_second).await } else { told }
         })
     }
+}
 
-    fn swap<'a>(
-        &'a self,
-        key: &'a str,
-        expect: Option<&'a [u8]>,
-        value: Vec<u8>,
-        ttl: Option<Duration>,
-    ) -> BoxFuture<'a, Result<bool, StateError>> {
-        Box::pin(async move {
-            let elsewhere = self.elsewhere.swap(key, expect, value.clone(), ttl).await;
-            self.either(elsewhere, |here| here.swap(key, expect, value, ttl)).await
-        })
-    }
-
-    fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>> {
-        Box::pin(async move {
-            let told = self.elsewhere.batch(ops.clone()).await;
-            let lost = told.iter().find_map(|told| match told {
-                Err(StateError::Unavailable(problem)) => Some(problem.clone()),
-                _ => None,
-            });
-            self.noted(lost.as_deref());
-            // A batch is one question, so it is answered as a whole or not at all.
-            if lost.is_some() { self.here.batch(ops).await } else { told }
-        })
-    }
+/// Why nobody answered.
+fn problem<T>(told: &Result<T, StateError>) -> Option<&str> {
+    if let Err(StateError::Unavailable(problem)) = told { Some(problem) } else { None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::contract;
-    use std::sync::Mutex;
+    use std::time::Duration;
 
     /// The memory backend, with a plug.
     #[derive(Default)]
     struct Plugged {
         memory: MemoryStore,
         is_out: Arc<AtomicBool>,
-        made: Mutex<Vec<String>>,
     }
 
     struct PluggedBucket(Arc<dyn Bucket>, Arc<AtomicBool>);
 
-    impl PluggedBucket {
-        fn check(&self) -> Result<(), StateError> {
-            if self.1.load(Relaxed) { Err(StateError::Unavailable("out".into())) } else { Ok(()) }
-        }
-    }
-
     impl Store for Plugged {
         fn bucket(&self, name: &str, quota: Quota) -> Arc<dyn Bucket> {
-            self.made.lock().unwrap().push(name.to_owned());
             Arc::new(PluggedBucket(self.memory.bucket(name, quota), self.is_out.clone()))
         }
 
@@ -176,49 +124,12 @@ mod tests {
     }
 
     impl Bucket for PluggedBucket {
-        fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StateError>> {
-            Box::pin(async move { self.check().and(self.0.get(key).await) })
-        }
-
-        fn set<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Option<Duration>) -> BoxFuture<'a, Result<(), StateError>> {
-            Box::pin(async move {
-                self.check()?;
-                self.0.set(key, value, ttl).await
-            })
-        }
-
-        fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StateError>> {
-            Box::pin(async move {
-                self.check()?;
-                self.0.delete(key).await
-            })
-        }
-
-        fn incr<'a>(&'a self, key: &'a str, by: i64, ttl: Duration) -> BoxFuture<'a, Result<i64, StateError>> {
-            Box::pin(async move {
-                self.check()?;
-                self.0.incr(key, by, ttl).await
-            })
-        }
-
-        fn take<'a>(&'a self, key: &'a str, cost: u32, burst: u32, per_second: f64) -> BoxFuture<'a, Result<u32, StateError>> {
-            Box::pin(async move {
-                self.check()?;
-                self.0.take(key, cost, burst, per_second).await
-            })
-        }
-
-        fn swap<'a>(
-            &'a self,
-            key: &'a str,
-            expect: Option<&'a [u8]>,
-            value: Vec<u8>,
-            ttl: Option<Duration>,
-        ) -> BoxFuture<'a, Result<bool, StateError>> {
-            Box::pin(async move {
-                self.check()?;
-                self.0.swap(key, expect, value, ttl).await
-            })
+        fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>> {
+            if self.1.load(Relaxed) {
+                let out = vec![Err(StateError::Unavailable("out".into())); ops.len()];
+                return Box::pin(std::future::ready(out));
+            }
+            self.0.batch(ops)
         }
     }
 

@@ -5,11 +5,10 @@ use futures_util::future::{BoxFuture, ready};
 use serde::Deserialize;
 use serde_json::Value;
 use sluice_chain::fetch::{Fetch, FetchError, Request, Response};
-use sluice_state::{Bucket, Quota, StateError, Store};
+use sluice_state::{Bucket, Op, Outcome, Quota, StateError, Store};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 /// One request that the plugin is to send, and what comes of it.
@@ -127,32 +126,8 @@ impl Store for Unavailable {
     }
 }
 
-fn gone<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T, StateError>> {
-    Box::pin(ready(Err(StateError::Unavailable("the fixture says so".into()))))
-}
-
 impl Bucket for Unavailable {
-    fn get<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StateError>> {
-        gone()
-    }
-
-    fn set<'a>(&'a self, _: &'a str, _: Vec<u8>, _: Option<Duration>) -> BoxFuture<'a, Result<(), StateError>> {
-        gone()
-    }
-
-    fn delete<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), StateError>> {
-        gone()
-    }
-
-    fn incr<'a>(&'a self, _: &'a str, _: i64, _: Duration) -> BoxFuture<'a, Result<i64, StateError>> {
-        gone()
-    }
-
-    fn take<'a>(&'a self, _: &'a str, _: u32, _: u32, _: f64) -> BoxFuture<'a, Result<u32, StateError>> {
-        gone()
-    }
-
-    fn swap<'a>(&'a self, _: &'a str, _: Option<&'a [u8]>, _: Vec<u8>, _: Option<Duration>) -> BoxFuture<'a, Result<bool, StateError>> {
-        gone()
+    fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>> {
+        Box::pin(ready(vec![Err(StateError::Unavailable("the fixture says so".into())); ops.len()]))
     }
 }

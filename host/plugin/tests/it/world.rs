@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use sluice_chain::{fault::Fault, filter::Verdict};
 use sluice_plugin::{Engine, Limits, Settings, Setup, engine::Memory};
-use sluice_state::{Bucket, Quota, StateError, Store};
+use sluice_state::{Bucket, Op, Outcome, Quota, StateError, Store};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -98,42 +98,16 @@ impl Store for Broken {
     }
 }
 
-impl Broken {
-    fn answer<'a, T: Send + 'a>(&'a self) -> BoxFuture<'a, Result<T, StateError>> {
+impl Bucket for Broken {
+    fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>> {
         let how = self.0;
         Box::pin(async move {
             match how {
                 How::Hangs => std::future::pending().await,
                 How::Panics => panic!("a backend's mistake"),
-                How::Fails => Err(StateError::Unavailable("no connection".into())),
+                How::Fails => vec![Err(StateError::Unavailable("no connection".into())); ops.len()],
             }
         })
-    }
-}
-
-impl Bucket for Broken {
-    fn get<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StateError>> {
-        self.answer()
-    }
-
-    fn set<'a>(&'a self, _: &'a str, _: Vec<u8>, _: Option<Duration>) -> BoxFuture<'a, Result<(), StateError>> {
-        self.answer()
-    }
-
-    fn delete<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), StateError>> {
-        self.answer()
-    }
-
-    fn incr<'a>(&'a self, _: &'a str, _: i64, _: Duration) -> BoxFuture<'a, Result<i64, StateError>> {
-        self.answer()
-    }
-
-    fn take<'a>(&'a self, _: &'a str, _: u32, _: u32, _: f64) -> BoxFuture<'a, Result<u32, StateError>> {
-        self.answer()
-    }
-
-    fn swap<'a>(&'a self, _: &'a str, _: Option<&'a [u8]>, _: Vec<u8>, _: Option<Duration>) -> BoxFuture<'a, Result<bool, StateError>> {
-        self.answer()
     }
 }
 

@@ -139,71 +139,18 @@ struct FileBucket {
     writer: Arc<Writer>,
 }
 
-impl FileBucket {
-    /// Waits until what the key holds by now is on disk.
-    async fn kept<T>(&self, key: &str, done: Result<T, StateError>) -> Result<T, StateError> {
-        let done = done?;
-        self.writer.keep(&self.name, key).await.map_err(StateError::Unavailable)?;
-        Ok(done)
-    }
-
-    fn counted<T>(&self, key: &str, done: Result<T, StateError>) -> Result<T, StateError> {
-        if done.is_ok() {
-            self.writer.changed(&self.name, key);
-        }
-        done
-    }
-}
-
 impl Bucket for FileBucket {
-    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StateError>> {
-        self.memory.get(key)
-    }
-
-    fn set<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Option<Duration>) -> BoxFuture<'a, Result<(), StateError>> {
-        Box::pin(async move { self.kept(key, self.memory.set(key, value, ttl).await).await })
-    }
-
-    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StateError>> {
-        Box::pin(async move { self.kept(key, self.memory.delete(key).await).await })
-    }
-
-    fn incr<'a>(&'a self, key: &'a str, by: i64, ttl: Duration) -> BoxFuture<'a, Result<i64, StateError>> {
-        Box::pin(async move { self.counted(key, self.memory.incr(key, by, ttl).await) })
-    }
-
-    fn take<'a>(&'a self, key: &'a str, cost: u32, burst: u32, per_second: f64) -> BoxFuture<'a, Result<u32, StateError>> {
-        Box::pin(async move { self.counted(key, self.memory.take(key, cost, burst, per_second).await) })
-    }
-
-    fn swap<'a>(
-        &'a self,
-        key: &'a str,
-        expect: Option<&'a [u8]>,
-        value: Vec<u8>,
-        ttl: Option<Duration>,
-    ) -> BoxFuture<'a, Result<bool, StateError>> {
-        Box::pin(async move {
-            match self.memory.swap(key, expect, value, ttl).await? {
-                true => self.kept(key, Ok(true)).await,
-                false => Ok(false),
-            }
-        })
-    }
-
-    /// One wait for all of them.
     fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>> {
         Box::pin(async move {
-            let keys: Vec<(String, bool)> = ops.iter().filter_map(changes).collect();
+            let keys: Vec<(String, bool)> = ops.iter().map(touched).collect();
             let mut outcomes = self.memory.batch(ops).await;
-            let mut last = None;
-            for (key, is_kept) in &keys {
-                self.writer.changed(&self.name, key);
-                last = is_kept.then_some(key).or(last);
-            }
-            // Whatever has changed before is written with it.
-            if let Some(key) = last
-                && let Err(problem) = self.writer.keep(&self.name, key).await
+            let changed = keys.into_iter().zip(&outcomes).filter(|(_, outcome)| has_changed(outcome));
+            let (mut counted, mut kept) = (Vec::new(), Vec::new());
+            changed.for_each(|((key, is_kept), _)| if is_kept { kept.push(key) } else { counted.push(key) });
+            self.writer.changed(&self.name, counted);
+            // One wait for all of them.
+            if !kept.is_empty()
+                && let Err(problem) = self.writer.keep(&self.name, kept).await
             {
                 outcomes.iter_mut().for_each(|outcome| *outcome = Err(StateError::Unavailable(problem.clone())));
             }
@@ -212,13 +159,17 @@ impl Bucket for FileBucket {
     }
 }
 
-/// The key that an operation may change, and whether that has to be on disk before anybody hears of it.
-fn changes(op: &Op) -> Option<(String, bool)> {
+/// The key of an operation, and whether what it changes has to be on disk before anybody hears of it.
+fn touched(op: &Op) -> (String, bool) {
     match op {
-        Op::Get(_) => None,
-        Op::Set(key, ..) | Op::Delete(key) | Op::Swap(key, ..) => Some((key.clone(), true)),
-        Op::Incr(key, ..) | Op::Take(key, ..) => Some((key.clone(), false)),
+        Op::Set(key, ..) | Op::Delete(key) | Op::Swap(key, ..) => (key.clone(), true),
+        Op::Get(key) | Op::Incr(key, ..) | Op::Take(key, ..) => (key.clone(), false),
     }
+}
+
+/// Whether the key may hold something else than before.
+fn has_changed(outcome: &Result<Outcome, StateError>) -> bool {
+    matches!(outcome, Ok(Outcome::Done | Outcome::Count(_) | Outcome::WaitMs(0) | Outcome::Swapped(true)))
 }
 
 #[cfg(test)]

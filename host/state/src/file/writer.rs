@@ -89,24 +89,27 @@ impl Writer {
     }
 
     /// To be written soon.
-    pub(super) fn changed(&self, bucket: &Arc<str>, key: &str) {
+    pub(super) fn changed(&self, bucket: &Arc<str>, keys: Vec<String>) {
+        if keys.is_empty() {
+            return;
+        }
         let mut pending = self.pending();
         let is_first = pending.changed.is_empty();
-        pending.changed.insert((bucket.clone(), key.to_owned()));
+        pending.changed.extend(keys.into_iter().map(|key| (bucket.clone(), key)));
         if is_first {
             self.stirred.notify_one();
         }
     }
 
     /// Written, or not, when this returns.
-    pub(super) async fn keep(&self, bucket: &Arc<str>, key: &str) -> Result<(), String> {
+    pub(super) async fn keep(&self, bucket: &Arc<str>, keys: Vec<String>) -> Result<(), String> {
         let (answer, answered) = oneshot::channel();
         {
             let mut pending = self.pending();
             if pending.is_over {
                 return Err(CLOSED.into());
             }
-            pending.changed.insert((bucket.clone(), key.to_owned()));
+            pending.changed.extend(keys.into_iter().map(|key| (bucket.clone(), key)));
             pending.waiting.push(answer);
             self.stirred.notify_one();
         }

@@ -3,7 +3,7 @@
 mod entry;
 mod shard;
 
-use crate::bucket::{Bucket, Quota, Rate, StateError, Store};
+use crate::bucket::{Bucket, Op, Outcome, Quota, Rate, StateError, Store};
 use entry::{Entry, Value};
 use futures_util::future::{BoxFuture, ready};
 use shard::Shard;
@@ -217,30 +217,51 @@ impl MemoryBucket {
     }
 }
 
-/// The futures are ready at once: a lock is held only inside, never while somebody waits.
-impl Bucket for MemoryBucket {
-    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StateError>> {
-        let found = self.with(key, |shard, _| match shard.get(key) {
+impl MemoryBucket {
+    fn get_now(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+        self.with(key, |shard, _| match shard.get(key) {
             None => Ok(None),
             Some(entry) => entry.value.read().map(Some).ok_or(StateError::Conflict),
-        });
-        Box::pin(ready(found))
+        })
     }
 
-    fn set<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Option<Duration>) -> BoxFuture<'a, Result<(), StateError>> {
+    fn set_now(&self, key: &str, value: Vec<u8>, ttl: Option<Duration>) -> Result<(), StateError> {
         let value: Box<[u8]> = value.into();
-        let done = self.with(key, |shard, now| self.put(shard, key, Entry::lasting(Value::Bytes(value.clone()), now, ttl)));
-        Box::pin(ready(done))
+        self.with(key, |shard, now| self.put(shard, key, Entry::lasting(Value::Bytes(value.clone()), now, ttl)))
     }
 
-    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StateError>> {
-        let done = self.with(key, |shard, _| {
+    fn delete_now(&self, key: &str) -> Result<(), StateError> {
+        self.with(key, |shard, _| {
             if let Some(old) = shard.remove(key) {
                 self.release((1, key.len() + old.value.bytes()));
             }
             Ok(())
-        });
-        Box::pin(ready(done))
+        })
+    }
+
+    fn now(&self, op: Op) -> Result<Outcome, StateError> {
+        match op {
+            Op::Get(key) => self.get_now(&key).map(Outcome::Value),
+            Op::Set(key, value, ttl) => self.set_now(&key, value, ttl).map(|()| Outcome::Done),
+            Op::Delete(key) => self.delete_now(&key).map(|()| Outcome::Done),
+            Op::Incr(key, by, ttl) => self.incr_now(&key, by, ttl).map(Outcome::Count),
+            Op::Take(key, cost, burst, per_second) => {
+                Rate::new(cost, burst, per_second).and_then(|rate| self.take_now(&key, rate)).map(Outcome::WaitMs)
+            }
+            Op::Swap(key, expect, value, ttl) => self.swap_now(&key, expect.as_deref(), &value, ttl).map(Outcome::Swapped),
+        }
+    }
+}
+
+/// The futures are ready at once: a lock is held only inside, never while somebody waits. What filters ask in every call goes the short way, without
+/// a copy of its key.
+impl Bucket for MemoryBucket {
+    fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>> {
+        Box::pin(ready(ops.into_iter().map(|op| self.now(op)).collect()))
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StateError>> {
+        Box::pin(ready(self.get_now(key)))
     }
 
     fn incr<'a>(&'a self, key: &'a str, by: i64, ttl: Duration) -> BoxFuture<'a, Result<i64, StateError>> {
@@ -249,16 +270,6 @@ impl Bucket for MemoryBucket {
 
     fn take<'a>(&'a self, key: &'a str, cost: u32, burst: u32, per_second: f64) -> BoxFuture<'a, Result<u32, StateError>> {
         Box::pin(ready(Rate::new(cost, burst, per_second).and_then(|rate| self.take_now(key, rate))))
-    }
-
-    fn swap<'a>(
-        &'a self,
-        key: &'a str,
-        expect: Option<&'a [u8]>,
-        value: Vec<u8>,
-        ttl: Option<Duration>,
-    ) -> BoxFuture<'a, Result<bool, StateError>> {
-        Box::pin(ready(self.swap_now(key, expect, &value, ttl)))
     }
 }
 

@@ -23,7 +23,7 @@ use std::{
 };
 use tokio::time::{Instant, timeout};
 
-/// What a call waits for Redis. Longer than a failover of a sentinel takes nobody's call may hang.
+/// What a call waits for Redis before it is told that there is no answer.
 pub const PATIENCE: Duration = Duration::from_millis(500);
 /// Between two attempts to reach it, at most.
 const RETRIED_WITHIN: Duration = Duration::from_secs(1);
@@ -220,14 +220,6 @@ impl RedisBucket {
         }
         said.into_iter().map(told).collect()
     }
-
-    async fn one(&self, op: Op) -> Result<Outcome, StateError> {
-        match self.run(&[Asked::For(op)]).await.pop() {
-            Some(Ok(Told::Outcome(outcome))) => Ok(outcome),
-            Some(Err(error)) => Err(error),
-            _ => Err(unexpected()),
-        }
-    }
 }
 
 /// What the script said of one operation.
@@ -254,40 +246,28 @@ fn told(said: Vec<Vec<u8>>) -> Result<Result<Told, StateError>, String> {
     read.ok_or_else(|| "Redis answered something else".to_owned())
 }
 
-fn unexpected() -> StateError {
-    StateError::Unavailable("Redis answered something else".to_owned())
-}
-
 impl Bucket for RedisBucket {
-    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StateError>> {
+    /// One round trip; what is taken in it is taken without a lease.
+    fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>> {
         Box::pin(async move {
-            match self.one(Op::Get(key.to_owned())).await? {
-                Outcome::Value(value) => Ok(value),
-                _ => Err(unexpected()),
+            // What was taken in advance of a key that is another's now is nobody's.
+            ops.iter().filter_map(replaced).for_each(|key| self.leases.forget(key));
+            // What cannot be asked for is told here, and the rest is asked.
+            let mut outcomes: Vec<Option<Result<Outcome, StateError>>> = ops.iter().map(refused).collect();
+            let asked: Vec<Asked> =
+                ops.into_iter().zip(&outcomes).filter(|(_, told)| told.is_none()).map(|(op, _)| Asked::For(op)).collect();
+            if !asked.is_empty() {
+                let mut said = self.run(&asked).await.into_iter().map(|told| match told? {
+                    Told::Outcome(outcome) => Ok(outcome),
+                    Told::Leased(_) => Err(StateError::unexpected()),
+                });
+                outcomes.iter_mut().filter(|told| told.is_none()).for_each(|told| *told = said.next());
             }
+            outcomes.into_iter().map(|told| told.unwrap_or_else(|| Err(StateError::unexpected()))).collect()
         })
     }
 
-    fn set<'a>(&'a self, key: &'a str, value: Vec<u8>, ttl: Option<Duration>) -> BoxFuture<'a, Result<(), StateError>> {
-        Box::pin(async move { self.one(Op::Set(key.to_owned(), value, ttl)).await.map(|_| ()) })
-    }
-
-    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StateError>> {
-        Box::pin(async move {
-            self.leases.forget(key);
-            self.one(Op::Delete(key.to_owned())).await.map(|_| ())
-        })
-    }
-
-    fn incr<'a>(&'a self, key: &'a str, by: i64, ttl: Duration) -> BoxFuture<'a, Result<i64, StateError>> {
-        Box::pin(async move {
-            match self.one(Op::Incr(key.to_owned(), by, ttl)).await? {
-                Outcome::Count(count) => Ok(count),
-                _ => Err(unexpected()),
-            }
-        })
-    }
-
+    /// By leases, since this is what filters ask in every call.
     fn take<'a>(&'a self, key: &'a str, cost: u32, burst: u32, per_second: f64) -> BoxFuture<'a, Result<u32, StateError>> {
         Box::pin(async move {
             let rate = Rate::new(cost, burst, per_second)?;
@@ -314,42 +294,17 @@ impl Bucket for RedisBucket {
                     Ok(wait)
                 }
                 Some(Err(error)) => Err(error),
-                _ => Err(unexpected()),
+                _ => Err(StateError::unexpected()),
             }
         })
     }
+}
 
-    fn swap<'a>(
-        &'a self,
-        key: &'a str,
-        expect: Option<&'a [u8]>,
-        value: Vec<u8>,
-        ttl: Option<Duration>,
-    ) -> BoxFuture<'a, Result<bool, StateError>> {
-        Box::pin(async move {
-            match self.one(Op::Swap(key.to_owned(), expect.map(<[u8]>::to_vec), value, ttl)).await? {
-                Outcome::Swapped(swapped) => Ok(swapped),
-                _ => Err(unexpected()),
-            }
-        })
-    }
-
-    /// One round trip; what is taken in it is taken without a lease.
-    fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>> {
-        Box::pin(async move {
-            // What cannot be asked for is told here, and the rest is asked.
-            let mut outcomes: Vec<Option<Result<Outcome, StateError>>> = ops.iter().map(refused).collect();
-            let asked: Vec<Asked> =
-                ops.into_iter().zip(&outcomes).filter(|(_, told)| told.is_none()).map(|(op, _)| Asked::For(op)).collect();
-            if !asked.is_empty() {
-                let mut said = self.run(&asked).await.into_iter().map(|told| match told? {
-                    Told::Outcome(outcome) => Ok(outcome),
-                    Told::Leased(_) => Err(unexpected()),
-                });
-                outcomes.iter_mut().filter(|told| told.is_none()).for_each(|told| *told = said.next());
-            }
-            outcomes.into_iter().map(|told| told.unwrap_or_else(|| Err(unexpected()))).collect()
-        })
+/// The key whose value, or token bucket, is gone after it.
+fn replaced(op: &Op) -> Option<&str> {
+    match op {
+        Op::Set(key, ..) | Op::Delete(key) => Some(key),
+        _ => None,
     }
 }
 
