@@ -60,6 +60,19 @@ pub enum Op {
     Swap(String, Option<Vec<u8>>, Vec<u8>, Option<Duration>),
 }
 
+impl Op {
+    /// Whether it can be asked at all. What makes no sense is the caller's fault, and says nothing of the backend.
+    ///
+    /// # Errors
+    /// As [`Rate::new`], for a take.
+    pub(crate) fn check(&self) -> Result<(), StateError> {
+        match self {
+            Op::Take(_, cost, burst, per_second) => Rate::new(*cost, *burst, *per_second).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What an [`Op`] answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {

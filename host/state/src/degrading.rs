@@ -1,7 +1,7 @@
 //! A store elsewhere whose loss some buckets outlive.
 
 use crate::{
-    bucket::{Bucket, Op, Outcome, Quota, StateError, Store},
+    bucket::{Bucket, Op, Outcome, Quota, Rate, StateError, Store},
     memory::MemoryStore,
 };
 use futures_util::future::BoxFuture;
@@ -43,6 +43,10 @@ impl<S: Store> Store for Degrading<S> {
         self.store.kind()
     }
 
+    fn close(&self) {
+        self.store.close();
+    }
+
     fn waits(&self) -> bool {
         self.store.waits()
     }
@@ -73,7 +77,8 @@ impl Bucket for DegradingBucket {
     fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>> {
         Box::pin(async move {
             let told = self.elsewhere.batch(ops.clone()).await;
-            let lost = told.iter().find_map(problem);
+            // Of an operation that makes no sense this is no word of the store's.
+            let lost = ops.iter().zip(&told).filter(|(op, _)| op.check().is_ok()).find_map(|(_, told)| problem(told));
             self.noted(lost);
             if lost.is_some() { self.here.batch(ops).await } else { told }
         })
@@ -81,6 +86,7 @@ impl Bucket for DegradingBucket {
 
     fn take<'a>(&'a self, key: &'a str, cost: u32, burst: u32, per_second: f64) -> BoxFuture<'a, Result<u32, StateError>> {
         Box::pin(async move {
+            Rate::new(cost, burst, per_second)?;
             let told = self.elsewhere.take(key, cost, burst, per_second).await;
             let lost = problem(&told);
             self.noted(lost);
@@ -164,5 +170,16 @@ mod tests {
         assert!(matches!(other.incr("n", 1, Duration::from_secs(60)).await, Err(StateError::Unavailable(_))));
         store.store.is_out.store(false, Relaxed);
         assert_eq!(named.incr("n", 1, Duration::from_secs(60)).await, Ok(6));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_makes_no_sense_is_no_loss_of_the_store() {
+        let store = fresh();
+        let bucket = store.bucket("a", Quota::default());
+        bucket.set("k", b"shared".to_vec(), None).await.unwrap();
+        assert!(bucket.take("t", 1, 1, f64::NAN).await.is_err());
+        let told = bucket.batch(vec![Op::Take("t".into(), 1, 1, -1.0), Op::Get("k".into())]).await;
+        assert!(matches!(&told[0], Err(StateError::Unavailable(_))));
+        assert_eq!(told[1], Ok(Outcome::Value(Some(b"shared".to_vec()))), "the rest is answered by the store");
     }
 }

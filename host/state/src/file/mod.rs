@@ -11,9 +11,9 @@ use crate::{
     bucket::{Bucket, Op, Outcome, Quota, StateError, Store},
     memory::MemoryBucket,
 };
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use record::Record;
-use redb::{Database, DatabaseError, ReadableTable as _, TableDefinition, backends::FileBackend};
+use redb::{Database, DatabaseError, ReadableTable as _, StorageBackend, TableDefinition, backends::FileBackend};
 use std::{
     fs::File,
     io,
@@ -50,6 +50,9 @@ pub enum FileError {
         /// Its layout.
         found: u64,
     },
+    /// There is no thread to write with.
+    #[error("no thread to write state with: {0}")]
+    NoThread(io::Error),
     /// It cannot be opened, or is no state file.
     #[error("{} cannot be used: {problem}", path.display())]
     Unusable {
@@ -71,18 +74,30 @@ impl FileStore {
     /// # Errors
     /// It is another process's, a newer version's, no state file, or cannot be opened.
     pub fn open(path: &Path) -> Result<Self, FileError> {
-        let unusable = |problem: String| FileError::Unusable { path: path.to_owned(), problem };
-        let file = private(path).map_err(|error| unusable(error.to_string()))?;
-        let opened = FileBackend::new(file).and_then(|file| Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(file));
-        let database = match opened {
-            Ok(database) => database,
-            Err(DatabaseError::DatabaseAlreadyOpen) => return Err(FileError::InUse(path.to_owned())),
-            Err(error) => return Err(unusable(error.to_string())),
-        };
-        match version(&database).map_err(|error| unusable(error.to_string()))? {
-            found if found > VERSION => Err(FileError::Newer { path: path.to_owned(), found }),
-            _ => Ok(Self { writer: Writer::start(database).map_err(|error| unusable(error.to_string()))? }),
-        }
+        let path = path.to_owned();
+        Self::over(Box::new(move || open(&path, |file| file)))
+    }
+
+    fn over(open: writer::Open) -> Result<Self, FileError> {
+        let database = open()?;
+        let writer = Writer::start(database, open).map_err(FileError::NoThread)?;
+        Ok(Self { writer })
+    }
+}
+
+/// Opens the file, behind what `inside` makes of it.
+fn open<B: StorageBackend>(path: &Path, inside: impl Fn(FileBackend) -> B) -> Result<Database, FileError> {
+    let unusable = |problem: String| FileError::Unusable { path: path.to_owned(), problem };
+    let file = private(path).map_err(|error| unusable(error.to_string()))?;
+    let opened = FileBackend::new(file).and_then(|file| Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(inside(file)));
+    let database = match opened {
+        Ok(database) => database,
+        Err(DatabaseError::DatabaseAlreadyOpen) => return Err(FileError::InUse(path.to_owned())),
+        Err(error) => return Err(unusable(error.to_string())),
+    };
+    match version(&database).map_err(|error| unusable(error.to_string()))? {
+        found if found > VERSION => Err(FileError::Newer { path: path.to_owned(), found }),
+        _ => Ok(database),
     }
 }
 
@@ -110,8 +125,13 @@ fn version(database: &Database) -> Result<u64, redb::Error> {
 
 impl Store for FileStore {
     fn bucket(&self, name: &str, quota: Quota) -> Arc<dyn Bucket> {
-        let memory = self.writer.bucket(name, quota);
-        Arc::new(FileBucket { name: name.into(), memory, writer: self.writer.clone() })
+        match self.writer.bucket(name, quota) {
+            Ok(memory) => Arc::new(FileBucket { name: name.into(), memory, writer: self.writer.clone() }),
+            Err(problem) => {
+                tracing::error!(bucket = name, problem, "the state file cannot be read: the bucket is refused");
+                Arc::new(Unreadable(problem))
+            }
+        }
     }
 
     fn kind(&self) -> &'static str {
@@ -156,6 +176,16 @@ impl Bucket for FileBucket {
             }
             outcomes
         })
+    }
+}
+
+/// What begins empty would let through what was refused before.
+struct Unreadable(String);
+
+impl Bucket for Unreadable {
+    fn batch(&self, ops: Vec<Op>) -> BoxFuture<'_, Vec<Result<Outcome, StateError>>> {
+        let refused = Err(StateError::Unavailable(format!("the state file cannot be read: {}", self.0)));
+        Box::pin(ready(vec![refused; ops.len()]))
     }
 }
 

@@ -1,6 +1,15 @@
 use super::*;
 use crate::contract;
-use std::{os::unix::fs::PermissionsExt as _, sync::OnceLock, thread, time::SystemTime};
+use redb::StorageBackend;
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::SystemTime,
+};
 use tempfile::TempDir;
 
 /// A store in a folder that goes with the process: each case has a file of its own.
@@ -126,5 +135,68 @@ fn records_are_read_as_they_were_written_and_nothing_else_is_one() {
     let now = SystemTime::now();
     for record in [&b""[..], b"1234567", b"12345678", b"\xff\xff\xff\xff\xff\xff\xff\xff\x09", b"\xff\xff\xff\xff\xff\xff\xff\xff\x01123"] {
         assert!(Record::read(record, now).is_none(), "{record:?}");
+    }
+}
+
+/// A file on a disk that can be full.
+#[derive(Debug)]
+struct Full {
+    file: FileBackend,
+    is_full: Arc<AtomicBool>,
+}
+
+impl Full {
+    fn check(&self) -> io::Result<()> {
+        if self.is_full.load(Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl StorageBackend for Full {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.check().and_then(|()| self.file.set_len(len))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.check().and_then(|()| self.file.sync_data())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.check().and_then(|()| self.file.write(offset, data))
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_forgotten_once_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.redb");
+    let is_full = Arc::new(AtomicBool::default());
+    let (at, full) = (path.clone(), is_full.clone());
+    let store = FileStore::over(Box::new(move || open(&at, |file| Full { file, is_full: full.clone() }))).unwrap();
+    let bucket = store.bucket("a", Quota::default());
+    bucket.set("before", b"1".to_vec(), None).await.unwrap();
+    is_full.store(true, Relaxed);
+    for _ in 0..2 {
+        let told = bucket.set("while", b"2".to_vec(), None).await;
+        assert!(matches!(&told, Err(StateError::Unavailable(why)) if why.contains("cannot be written")), "{told:?}");
+    }
+    bucket.incr("n", 7, seconds(60)).await.unwrap();
+    is_full.store(false, Relaxed);
+    bucket.set("after", b"3".to_vec(), None).await.unwrap();
+    drop((bucket, store));
+    let bucket = FileStore::open(&path).unwrap().bucket("a", Quota::default());
+    for (key, value) in [("before", "1"), ("while", "2"), ("after", "3"), ("n", "7")] {
+        assert_eq!(bucket.get(key).await.unwrap().as_deref(), Some(value.as_bytes()), "{key}");
     }
 }

@@ -1,6 +1,6 @@
 //! The thread that writes.
 
-use super::{COUNTED_WITHIN, KV, Record};
+use super::{COUNTED_WITHIN, FileError, KV, Record};
 use crate::{Quota, memory::MemoryBucket};
 use redb::{Database, Durability, ReadableDatabase as _, TableError};
 use std::{
@@ -19,9 +19,14 @@ const CLOSED: &str = "the state file is closed";
 
 type Answer = oneshot::Sender<Result<(), String>>;
 
+/// How the file is opened.
+pub(super) type Open = Box<dyn Fn() -> Result<Database, FileError> + Send + Sync>;
+
 /// What is to be written, and the thread that does.
 pub(super) struct Writer {
-    database: Database,
+    /// A database that could not write is of no use any more: it is closed, and opened again for the next attempt.
+    database: Mutex<Option<Database>>,
+    open: Open,
     buckets: Mutex<HashMap<Arc<str>, Arc<MemoryBucket>>>,
     pending: Mutex<Pending>,
     stirred: Condvar,
@@ -38,9 +43,10 @@ struct Pending {
 }
 
 impl Writer {
-    pub(super) fn start(database: Database) -> io::Result<Arc<Self>> {
+    pub(super) fn start(database: Database, open: Open) -> io::Result<Arc<Self>> {
         let writer = Arc::new(Self {
-            database,
+            database: Mutex::new(Some(database)),
+            open,
             buckets: Mutex::default(),
             pending: Mutex::default(),
             stirred: Condvar::new(),
@@ -53,39 +59,33 @@ impl Writer {
     }
 
     /// The bucket of this name, with what the file has of it.
-    pub(super) fn bucket(&self, name: &str, quota: Quota) -> Arc<MemoryBucket> {
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) fn bucket(&self, name: &str, quota: Quota) -> Result<Arc<MemoryBucket>, String> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = buckets.get(name) {
-            return known.clone();
+            return Ok(known.clone());
         }
         let bucket = Arc::new(MemoryBucket::new(quota));
-        match self.read(name, &bucket) {
-            Ok(0) => {}
-            Ok(lost) => tracing::warn!(bucket = name, lost, "the state file holds more than the bucket may: the rest is forgotten"),
-            Err(error) => tracing::error!(bucket = name, %error, "the state file cannot be read: the bucket begins empty"),
+        match self.with(|database| read(database, name, &bucket))? {
+            0 => {}
+            lost => tracing::warn!(bucket = name, lost, "the state file holds more than the bucket may: the rest is forgotten"),
         }
         buckets.insert(name.into(), bucket.clone());
-        bucket
+        Ok(bucket)
     }
 
-    /// How many keys found no room.
-    fn read(&self, name: &str, bucket: &MemoryBucket) -> Result<usize, redb::Error> {
-        let table = match self.database.begin_read()?.open_table(KV) {
-            Ok(table) => table,
-            Err(TableError::TableDoesNotExist(_)) => return Ok(0),
-            Err(error) => return Err(error.into()),
+    /// Does something with the database. Whatever goes wrong closes it.
+    fn with<T>(&self, act: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, String> {
+        let mut held = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = match held.take() {
+            Some(database) => database,
+            None => (self.open)().map_err(|error| error.to_string())?,
         };
-        let now = SystemTime::now();
-        let mut lost = 0;
-        for entry in table.range((name, "")..)? {
-            let (key, record) = entry?;
-            let (of, key) = key.value();
-            if of != name {
-                break;
-            }
-            lost += Record::read(record.value(), now).map_or(0, |kept| usize::from(bucket.restore(key, kept).is_err()));
-        }
-        Ok(lost)
+        let done = act(&database).map_err(|error| error.to_string())?;
+        *held = Some(database);
+        Ok(done)
     }
 
     /// To be written soon.
@@ -130,25 +130,31 @@ impl Writer {
     }
 
     fn run(&self) {
-        let mut swept = Instant::now();
+        let (mut swept, mut is_failing) = (Instant::now(), false);
         loop {
             let Pending { changed, waiting, is_over } = self.next();
-            let mut done = self.write(&changed).map_err(|error| format!("the state file cannot be written: {error}"));
-            if swept.elapsed() >= SWEPT_EVERY && done.is_ok() {
-                swept = Instant::now();
-                done = self.sweep().map_err(|error| format!("the state file cannot be swept: {error}"));
-            }
-            if let Err(problem) = &done {
-                tracing::error!(problem, "state is in memory alone until the file can be written");
-                // The next write tries it again.
-                self.pending().changed.extend(changed);
-                thread::sleep(COUNTED_WITHIN);
-            }
+            let done = self.write(&changed).map_err(|error| format!("the state file cannot be written: {error}"));
             for answer in waiting {
                 let _ = answer.send(done.clone());
             }
+            match &done {
+                Ok(()) if is_failing => tracing::info!("the state file is written again"),
+                Err(problem) if !is_failing => tracing::error!(problem, "state is in memory alone until the file can be written"),
+                _ => {}
+            }
+            is_failing = done.is_err();
             if is_over {
                 return;
+            }
+            if is_failing {
+                // The next write tries it again.
+                self.pending().changed.extend(changed);
+                thread::sleep(COUNTED_WITHIN);
+            } else if swept.elapsed() >= SWEPT_EVERY {
+                swept = Instant::now();
+                if let Err(error) = self.sweep() {
+                    tracing::warn!(error, "what has ended stays in the state file for another minute");
+                }
             }
         }
     }
@@ -172,34 +178,67 @@ impl Writer {
         }
     }
 
-    fn write(&self, changed: &HashSet<(Arc<str>, String)>) -> Result<(), redb::Error> {
+    fn write(&self, changed: &HashSet<(Arc<str>, String)>) -> Result<(), String> {
         if changed.is_empty() {
             return Ok(());
         }
-        let mut change = self.database.begin_write()?;
-        change.set_durability(Durability::Immediate)?;
-        {
-            let mut table = change.open_table(KV)?;
-            let now = SystemTime::now();
-            for (name, key) in changed {
-                let bucket = self.buckets.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-                match bucket.and_then(|bucket| bucket.kept(key)) {
-                    Some(kept) => drop(table.insert((&**name, &**key), &*Record::of(&kept, now))?),
-                    None => drop(table.remove((&**name, &**key))?),
+        self.with(|database| {
+            let mut change = database.begin_write()?;
+            change.set_durability(Durability::Immediate)?;
+            {
+                let mut table = change.open_table(KV)?;
+                let now = SystemTime::now();
+                for (name, key) in changed {
+                    let bucket = self.buckets.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+                    match bucket.and_then(|bucket| bucket.kept(key)) {
+                        Some(kept) => drop(table.insert((&**name, &**key), &*Record::of(&kept, now))?),
+                        None => drop(table.remove((&**name, &**key))?),
+                    }
                 }
             }
-        }
-        change.commit()?;
-        Ok(())
+            change.commit()?;
+            Ok(())
+        })
     }
 
-    pub(super) fn sweep(&self) -> Result<(), redb::Error> {
-        let change = self.database.begin_write()?;
-        let now = SystemTime::now();
-        change.open_table(KV)?.retain(|_, record| !Record::has_ended(record, now))?;
-        change.commit()?;
-        Ok(())
+    /// Takes out what has ended; an idle store writes nothing.
+    pub(super) fn sweep(&self) -> Result<(), String> {
+        self.with(|database| {
+            let change = database.begin_write()?;
+            let (now, mut has_ended) = (SystemTime::now(), false);
+            change.open_table(KV)?.retain(|_, record| {
+                let ends = Record::has_ended(record, now);
+                has_ended |= ends;
+                !ends
+            })?;
+            if has_ended {
+                change.commit()?
+            } else {
+                change.abort()?
+            }
+            Ok(())
+        })
     }
+}
+
+/// What the file has of a bucket. How many keys found no room.
+fn read(database: &Database, name: &str, bucket: &MemoryBucket) -> Result<usize, redb::Error> {
+    let table = match database.begin_read()?.open_table(KV) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(0),
+        Err(error) => return Err(error.into()),
+    };
+    let now = SystemTime::now();
+    let mut lost = 0;
+    for entry in table.range((name, "")..)? {
+        let (key, record) = entry?;
+        let (of, key) = key.value();
+        if of != name {
+            break;
+        }
+        lost += Record::read(record.value(), now).map_or(0, |kept| usize::from(bucket.restore(key, kept).is_err()));
+    }
+    Ok(lost)
 }
 
 #[cfg(test)]
@@ -207,6 +246,6 @@ impl Writer {
     /// Keys in the file.
     pub(super) fn count(&self) -> usize {
         use redb::ReadableTableMetadata as _;
-        self.database.begin_read().unwrap().open_table(KV).unwrap().len().unwrap() as usize
+        self.with(|database| Ok(database.begin_read()?.open_table(KV)?.len()?)).unwrap() as usize
     }
 }

@@ -310,10 +310,10 @@ fn replaced(op: &Op) -> Option<&str> {
 
 /// The answer to an operation that is not asked.
 fn refused(op: &Op) -> Option<Result<Outcome, StateError>> {
-    let Op::Take(_, cost, burst, per_second) = op else { return None };
-    match Rate::new(*cost, *burst, *per_second) {
-        Err(error) => Some(Err(error)),
-        Ok(_) => (*cost == 0).then_some(Ok(Outcome::WaitMs(0))),
+    match (op.check(), op) {
+        (Err(error), _) => Some(Err(error)),
+        (Ok(()), Op::Take(_, 0, ..)) => Some(Ok(Outcome::WaitMs(0))),
+        _ => None,
     }
 }
 
