@@ -196,6 +196,34 @@ impl Keys {
         Ok(())
     }
 
+    /// What the plugin would refuse the whole file for, so that a gateway which runs would go on by the one before.
+    ///
+    /// # Errors
+    /// Keys that let somebody in are known by digests of two kinds, or one would end before it begins.
+    pub fn check(&self) -> Result<()> {
+        let live = || self.keys.iter().filter(|key| !key.disabled);
+        let is_keyed = |hash: &str| hash.starts_with("hmac-");
+        let mut digests = live().flat_map(|key| {
+            [&key.hash].into_iter().chain(key.previous.iter().map(|previous| &previous.hash)).map(move |hash| (&key.id, hash))
+        });
+        if let Some((first, kind)) = digests.next().map(|(id, hash)| (id, is_keyed(hash)))
+            && let Some((other, _)) = digests.find(|(_, hash)| is_keyed(hash) != kind)
+        {
+            let (with, without) = if kind { (first, other) } else { (other, first) };
+            bail!("the key {with} is made with a pepper and {without} without: one file has one kind, so begin another with --file");
+        }
+        let moment = |date: &Option<String>| date.as_ref().and_then(|date| humantime::parse_rfc3339(date).ok());
+        if let Some(key) = live().find(|key| moment(&key.not_before).zip(moment(&key.expires)).is_some_and(|(begins, ends)| ends <= begins))
+        {
+            bail!(
+                "the key {} would end before it begins ({}): give it another time with --expires",
+                key.id,
+                key.not_before.as_deref().unwrap_or_default()
+            );
+        }
+        Ok(())
+    }
+
     /// Gives a key another hash; the one before it stays valid until then, and none before that one does.
     ///
     /// # Errors

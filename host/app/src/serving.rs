@@ -53,8 +53,24 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>, ready: impl F
     }
 
     let over = CancellationToken::new();
+    let served = until_over(&assembly, listener, listener_settings, stop, ready, &over).await;
+    // However it ended: nothing of it goes on inside another program.
+    over.cancel();
+    assembly.close().await;
+    served
+}
+
+async fn until_over(
+    assembly: &Assembly,
+    listener: Listener,
+    listener_settings: downstream::Settings,
+    stop: impl Future<Output = ()>,
+    ready: impl FnOnce(&Ready) -> Result<()>,
+    over: &CancellationToken,
+) -> Result<()> {
+    let tls = listener_settings.tls.clone();
     let is_ready = Arc::new(AtomicBool::new(false));
-    let admin = serve_admin(&assembly, &is_ready, &over).await?;
+    let admin = serve_admin(assembly, &is_ready, over).await?;
     let url = url(&listener, tls.is_some())?;
     let drain = CancellationToken::new();
     let serving = downstream::serve(vec![listener], assembly.host.clone(), listener_settings, drain.clone());
@@ -85,7 +101,6 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>, ready: impl F
     for task in watching {
         let _ = task.await;
     }
-    assembly.close().await;
     Ok(())
 }
 

@@ -89,7 +89,7 @@ impl Keys {
                 if !digests.insert(*digest) {
                     return Err(format!("the key {} is also another's", key.id));
                 }
-                if is_filed && all.pepper.is_some() && !digest.is_keyed {
+                if is_filed && !key.disabled && all.pepper.is_some() && !digest.is_keyed {
                     // Else who can write the file, and does not know the pepper, could add a key.
                     return Err(format!(
                         "the key {} of the key file is not hashed with the pepper: make it anew with sluice key new --pepper",
@@ -105,6 +105,10 @@ impl Keys {
     fn add(&mut self, config: &KeyConfig) -> Result<usize, String> {
         let (begin, key) = (self.digests.len(), self.keys.len());
         self.keys.push(Key::new(config)?);
+        if config.disabled && self.pepper.is_none() && config.hash.starts_with("hmac-sha256:") {
+            // Made with a pepper that is not used any more: nobody can show it, and it lets nobody in.
+            return Ok(begin);
+        }
         self.digests.push(Known { digest: self.digest(&config.id, &config.hash)?, key, until: None });
         if let Some(previous) = &config.previous {
             let until = moment(&config.id, "was replaced as of", Some(&previous.until))?;

@@ -1,6 +1,6 @@
 //! `sluice access`: what a caller sees, and who sees a tool.
 
-use super::{ConfigArgs, Exit, look, ls};
+use super::{ConfigArgs, Exit, look, ls, plain};
 use crate::{
     assembly::Assembly,
     keys::{Key, State},
@@ -97,7 +97,8 @@ fn holders(assembly: &Assembly) -> Result<Vec<Caller>> {
     };
     let settings: Settings = serde_json::from_value(config).with_context(|| format!("the settings of {KEYS}"))?;
     let now = SystemTime::now();
-    let is_let_in = |key: &Key| matches!(key.state(now), State::Live | State::Replacing(_));
+    // The plugin reads more kinds of dates than are written here.
+    let is_let_in = |key: &Key| matches!(key.state(now), State::Live | State::Replacing(_) | State::Unclear);
     let keys = settings.keys.into_iter().chain(settings.key_file.into_iter().flat_map(|file| file.keys)).filter(is_let_in);
     let caller = |key: Key| {
         let subject = key.subject.as_deref().unwrap_or(&key.id);
@@ -131,8 +132,8 @@ async fn lists(assembly: &Assembly, caller: Caller) -> Result<()> {
             continue;
         }
         say!("{}", kind.member());
-        view.exposed.iter().for_each(|shown| say!("  sees      {}  ({})", shown.entry.name, shown.entry.owner));
-        kept.iter().for_each(|entry| say!("  does not  {}  ({})", entry.original, entry.owner));
+        view.exposed.iter().for_each(|shown| say!("  sees      {}  ({})", plain(&shown.entry.name), shown.entry.owner));
+        kept.iter().for_each(|entry| say!("  does not  {}  ({})", plain(&entry.original), entry.owner));
         view.missing.iter().for_each(|missing| say!("  (those of {missing} are not known: it does not answer)"));
     }
     Ok(())
@@ -151,7 +152,7 @@ async fn who(assembly: &Assembly, callers: Vec<Caller>, tool: &str) -> Result<()
             Ok(_) => "does not".to_owned(),
             Err(error) => error.to_string(),
         };
-        say!("  {answer:9} {}{}", caller.name, traits(&caller.principal));
+        say!("  {answer:9} {}{}", plain(&caller.name), plain(&traits(&caller.principal)));
     }
     if !is_there {
         eprintln!("nobody of these sees {tool:?}: sluice ls shows what tools are called");

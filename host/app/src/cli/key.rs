@@ -113,7 +113,9 @@ impl New {
         let mut file = KeyFile::open(&self.file)?;
         let until = if self.replace {
             let overlap = duration(&self.overlap).context("--overlap")?;
-            let until = (!overlap.is_zero()).then(|| now.checked_add(overlap).context("--overlap is too long")).transpose()?.map(written);
+            let until =
+                (!overlap.is_zero()).then(|| now.checked_add(overlap).filter(|date| is_written(*date)).context("--overlap is too long"));
+            let until = until.transpose()?.map(written);
             let key = file.keys.replace(&id, fresh.hash, until.clone(), expires)?;
             if key.state(now) == State::Expired {
                 bail!("the key {id} expired at {}: give it another time with --expires", key.expires.as_deref().unwrap_or_default());
@@ -141,6 +143,7 @@ impl New {
             })?;
             None
         };
+        file.keys.check()?;
         file.save()?;
         say!("{}", *fresh.key);
         eprintln!("this is the key {id}, shown this once: {} holds only what it is known by", self.file.display());
@@ -210,6 +213,7 @@ impl Revoke {
         }
         file.save()?;
         said.iter().for_each(|line| say!("{line}"));
+        eprintln!("a gateway that reads {} says in its log whether it could", self.file.display());
         Ok(Exit::Good)
     }
 }
@@ -294,6 +298,7 @@ mod tests {
             ("new x --pepper hunter2", "--pepper"),
             ("new x --pepper file:/nothing/here", "cannot be read"),
             ("new x --replace", "there is no key \"x\""),
+            ("new ci --replace --overlap 9000000d", "--overlap is too long"),
             ("new ci --replace --tenant acme", "cannot be used with"),
             ("new --replace", "required"),
             ("revoke ci other", "there is no key \"other\""),
@@ -303,6 +308,25 @@ mod tests {
             assert!(error.contains(says), "{words}: {error}");
         }
         assert_eq!(std::fs::read(folder.path().join("keys.toml")).unwrap(), before);
+    }
+
+    #[test]
+    fn what_the_plugin_would_refuse_whole_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let pepper = folder.path().join("pepper.txt");
+        std::fs::write(&pepper, "0123456789abcdef0123456789abcdef").unwrap();
+        std::fs::set_permissions(&pepper, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        run(folder.path(), "new plain --not-before 30d").unwrap();
+        let refused = |words: &str, says: &str| {
+            let error = format!("{:#}", run(folder.path(), words).expect_err(words));
+            assert!(error.contains(says), "{words}: {error}");
+        };
+        refused(&format!("new other --pepper file:{}", pepper.display()), "one file has one kind");
+        refused(&format!("new plain --replace --pepper file:{}", pepper.display()), "one file has one kind");
+        refused("new plain --replace --expires 10d", "would end before it begins");
+        // Taking back is never refused, and what was taken back is in nobody's way.
+        run(folder.path(), "revoke plain").unwrap();
+        run(folder.path(), &format!("new other --pepper file:{}", pepper.display())).unwrap();
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{
     ConfigArgs, Exit, look,
     pins::{self, PinsArgs},
+    plain,
 };
 use crate::{assembly::Assembly, chain::BUILTIN};
 use anyhow::Result;
@@ -64,7 +65,7 @@ async fn print_catalogue(assembly: &Assembly) {
             Ok(view) if view.exposed.is_empty() && view.missing.is_empty() => {}
             Ok(view) => {
                 say!("{}", kind.member());
-                view.exposed.iter().for_each(|e| say!("  {}  ({})", e.entry.name, e.entry.owner));
+                view.exposed.iter().for_each(|e| say!("  {}  ({})", plain(&e.entry.name), e.entry.owner));
                 view.missing.iter().for_each(|m| say!("  (those of {m} are not known: it does not answer)"));
             }
             Err(error) => say!("{}: {error}", kind.member()),

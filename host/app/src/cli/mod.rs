@@ -167,6 +167,12 @@ fn look(config: Config, at: impl AsyncFnOnce(&Assembly) -> Result<()>) -> Result
     })
 }
 
+/// What others named, for a terminal: what moves a cursor, hides or reorders is spelt.
+fn plain(text: &str) -> String {
+    let spelt = |c: char| if matches!(c, '"' | '\'') { vec![c] } else { c.escape_debug().collect() };
+    text.chars().flat_map(spelt).collect()
+}
+
 /// To standard output. Whoever reads may have seen enough (`| head`); any other loss is an error.
 fn print_line(line: fmt::Arguments<'_>) {
     match writeln!(io::stdout().lock(), "{line}") {

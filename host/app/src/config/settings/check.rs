@@ -50,6 +50,12 @@ fn state(settings: &Settings, node: &Node, reader: &mut Reader) {
         let suggestion = "add url = \"env:REDIS_URL\", or file:PATH";
         reader.wrong(at, format!("{path}.state is kept in Redis and has no url"), Some(suggestion.to_owned()));
     }
+    let address = state.url.as_ref().and_then(|url| url.reveal().parse::<http::Uri>().ok());
+    let is_plain = address.as_ref().is_some_and(|uri| uri.scheme_str() == Some("redis") && !uri.host().is_some_and(is_this_machine));
+    if let (Some(at), true) = (written("url"), is_plain) {
+        let what = format!("{path}.state.url: what plugins keep, and the password if there is one, travel without encryption");
+        reader.warn(at, what, Some("use rediss://".to_owned()));
+    }
     // A path may stay while another kind is tried; whoever writes these means to share.
     for key in ["url", "degrade"] {
         if let Some(at) = written(key).filter(|_| state.kind != StateKind::Redis) {
