@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let stop = async {
         let _ = tokio::io::stdin().read_to_end(&mut Vec::new()).await;
     };
-    let served = runtime.block_on(serving::serve(config, stop, |ready| {
+    let served = runtime.block_on(serving::serve(config, None, stop, |ready| {
         println!("ready {} with {}", ready.url, ready.chain.join(", "));
         Ok(())
     }));

@@ -1,6 +1,9 @@
 //! The operator's listener: health for everybody on loopback, figures for who holds the token.
 
-use crate::record::{Gauges, Recorder};
+use crate::{
+    record::{Gauges, Recorder},
+    reloading::{Outcome, Reloader},
+};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 use http_body_util::Full;
@@ -28,7 +31,9 @@ pub struct Admin {
     /// Set once traffic is served, cleared when the drain begins.
     pub ready: Arc<std::sync::atomic::AtomicBool>,
     /// Names of upstreams that may be down without making us unready.
-    pub optional: Vec<String>,
+    pub optional: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// Where the configuration can be read again.
+    pub reloader: Option<Arc<Reloader>>,
     /// What the first chain waits for, in words; nothing once it is in place.
     pub waits_for: Box<dyn Fn() -> Option<String> + Send + Sync>,
     /// Figures of the plugin host in text form.
@@ -48,7 +53,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationT
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let admin = admin.clone();
-                async move { Ok::<_, Infallible>(admin.answer(&request)) }
+                async move { Ok::<_, Infallible>(admin.answer(&request).await) }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -65,13 +70,16 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationT
 }
 
 impl Admin {
-    fn answer(&self, request: &http::Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: &http::Request<Incoming>) -> Response<Full<Bytes>> {
         // Before anything else: a page in a browser must not reach any route here by DNS rebinding.
         if Names::loopback().check(request.uri(), request.headers()).is_err() {
             return text(StatusCode::FORBIDDEN, "this Host or Origin is not served here\n");
         }
+        if request.uri().path() == "/reload" {
+            return self.reload(request).await;
+        }
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "read-only\n");
+            return text(StatusCode::METHOD_NOT_ALLOWED, "read-only, but for POST /reload\n");
         }
         self.route(request.uri(), request.headers())
     }
@@ -84,12 +92,27 @@ impl Admin {
                 Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
             },
             "/metrics" if self.knows(headers) => self.metrics(),
-            "/metrics" => {
-                let mut response = text(StatusCode::UNAUTHORIZED, "the admin token is missing or wrong\n");
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"sluice-admin\""));
-                response
-            }
-            _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n"),
+            "/metrics" => unknown(),
+            _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz, /metrics and, with POST, /reload\n"),
+        }
+    }
+
+    /// Reads the configuration again. 200: a line for each change; 409: a line for each problem, and nothing has changed.
+    async fn reload(&self, request: &http::Request<Incoming>) -> Response<Full<Bytes>> {
+        if !self.knows(request.headers()) {
+            return unknown();
+        }
+        if request.method() != Method::POST {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "use POST\n");
+        }
+        let Some(reloader) = &self.reloader else {
+            return text(StatusCode::NOT_FOUND, "this gateway's configuration is a program's\n");
+        };
+        let lines = |lines: Vec<String>| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        match reloader.reload().await {
+            Outcome::Taken(changes) if changes.is_empty() => text(StatusCode::OK, "nothing is otherwise\n"),
+            Outcome::Taken(changes) => text(StatusCode::OK, &lines(changes.iter().map(ToString::to_string).collect())),
+            Outcome::Refused(problems) => text(StatusCode::CONFLICT, &lines(problems)),
         }
     }
 
@@ -106,7 +129,8 @@ impl Admin {
         if !self.ready.load(std::sync::atomic::Ordering::Relaxed) {
             return Some("starting or draining".into());
         }
-        let required: Vec<_> = self.host.upstreams().iter().filter(|u| !self.optional.iter().any(|o| **o == **u.name())).collect();
+        let (upstreams, optional) = (self.host.upstreams(), (self.optional)());
+        let required: Vec<_> = upstreams.iter().map(|(_, u)| u).filter(|u| !optional.iter().any(|o| **o == **u.name())).collect();
         let down: Vec<String> = required
             .iter()
             .filter_map(|u| match u.health() {
@@ -119,7 +143,7 @@ impl Admin {
 
     fn metrics(&self) -> Response<Full<Bytes>> {
         let gauges = Gauges {
-            upstreams: self.host.upstreams().iter().map(|u| (u.name().clone(), !matches!(u.health(), Health::Down(_)))).collect(),
+            upstreams: self.host.upstreams().iter().map(|(_, u)| (u.name().clone(), !matches!(u.health(), Health::Down(_)))).collect(),
             running: self.host.running(),
             parked: self.host.parked(),
             generation: self.host.generation().number,
@@ -137,6 +161,12 @@ impl Admin {
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
         }
     }
+}
+
+fn unknown() -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::UNAUTHORIZED, "the admin token is missing or wrong\n");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"sluice-admin\""));
+    response
 }
 
 fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {

@@ -25,7 +25,7 @@ use std::{sync::Arc, time::Duration};
 
 /// Everything a command needs to serve or to look.
 pub struct Assembly {
-    /// What was configured.
+    /// What was configured at the start.
     pub config: Config,
     /// The heart.
     pub host: Arc<Host>,
@@ -33,6 +33,14 @@ pub struct Assembly {
     pub recorder: Arc<Recorder>,
     /// The chain and the directory it comes from.
     pub plugins: Arc<Plugins>,
+    factory: Factory,
+}
+
+/// Makes servers' ends.
+struct Factory {
+    /// Of all child processes together.
+    children: Arc<upstream::stdio::ChildBudget>,
+    ear: Arc<Ear>,
 }
 
 /// What the process is started for: it decides who gets in and what is written down.
@@ -63,13 +71,27 @@ impl Assembly {
     /// What is wrong with a token or the audit file.
     pub fn closed(config: Config, purpose: Purpose) -> Result<Self> {
         let recorder = Arc::new(recorder(&config, purpose)?);
-        let ear = Arc::new(Ear::default());
-        let upstreams = upstreams(&config, &(ear.clone() as Arc<dyn Listener>))?;
+        let children = upstream::stdio::ChildBudget::new(count(config.settings.limits.children_max));
+        let factory = Factory { children, ear: Arc::new(Ear::default()) };
+        let upstreams = config.upstreams.iter().map(|u| factory.make(&config, u)).collect::<Result<_>>()?;
         let settings = Settings { task_secret: task_secret(&config, purpose), ..host_settings(&config, access(&config, purpose)?) };
         let host = Host::new(upstreams, settings, recorder.clone()).map_err(|e| anyhow::anyhow!("this machine has no randomness: {e}"))?;
-        ear.attach(&host);
+        factory.ear.attach(&host);
         let plugins = Plugins::closed(&config, host.clone(), Arc::new(Fetcher::new(recorder.clone())), purpose != Purpose::Look)?;
-        Ok(Self { config, host, recorder, plugins })
+        Ok(Self { config, host, recorder, plugins, factory })
+    }
+
+    /// The servers of another configuration: those that it keeps, and new ones, which nobody has asked anything yet.
+    ///
+    /// # Errors
+    /// A file that TLS cannot use: the configuration has checked them, so a file that changed since.
+    pub(crate) fn servers(&self, before: &Config, next: &Config) -> Result<Vec<Arc<dyn Upstream>>> {
+        let here = self.host.upstreams();
+        let server = |u: &config::Upstream| {
+            let kept = before.keeps(next, u).then(|| here.iter().find(|(_, server)| **server.name() == *u.name)).flatten();
+            kept.map_or_else(|| self.factory.make(next, u), |(_, server)| Ok(server.clone()))
+        };
+        next.upstreams.iter().map(server).collect()
     }
 
     /// End what was started, in order: children and sessions first, records last.
@@ -121,8 +143,6 @@ fn task_secret(config: &Config, purpose: Purpose) -> Option<Arc<str>> {
 }
 
 fn host_settings(config: &Config, access: Access) -> Settings {
-    let idempotent =
-        config.upstreams.iter().flat_map(|u| u.settings.idempotent_tools.iter().map(|tool| (u.name.clone(), tool.clone()))).collect();
     let limits = &config.settings.limits;
     let parking = Parking {
         ttl: ms(limits.parked_call_ttl_ms),
@@ -132,7 +152,15 @@ fn host_settings(config: &Config, access: Access) -> Settings {
     let listening = Listening { own_max: count(limits.listens_per_principal_max), all_max: count(limits.listens_max) };
     let route_calls_max = count(limits.route_calls_max);
     let (streaming, interceptors) = (streaming(config), config.settings.experimental.interceptors.clone());
-    Settings { idempotent: Arc::new(idempotent), parking, listening, route_calls_max, streaming, interceptors, ..Settings::new(access) }
+    Settings {
+        idempotent: Arc::new(config.idempotent_tools()),
+        parking,
+        listening,
+        route_calls_max,
+        streaming,
+        interceptors,
+        ..Settings::new(access)
+    }
 }
 
 fn streaming(config: &Config) -> Streaming {
@@ -150,23 +178,20 @@ fn streaming(config: &Config) -> Streaming {
     }
 }
 
-fn upstreams(config: &Config, listener: &Arc<dyn Listener>) -> Result<Vec<Arc<dyn Upstream>>> {
-    let limits = &config.settings.limits;
-    let children = upstream::stdio::ChildBudget::new(count(limits.children_max));
-    let mut upstreams: Vec<Arc<dyn Upstream>> = Vec::new();
-    for u in &config.upstreams {
-        upstreams.push(match &u.reach {
+impl Factory {
+    fn make(&self, config: &Config, u: &config::Upstream) -> Result<Arc<dyn Upstream>> {
+        let listener: Arc<dyn Listener> = self.ear.clone();
+        Ok(match &u.reach {
             Reach::Stdio(stdio) => {
-                Arc::new(upstream::stdio::Stdio::upstream(stdio_settings(config, u, stdio), children.clone(), listener.clone()))
+                Arc::new(upstream::stdio::Stdio::upstream(stdio_settings(config, u, stdio), self.children.clone(), listener))
             }
             Reach::Http(http) => {
-                let made = http_settings(config, u, http).and_then(|s| Ok(upstream::http::Http::upstream(s, listener.clone())?));
+                let made = http_settings(config, u, http).and_then(|s| Ok(upstream::http::Http::upstream(s, listener)?));
                 Arc::new(made.with_context(|| format!("upstream {}", u.name))?)
             }
             Reach::Builtin(name) => upstream::builtin::upstream(&u.name, name),
-        });
+        })
     }
-    Ok(upstreams)
 }
 
 fn stdio_settings(config: &Config, u: &config::Upstream, stdio: &config::Stdio) -> upstream::stdio::StdioSettings {

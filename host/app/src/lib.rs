@@ -16,6 +16,7 @@ pub mod embedded;
 mod fetcher;
 pub mod keys;
 pub mod record;
+pub mod reloading;
 pub mod sbom;
 pub mod serving;
 mod state;

@@ -5,6 +5,7 @@ use crate::{
     assembly::{Assembly, Purpose, listener_settings},
     certificates,
     config::{Config, Listen, Settings},
+    reloading::{Read, Reloader},
     token, watch,
 };
 use anyhow::{Context as _, Result};
@@ -37,23 +38,30 @@ pub struct Ready {
 
 /// Serves until `stop`, then lets what runs finish.
 ///
+/// `read` reads the configuration again, when its file changes, at SIGHUP and when the operator says so; without it the configuration stays.
 /// `ready` is told once clients are let in. SIGHUP is heard from here on, as plugins and certificates are looked at again then.
 ///
 /// # Errors
 /// It cannot listen, or what is wrong with a plugin, a token, the audit file or what `ready` does.
-pub async fn serve(config: Config, stop: impl Future<Output = ()>, ready: impl FnOnce(&Ready) -> Result<()>) -> Result<()> {
+pub async fn serve(
+    config: Config,
+    read: Option<Read>,
+    stop: impl Future<Output = ()>,
+    ready: impl FnOnce(&Ready) -> Result<()>,
+) -> Result<()> {
     // Heard once the chain is in place; one that comes before must not end the start.
     let _hangup = watch::hangup();
     let listener_settings = listener_settings(&config)?;
     let listener = listener(&config.settings, &listener_settings).await?;
     let tls = listener_settings.tls.clone();
-    let assembly = Assembly::closed(config, Purpose::Serve)?;
+    let assembly = Arc::new(Assembly::closed(config, Purpose::Serve)?);
     if is_open_to_others(&assembly.config.settings, tls.as_deref()) {
         assembly.plugins.needs_an_authenticator();
     }
 
     let over = CancellationToken::new();
-    let served = until_over(&assembly, listener, listener_settings, stop, ready, &over).await;
+    let reloader = read.map(|read| Reloader::new(assembly.clone(), read));
+    let served = until_over(&assembly, reloader, listener, listener_settings, stop, ready, &over).await;
     // However it ended: nothing of it goes on inside another program.
     over.cancel();
     assembly.close().await;
@@ -62,6 +70,7 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>, ready: impl F
 
 async fn until_over(
     assembly: &Assembly,
+    reloader: Option<Arc<Reloader>>,
     listener: Listener,
     listener_settings: downstream::Settings,
     stop: impl Future<Output = ()>,
@@ -70,7 +79,7 @@ async fn until_over(
 ) -> Result<()> {
     let tls = listener_settings.tls.clone();
     let is_ready = Arc::new(AtomicBool::new(false));
-    let admin = serve_admin(assembly, &is_ready, over).await?;
+    let admin = serve_admin(assembly, reloader.clone(), &is_ready, over).await?;
     let url = url(&listener, tls.is_some())?;
     let drain = CancellationToken::new();
     let serving = downstream::serve(vec![listener], assembly.host.clone(), listener_settings, drain.clone());
@@ -85,6 +94,7 @@ async fn until_over(
     };
     let mut watching = vec![assembly.plugins.clone().watch(some_come_later, over.clone())];
     watching.extend(tls.clone().map(|tls| certificates::keep_fresh(tls, over.clone())));
+    watching.extend(reloader.map(|reloader| reloader.watch(over.clone())));
     is_ready.store(true, Relaxed);
     ready(&Ready { url, admin, upstreams: assembly.host.upstreams().len(), chain: assembly.plugins.names() })?;
 
@@ -131,7 +141,12 @@ fn url(listener: &Listener, is_encrypted: bool) -> Result<String> {
     })
 }
 
-async fn serve_admin(assembly: &Assembly, ready: &Arc<AtomicBool>, stop: &CancellationToken) -> Result<Option<SocketAddr>> {
+async fn serve_admin(
+    assembly: &Assembly,
+    reloader: Option<Arc<Reloader>>,
+    ready: &Arc<AtomicBool>,
+    stop: &CancellationToken,
+) -> Result<Option<SocketAddr>> {
     let settings = &assembly.config.settings.admin;
     if !settings.enabled {
         return Ok(None);
@@ -150,14 +165,15 @@ async fn serve_admin(assembly: &Assembly, ready: &Arc<AtomicBool>, stop: &Cancel
         Some(secret) => secret.reveal().to_owned(),
         None => token::load_or_make(&assembly.config.places.admin_token_file).context("the admin token")?,
     };
-    let (plugins, waiting) = (assembly.plugins.clone(), assembly.plugins.clone());
-    let optional = assembly.config.upstreams.iter().filter(|u| u.settings.optional).map(|u| u.name.clone()).collect();
+    let (plugins, waiting, configured) = (assembly.plugins.clone(), assembly.plugins.clone(), assembly.plugins.clone());
+    let optional = move || configured.config().upstreams.iter().filter(|u| u.settings.optional).map(|u| u.name.clone()).collect();
     let admin = Admin {
         host: assembly.host.clone(),
         recorder: assembly.recorder.clone(),
         token: token.into(),
         ready: ready.clone(),
-        optional,
+        optional: Box::new(optional),
+        reloader,
         waits_for: Box::new(move || waiting.waits_for()),
         more: Box::new(move || plugins.figures()),
     };

@@ -1,10 +1,11 @@
-//! One immutable chain. An exchange pins a generation when it arrives and keeps it to the end.
+//! One immutable chain and the servers behind it. An exchange pins a generation when it arrives and keeps it to the end.
 
 use crate::{
     attributes::Attributes,
     breaker::{Breaker, BreakerLimits},
     canary::{Canary, Side},
     catalogue::Views,
+    estate::Estate,
     fault::Fault,
     filter::{Filter, Hook},
     record::Observer,
@@ -153,10 +154,12 @@ pub struct Place<'a> {
     pub tenant: Option<&'a str>,
 }
 
-/// One immutable chain with the views computed under it.
+/// One immutable chain and the servers behind it, with the views computed under it.
 pub struct Generation {
     /// Rises by one with every swap.
     pub number: u64,
+    /// The servers.
+    pub upstreams: Arc<Estate>,
     /// In config order.
     pub links: Vec<Link>,
     /// What principals see under this chain.
@@ -167,13 +170,13 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// A chain of these links.
-    pub fn new(number: u64, links: Vec<Link>) -> Self {
+    /// A chain of these links before these servers.
+    pub fn new(number: u64, upstreams: Arc<Estate>, links: Vec<Link>) -> Self {
         let reads = links.iter().any(|l| l.filter.interest().reads_payload);
         // Level 4 holds everything the host itself reads: the envelope, `params`, `_meta` and what is in it.
         let index = if reads { IndexDepth::Full } else { IndexDepth::Levels(4) };
         let departs = links.iter().any(|l| l.exports(Hook::OnOutbound));
-        Self { number, links, views: Views::default(), index, departs }
+        Self { number, upstreams, links, views: Views::default(), index, departs }
     }
 
     /// How deep messages must be indexed for this chain.

@@ -1,4 +1,4 @@
-//! The host: upstreams, the current generation, and the door through which exchanges come in.
+//! The host: the current generation, and the door through which exchanges come in.
 
 pub use crate::changes::Listening;
 pub use crate::parked::Parking;
@@ -7,6 +7,7 @@ use crate::{
     catalogue::{Asking, Currency, CursorKey, Gathered, ListKind, RawLists, View},
     changes::{Announced, Places, Subscription},
     departures::{Departures, Held},
+    estate::Estate,
     exchange::{Arrival, Client, Delivery, Direction, Head, Kind},
     filter::Credential,
     gate::{Access, Denied, Gate},
@@ -97,7 +98,6 @@ pub trait Push: Send + Sync {
 
 /// One process has one. Cheap to share, nothing in it is locked across an await on the hot path.
 pub struct Host {
-    pub(crate) upstreams: Vec<Arc<dyn Upstream>>,
     pub(crate) settings: Settings,
     pub(crate) lists: RawLists,
     pub(crate) cursors: CursorKey,
@@ -144,8 +144,8 @@ impl Host {
     pub fn new(upstreams: Vec<Arc<dyn Upstream>>, settings: Settings, observer: Arc<dyn Observer>) -> Result<Arc<Self>, getrandom::Error> {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed)?;
+        let estate = Arc::new(Estate::new(upstreams, settings.idempotent.to_vec()));
         Ok(Arc::new(Self {
-            upstreams,
             gate: Gate::new(settings.access.clone())?,
             parks: Arc::new(Parks::new(settings.parking, observer.clone())?),
             tasks: Tasks::new(settings.task_secret.as_deref())?,
@@ -160,7 +160,7 @@ impl Host {
             links: HandedLinks::default(),
             observer,
             watch: Watch::default(),
-            generation: ArcSwap::from_pointee(Generation::new(1, Vec::new())),
+            generation: ArcSwap::from_pointee(Generation::new(1, estate, Vec::new())),
             push: OnceLock::new(),
             // Ids of two runs do not meet in one log; they rise by one within a run.
             next_exchange: AtomicU64::new(u64::from_le_bytes(seed) >> 1),
@@ -174,8 +174,31 @@ impl Host {
 
     /// Put a new chain in place. Exchanges that run keep the one they came with.
     pub fn swap(&self, links: Vec<Link>) -> u64 {
-        let number = self.generation.load().number + 1;
-        self.generation.store(Arc::new(Generation::new(number, links)));
+        let before = self.generation.load();
+        self.put(Generation::new(before.number + 1, before.upstreams.clone(), links))
+    }
+
+    /// Put a new chain and other servers in place, in one step. A server that was there before, the very same, goes on; exchanges that run
+    /// keep those they came with. Gives back those that are gone, to be closed once nobody needs them.
+    pub fn replace(
+        &self,
+        upstreams: Vec<Arc<dyn Upstream>>,
+        idempotent: Vec<(String, String)>,
+        links: Vec<Link>,
+    ) -> Vec<Arc<dyn Upstream>> {
+        let before = self.generation.load_full();
+        let estate = Arc::new(before.upstreams.next(upstreams, idempotent));
+        self.put(Generation::new(before.number + 1, estate.clone(), links));
+        let (came, gone): (Vec<usize>, Vec<usize>) =
+            (estate.without(&before.upstreams).collect(), before.upstreams.without(&estate).collect());
+        gone.iter().for_each(|place| self.lists.forget(*place));
+        self.announced.note_upstreams(&came, &gone);
+        gone.into_iter().map(|place| before.upstreams[place].clone()).collect()
+    }
+
+    fn put(&self, generation: Generation) -> u64 {
+        let number = generation.number;
+        self.generation.store(Arc::new(generation));
         self.announced.note_chain();
         number
     }
@@ -185,9 +208,9 @@ impl Host {
         !self.settings.interceptors.is_empty()
     }
 
-    /// In config order.
-    pub fn upstreams(&self) -> &[Arc<dyn Upstream>] {
-        &self.upstreams
+    /// Those of the current generation.
+    pub fn upstreams(&self) -> Arc<Estate> {
+        self.generation.load().upstreams.clone()
     }
 
     /// A fresh id for something that is answered without an exchange, so that its error can be found in the log.
@@ -264,7 +287,8 @@ impl Host {
     /// What `initialize` and `server/discover` say: the union of what the upstreams can and what can be carried.
     /// An upstream that does not answer in time is left out.
     pub async fn facts(&self, era: Era, client: &Arc<Client>, principal: &Arc<Principal>) -> ServerFacts {
-        let asked = self.upstreams.iter().map(|u| async move {
+        let upstreams = self.upstreams();
+        let asked = upstreams.iter().map(|(_, u)| async move {
             let facts = match tokio::time::timeout(self.settings.gather, u.facts(era, client, principal)).await.ok()? {
                 Ok(facts) => facts,
                 // What it offers shows when the person has done what is asked of them, and a client asks for no list that was not
@@ -344,7 +368,7 @@ impl Host {
         self.forget_attended(session);
         let (host, session) = (self.clone(), session.to_owned());
         tokio::spawn(async move {
-            join_all(host.upstreams.iter().map(|u| u.forget_session(&session))).await;
+            join_all(host.upstreams().iter().map(|(_, u)| u.forget_session(&session))).await;
         });
     }
 
@@ -356,13 +380,13 @@ impl Host {
     /// Close children and upstream sessions, in the order their transport demands.
     pub async fn close(&self) {
         self.parks.clear();
-        join_all(self.upstreams.iter().map(|u| u.close())).await;
+        join_all(self.upstreams().iter().map(|(_, u)| u.close())).await;
     }
 
     /// Do requests to this upstream leave through filters?
     pub(crate) fn has_departures(&self, generation: &Generation, upstream: usize) -> bool {
         generation.has_departures() && {
-            let upstream = &self.upstreams[upstream];
+            let upstream = &generation.upstreams[upstream];
             upstream.takes_headers() && generation.departs_for(upstream.name())
         }
     }
@@ -379,7 +403,7 @@ impl Host {
             Arc::new(Departures {
                 observer: self.observer.clone(),
                 generation: generation.clone(),
-                upstream: self.upstreams[upstream].name().clone(),
+                upstream: generation.upstreams[upstream].name().clone(),
                 principal: principal.clone(),
                 exchange: self.next_exchange_id(),
                 protocol: None,
@@ -388,10 +412,6 @@ impl Host {
                 answered: AtomicBool::new(false),
             })
         })
-    }
-
-    pub(crate) fn position(&self, upstream: &str) -> Option<usize> {
-        self.upstreams.iter().position(|u| **u.name() == *upstream)
     }
 
     fn forward_unsolicited(self: &Arc<Self>, n: Unsolicited) {
@@ -439,7 +459,7 @@ impl Listener for Ear {
         let Some(host) = self.0.get().and_then(std::sync::Weak::upgrade) else { return };
         let Some(list) = List::of_method(n.delivery.message.method()) else { return host.forward_unsolicited(n) };
         // Consumed: the merged list is ours, and so is the word that it changed.
-        if let Some(upstream) = host.position(&n.upstream) {
+        if let Some(upstream) = host.upstreams().position(&n.upstream) {
             host.announce(upstream, list);
         }
     }
@@ -447,7 +467,7 @@ impl Listener for Ear {
     fn departures(&self, upstream: &str, facts: &Arc<Facts>, principal: &Arc<Principal>) -> Option<Arc<Departures>> {
         let host = self.0.get().and_then(std::sync::Weak::upgrade)?;
         let generation = host.generation();
-        host.departures(&generation, host.position(upstream)?, facts, principal)
+        host.departures(&generation, generation.upstreams.position(upstream)?, facts, principal)
     }
 }
 

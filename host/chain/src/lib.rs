@@ -4,7 +4,7 @@
 //! This crate owns no socket, no wasm and no configuration file. It never formats HTTP and never knows
 //! which era an upstream speaks: transports translate at their own door.
 //!
-//! Reading order: [`exchange`], [`running`], [`verdict`], [`filter`], [`chunk`], [`upstream`], [`stream`], [`departures`], [`fetch`], [`subcall`], [`generation`], [`host`],
+//! Reading order: [`exchange`], [`running`], [`verdict`], [`filter`], [`chunk`], [`upstream`], [`stream`], [`departures`], [`fetch`], [`subcall`], [`estate`], [`generation`], [`host`],
 //! [`catalogue`], [`changes`], [`rescue`], [`record`], [`route`].
 
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@ pub mod catalogue;
 pub mod changes;
 pub mod chunk;
 pub mod departures;
+pub mod estate;
 pub mod exchange;
 mod facts;
 pub mod fault;

@@ -170,7 +170,7 @@ impl Host {
             return Err(CallError::TooDeep);
         }
         let (client, callers) = (within.client(), within.callers(&by));
-        let upstream = self.position(&upstream).ok_or(CallError::Unknown)?;
+        let upstream = within.generation.upstreams.position(&upstream).ok_or(CallError::Unknown)?;
         let name = self.shown_as(upstream, &tool, &client, &within, &callers).await.ok_or(CallError::Unknown)?;
         let arrival = Arrival {
             message: Arc::new(request(&name, &arguments).ok_or(CallError::Unsuited("the arguments are no JSON object"))?),

@@ -486,7 +486,7 @@ fn sent(secret: &str) -> Header {
 fn within(principal: &Arc<Principal>) -> (Arc<Generation>, Arc<Principal>, Arc<Client>, Arc<[Arc<str>]>) {
     let client =
         Client { info: None, capabilities: Bytes::from_static(b"{}"), session: None, facts: Arc::default(), log_level: Mutex::default() };
-    (Arc::new(Generation::new(1, Vec::new())), principal.clone(), Arc::new(client), Arc::from(Vec::new()))
+    (Arc::new(Generation::new(1, Arc::default(), Vec::new())), principal.clone(), Arc::new(client), Arc::from(Vec::new()))
 }
 
 /// `jsonrpc` and `id` may be left out.

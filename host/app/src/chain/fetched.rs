@@ -1,5 +1,5 @@
-//! Plugins that are no files here: fetched before the first chain is put together, and never while traffic runs. What a tag leads to in the
-//! meantime is seen at the next start.
+//! Plugins that are no files here: fetched before the first chain is put together, and while traffic runs only when another configuration
+//! names others. What a tag leads to in the meantime is seen at the next start.
 
 use super::{Found, Placed, supply::Supply};
 use crate::config::{Config, Link};
@@ -107,6 +107,12 @@ impl Fetched {
             found.insert(reference.to_string(), source);
         }
         Self { found, kept, held: Mutex::default(), notes }
+    }
+
+    /// Was every plugin asked for that the chain names?
+    pub(super) fn has_all_of(&self, config: &Config) -> bool {
+        let is_known = |link: &Link| !matches!(link, Link::Fetched(reference) if !self.found.contains_key(&reference.to_string()));
+        config.settings.chain.iter().flatten().all(is_known)
     }
 
     pub(super) fn notes(&self) -> &[String] {

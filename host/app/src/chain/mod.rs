@@ -32,6 +32,7 @@ use sluice_chain::{
     filter::{Filter, Hook},
     generation::{Link, OnFault, Policy},
     host::Host,
+    upstream::Upstream,
 };
 use sluice_plugin::{Engine, Settings, Setup, WasmFilter};
 use sluice_state::{Store, memory::MemoryStore};
@@ -39,7 +40,7 @@ use sluice_supply::Lock;
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
@@ -50,13 +51,13 @@ pub const BUILTIN: &str = "builtin:";
 
 /// Keeps the chain of one host.
 pub struct Plugins {
-    config: Config,
+    config: Mutex<Arc<Config>>,
     host: Arc<Host>,
     engine: Engine,
     store: Arc<dyn Store>,
     supply: Supply,
-    /// Plugins that are no files here, once they were asked for.
-    fetched: OnceLock<Fetched>,
+    /// Plugins that are no files here, as far as they were asked for.
+    fetched: Mutex<Arc<Fetched>>,
     /// Those that were asked for and have not come yet.
     outstanding: Outstanding,
     placed: Mutex<Vec<Placed>>,
@@ -97,6 +98,17 @@ struct Assembled {
     left_out: bool,
     /// It may be put in force.
     is_usable: bool,
+}
+
+/// Why the chain is put together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// The start of somebody who waits: what may come later is left out.
+    Hurried,
+    /// The start, or a look at what may have changed.
+    Look,
+    /// Another configuration: what only the one before named is not missed.
+    Reconfigured,
 }
 
 /// A loaded plugin at its place.
@@ -155,12 +167,12 @@ impl Plugins {
         let (engine, supply) = (Engine::start(setup)?, Supply::open(config, remembers)?);
         host.swap(vec![Link::new(Arc::new(Closed::new()), Policy::default())]);
         Ok(Arc::new(Self {
-            config: config.clone(),
+            config: Mutex::new(Arc::new(config.clone())),
             host,
             engine,
             store,
             supply,
-            fetched: OnceLock::new(),
+            fetched: Mutex::default(),
             outstanding: Outstanding::default(),
             placed: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
@@ -180,13 +192,14 @@ impl Plugins {
     /// Every problem at once, a line each: a plugin that never loaded is a failing plugin, not an absent one.
     pub async fn open(&self, hurried: bool) -> Result<bool> {
         let _one_at_a_time = self.loading.lock().await;
-        let fetched = Fetched::all(&self.config, &self.supply, &self.outstanding).await;
-        fetched.notes().iter().for_each(|note| tracing::warn!("{note}"));
-        let _ = self.fetched.set(fetched);
-        let mut first = self.assemble(hurried).await;
+        let config = self.config();
+        let fetched = self.fetch(&config).await;
+        *lock(&self.fetched) = fetched.clone();
+        let occasion = if hurried { Occasion::Hurried } else { Occasion::Look };
+        let mut first = self.assemble(&config, &fetched, occasion).await;
         if first.left_out && !first.problems.is_empty() {
             // One that is needed for the others to be complete: an authenticator that may not be missing.
-            first = self.assemble(false).await;
+            first = self.assemble(&config, &fetched, Occasion::Look).await;
         }
         if !first.problems.is_empty() {
             // What was fetched is kept before it is judged: starts that are refused one after another would fill the disk. It is waited for,
@@ -196,7 +209,7 @@ impl Plugins {
             }
             bail!("{}", first.problems.join("\n"));
         }
-        self.swap(first.chain);
+        self.swap(first.chain, None);
         self.is_open.store(true, Relaxed);
         self.make_room();
         Ok(first.left_out)
@@ -205,38 +218,72 @@ impl Plugins {
     /// Look again and put in place what changed. What is bad changes nothing; its lines come back.
     pub async fn reload(&self) -> Vec<String> {
         let _one_at_a_time = self.loading.lock().await;
-        let next = self.assemble(false).await;
+        let (config, fetched) = (self.config(), lock(&self.fetched).clone());
+        let next = self.assemble(&config, &fetched, Occasion::Look).await;
         if next.is_usable && !same(&self.placed(), &next.chain) {
-            self.swap(next.chain);
+            self.swap(next.chain, None);
             self.make_room();
         }
         next.problems
     }
 
+    /// Put another configuration's chain and these servers in force, in one step. Gives back the servers that are gone.
+    ///
+    /// # Errors
+    /// A line for each problem; then nothing has changed.
+    pub async fn reconfigure(&self, config: Config, servers: Vec<Arc<dyn Upstream>>) -> Result<Vec<Arc<dyn Upstream>>, Vec<String>> {
+        let _one_at_a_time = self.loading.lock().await;
+        let mut fetched = lock(&self.fetched).clone();
+        if !fetched.has_all_of(&config) {
+            fetched = self.fetch(&config).await;
+        }
+        let next = self.assemble(&config, &fetched, Occasion::Reconfigured).await;
+        if !next.problems.is_empty() {
+            return Err(next.problems);
+        }
+        *lock(&self.fetched) = fetched;
+        let idempotent = config.idempotent_tools();
+        *lock(&self.config) = Arc::new(config);
+        let gone = self.swap(next.chain, Some((servers, idempotent)));
+        self.make_room();
+        Ok(gone)
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        lock(&self.config).clone()
+    }
+
+    async fn fetch(&self, config: &Config) -> Arc<Fetched> {
+        let fetched = Fetched::all(config, &self.supply, &self.outstanding).await;
+        fetched.notes().iter().for_each(|note| tracing::warn!("{note}"));
+        Arc::new(fetched)
+    }
+
     /// The chain as directory and configuration say now; where one of them is bad, what was in force in its place.
-    async fn assemble(&self, hurried: bool) -> Assembled {
+    async fn assemble(&self, config: &Config, fetched: &Fetched, occasion: Occasion) -> Assembled {
         let before = self.placed().clone();
-        let mut found = sources::find(&self.config, self.fetched());
+        let mut found = sources::find(config, fetched);
         let mut problems = std::mem::take(&mut found.problems);
-        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut found.files);
+        *lock(&self.files) = std::mem::take(&mut found.files);
         if found.is_partial {
             return Assembled { chain: before, problems, left_out: false, is_usable: false };
         }
         problems.extend(self.supply.missing(&found.order));
         let all = found.order.len();
-        if hurried {
+        if occasion == Occasion::Hurried {
             found.order.retain(|key| found.plugins.get(key).is_none_or(|found| !self.may_come_later(found)));
         }
         let left_out = found.order.len() < all;
         // At once: most of what loading takes is compiling, and that has its own bound.
-        let each = found.order.iter().map(|key| self.renew(found.plugins.get(key), before.iter().find(|old| old.key == *key)));
+        let each = found.order.iter().map(|key| self.renew(config, found.plugins.get(key), before.iter().find(|old| old.key == *key)));
         let mut chain = Vec::new();
         for (placed, wrong) in join_all(each).await {
             chain.extend(placed);
             problems.extend(wrong);
         }
-        problems.extend(keep_required(&before, &mut chain));
-        sources::settle(&self.config, &mut chain);
+        problems.extend(keep_required(&before, occasion, &mut chain));
+        sources::settle(config, &mut chain);
         let unusable = two_of_one_name(&chain).or_else(|| self.would_open_the_door(&chain));
         let is_usable = unusable.is_none();
         problems.extend(unusable);
@@ -250,10 +297,10 @@ impl Plugins {
     }
 
     /// One plugin as it is now, with its trial; as it was where that cannot be. And what is wrong with it.
-    async fn renew(&self, found: Option<&Found>, old: Option<&Placed>) -> (Option<Placed>, Vec<String>) {
+    async fn renew(&self, config: &Config, found: Option<&Found>, old: Option<&Placed>) -> (Option<Placed>, Vec<String>) {
         // Its file cannot be read just now: a line about that stands in the problems.
         let Some(found) = found else { return (old.cloned(), Vec::new()) };
-        let placed = match self.place(found, old).await {
+        let placed = match self.place(config, found, old).await {
             Ok(placed) => placed,
             Err(problem) => return (old.cloned(), vec![problem]),
         };
@@ -261,10 +308,6 @@ impl Plugins {
             Ok(trial) => (Some(Placed { trial, ..placed }), Vec::new()),
             Err(problem) => (Some(placed), vec![problem]),
         }
-    }
-
-    fn fetched(&self) -> &Fetched {
-        self.fetched.get_or_init(Fetched::default)
     }
 
     /// What the first chain waits for, in words; nothing once it is in place.
@@ -281,33 +324,44 @@ impl Plugins {
     }
 
     /// What an operator should know about where the plugins came from.
-    pub fn notes(&self) -> &[String] {
-        self.fetched().notes()
+    pub fn notes(&self) -> Vec<String> {
+        lock(&self.fetched).notes().to_vec()
     }
 
     /// In the cache folder, beside everything else.
     fn make_room(&self) -> Option<tokio::task::JoinHandle<cache::Room>> {
-        let (places, bytes_max) = (self.config.places.clone(), self.config.settings.limits.cache_bytes_max);
+        let config = self.config();
+        let (places, bytes_max) = (config.places.clone(), config.settings.limits.cache_bytes_max);
         // A folder that others can write to is no cache, and not ours to tidy up.
         self.engine
             .caches()
             .then(|| tokio::task::spawn_blocking(move || cache::make_room(&[places.cache_dir.as_path(), &places.fetched_dir], bytes_max)))
     }
 
-    fn swap(&self, after: Vec<Placed>) {
-        let generation = self.host.swap(after.iter().flat_map(Placed::links).collect());
+    /// `servers`: other ones than before, and which of their tools are idempotent. Gives back those that are gone.
+    fn swap(&self, after: Vec<Placed>, servers: Option<Servers>) -> Vec<Arc<dyn Upstream>> {
+        let links = after.iter().flat_map(Placed::links).collect();
+        let gone = match servers {
+            None => {
+                self.host.swap(links);
+                Vec::new()
+            }
+            Some((servers, idempotent)) => self.host.replace(servers, idempotent, links),
+        };
+        let generation = self.host.generation().number;
         let names: Vec<String> = after.iter().map(|p| format!("{}@{}", p.filter.identity().name, p.filter.identity().version)).collect();
         tracing::info!(generation, chain = names.join(","), "chain in place");
         self.supply.note(&after);
         // Whoever only looks puts nothing in force. What comes in late or changes later is as good as what was there first.
         if self.supply.remembers() {
-            self.fetched().are_good(&after);
+            lock(&self.fetched).are_good(&after);
         }
         *self.placed() = after;
+        gone
     }
 
-    async fn place(&self, found: &Found, old: Option<&Placed>) -> Result<Placed, String> {
-        let settings = convert::settings(&found.key, &found.sidecar, &found.written, self.config.settings.limits.response_bytes_max);
+    async fn place(&self, config: &Config, found: &Found, old: Option<&Placed>) -> Result<Placed, String> {
+        let settings = convert::settings(&found.key, &found.sidecar, &found.written, config.settings.limits.response_bytes_max);
         let policy = convert::policy(&found.written);
         let digest: Arc<str> = sluice_plugin::artifact::digest(&found.bytes).into();
         let signer = self.supply.check_file(found, &digest)?;
@@ -381,12 +435,19 @@ impl Plugins {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.files).clone()
     }
 
-    fn placed(&self) -> std::sync::MutexGuard<'_, Vec<Placed>> {
-        self.placed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn placed(&self) -> MutexGuard<'_, Vec<Placed>> {
+        lock(&self.placed)
     }
+}
+
+/// Servers, and `(server, tool)` pairs that may be repeated.
+type Servers = (Vec<Arc<dyn Upstream>>, Vec<(String, String)>);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Placed {
@@ -399,11 +460,13 @@ impl Placed {
     }
 }
 
-/// Plugins that may not vanish and did: they go back to where they were, and an alarm is raised.
-fn keep_required(before: &[Placed], after: &mut Vec<Placed>) -> Vec<String> {
+/// Plugins that may not vanish and did: they go back to where they were, and an alarm is raised. What another configuration does not name
+/// any more has not vanished.
+fn keep_required(before: &[Placed], occasion: Occasion, after: &mut Vec<Placed>) -> Vec<String> {
     let mut alarms = Vec::new();
     for (at, old) in before.iter().enumerate() {
-        if old.stays && !after.iter().any(|p| p.key == old.key) {
+        let stays = old.policy.required || (old.stays && occasion != Occasion::Reconfigured);
+        if stays && !after.iter().any(|p| p.key == old.key) {
             alarms.push(format!(
                 "{} is gone but required: its last good version stays in force; put it back, or take \"required\" away first",
                 old.key

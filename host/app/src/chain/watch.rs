@@ -17,7 +17,7 @@ impl Plugins {
     /// Reload whenever the directory or one of the files changes, and at SIGHUP, until `stop`; `at_once`: and once before, for what the first chain did not wait for.
     pub fn watch(self: Arc<Self>, at_once: bool, stop: CancellationToken) -> JoinHandle<()> {
         tokio::spawn(async move {
-            let folder = self.config.places.plugins_dir.clone();
+            let folder = self.config().places.plugins_dir.clone();
             // A file elsewhere that a sidecar names later on is looked at every few seconds.
             let files = self.files();
             let folders: BTreeSet<PathBuf> =

@@ -83,7 +83,7 @@ pub(super) fn client(principal: &Principal) -> Arc<Client> {
 
 fn print_upstreams(assembly: &Assembly) {
     say!("upstreams");
-    for upstream in assembly.host.upstreams() {
+    for (_, upstream) in assembly.host.upstreams().iter() {
         let health = match upstream.health() {
             Health::Up => "up".to_owned(),
             Health::Unknown => "not asked".to_owned(),

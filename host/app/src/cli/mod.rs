@@ -9,6 +9,7 @@ mod access;
 mod call;
 mod check;
 mod definitions;
+mod diff;
 mod key;
 mod ls;
 mod pins;
@@ -18,7 +19,7 @@ mod stdio;
 
 use crate::{
     assembly::{Assembly, Purpose},
-    config::{Builtin, Config, Source, Surroundings},
+    config::{Builtin, Config, Loaded, Report, Source, Surroundings},
     embedded,
 };
 use anyhow::Result;
@@ -41,7 +42,7 @@ pub enum Exit {
     Config = 3,
     /// `call`: the gateway or the tool said no.
     Refused = 4,
-    /// `ls --against`: the lists are not those of the file.
+    /// `ls --against`: the lists are not those of the file; `diff`: one would change the other.
     Differs = 5,
 }
 
@@ -64,6 +65,7 @@ Start here:
   sluice serve --config claude_desktop_config.json     one endpoint for all servers of a client's own file
   sluice ls --config FILE                              what that gives: upstreams, tools, plugins and their powers
   sluice check --config FILE                           all that is wrong with a file, at once
+  sluice diff OLD NEW                                  what another configuration would change in a gateway that runs
   sluice ls --config FILE --pins                       the definitions of today, as the settings of builtin:pin
   sluice call TOOL '{\"text\":\"hi\"}'                     call a tool of a Sluice that runs
   sluice access --as ada --role dev                    what such a caller sees, and what is kept from it
@@ -71,7 +73,7 @@ Start here:
   sluice plugin new --lang rust NAME                   a plugin of your own: new, build, test, drop it into the directory
 Drop .wasm files into the plugin directory while it serves; each takes effect without a dropped call.
 
-Exit codes: 0 done, 1 something broke, 2 wrong usage, 3 problems in the configuration, 4 a call was refused,\n5 lists differ from their pins.";
+Exit codes: 0 done, 1 something broke, 2 wrong usage, 3 problems in the configuration, 4 a call was refused,\n5 lists differ from their pins,\nor two configurations from one another.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -81,6 +83,8 @@ enum Command {
     Stdio(stdio::Stdio),
     /// Show all problems of a configuration at once, each with its line and a suggestion.
     Check(check::Check),
+    /// Say in words what another configuration would change, and what of it would wait for the next start.
+    Diff(diff::Diff),
     /// Show upstreams, tools, and plugins with their powers.
     Ls(ls::Ls),
     /// Show what a caller sees of each list and what is kept from it, or who sees a tool.
@@ -126,21 +130,28 @@ impl ConfigArgs {
         Self { config, ..Self::default() }
     }
 
-    /// Read it all. Problems and warnings are printed; `None` means there were problems.
-    fn load(&self, listen: Option<String>) -> Option<Config> {
-        let source = Source {
+    fn source(&self, listen: Option<String>) -> Source {
+        Source {
             file: self.config.clone(),
             listen,
             plugins_dir: self.plugins.clone(),
             surroundings: Surroundings::of_process(),
             builtin: Builtin { servers: embedded::SERVERS, plugins: embedded::PLUGIN_NAMES },
-        };
-        match Config::load(&source) {
+        }
+    }
+
+    fn read(&self, listen: Option<String>) -> Result<Loaded, Report> {
+        let mut loaded = Config::load(&self.source(listen))?;
+        loaded.config.settings.plugins.locked |= self.locked;
+        Ok(loaded)
+    }
+
+    /// Read it all. Problems and warnings are printed; `None` means there were problems.
+    fn load(&self, listen: Option<String>) -> Option<Config> {
+        match self.read(listen) {
             Ok(loaded) => {
                 loaded.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
-                let mut config = loaded.config;
-                config.settings.plugins.locked |= self.locked;
-                Some(config)
+                Some(loaded.config)
             }
             Err(report) => {
                 eprintln!("{report}");
@@ -188,6 +199,7 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Stdio(stdio) => stdio.run(),
         Command::Check(check) => check.run(),
+        Command::Diff(diff) => diff.run(),
         Command::Ls(ls) => ls.run(),
         Command::Access(access) => access.run(),
         Command::Call(call) => call.run(),

@@ -22,9 +22,10 @@ pub struct Serve {
 
 impl Serve {
     pub fn run(self) -> Result<Exit> {
-        let Some(config) = self.config.load(self.listen) else { return Ok(Exit::Config) };
+        let Some(config) = self.config.load(self.listen.clone()) else { return Ok(Exit::Config) };
         start_log(&config.settings.log);
-        runtime()?.block_on(serving::serve(config, told_to_stop(), say_ready)).map(|()| Exit::Good)
+        let read = Box::new(move || self.config.read(self.listen.clone()));
+        runtime()?.block_on(serving::serve(config, Some(read), told_to_stop(), say_ready)).map(|()| Exit::Good)
     }
 }
 

@@ -8,6 +8,7 @@
 //! In reading order: `load`, `syntax`, `tree`, `reader`, `section`, `settings`, `servers`, `sidecar`,
 //! `schema`.
 
+mod changes;
 mod choice;
 mod expand;
 mod inputs;
@@ -32,6 +33,7 @@ mod units;
 
 use std::path::PathBuf;
 
+pub use changes::Change;
 pub use places::Places;
 pub use problem::{Place, Problem, Report, Whose};
 pub use schema::{file_schema, sidecar_schema};
@@ -92,6 +94,12 @@ impl Config {
     /// Reads the file, the secret files that it names, and looks for programs in `PATH`.
     pub fn load(source: &Source) -> Result<Loaded, Report> {
         load::load(source)
+    }
+
+    /// `(server, tool)` pairs that may be repeated.
+    pub(crate) fn idempotent_tools(&self) -> Vec<(String, String)> {
+        let of = |u: &Upstream| -> Vec<_> { u.settings.idempotent_tools.iter().map(|tool| (u.name.clone(), tool.clone())).collect() };
+        self.upstreams.iter().flat_map(of).collect()
     }
 
     /// Reads and checks a text as if it stood in `file`, which need not exist.

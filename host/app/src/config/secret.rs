@@ -9,7 +9,7 @@ use super::expand::Piece;
 /// A value that nobody may see: no `Debug`, `Display` or serialisation of its content, and its
 /// memory is wiped when it is dropped. (The text of the file and the process environment, where it
 /// came from, are not ours to wipe.)
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Secret {
     content: Zeroizing<String>,
     origin: String,
@@ -39,7 +39,7 @@ impl fmt::Debug for Secret {
 
 /// A text with its references filled in. It shows itself as it was written, so a variable's value
 /// does not end up in a log by way of an argument or a URL.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Text {
     shown: String,
     value: Zeroizing<String>,

@@ -127,7 +127,7 @@ impl Host {
 
     /// Who asks, if some upstream shows each principal its own.
     fn viewer_of(&self, asking: Asking<'_>) -> Option<PrincipalKey> {
-        let is_own = (0..self.upstreams.len()).any(|i| self.has_departures(asking.generation, i));
+        let is_own = asking.generation.upstreams.places().any(|i| self.has_departures(asking.generation, i));
         is_own.then(|| asking.principal.key.clone())
     }
 
@@ -139,7 +139,8 @@ impl Host {
             (Some(_), Currency::Known) => false,
             (Some(s), Currency::Fresh) => !s.is_fresh(now),
         };
-        let stale: Vec<usize> = (0..self.upstreams.len()).filter(|&i| due(self.lists.find(&self.place(i, kind, asking)))).collect();
+        let places = asking.generation.upstreams.places();
+        let stale: Vec<usize> = places.filter(|&i| due(self.lists.find(&self.place(i, kind, asking)))).collect();
         if stale.is_empty() {
             return;
         }
@@ -159,7 +160,7 @@ impl Host {
         if already {
             return;
         }
-        let (upstream, began) = (&self.upstreams[i], Instant::now());
+        let (upstream, began) = (&asking.generation.upstreams[i], Instant::now());
         let cancel = CancellationToken::new();
         let read = || {
             let departures = self.departures(asking.generation, i, &asking.client.facts, asking.principal);
@@ -199,7 +200,7 @@ impl Host {
     /// What is known of all upstreams.
     fn gather(&self, kind: ListKind, asking: Asking<'_>) -> Gathered {
         let mut gathered = Gathered::default();
-        for (i, upstream) in self.upstreams.iter().enumerate() {
+        for (i, upstream) in asking.generation.upstreams.iter() {
             match self.lists.find(&self.place(i, kind, asking)) {
                 Some(snapshot) => {
                     if let Some(error) = &snapshot.error {
@@ -227,7 +228,7 @@ impl Host {
                 viewer.attr("principal.tenant");
             }
             if link.shapes(kind.method(), asking.viewer) {
-                entries = self.shape(link, kind, entries, viewer).await?;
+                entries = self.shape(asking, link, kind, entries, viewer).await?;
             }
         }
         let mut view = View::new(kind, expose(kind, &entries), missing);
@@ -236,8 +237,15 @@ impl Host {
     }
 
     /// One filter's `on-catalog`, under its policy.
-    async fn shape(&self, link: &Link, kind: ListKind, entries: Arc<Vec<Entry>>, viewer: &Viewer) -> Result<Arc<Vec<Entry>>, Error> {
-        let upstreams = u32::try_from(self.upstreams.len()).unwrap_or(u32::MAX);
+    async fn shape(
+        &self,
+        asking: Asking<'_>,
+        link: &Link,
+        kind: ListKind,
+        entries: Arc<Vec<Entry>>,
+        viewer: &Viewer,
+    ) -> Result<Arc<Vec<Entry>>, Error> {
+        let upstreams = u32::try_from(asking.generation.upstreams.len()).unwrap_or(u32::MAX);
         let mut offer = Offer { kind, entries: entries.clone(), upstreams, viewer: viewer.clone(), changes: Vec::new(), own: Vec::new() };
         let started = Instant::now();
         let answered = match link.breaker.admit() {

@@ -38,7 +38,7 @@ impl Snapshot {
 /// Which list it is, and whose.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
-    /// Index into the host's upstreams.
+    /// Its place in the estate.
     pub upstream: usize,
     /// Which list.
     pub kind: ListKind,
@@ -191,6 +191,15 @@ impl RawLists {
                 }
             }
         }
+    }
+
+    /// The upstream at this place is gone.
+    pub fn forget(&self, upstream: usize) {
+        let mut slots = self.lock();
+        slots.by_place.retain(|place, _| place.upstream != upstream);
+        slots.owned = slots.by_place.keys().filter(|place| place.owner.is_some()).count();
+        // Who else saw it, everybody but those whose lists are all their own, sees another view now.
+        self.epoch.fetch_add(1, Relaxed);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Slots> {

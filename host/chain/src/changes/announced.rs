@@ -3,7 +3,7 @@
 //! An upstream that announces a change is asked for the list again at once; if it goes on announcing, ever less often. What
 //! its clients' views have become decides who hears of it.
 
-use super::Subscription;
+use super::{Subscription, follow_new};
 use crate::{
     attributes::Attributes,
     catalogue::{Asking, Currency, ListKind, View},
@@ -44,6 +44,8 @@ struct State {
     /// Something else changed: views are compared, nothing is asked.
     is_doubtful: bool,
     has_chain: bool,
+    /// Other upstreams are there: those that are new.
+    came: Option<Vec<usize>>,
     is_running: bool,
 }
 
@@ -67,6 +69,7 @@ struct Work {
     refreshed: HashMap<usize, Lists>,
     is_doubtful: bool,
     has_chain: bool,
+    came: Option<Vec<usize>>,
     /// When there will be more, as things stand.
     next: Option<Instant>,
 }
@@ -117,6 +120,18 @@ impl Announced {
         self.news.notify_one();
     }
 
+    /// There are other upstreams, these new ones among them.
+    pub(crate) fn note_upstreams(&self, came: &[usize], gone: &[usize]) {
+        let mut state = self.lock();
+        state.came.get_or_insert_default().extend(came);
+        for place in gone {
+            state.paces.remove(place);
+            state.refreshed.remove(place);
+        }
+        drop(state);
+        self.news.notify_one();
+    }
+
     fn run(&self, host: &Arc<Host>) {
         // Without a runtime nobody listens.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
@@ -133,6 +148,7 @@ impl Announced {
             refreshed: std::mem::take(&mut state.refreshed),
             is_doubtful: std::mem::take(&mut state.is_doubtful),
             has_chain: std::mem::take(&mut state.has_chain),
+            came: state.came.take(),
             next: None,
         };
         for (upstream, pace) in &mut state.paces {
@@ -192,6 +208,16 @@ async fn run(host: Weak<Host>, news: Arc<Notify>) {
             }
             if work.has_chain {
                 host.announced.all().iter().for_each(|one| one.note_chain());
+            }
+            if let Some(came) = work.came {
+                let places: Vec<usize> = host.upstreams().places().collect();
+                for place in &came {
+                    tokio::spawn(refresh(host.clone(), *place, List::ALL.into_iter().collect()));
+                }
+                for one in host.announced.all() {
+                    one.stay_with(&places);
+                    tokio::spawn(follow_new(host.clone(), one, came.clone()));
+                }
             }
             if work.is_doubtful || !work.refreshed.is_empty() {
                 compare(&host, &work.refreshed, work.is_doubtful).await;

@@ -73,11 +73,18 @@ impl Host {
         self.winding_down.cancel();
     }
 
-    /// Asks every upstream for its part, and waits until then for their agreement. `wanted` holds, for each upstream in order, the lists
+    /// Asks upstreams for their parts, and waits until then for their agreement, in the order of `wanted`: the place of each, and the lists
     /// and the URIs under its own names.
-    pub(crate) async fn watch(&self, subscription: &Arc<Subscription>, wanted: Vec<Filter>, until: Instant) -> Vec<Watching> {
+    pub(crate) async fn watch(
+        &self,
+        subscription: &Arc<Subscription>,
+        wanted: Vec<(usize, Filter)>,
+        until: Instant,
+    ) -> Vec<(usize, Watching)> {
         let who = subscription.who();
-        let watching = self.upstreams.iter().zip(wanted).enumerate().map(|(at, (upstream, what))| {
+        let upstreams = self.upstreams();
+        let watching = wanted.into_iter().map(|(at, what)| {
+            let upstream = &upstreams[at];
             let wish = Wish {
                 era: subscription.revision().era(),
                 client: who.client.clone(),
@@ -86,7 +93,7 @@ impl Host {
                 sink: Arc::new(Follower::new(subscription, at)),
                 wait: until.saturating_duration_since(Instant::now()),
             };
-            async move { if wish.what.is_empty() { Watching::default() } else { upstream.watch(wish).await } }
+            async move { (at, if wish.what.is_empty() { Watching::default() } else { upstream.watch(wish).await }) }
         });
         join_all(watching).await
     }
@@ -112,10 +119,21 @@ pub(crate) async fn follow_lists(host: &Arc<Host>, subscription: &Arc<Subscripti
     }
     announced::note_seen(host, subscription, lists).await;
     subscription.hear(lists);
-    let wanted = vec![Filter { lists, uris: Vec::new() }; host.upstreams.len()];
-    let holds =
-        host.watch(subscription, wanted, Instant::now() + AGREE_MAX).await.into_iter().filter_map(|watching| watching.hold).collect();
-    subscription.keep(holds);
+    let wanted = host.upstreams().places().map(|place| (place, Filter { lists, uris: Vec::new() })).collect();
+    follow(host, subscription, wanted).await;
+}
+
+async fn follow(host: &Arc<Host>, subscription: &Arc<Subscription>, wanted: Vec<(usize, Filter)>) {
+    let watching = host.watch(subscription, wanted, Instant::now() + AGREE_MAX).await;
+    subscription.keep(watching.into_iter().filter_map(|(place, watching)| Some((place, watching.hold?))).collect());
+}
+
+/// Of the servers that came a client hears what it hears of all.
+async fn follow_new(host: Arc<Host>, subscription: Arc<Subscription>, came: Vec<usize>) {
+    let lists = subscription.hears();
+    if !lists.is_empty() {
+        follow(&host, &subscription, came.into_iter().map(|place| (place, Filter { lists, uris: Vec::new() })).collect()).await;
+    }
 }
 
 pub(crate) use announced::note_seen;

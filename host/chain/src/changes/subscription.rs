@@ -55,8 +55,8 @@ struct State {
     /// Those of them with something to tell, each once.
     due: VecDeque<Key>,
     has_new_chain: bool,
-    /// For the lists.
-    holds: Vec<Hold>,
+    /// For the lists, by upstream.
+    holds: Vec<(usize, Hold)>,
     waker: Option<Waker>,
     /// A fact on its way through the filters, and what came of it.
     is_told: bool,
@@ -143,13 +143,22 @@ impl Subscription {
     }
 
     /// Keeps upstreams listening until the end.
-    pub(crate) fn keep(&self, holds: Vec<Hold>) {
+    pub(crate) fn keep(&self, holds: Vec<(usize, Hold)>) {
         let mut state = self.lock();
         if !state.is_over {
             return state.holds.extend(holds);
         }
         drop(state);
         drop(holds);
+    }
+
+    /// Others than these upstreams are gone: they need not listen for it.
+    pub(crate) fn stay_with(&self, places: &[usize]) {
+        let mut state = self.lock();
+        let gone: Vec<_> = state.holds.extract_if(.., |(place, _)| !places.contains(place)).collect();
+        let followed: Vec<_> = state.followed.extract_if(|(place, _), _| !places.contains(place)).collect();
+        drop(state);
+        drop((gone, followed));
     }
 
     /// Notes what is to be followed, until [`settle`](Self::settle). Several may ask for the same at once.

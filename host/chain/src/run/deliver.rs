@@ -187,7 +187,7 @@ pub(crate) async fn unsolicited(host: &Arc<Host>, generation: &Arc<Generation>, 
     };
     let method: Arc<str> = n.delivery.message.method().into();
     let delivery = if *method == *method::NOTIFY_TASKS_STATUS {
-        exchange.status(host.position(&n.upstream)?, &n.delivery).await?
+        exchange.status(generation.upstreams.position(&n.upstream)?, &n.delivery).await?
     } else {
         exchange.related(n.delivery.clone())
     };

@@ -45,7 +45,7 @@ impl Exchange {
 
     /// Shows filters each question of a round, and seals the round.
     pub(super) async fn ask_inputs(&mut self, index: usize, answer: Answer) -> Result<Inputs, Error> {
-        let upstream = self.host.upstreams[index].name().to_string();
+        let upstream = self.generation.upstreams[index].name().to_string();
         let broken =
             |reason: &str| Error::Upstream { upstream: upstream.clone(), source: UpstreamError::BadReply { reason: reason.to_owned() } };
         let AnswerBody::Relayed(response) = &answer.body else { return Ok(Inputs::Asked(answer)) };

@@ -83,11 +83,12 @@ impl Exchange {
         let seeing = tokio::spawn(async move { note_seen(&seeing.0, &seeing.1, asked.lists).await });
         subscription.hear(asked.lists);
         host.announced.register(&host, subscription);
-        let mut parts = vec![Filter { lists: asked.lists, uris: Vec::new() }; host.upstreams.len()];
+        let lists = |place| (place, Filter { lists: asked.lists, uris: Vec::new() });
+        let mut parts: Vec<(usize, Filter)> = self.generation.upstreams.places().map(lists).collect();
         let mut followed = Vec::with_capacity(resources.len());
         for (upstream, original, exposed) in resources {
             if let Following::New(asked) = subscription.follow(upstream, &original, &exposed) {
-                parts[upstream].uris.push(original.clone());
+                parts.iter_mut().filter(|(place, _)| *place == upstream).for_each(|(_, part)| part.uris.push(original.clone()));
                 followed.push(((upstream, original, exposed), asked));
             }
         }
@@ -122,22 +123,22 @@ impl Exchange {
             Following::Already => return Ok(Answer::result(Bytes::from_static(b"{}"))),
             Following::TooMany => return Err(Error::NoRoomToListen.into()),
         };
-        let mut parts = vec![Filter::default(); host.upstreams.len()];
-        parts[upstream].uris.push(original.clone());
+        let part = Filter { uris: vec![original.clone()], ..Filter::default() };
         let watching = tokio::select! {
             biased;
             () = self.cancel.cancelled() => {
                 subscription.settle(upstream, &original, asked, None);
                 return Err(self.cancelled().into());
             }
-            mut watching = host.watch(&subscription, parts, Instant::now() + AGREE_MAX) => watching.swap_remove(upstream),
+            watching = host.watch(&subscription, vec![(upstream, part)], Instant::now() + AGREE_MAX) => watching,
         };
+        let watching = watching.into_iter().next().map(|(_, watching)| watching).unwrap_or_default();
         let is_granted = watching.granted.uris.contains(&original);
         subscription.settle(upstream, &original, asked, watching.hold.filter(|_| is_granted));
         if is_granted {
             return Ok(Answer::result(Bytes::from_static(b"{}")));
         }
-        Err(Error::NotTold { upstream: host.upstreams[upstream].name().to_string(), refused: watching.refused }.into())
+        Err(Error::NotTold { upstream: self.generation.upstreams[upstream].name().to_string(), refused: watching.refused }.into())
     }
 
     /// `resources/unsubscribe`. What is not followed, or not to be seen any more, is not followed afterwards either.
@@ -185,10 +186,10 @@ impl Exchange {
 }
 
 /// What was granted, and what is kept of it.
-fn settle(subscription: &Subscription, followed: Vec<(Wanted, u64)>, watching: Vec<Watching>, asked: Filter) -> Filter {
+fn settle(subscription: &Subscription, followed: Vec<(Wanted, u64)>, watching: Vec<(usize, Watching)>, asked: Filter) -> Filter {
     let mut honoured = Filter::default();
     let mut holds = Vec::new();
-    for (at, watching) in watching.into_iter().enumerate() {
+    for (at, watching) in watching {
         honoured.lists.add(watching.granted.lists);
         for ((upstream, original, exposed), number) in &followed {
             if *upstream == at && watching.granted.uris.contains(original) {
@@ -198,7 +199,7 @@ fn settle(subscription: &Subscription, followed: Vec<(Wanted, u64)>, watching: V
                 subscription.settle(*upstream, original, *number, None);
             }
         }
-        holds.extend(watching.hold);
+        holds.extend(watching.hold.map(|hold| (at, hold)));
     }
     honoured.uris.sort_by_key(|uri| asked.uris.iter().position(|asked| asked == uri));
     subscription.hear(honoured.lists);

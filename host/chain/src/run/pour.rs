@@ -98,7 +98,7 @@ impl Exchange {
     pub(super) fn sent_in_vain(&self, index: usize, source: UpstreamError) -> Error {
         match (source, self.in_the_way()) {
             (UpstreamError::TooLarge { limit_bytes }, Some(by)) if self.may_be_long() => {
-                let upstream = self.host.upstreams[index].name().to_string();
+                let upstream = self.generation.upstreams[index].name().to_string();
                 Error::Unstreamed { upstream, limit_bytes, plugin: by.name.to_string() }
             }
             (source, _) => self.upstream_error(index, source),

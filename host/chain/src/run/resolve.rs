@@ -3,7 +3,6 @@
 use super::Exchange;
 use crate::{
     catalogue::{Currency, Exposed, ListKind, View},
-    host::Host,
     rescue::Error,
     upstream::UpstreamError,
 };
@@ -27,7 +26,7 @@ pub(super) enum Route {
     Listen,
     /// A legacy session follows a resource of one upstream.
     Subscribe {
-        /// Index into the host's upstreams.
+        /// Its place in the estate.
         upstream: usize,
         /// What the upstream calls it, if that is not what the message says.
         original: Option<Arc<str>>,
@@ -36,7 +35,7 @@ pub(super) enum Route {
     Unsubscribe,
     /// To one upstream.
     Forward {
-        /// Index into the host's upstreams.
+        /// Its place in the estate.
         upstream: usize,
         /// What the upstream calls it, if that is not what the message says.
         original: Option<Arc<str>>,
@@ -54,7 +53,7 @@ pub(super) enum Route {
 const NO_UPSTREAM: usize = u32::MAX as usize;
 
 impl Route {
-    /// Index into the host's upstreams of the one it leads to.
+    /// Place of the one it leads to.
     pub(super) fn upstream(&self) -> usize {
         match self {
             Self::Forward { upstream, .. } | Self::Subscribe { upstream, .. } => *upstream,
@@ -111,12 +110,12 @@ impl Exchange {
         let host = self.host.clone();
         let view = host.view(kind, self.asking(), Currency::Known).await?;
         if let Some(exposed) = view.find(name) {
-            return Ok(self.route_to(&host, exposed));
+            return Ok(self.route_to(exposed));
         }
         // The name may be newer than what we know.
         let view = host.view(kind, self.asking(), Currency::Fresh).await?;
         match view.find(name) {
-            Some(exposed) => Ok(self.route_to(&host, exposed)),
+            Some(exposed) => Ok(self.route_to(exposed)),
             None => Err(self.unknown(what, name, &view)),
         }
     }
@@ -127,14 +126,14 @@ impl Exchange {
         for currency in [Currency::Known, Currency::Fresh] {
             let listed = host.view(ListKind::Resources, self.asking(), currency).await?;
             if let Some(exposed) = listed.find(uri) {
-                return Ok(self.route_to(&host, exposed));
+                return Ok(self.route_to(exposed));
             }
             let templates = host.view(ListKind::ResourceTemplates, self.asking(), currency).await?;
-            let handed = host.links.find(&self.principal.key, uri);
+            let handed = self.handed(uri);
             let found = templates.find_template(uri).and_then(|e| e.entry.upstream).or(handed);
             // Listed by somebody and not in this view means hidden: a template or a link is no way around that.
             if let Some(upstream) = found.filter(|_| !self.is_hidden(uri)) {
-                self.head.upstream = Some(host.upstreams[upstream].name().clone());
+                self.head.upstream = Some(self.generation.upstreams[upstream].name().clone());
                 return Ok(Route::Forward { upstream, original: None, mirrored: Arc::default() });
             }
             if currency == Currency::Fresh {
@@ -144,6 +143,11 @@ impl Exchange {
         unreachable!("the second round returns")
     }
 
+    /// Where a link leads that this principal was given.
+    fn handed(&self, uri: &str) -> Option<usize> {
+        self.host.links.find(&self.principal.key, uri).filter(|place| self.generation.upstreams.has(*place))
+    }
+
     /// Whether this principal could still follow a resource that it followed: it is listed in its view, or behind a template or a
     /// link that is.
     pub(super) async fn still_shows(&self, name: &str, uri: &str) -> bool {
@@ -151,7 +155,7 @@ impl Exchange {
         if self.host.view_as_known(ListKind::Resources, self.asking()).await.is_ok_and(is_listed) {
             return true;
         }
-        let has_way = |view: Arc<View>| view.find_template(name).is_some() || self.host.links.find(&self.principal.key, name).is_some();
+        let has_way = |view: Arc<View>| view.find_template(name).is_some() || self.handed(name).is_some();
         let templates = self.host.view_as_known(ListKind::ResourceTemplates, self.asking()).await;
         !self.is_hidden(uri) && templates.is_ok_and(has_way)
     }
@@ -175,7 +179,9 @@ impl Exchange {
 
     fn is_hidden(&self, uri: &str) -> bool {
         let lists = &self.host.lists;
-        (0..self.host.upstreams.len())
+        self.generation
+            .upstreams
+            .places()
             .filter_map(|i| lists.find(&self.host.place(i, ListKind::Resources, self.asking())))
             .any(|s| s.entries.iter().any(|e| *e.original == *uri))
     }
@@ -194,7 +200,7 @@ impl Exchange {
                 match templates.find(&uri) {
                     Some(exposed) => {
                         self.head.name = Some(uri.as_ref().into());
-                        Ok(self.route_to(&host, exposed))
+                        Ok(self.route_to(exposed))
                     }
                     None => self.resolve_uri(&uri).await,
                 }
@@ -203,10 +209,10 @@ impl Exchange {
         }
     }
 
-    fn route_to(&mut self, host: &Host, exposed: &Exposed) -> Route {
+    fn route_to(&mut self, exposed: &Exposed) -> Route {
         let entry = &exposed.entry;
         let Some(upstream) = entry.upstream else { return Route::Plugin { owner: entry.owner.clone() } };
-        self.head.upstream = Some(host.upstreams[upstream].name().clone());
+        self.head.upstream = Some(self.generation.upstreams[upstream].name().clone());
         let original = (entry.original != entry.name).then(|| entry.original.clone());
         self.original.clone_from(&original);
         self.task = entry.task;
@@ -214,8 +220,8 @@ impl Exchange {
     }
 
     /// To where a task of this tool runs, under the id that it has there.
-    pub(super) fn route_to_task(&mut self, host: &Host, tool: &Exposed, own: Arc<str>) -> Route {
-        match self.route_to(host, tool) {
+    pub(super) fn route_to_task(&mut self, tool: &Exposed, own: Arc<str>) -> Route {
+        match self.route_to(tool) {
             Route::Forward { upstream, .. } => Route::Forward { upstream, original: Some(own), mirrored: Arc::default() },
             route => route,
         }

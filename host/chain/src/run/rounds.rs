@@ -54,7 +54,7 @@ impl Exchange {
 
     /// Begins a call that may have several rounds.
     pub(super) async fn first_round(&mut self, index: usize, outbound: Outbound, arriving: Receiver<Interim>) -> Result<Answer, Stop> {
-        let upstream = self.host.upstreams[index].clone();
+        let upstream = self.generation.upstreams[index].clone();
         let (stop, latest) = (CancellationToken::new(), Arc::<Latest>::default());
         let (tell, done) = oneshot::channel();
         let outbound = Outbound { cancel: stop.clone(), latest: Some(latest.clone()), ..outbound };

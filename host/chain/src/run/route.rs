@@ -128,7 +128,7 @@ impl Exchange {
     /// What the tool's headers mirror by the list as the server gives it now.
     async fn relearned(&self, upstream: usize) -> Result<Arc<[Annotation]>, Error> {
         let host = self.host.clone();
-        tracing::info!(upstream = %host.upstreams[upstream].name(), "the server refused the headers of a call; its tools are listed anew");
+        tracing::info!(upstream = %self.generation.upstreams[upstream].name(), "the server refused the headers of a call; its tools are listed anew");
         host.lists.invalidate(upstream, ListKind::Tools);
         let view = host.view(ListKind::Tools, self.asking(), Currency::Fresh).await?;
         let known = self.head.name.as_deref().and_then(|name| view.find(name));
@@ -148,7 +148,7 @@ impl Exchange {
         if let Some((upstream, held)) = view.held.clone().filter(|_| view.exposed.is_empty()) {
             return Err(self.upstream_error(upstream, UpstreamError::Held(held)));
         }
-        let ttl = host.lists.fresh_for((0..host.upstreams.len()).map(|i| host.place(i, kind, self.asking())));
+        let ttl = host.lists.fresh_for(self.generation.upstreams.places().map(|i| host.place(i, kind, self.asking())));
         let result = page(&view, kind, cursor.as_deref(), &self.principal, &host.cursors, ttl)?;
         Ok(Answer::result(result))
     }
@@ -160,8 +160,7 @@ impl Exchange {
             .filter(|l| LEVELS.contains(&l.as_str()))
             .ok_or_else(|| Error::BadParams(format!("params.level must be one of {}", LEVELS.join(", "))))?;
         *self.client.log_level.lock().unwrap_or_else(PoisonError::into_inner) = Some(level.as_str().into());
-        let host = self.host.clone();
-        let told = join_all((0..host.upstreams.len()).map(|i| self.tell_level(i))).await;
+        let told = join_all(self.generation.upstreams.places().map(|i| self.tell_level(i))).await;
         if told.contains(&true) {
             Ok(Answer::result(Bytes::from_static(b"{}")))
         } else {
@@ -171,7 +170,7 @@ impl Exchange {
 
     /// Does this upstream log? One that cannot be told now learns the level with its next session.
     async fn tell_level(&self, i: usize) -> bool {
-        let upstream = &self.host.upstreams[i];
+        let upstream = &self.generation.upstreams[i];
         let Ok(facts) = upstream.facts(self.era(), &self.client, &self.principal).await else { return false };
         let logs = Document::parse_value(facts.capabilities.clone(), &Limits::RESPONSE, IndexDepth::Levels(1))
             .is_ok_and(|d| d.root().get("logging").is_some());
@@ -203,9 +202,9 @@ impl Exchange {
             Some(name) if completion => (Arc::new(renamed_reference(&message, &name)?), None),
             original => (message, original),
         };
-        let upstream = self.host.upstreams[upstream].name();
+        let upstream = self.generation.upstreams[upstream].name();
         let tool = original_name.as_deref().or(self.head.name.as_deref()).unwrap_or_default();
-        let idempotent = self.host.settings.idempotent.iter().any(|(u, t)| **u == **upstream && *t == *tool);
+        let idempotent = self.generation.upstreams.is_idempotent(upstream, tool);
         let known = |name: &str| mirrored.iter().any(|a| a.header.eq_ignore_ascii_case(name));
         let unknown_params = self.param_headers.iter().flatten().filter(|(name, _)| !known(name)).cloned().collect();
         Ok(Outbound {
@@ -235,7 +234,7 @@ impl Exchange {
             Arc::new(Departures {
                 observer: self.host.observer.clone(),
                 generation: self.generation.clone(),
-                upstream: self.host.upstreams[upstream].name().clone(),
+                upstream: self.generation.upstreams[upstream].name().clone(),
                 principal: self.principal.clone(),
                 exchange: self.head.exchange,
                 protocol: Some(self.revision),
@@ -248,7 +247,7 @@ impl Exchange {
 
     /// Wait for the answer while notifications and questions pass through their filters, in order and before it.
     pub(super) async fn forward(&mut self, index: usize, outbound: Outbound, mut arriving: Receiver<Interim>) -> Result<Answer, Stop> {
-        let upstream = self.host.upstreams[index].clone();
+        let upstream = self.generation.upstreams[index].clone();
         let may_be_asked = self.client.capabilities.as_ref() != b"{}";
         let may_stop = |link: &Link| link.exports(Hook::OnNotification) || may_be_asked && link.exports(Hook::OnRequest);
         let may_hold_back = self.generation.links.iter().any(may_stop);
@@ -300,7 +299,7 @@ impl Exchange {
     }
 
     pub(super) fn upstream_error(&self, index: usize, source: UpstreamError) -> Error {
-        let upstream = self.host.upstreams[index].name().to_string();
+        let upstream = self.generation.upstreams[index].name().to_string();
         let UpstreamError::Held(held) = source else { return Error::Upstream { upstream, source } };
         match &*held {
             Held::Rejected { plugin, rejection } => Error::Rejected { plugin: plugin.to_string(), rejection: rejection.clone() },

@@ -94,7 +94,7 @@ impl Exchange {
         if requests.is_empty() {
             return Ok(answer);
         }
-        let upstream = self.host.upstreams[index].name().to_string();
+        let upstream = self.generation.upstreams[index].name().to_string();
         let broken =
             |reason: &str| Error::Upstream { upstream: upstream.clone(), source: UpstreamError::BadReply { reason: reason.to_owned() } };
         let unreadable = "it asks for input in a form the protocol does not have";
@@ -161,7 +161,7 @@ impl Exchange {
         let message = Arc::new(Message::decode(document).map_err(|_| broken())?);
         let (nowhere, _) = queue(1);
         let outbound = self.outbound(index, message, Some(about.own.clone()), Arc::default(), nowhere)?;
-        let upstream = &self.host.upstreams[index];
+        let upstream = &self.generation.upstreams[index];
         if let Err(error) = upstream.send(outbound).await {
             tracing::warn!(upstream = %upstream.name(), %error, "a task could not be told that nobody answers");
         }

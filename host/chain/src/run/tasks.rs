@@ -39,7 +39,7 @@ impl Exchange {
         let id = id.ok_or_else(|| Error::BadParams("params.taskId must be a string".into()))?;
         let host = self.host.clone();
         let Some(task) = host.tasks.open(&self.principal, &id) else { return Err(self.no_such_task(&id).await) };
-        let upstream = host.upstreams.iter().position(|upstream| *upstream.name() == task.upstream);
+        let upstream = self.generation.upstreams.position(&task.upstream);
         for currency in [Currency::Known, Currency::Fresh] {
             let view = host.view(ListKind::Tools, self.asking(), currency).await?;
             if let Some(exposed) = upstream.and_then(|upstream| tool_of(&view, upstream, &task)) {
@@ -48,7 +48,7 @@ impl Exchange {
                 if request.method() == method::TASKS_UPDATE {
                     self.take_responses()?;
                 }
-                return Ok(self.route_to_task(&host, exposed, task.own));
+                return Ok(self.route_to_task(exposed, task.own));
             }
         }
         Err(self.no_such_task(&id).await)
@@ -66,7 +66,7 @@ impl Exchange {
 
     /// Where no server has tasks there is no such method either.
     async fn no_such_task(&self, id: &str) -> Error {
-        let all = join_all((0..self.host.upstreams.len()).map(|i| self.facts_of(i))).await;
+        let all = join_all(self.generation.upstreams.places().map(|i| self.facts_of(i))).await;
         if all.iter().flatten().any(|facts| crate::facts::has_tasks(facts)) {
             Error::Unknown { what: "task", name: id.to_owned() }
         } else {
@@ -75,7 +75,7 @@ impl Exchange {
     }
 
     async fn facts_of(&self, i: usize) -> Option<Arc<ServerFacts>> {
-        let facts = self.host.upstreams[i].facts(self.era(), &self.client, &self.principal);
+        let facts = self.generation.upstreams[i].facts(self.era(), &self.client, &self.principal);
         tokio::time::timeout(self.host.settings.gather, facts).await.ok()?.ok()
     }
 
@@ -102,7 +102,7 @@ impl Exchange {
             None => {
                 let own = created_id(result).ok_or_else(|| self.bad_task(index))?;
                 let tool = self.original.clone().or_else(|| self.head.name.clone()).unwrap_or_default();
-                let task = Task { upstream: self.host.upstreams[index].name().clone(), tool, own: own.clone() };
+                let task = Task { upstream: self.generation.upstreams[index].name().clone(), tool, own: own.clone() };
                 let id = self.host.tasks.hand(&self.principal, &task).ok_or_else(|| self.bad_task(index))?;
                 (own, id)
             }
@@ -154,7 +154,7 @@ impl Exchange {
                 (upstream, (!cursor.is_empty()).then_some(cursor))
             }
         };
-        let all = join_all((0..self.host.upstreams.len()).map(|i| self.facts_of(i))).await;
+        let all = join_all(self.generation.upstreams.places().map(|i| self.facts_of(i))).await;
         let mut listing = (0..all.len()).filter(|&i| all[i].as_ref().is_some_and(|facts| crate::facts::lists_tasks(facts)));
         if from == 0 && listing.clone().next().is_none() {
             return Err(Error::NoSuchMethod(method::TASKS_LIST.into()).into());
@@ -188,7 +188,7 @@ impl Exchange {
 
     /// The client's id for a server's task, if it came from here and its tool is in the client's view.
     fn id_in(&self, view: &View, index: usize, own: &str) -> Option<Arc<str>> {
-        let id = self.host.tasks.known(&self.principal, self.host.upstreams[index].name(), own)?;
+        let id = self.host.tasks.known(&self.principal, self.generation.upstreams[index].name(), own)?;
         let task = self.host.tasks.open(&self.principal, &id)?;
         tool_of(view, index, &task).map(|_| id)
     }
@@ -199,7 +199,7 @@ impl Exchange {
         let whole = delivery.message.as_ref().clone().deepen();
         let own = whole.param("taskId")?.as_str()?.into_owned();
         // Most are of tasks that others have.
-        self.host.tasks.known(&self.principal, self.host.upstreams[index].name(), &own)?;
+        self.host.tasks.known(&self.principal, self.generation.upstreams[index].name(), &own)?;
         let view = self.host.view(ListKind::Tools, self.asking(), Currency::Known).await.ok()?;
         let id = self.id_in(&view, index, &own)?;
         let mut patch = Patch::new(whole.document());

@@ -33,6 +33,7 @@ mod long;
 mod outbound;
 mod plugins;
 mod records;
+mod reload;
 mod required;
 mod routes;
 mod spans;

@@ -12,7 +12,7 @@ use crate::config::secret::{Secret, Text, looks_secret};
 use crate::config::tree::{Entry, Node, Table, Value};
 
 /// A server behind a URL.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Http {
     /// Where it is.
     pub url: UpstreamUrl,

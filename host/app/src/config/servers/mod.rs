@@ -18,7 +18,7 @@ use super::tree::{Entry, Node, Table, Value};
 use values::Inline;
 
 /// A server as the file defines it, with what `sluice.upstreams` adds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Upstream {
     /// What we call it: letters, digits, `-` and `_`, at most 64, unique also without case.
     pub name: String,
@@ -31,7 +31,7 @@ pub struct Upstream {
 }
 
 /// How an upstream is reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Reach {
     /// A child process that speaks on its standard streams.
     Stdio(Stdio),

@@ -9,7 +9,7 @@ use crate::config::secret::{Secret, Text, looks_secret};
 use crate::config::tree::{Node, Table, Value};
 
 /// A child process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Stdio {
     /// The program: a name to be found in `PATH`, or an absolute path.
     pub command: Text,

@@ -11,7 +11,7 @@ use crate::config::setting::Setting;
 use crate::config::tree::{Node, Value};
 
 /// A proxy in front that terminates TLS and is believed about who the client is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrustedProxy {
     /// Where it connects from.
     pub addresses: Vec<Network>,

@@ -12,7 +12,7 @@ use crate::config::setting::Setting;
 use crate::config::tree::Node;
 
 /// TLS of our own: the files are read again when they change, and at SIGHUP.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tls {
     /// Our certificate.
     pub cert: PathBuf,
