@@ -1,4 +1,4 @@
-// npm @modelcontextprotocol/sdk and its own OAuth: one JSON argument {url, calls}, one JSON line with what happened on the way.
+// npm @modelcontextprotocol/sdk and its own OAuth: one JSON argument {url, calls, person?}, one JSON line with what happened on the way.
 // It starts with nothing: no token, no client, no issuer. Runs in the folder that the package is installed in.
 import { createRequire } from 'node:module';
 
@@ -16,7 +16,7 @@ let code;
 // Where the browser comes back to. Nothing listens there: the code is read from the last redirect.
 const redirect = 'http://127.0.0.1:1/callback';
 
-/// A browser that follows redirects and keeps cookies, up to the client's own page.
+/// A browser that follows redirects and keeps cookies, up to the client's own page. Asked who they are, the person follows the link for them.
 async function browse(url) {
   const cookies = new Map();
   for (let hops = 0; hops < 20; hops++) {
@@ -25,8 +25,9 @@ async function browse(url) {
       const [name, value] = cookie.split(';')[0].split(/=(.*)/s);
       cookies.set(name, value);
     }
-    const location = answer.headers.get('location');
-    if (!location) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
+    const page = await answer.text();
+    const location = answer.headers.get('location') ?? page.match(`href="([^"]*as=${wanted.person})"`)?.[1];
+    if (!location) throw new Error(`${url}: ${answer.status} ${page}`);
     url = new URL(location, url);
     if (url.href.startsWith(redirect)) return url.searchParams;
   }

@@ -1,6 +1,7 @@
 // npm oidc-provider as the authorization server of tests: dynamic registration, PKCE, resource indicators, and access tokens that are
-// JWTs or opaque. Whoever opens a page is signed in and agrees. One JSON argument: {port, format?: "jwt" | "opaque"}. Each start makes
-// new keys. Prints its issuer once it listens. Runs in the folder that the package is installed in.
+// JWTs or opaque. One JSON argument: {port, format?: "jwt" | "opaque", people?: {name: {org, roles, scopes}}}. Whoever opens a page agrees,
+// and is signed in: as the only one there is, or as whom they choose. Nobody gets more than their scopes, whatever they ask for. Each
+// start makes new keys. Prints its issuer once it listens. Runs in the folder that the package is installed in.
 import { createRequire } from 'node:module';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
@@ -10,7 +11,9 @@ const { default: Provider } = await import(pathToFileURL(require.resolve('oidc-p
 
 const wanted = JSON.parse(process.argv[2]);
 const issuer = `http://127.0.0.1:${wanted.port}`;
-const scopes = ['mcp', 'tools', 'tools:echo'];
+const people = wanted.people ?? { ada: { org: 'acme', roles: ['developer'], scopes: ['mcp', 'tools', 'tools:echo'] } };
+const names = Object.keys(people);
+const scopes = [...new Set(names.flatMap((name) => people[name].scopes))];
 const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
 
 const provider = new Provider(issuer, {
@@ -41,7 +44,10 @@ const provider = new Provider(issuer, {
       }),
     },
   },
-  extraTokenClaims: () => ({ roles: ['developer'], org: 'acme' }),
+  extraTokenClaims(ctx, token) {
+    const { roles, org } = people[token.accountId ?? names[0]];
+    return { roles, org };
+  },
   interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
   findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
 });
@@ -62,13 +68,20 @@ provider.use(async (ctx, next) => {
   if (!ctx.path.startsWith('/interaction/')) return next();
   const { prompt, params, session, grantId } = await provider.interactionDetails(ctx.req, ctx.res);
   if (prompt.name === 'login') {
-    return provider.interactionFinished(ctx.req, ctx.res, { login: { accountId: 'ada' } });
+    const accountId = names.length === 1 ? names[0] : ctx.query.as;
+    if (Object.hasOwn(people, accountId ?? '')) return provider.interactionFinished(ctx.req, ctx.res, { login: { accountId } });
+    const choice = names.map((name) => `<li><a href="?as=${name}">${name}</a>, ${people[name].roles} at ${people[name].org}`);
+    ctx.type = 'html';
+    ctx.body = `<!doctype html><title>Who are you?</title><h1>Who are you?</h1><ul>${choice.join('')}</ul>`;
+    return;
   }
   const found = grantId && (await provider.Grant.find(grantId));
   const grant = found || new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
   if (prompt.details.missingOIDCScope) grant.addOIDCScope(prompt.details.missingOIDCScope.join(' '));
   for (const [resource, missing] of Object.entries(prompt.details.missingResourceScopes ?? {})) {
-    grant.addResourceScope(resource, missing.join(' '));
+    const may = missing.filter((scope) => people[session.accountId].scopes.includes(scope));
+    grant.addResourceScope(resource, may.join(' '));
+    grant.rejectResourceScope(resource, missing.filter((scope) => !may.includes(scope)).join(' '));
   }
   const consent = { grantId: await grant.save() };
   return provider.interactionFinished(ctx.req, ctx.res, { consent }, { mergeWithLastSubmission: true });
