@@ -43,7 +43,7 @@ def main():
     python = parts.venv(clients.HERE / "python-modern" / "requirements.txt", PYTHON)
     # The client runs in this process, so this is the interpreter that has its SDK.
     if Path(sys.prefix).resolve() != PYTHON.resolve():
-        return subprocess.run([python, *sys.argv]).returncode
+        os.execv(python, [str(python), *sys.argv])
     parts.npm(clients.HERE / "npm", NPM)
     parts.npm(clients.HERE / "oauth", OAUTH)
     sluice = wanted.bin.resolve()

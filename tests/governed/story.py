@@ -72,13 +72,13 @@ class Story:
                 answerable = {"rbac", *(["read-only"] if person.role == "admin" else []), *(["pin"] if person is ada else [])}
                 await self.attempt(f"{person} lists", answerable, self.lists(person))
                 await self.attempt(f"{person} reads", set(), self.reads(person))
-            for person in (ada, gil, rosa, rene, otto):
-                await self.attempt(f"{person} calls what is not shown", {"rbac"}, self.hidden(person))
             for person in (ada, otto, gil):
                 await self.attempt(f"{person} writes: 403, more scope, written", set(), self.writes(person))
             for person in (ada, gil):
                 await self.attempt(f"{person} deletes: 403, more scope, gone", set(), self.deletes(person))
             await self.attempt(f"{olga} writes, and her provider gives her no more", set(), self.in_vain(olga))
+            for person in self.people.values():
+                await self.attempt(f"{person} calls what is not shown", {"rbac"}, self.hidden(person))
             await self.attempt(f"{rene} writes with every scope there is", {"rbac"}, self.scope_alone(rene))
             await self.attempt(f"{ada} writes into the handbook", {"read-only"}, self.handbook(ada))
             await self.attempt(f"{ada} calls what acme has not approved, {gil} does, too", {"pin"}, self.pins(ada, gil))
@@ -88,7 +88,7 @@ class Story:
             await self.attempt("what nobody sees in the handbook", {"guard"}, self.unseen(rosa))
             await self.attempt("gil with another client, of the other era", set(), self.typescript(gil))
             await self.attempt("a session in other hands", set(), self.session(gil, ada))
-        await self.attempt("what an operator is told beforehand", set(), self.beforehand(rosa))
+        await self.attempt("what rosa would see, asked beforehand", {"rbac"}, self.beforehand(rosa))
         await self.attempt("every call is in the audit log", set(), self.audited())
         await self.attempt("nothing that was said is written down", set(), self.unwritten())
         return self.results
@@ -134,11 +134,12 @@ class Story:
         tools = [f"{other}-files_read_text_file", f"{other}-memory_read_graph", "lab_get-env"]
         tools += sorted(self.shown(self.like(person, "admin")) - self.shown(person))
         tools += [f"{other}-files_write_file", "desk_close_ticket"] if person.role == "reader" else []
+        person.news()
         for tool in tools:
             await refused(UNKNOWN, person.call(tool))
         news = person.news()
         check(not news, news)
-        return f"{len(tools)} tools are unknown, and no scope is asked for"
+        return f"{len(tools)} tools are unknown, whatever scope it has, and none is asked for"
 
     def like(self, person, role):
         return Person(person.name, person.tenant, role, person.url)
@@ -186,7 +187,7 @@ class Story:
         return f"a token for {scope}, and the tools are unknown"
 
     async def handbook(self, person):
-        await refused(UNKNOWN, person.call("handbook_write_file", path="travel.md", content=CANARY))
+        await refused(UNKNOWN, person.call("handbook_write_file", path="more.md", content=CANARY))
         return "unknown, also to an admin"
 
     async def pins(self, acme, globex):
@@ -267,7 +268,7 @@ class Story:
             return error.code, error.headers
 
     async def beforehand(self, person):
-        """`sluice access` says of somebody who has not come yet what they then see."""
+        """`sluice access` has no token to look at, only words; it says what she saw when she came."""
         words = ["--as", person.name, "--tenant", person.tenant, "--role", person.role, "--authority", "auth-jwt"]
         said = self.place.run("access", *words)
         tools = set(re.findall(r"^  sees +(\S+)", said.partition("\nprompts")[0], re.MULTILINE))

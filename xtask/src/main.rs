@@ -9,6 +9,7 @@ mod connect;
 mod contract;
 mod deploy;
 mod faults;
+mod governed;
 mod hostile;
 mod languages;
 mod large;
@@ -41,6 +42,7 @@ cargo xtask mutations           break the host in each named way, and see that t
 cargo xtask conformance         the official suite, direct and through Sluice, side by side
 cargo xtask asking              official clients and servers that ask each other, in every pairing and with every answer
 cargo xtask connect             people connect their accounts at an authorization server nobody here wrote
+cargo xtask governed            the example with tenants and roles: real provider, clients and servers (--stay: for a client of yours)
 cargo xtask parity              one corpus over every pairing of eras and transports, through the same filters
 cargo xtask faults              10,000 calls with faults on both sides: none runs twice (--calls N, --seed S)
 cargo xtask schemas             clients and servers of all revisions: every message against the official schema
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Some("sbom") => sbom::run(rest),
         Some("deploy") => deploy::run(rest),
         Some("connect") => connect::run(rest),
+        Some("governed") => governed::run(rest),
         Some("parity") => parity::run(rest),
         Some("faults") => faults::run(rest),
         Some("schemas") => schemas::run(rest),

@@ -33,6 +33,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     step("real servers that ask real clients, a slice", asking::script(&built).arg("--slice"))?;
     step("an official client's own OAuth, with a real provider", &mut script("tests/interop/oauth.py", &sluice))?;
     step("accounts at a real authorization server", &mut script("tests/connect/run.py", &sluice))?;
+    step("two tenants, three roles, eight servers, one configuration", &mut script("tests/governed/run.py", &sluice))?;
     step("what some plugins inside the binary are made of", script("tests/sbom/run.py", &sluice).args(["--every", "5"]))?;
     setup::programs(&setup::DEPLOY)?;
     step("files to deploy it with", script("tests/deploy/run.py", &sluice).arg("--slice").arg("--guests").arg(&guests))?;
