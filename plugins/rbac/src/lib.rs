@@ -1,6 +1,6 @@
 //! Who may see and call what.
 //!
-//! [`policy`] holds the rules and answers both questions, [`config`] reads the settings.
+//! [`policy`] holds the rules and answers every question, [`config`] reads the settings.
 
 #![cfg_attr(target_family = "wasm", no_std)]
 
@@ -24,12 +24,16 @@ pub struct Rbac(Rules);
 /// What nobody needs a rule for: lists show what may be used, and the rest is how a session goes on.
 const ALWAYS: [&str; 6] = ["tools/list", "prompts/list", "resources/list", "resources/templates/list", "ping", "logging/setLevel"];
 
+/// What servers ask clients.
+const QUESTIONS: [&str; 3] = ["roots/list", "sampling/createMessage", "elicitation/create"];
+
 impl Plugin for Rbac {
     type Config = Config;
 
     fn manifest() -> Manifest {
         Manifest::new("rbac", env!("CARGO_PKG_VERSION"), "Says who may see and call what.")
             .schema(include_str!("../config.schema.json"))
+            .select(Hook::OnNotification, &QUESTIONS, &[])
             .stateless()
     }
 
@@ -63,5 +67,14 @@ impl OnRequest for Rbac {
     }
 }
 
-sluice_sdk::export!(Rbac: on_catalog, on_request);
+impl OnNotification for Rbac {
+    fn on_notification(&self, head: &Head, x: &Exchange) -> NotificationVerdict {
+        let may_be_asked =
+            || self.0.allow_question(&self.0.caller(|key| x.attr(key)), head.method.as_str(), x.upstream().as_deref());
+        // The server hears that nobody answers, and goes on without.
+        if head.kind != Kind::InputRequest || may_be_asked() { NotificationVerdict::Next } else { NotificationVerdict::Drop }
+    }
+}
+
+sluice_sdk::export!(Rbac: on_catalog, on_request, on_notification);
 sluice_sdk::lean!();

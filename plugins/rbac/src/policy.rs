@@ -1,8 +1,8 @@
 //! Rules, whom they are about, and what they say.
 //!
-//! Two questions are asked of the same rules. Of an entry of a list: may this caller use it? What it may not is not shown, and the host calls
+//! Three questions are asked of the same rules. Of an entry of a list: may this caller use it? What it may not is not shown, and the host calls
 //! nothing that is not shown. Of a request: may this caller use this method at all? A rule that names entries has been asked about them by
-//! then, so it counts here for its method and upstream alone.
+//! then, so it counts here for its method and upstream alone. Of a server's question to the client: may it be asked?
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -142,6 +142,12 @@ impl Rules {
             let speaks = rule.config.effect == Effect::Allow || !rule.is_about_entries;
             speaks && rule.is_about(caller, upstream, method) && thing.is_none_or(|thing| rule.may_name(thing))
         })
+    }
+
+    /// May this upstream ask this caller's client that, while it works for it? The caller has been let in by then, so only a no counts.
+    pub fn allow_question(&self, caller: &Caller, method: &str, upstream: Option<&str>) -> bool {
+        let says_no = |rule: &Rule| rule.config.effect == Effect::Deny && !rule.is_about_entries && rule.is_about(caller, upstream, method);
+        !self.rules.iter().any(says_no)
     }
 
     /// A no counts more than any yes.

@@ -119,6 +119,37 @@ fn requests_are_let_through_where_something_is_allowed() {
     assert!(passes(&named, NOBODY, "tools/call", Some("git")), "a no to some tools is no word about the others");
 }
 
+/// A server that is confined to a folder by its arguments may let a client's roots move it elsewhere.
+#[test]
+fn a_no_keeps_servers_from_asking() {
+    let asked = |config: &Value, who: Who, kind: Kind, method: &str, upstream: &str| {
+        let x = who.iter().fold(FakeExchange::default(), |x, (key, value)| x.with_attr(key, value)).with_upstream(upstream);
+        match plugin(config).on_notification(&Head { kind, direction: Direction::ToClient, ..testing::head(method) }, &x) {
+            NotificationVerdict::Next => true,
+            NotificationVerdict::Drop => false,
+            other => panic!("{other:?}"),
+        }
+    };
+    let config = json!({"rules": [
+        {"effect": "allow", "roles": ["dev"]},
+        {"effect": "deny", "upstreams": ["*-files"], "methods": ["roots/list"]},
+        {"effect": "deny", "tenants": ["acme"], "upstreams": ["git"], "methods": ["sampling/*"]},
+        {"effect": "deny", "upstreams": ["git"], "tools": ["rm_*"]},
+    ]});
+    for (who, method, upstream, yes) in [
+        (DEV, "roots/list", "acme-files", false),
+        (NOBODY, "roots/list", "acme-files", false),
+        (DEV, "elicitation/create", "acme-files", true),
+        (DEV, "roots/list", "git", true),
+        (DEV, "sampling/createMessage", "git", false),
+        (BOTH, "sampling/createMessage", "git", true),
+        (NOBODY, "elicitation/create", "git", true),
+    ] {
+        assert_eq!(asked(&config, who, Kind::InputRequest, method, upstream), yes, "{method} {upstream}");
+        assert!(asked(&config, who, Kind::InputResponse, method, upstream), "an answer was asked for");
+    }
+}
+
 /// What is asked of a viewer decides who shares a list.
 #[test]
 fn nothing_is_asked_that_no_rule_is_about() {
