@@ -16,6 +16,8 @@ from person import FORBIDDEN, Person, Refused
 RANKS = ("reader", "operator", "admin")
 # As in sluice.toml.
 TICKETS = 3
+# So many that to search among them takes a while.
+FILES = 6000
 UNKNOWN, TOO_MANY = -32602, 4290
 # Of no form that redact knows: nothing but arguments that are not written down keeps it out of a log.
 CANARY = f"canary{secrets.token_hex(8)}"
@@ -80,6 +82,7 @@ class Story:
             for person in self.people.values():
                 await self.attempt(f"{person} calls what is not shown", {"rbac"}, self.hidden(person))
             await self.attempt(f"{rene} writes with every scope there is", {"rbac"}, self.scope_alone(rene))
+            await self.attempt(f"{rosa} says that globex's folder is her root", {"rbac"}, self.roots(rosa))
             await self.attempt(f"{ada} writes into the handbook", {"read-only"}, self.handbook(ada))
             await self.attempt(f"{ada} calls what acme has not approved, {gil} does, too", {"pin"}, self.pins(ada, gil))
             await self.attempt("acme's tickets are used up", {"rate-limit"}, self.limit([otto, ada]))
@@ -186,6 +189,36 @@ class Story:
         await refused(UNKNOWN, person.call("lab_echo", message=CANARY))
         return f"a token for {scope}, and the tools are unknown"
 
+    async def roots(self, person):
+        """A server hears of roots once it is started, so her first call is one that takes long enough to be asked in."""
+        data = self.place.home / "data"
+        for at in range(FILES):
+            (data / person.tenant / "many" / str(at % 40)).mkdir(parents=True, exist_ok=True)
+            (data / person.tenant / "many" / str(at % 40) / str(at)).touch()
+        slow = {"name": f"{person.tenant}-files_search_files", "arguments": {"path": str(data / person.tenant), "pattern": "**/none*"}}
+        first = self.ask(person, slow)
+        if first["resultType"] == "input_required":
+            answers = {key: {"roots": [{"uri": (data / "globex").as_uri()}]} for key in first["inputRequests"]}
+            self.ask(person, {**slow, "inputResponses": answers, "requestState": first["requestState"]})
+        theirs = self.ask(person, {"name": f"{person.tenant}-files_read_text_file", "arguments": {"path": str(data / "globex" / "notes.md")}})
+        check(theirs.get("isError"), f"reads {theirs}")
+        check(first["resultType"] == "complete", f"was asked: {first}")
+        return "nobody asks her, and the folder stays another's"
+
+    def ask(self, person, params):
+        """A call by a client of the modern era that has roots."""
+        meta = {
+            "io.modelcontextprotocol/protocolVersion": clients.MODERN,
+            "io.modelcontextprotocol/clientInfo": {"name": "x", "version": "0"},
+            "io.modelcontextprotocol/clientCapabilities": {"roots": {}},
+        }
+        headers = {"MCP-Protocol-Version": clients.MODERN, "Mcp-Method": "tools/call", "Mcp-Name": params["name"]}
+        status, _, body = self.post(person.token, "tools/call", {**params, "_meta": meta}, headers)
+        result = json.loads(body)["result"]
+        person.calls.append((params["name"], "asked" if result["resultType"] == "input_required" else "answered"))
+        check(status == 200, f"{status}")
+        return result
+
     async def handbook(self, person):
         await refused(UNKNOWN, person.call("handbook_write_file", path="more.md", content=CANARY))
         return "unknown, also to an admin"
@@ -248,24 +281,22 @@ class Story:
 
     async def session(self, owner, other):
         params = {"protocolVersion": clients.LEGACY, "capabilities": {}, "clientInfo": {"name": "x", "version": "0"}}
-        status, headers = self.post(owner.token, "initialize", params)
+        status, headers, _ = self.post(owner.token, "initialize", params)
         check(status == 200, f"the control: {status}")
-        session = headers["Mcp-Session-Id"]
+        session = {"Mcp-Session-Id": headers["Mcp-Session-Id"], "MCP-Protocol-Version": clients.LEGACY}
         check(self.post(owner.token, "ping", {}, session)[0] == 200, "the control: it is its owner's")
-        status, _ = self.post(other.token, "ping", {}, session)
+        status, *_ = self.post(other.token, "ping", {}, session)
         check(status == 404, f"{other} hears {status}")
         return f"{owner}'s session: 404 for {other}"
 
-    def post(self, token, method, params, session=None):
+    def post(self, token, method, params, more=None):
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", "Authorization": f"Bearer {token}"}
-        if session:
-            headers |= {"Mcp-Session-Id": session, "MCP-Protocol-Version": clients.LEGACY}
         try:
-            with urllib.request.urlopen(urllib.request.Request(self.place.url, body, headers), timeout=30) as response:
-                return response.status, response.headers
+            with urllib.request.urlopen(urllib.request.Request(self.place.url, body, headers | (more or {})), timeout=30) as response:
+                return response.status, response.headers, response.read()
         except urllib.error.HTTPError as error:
-            return error.code, error.headers
+            return error.code, error.headers, error.read()
 
     async def beforehand(self, person):
         """`sluice access` has no token to look at, only words; it says what she saw when she came."""
