@@ -98,8 +98,9 @@ def stay(sluice):
         print(f"the gateway: {place.url}\nthe provider: {place.issuer}, where you choose who you are")
         print("\n".join(f"  {name}: {' '.join(who['roles'])} at {who['org']}" for name, who in PEOPLE.items()))
         print(f"the audit log: {place.audit}\nCtrl-C stops it.", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.pause()
+        ends = {signal.SIGINT, signal.SIGTERM}
+        signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+        signal.sigwait(ends)
     return 0
 
 

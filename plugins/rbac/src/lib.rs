@@ -69,8 +69,7 @@ impl OnRequest for Rbac {
 
 impl OnNotification for Rbac {
     fn on_notification(&self, head: &Head, x: &Exchange) -> NotificationVerdict {
-        let may_be_asked =
-            || self.0.allow_question(&self.0.caller(|key| x.attr(key)), head.method.as_str(), x.upstream().as_deref());
+        let may_be_asked = || self.0.allow_question(&self.0.caller(|key| x.attr(key)), head.method.as_str(), x.upstream().as_deref());
         // The server hears that nobody answers, and goes on without.
         if head.kind != Kind::InputRequest || may_be_asked() { NotificationVerdict::Next } else { NotificationVerdict::Drop }
     }
