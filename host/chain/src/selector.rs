@@ -117,7 +117,12 @@ impl Conditions {
         self.tenants.matches_optional(tenant)
     }
 
-    /// The part of the conditions that a list can meet: it has no name and no single upstream.
+    /// The part that an entry of a list can meet: whose it is. What a filter made is no server's.
+    pub fn hold_for_entry(&self, upstream: Option<&str>) -> bool {
+        self.upstreams.matches_optional(upstream)
+    }
+
+    /// The part of the conditions that a list as a whole can meet: it has no name and no single upstream.
     pub fn hold_for_viewer(&self, method: &str, attributes: &Attributes) -> bool {
         self.scope.methods.matches(method) && self.tenants.matches_optional(attributes.find("principal.tenant"))
     }

@@ -1,6 +1,6 @@
 //! The lines themselves. Written by hand into the sink's buffer: this runs once an exchange.
 //!
-//! Names, sizes, verdicts and digests; never an argument, a result or a credential.
+//! Names, sizes, verdicts, labels and digests; never an argument, a result or a credential.
 
 use super::Fetched;
 use sluice_chain::{
@@ -12,6 +12,7 @@ use sluice_wire::json::quote_into;
 use std::{
     cell::Cell,
     io::Write as _,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -65,6 +66,8 @@ pub fn audit(out: &mut Vec<u8>, ended: &Ended, common: &[u8], now: SystemTime) {
     put(out, &["\""]);
     out.extend_from_slice(common);
     member(out, "authority", &ended.principal.authority);
+    roles(out, &ended.principal.claims);
+    labels(out, ended.attributes.labels());
     if let Some(cause) = &ended.cause {
         member(out, "cause", cause);
     }
@@ -74,6 +77,33 @@ pub fn audit(out: &mut Vec<u8>, ended: &Ended, common: &[u8], now: SystemTime) {
         put(out, &[before, &passed.filter.members, ",\"hook\":\"", passed.hook.as_str(), "\",\"verdict\":\"", passed.verdict, "\"}"]);
     }
     put(out, &["]}"]);
+}
+
+/// Of a caller who has some.
+fn roles(out: &mut Vec<u8>, claims: &[(Arc<str>, Arc<str>)]) {
+    let roles = claims.iter().filter(|(name, _)| **name == *"role").map(|(_, role)| role);
+    for (i, role) in roles.clone().enumerate() {
+        put(out, &[if i > 0 { "," } else { ",\"roles\":[" }]);
+        quote_into(out, role);
+    }
+    if roles.count() > 0 {
+        put(out, &["]"]);
+    }
+}
+
+/// What filters said about it, if they said something.
+fn labels<'a>(out: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)>) {
+    let mut is_open = false;
+    for (key, value) in labels {
+        put(out, &[if is_open { "," } else { ",\"labels\":{" }]);
+        quote_into(out, key);
+        put(out, &[":"]);
+        quote_into(out, value);
+        is_open = true;
+    }
+    if is_open {
+        put(out, &["}"]);
+    }
 }
 
 /// One JSON object for the auditor: which code answered a request to a route.
@@ -206,6 +236,22 @@ fn timestamp(out: &mut Vec<u8>, now: SystemTime) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn roles_and_labels_stand_there_when_there_are_some() {
+        let rendered = |roles_of: &[(&str, &str)], said: &[(&str, &str)]| {
+            let claims: Vec<_> = roles_of.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            let mut out = b"{\"a\":1".to_vec();
+            roles(&mut out, &claims);
+            labels(&mut out, said.iter().copied());
+            out.push(b'}');
+            serde_json::from_slice::<serde_json::Value>(&out).unwrap()
+        };
+        assert_eq!(rendered(&[("email", "a@b")], &[]), serde_json::json!({"a": 1}));
+        let claims = [("role", "dev"), ("email", "a@b"), ("role", "a\"b")];
+        let expected = serde_json::json!({"a": 1, "roles": ["dev", "a\"b"], "labels": {"guard.risk": "high", "x.y": "\n"}});
+        assert_eq!(rendered(&claims, &[("guard.risk", "high"), ("x.y", "\n")]), expected);
+    }
 
     #[test]
     fn timestamps_are_those_of_the_library() {

@@ -246,7 +246,13 @@ impl Host {
         viewer: &Viewer,
     ) -> Result<Arc<Vec<Entry>>, Error> {
         let upstreams = u32::try_from(asking.generation.upstreams.len()).unwrap_or(u32::MAX);
-        let mut offer = Offer { kind, entries: entries.clone(), upstreams, viewer: viewer.clone(), changes: Vec::new(), own: Vec::new() };
+        let is_for = |entry: &Entry| link.policy.when.hold_for_entry(entry.upstream.map(|_| &*entry.owner));
+        let offered = if entries.iter().all(is_for) {
+            entries.clone()
+        } else {
+            Arc::new(entries.iter().filter(|entry| is_for(entry)).cloned().collect())
+        };
+        let mut offer = Offer { kind, entries: offered, upstreams, viewer: viewer.clone(), changes: Vec::new(), own: Vec::new() };
         let started = Instant::now();
         let answered = match link.breaker.admit() {
             Ok(()) => link.filter.on_catalog(&mut offer).await,
@@ -254,7 +260,7 @@ impl Host {
         };
         let identity = link.filter.identity();
         identity.calls.count(Hook::OnCatalog, started.elapsed());
-        let shaped = answered.and_then(|()| apply(kind, &entries, &offer, &identity.name));
+        let shaped = answered.and_then(|()| apply(kind, &entries, is_for, &offer, &identity.name));
         match shaped {
             Ok(shaped) => {
                 link.breaker.succeeded();
@@ -462,14 +468,22 @@ fn without(definition: &Bytes, member: &str) -> Bytes {
     patch.apply().unwrap_or_else(|_| definition.clone())
 }
 
-/// A filter's answer, applied.
-fn apply(kind: ListKind, entries: &[Entry], offer: &Offer, plugin: &Arc<str>) -> Result<Vec<Entry>, Fault> {
-    if !offer.changes.is_empty() && offer.changes.len() != entries.len() {
-        return Err(Fault::BadReply(format!("on-catalog gave {} changes for {} entries", offer.changes.len(), entries.len())));
+/// A filter's answer, applied to those that it is for.
+fn apply(
+    kind: ListKind,
+    entries: &[Entry],
+    is_for: impl Fn(&Entry) -> bool,
+    offer: &Offer,
+    plugin: &Arc<str>,
+) -> Result<Vec<Entry>, Fault> {
+    if !offer.changes.is_empty() && offer.changes.len() != offer.entries.len() {
+        return Err(Fault::BadReply(format!("on-catalog gave {} changes for {} entries", offer.changes.len(), offer.entries.len())));
     }
+    let mut changes = offer.changes.iter();
     let mut shaped = Vec::with_capacity(entries.len());
-    for (i, entry) in entries.iter().enumerate() {
-        let changed = match offer.changes.get(i).unwrap_or(&Change::Keep) {
+    for entry in entries {
+        let change = if is_for(entry) { changes.next() } else { None };
+        let changed = match change.unwrap_or(&Change::Keep) {
             Change::Keep => entry.clone(),
             Change::Hide => continue,
             Change::Rename(name) => renamed(kind, entry, name)?,

@@ -4,6 +4,7 @@ use crate::support::{Log, Rig, Scripted, Tailor, eventually, modern_body, modern
 use sluice_chain::{
     catalogue::Change,
     generation::Policy,
+    selector::{Conditions, Globs},
     upstream::{Upstream, UpstreamError},
 };
 use sluice_wire::revision::Era;
@@ -243,6 +244,37 @@ async fn s108_a_link_in_a_result_leads_back_to_the_upstream_that_gave_it() {
     endpoint.result("tools/call", r#""name":"link-two""#).await;
     endpoint.result("resources/read", read).await;
     assert_eq!((both[0].targets("resources/read").len(), both[1].targets("resources/read")), (0, vec!["file:///of-two".to_owned()]));
+}
+
+/// A condition on servers that lists did not know would hide everybody's tools, or nobody's.
+#[tokio::test]
+async fn a_filter_shapes_only_entries_of_servers_that_it_is_for() {
+    let both = ["one", "two", "three"].map(|name| {
+        Scripted::new(name, Era::Modern, move |_| {
+            let tools = format!(r#"[{{"name":"{name}-a","inputSchema":{{}}}},{{"name":"{name}-b","inputSchema":{{}}}}]"#);
+            Ok(format!(r#""result":{{"tools":{tools},"resultType":"complete","ttlMs":0,"cacheScope":"private"}}"#).into())
+        })
+    });
+    let endpoint = Rig::over(both.iter().map(|one| one.clone() as Arc<dyn Upstream>).collect()).start().await;
+    let shape = |_: &str, entry: &sluice_chain::catalogue::Entry| match &*entry.name {
+        "one-a" | "two-a" => Change::Hide,
+        name => Change::Rename(format!("seen-{name}")),
+    };
+    let of = |upstreams: &[&str]| {
+        let when = Conditions { upstreams: Globs::new(upstreams), ..Conditions::default() };
+        Tailor { shape: Some(Box::new(shape)), ..Tailor::default() }.chain(Policy { when, ..Policy::default() })
+    };
+    for (upstreams, expected) in [
+        (&["two"][..], &["one-a", "one-b", "seen-two-b", "three-a", "three-b"][..]),
+        (&["t*"], &["one-a", "one-b", "seen-two-b", "seen-three-a", "seen-three-b"]),
+        (&["nobody"], &["one-a", "one-b", "two-a", "two-b", "three-a", "three-b"]),
+        (&[], &["seen-one-b", "seen-two-b", "seen-three-a", "seen-three-b"]),
+    ] {
+        endpoint.host.swap(of(upstreams));
+        let listed = endpoint.result("tools/list", "").await;
+        let names: Vec<&str> = listed["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+        assert_eq!(names, expected, "{upstreams:?}");
+    }
 }
 
 #[tokio::test]

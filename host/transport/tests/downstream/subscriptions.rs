@@ -500,6 +500,37 @@ async fn what_the_chain_hides_is_neither_acknowledged_nor_told_and_a_swap_tells_
 }
 
 #[tokio::test]
+async fn a_listener_hears_of_servers_that_come_and_go_and_of_no_others() {
+    let (first, second) = (Voice::default(), Voice::default());
+    let (old, new) = (legacy_server(&first).await, modern_server(&second, "").await);
+    let ear = Arc::<Ear>::default();
+    let (old, new) = (upstream("old", &old, &ear), upstream("new", &new, &ear));
+    let endpoint = Rig::over(vec![old.clone()]).start().await;
+    ear.attach(&endpoint.host);
+    let named = || {
+        let shape = |_: &str, entry: &sluice_chain::catalogue::Entry| Change::Rename(format!("{}_{}", entry.owner, entry.name));
+        Tailor { shape: Some(Box::new(shape)), ..Tailor::default() }.chain(Policy::default())
+    };
+    endpoint.host.swap(named());
+    let mut stream = Stream::listen(&endpoint, "1", &json!({"toolsListChanged":true})).await;
+    assert_eq!(stream.hear().await["params"]["notifications"], json!({"toolsListChanged":true}));
+    let told = "notifications/tools/list_changed";
+
+    assert!(endpoint.host.replace(vec![old.clone(), new.clone()], Vec::new(), named()).is_empty());
+    assert_eq!(stream.hear().await["method"], told, "it sees a tool more");
+    stream.is_quiet().await;
+    second.changed("tools");
+    assert_eq!(stream.hear().await["method"], told, "the server that came is listened to");
+    stream.is_quiet().await;
+
+    let gone = endpoint.host.replace(vec![new], Vec::new(), named());
+    assert!(gone.len() == 1 && Arc::ptr_eq(&gone[0], &old));
+    assert_eq!(stream.hear().await["method"], told, "it sees a tool less");
+    eventually("nobody listens to the server that is gone", || first.open() == 0).await;
+    stream.is_quiet().await;
+}
+
+#[tokio::test]
 async fn a_renamed_resource_is_told_of_under_the_clients_name_for_it() {
     let voice = Voice::default();
     let fake = legacy_server(&voice).await;

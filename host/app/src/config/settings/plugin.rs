@@ -148,7 +148,7 @@ section! {
         pub methods: Vec<String> = Vec::new();
         /// Tools, prompts or resource URIs, as the client sees them.
         pub names: Vec<String> = Vec::new();
-        /// Upstreams.
+        /// Upstreams. Of a list, the entries of these.
         pub upstreams: Vec<String> = Vec::new();
         /// Tenants.
         pub tenants: Vec<String> = Vec::new();
