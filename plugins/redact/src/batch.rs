@@ -1,16 +1,15 @@
 //! A ruling on one batch of a long answer.
 
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use sluice_sdk::chunk::ChunkHit;
 use sluice_sdk::prelude::*;
 
 use crate::config::Action;
+use crate::found::{Found, Held};
 use crate::places;
-use crate::policy::{Held, NOT_EXAMINED, Policy, REFUSED, Way, apart, no, outside, told};
-use crate::spans::{self, Span};
+use crate::policy::{NOT_EXAMINED, Policy, REFUSED, Way, no, told};
 
 /// Why a batch cannot go on.
 enum Stop {
@@ -18,13 +17,6 @@ enum Stop {
     Stuck,
     /// Policy says so, because of a detector's data.
     Refused(usize),
-}
-
-/// What was found in one chunk.
-#[derive(Debug, Default)]
-struct Found {
-    spans: Vec<Span>,
-    tokens: Vec<Held>,
 }
 
 impl Policy {
@@ -78,37 +70,27 @@ impl Policy {
                 }
                 continue;
             };
-            let parts: Vec<_> = self.parts(owner, &hit.text).collect();
+            let spans = self.spans(owner, hit.start, &hit.text);
             if hit.cut {
                 // It may go on, and what it is shows when it comes again, whole: unless it began before what is held.
                 if begins_in_held(batch, hit.chunk, hit.start) {
                     unfinished.push((hit.chunk, hit.start));
-                } else if !parts.is_empty() {
+                } else if !spans.is_empty() {
                     return Err(Stop::Stuck);
                 }
                 continue;
             }
-            for part in parts {
-                let span = Span {
-                    start: hit.start + part.start as u32,
-                    end: hit.start + part.end as u32,
-                    text: String::from(&hit.text[part.clone()]),
-                    detector: owner,
-                    action: self.action(owner),
-                };
-                if span.action == Action::Refuse {
-                    return Err(Stop::Refused(owner));
-                }
-                if hit.key {
-                    return Err(Stop::Stuck);
-                }
-                found.entry(hit.chunk).or_default().spans.push(span);
+            if spans.iter().any(|span| span.action == Action::Refuse) {
+                return Err(Stop::Refused(owner));
+            }
+            if hit.key && !spans.is_empty() {
+                return Err(Stop::Stuck);
+            }
+            if !spans.is_empty() {
+                found.entry(hit.chunk).or_default().spans.extend(spans);
             }
         }
-        for found in found.values_mut() {
-            found.spans = spans::join(core::mem::take(&mut found.spans));
-            apart(&mut found.tokens, &found.spans);
-        }
+        found.values_mut().for_each(Found::settle);
         if found.values().any(|found| !found.tokens.is_empty()) {
             keep_in_addresses(batch, &mut found);
         }
@@ -124,12 +106,12 @@ impl Policy {
     }
 }
 
-/// Forgets the tokens within an address.
+/// Forgets the tokens within an address. Of one that began before its window nothing is known but that whitespace would have ended most.
 fn keep_in_addresses(batch: &impl Chunked, found: &mut BTreeMap<u32, Found>) {
     let chunks = batch.chunks().unwrap_or_default();
     for (chunk, found) in found.iter_mut() {
         match chunks.get(*chunk as usize) {
-            Some(chunk) => outside(&chunk.text, &mut found.tokens),
+            Some(chunk) => found.keep_in_addresses(&chunk.text, chunk.offset > 0),
             None => found.tokens.clear(),
         }
     }

@@ -13,6 +13,7 @@ mod batch;
 pub mod config;
 pub mod detectors;
 mod digits;
+mod found;
 mod names;
 mod places;
 pub mod policy;

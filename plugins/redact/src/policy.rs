@@ -12,10 +12,11 @@ use sluice_sdk::patterns::Pattern;
 use sluice_sdk::prelude::*;
 
 use crate::config::{Action, Check, Config, Directions};
+use crate::found::{Found, Held};
 use crate::spans::Span;
 use crate::token::{self, NotKept, Tokens, Whose};
 use crate::veil::Veil;
-use crate::{SET, TOKENS_SET, address, detectors, digits, names, places, spans};
+use crate::{SET, TOKENS_SET, detectors, digits, names, places};
 
 /// The message holds data that must not pass.
 pub const REFUSED: i32 = 4031;
@@ -50,21 +51,6 @@ pub struct Policy {
 
 /// A string, or the name of a member.
 type Place = (String, bool);
-
-/// What the host found in one place, judged.
-#[derive(Debug, Default)]
-struct Found {
-    spans: Vec<Span>,
-    tokens: Vec<Held>,
-}
-
-/// A token that may be turned back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Held {
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-    pub(crate) text: String,
-}
 
 /// A part of a text and what is to stand there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,24 +194,12 @@ impl Policy {
                 }
                 continue;
             };
-            let spans: Vec<_> = self
-                .parts(owner, &hit.text)
-                .map(|part| Span {
-                    start: hit.start + part.start as u32,
-                    end: hit.start + part.end as u32,
-                    text: hit.text[part].to_string(),
-                    detector: owner,
-                    action: self.action(owner),
-                })
-                .collect();
+            let spans = self.spans(owner, hit.start, &hit.text);
             if !spans.is_empty() {
                 found.entry((hit.pointer, hit.in_key)).or_default().spans.extend(spans);
             }
         }
-        for found in found.values_mut() {
-            found.spans = spans::join(core::mem::take(&mut found.spans));
-            apart(&mut found.tokens, &found.spans);
-        }
+        found.values_mut().for_each(Found::settle);
         found
     }
 
@@ -250,7 +224,7 @@ impl Policy {
         for ((pointer, in_key), found) in found.iter_mut() {
             let name = if *in_key { names::split(pointer).map(|(_, name)| name) } else { None };
             match name.as_ref().or_else(|| texts.get(pointer)) {
-                Some(text) => outside(text, &mut found.tokens),
+                Some(text) => found.keep_in_addresses(text, false),
                 None => found.tokens.clear(),
             }
         }
@@ -330,14 +304,18 @@ impl Policy {
         &self.watches[detector].name
     }
 
-    pub(crate) fn action(&self, detector: usize) -> Action {
-        self.watches[detector].action
-    }
-
-    /// What of a candidate is the data.
-    pub(crate) fn parts(&self, detector: usize, text: &str) -> impl Iterator<Item = Range<usize>> {
+    /// What of a candidate that begins at this place is the data.
+    pub(crate) fn spans(&self, detector: usize, start: u32, text: &str) -> Vec<Span> {
+        let Watch { action, check, .. } = self.watches[detector];
         let is_data = |part: &Range<usize>| !part.is_empty() && !glob::any(&self.allow, &text[part.clone()]);
-        (self.watches[detector].check)(text).into_iter().filter(is_data)
+        let span = |part: Range<usize>| Span {
+            start: start + part.start as u32,
+            end: start + part.end as u32,
+            text: text[part].to_string(),
+            detector,
+            action,
+        };
+        check(text).into_iter().filter(is_data).map(span).collect()
     }
 
     /// For the audit log: "email=2 iban=1", beside what was noted of this message before. Losing the note is not worth losing the message.
@@ -364,21 +342,6 @@ impl Policy {
 /// What finds a token.
 pub fn token_pattern() -> Pattern {
     Pattern { regex: token::PATTERN.to_string(), case_insensitive: false }
-}
-
-/// Leaves the tokens that no find overlaps: of such a find nothing may be left.
-pub(crate) fn apart(tokens: &mut Vec<Held>, spans: &[Span]) {
-    tokens.retain(|held| spans.iter().all(|span| span.end <= held.start || held.end <= span.start));
-}
-
-/// Leaves the tokens that stand in no address.
-pub(crate) fn outside(text: &str, tokens: &mut Vec<Held>) {
-    if tokens.is_empty() {
-        return;
-    }
-    tokens.sort_by_key(|held| held.start);
-    let mut within = address::within(text, tokens.iter().map(|held| held.start as usize)).into_iter();
-    tokens.retain(|_| !within.next().unwrap_or(true));
 }
 
 /// For whoever waits.

