@@ -243,7 +243,7 @@ impl Policy {
             .map(|span| (self.name(span.detector).to_string(), span.text.clone()))
             .collect();
         let Some(tokens) = self.tokens.as_ref().filter(|_| !values.is_empty()) else { return Ok(BTreeMap::new()) };
-        let whose = Whose::of(head.direction, x).ok_or(NotKept::NoStore)?;
+        let whose = Whose::of(head.direction, head, x).ok_or(NotKept::NoStore)?;
         let made = tokens.keep(&whose, &values)?;
         Ok(values.into_iter().zip(made).collect())
     }
@@ -255,7 +255,7 @@ impl Policy {
             Direction::ToClient => Direction::ToServer,
         };
         let asked: BTreeSet<&str> = held.map(|held| held.text.as_str()).collect();
-        match (&self.tokens, Whose::of(made, x)) {
+        match (&self.tokens, Whose::of(made, head, x)) {
             (Some(tokens), Some(whose)) if !asked.is_empty() => tokens.open(&whose, &asked),
             _ => BTreeMap::new(),
         }

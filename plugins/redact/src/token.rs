@@ -32,13 +32,20 @@ pub(crate) struct Whose {
     /// Which way the message went that it was made in: what was kept from a server is never turned back on the way to one.
     made: Direction,
     principal: String,
-    upstream: String,
+    /// Of the server.
+    owner: String,
 }
 
 impl Whose {
     /// Of tokens made in a message of this direction in this exchange; nothing if nobody asks.
-    pub(crate) fn of(made: Direction, x: &impl Facts) -> Option<Whose> {
-        Some(Whose { made, principal: x.attr("principal.id")?, upstream: x.upstream().unwrap_or_default() })
+    pub(crate) fn of(made: Direction, head: &Head, x: &impl Facts) -> Option<Whose> {
+        // What no server has, a plugin answers: two of its tools may be two APIs, and have no more to do with each other than two servers.
+        // No server's name has the mark.
+        let owner = x.upstream().unwrap_or_else(|| match &head.name {
+            Some(name) => format!("\0tool {name}"),
+            None => format!("\0exchange {}", head.exchange),
+        });
+        Some(Whose { made, principal: x.attr("principal.id")?, owner })
     }
 }
 
@@ -47,9 +54,9 @@ impl Whose {
 pub(crate) enum NotKept {
     /// Nobody asks, or the store does not answer.
     NoStore,
-    /// More than [`TOKENS_MAX`] in one message.
+    /// More than [`TOKENS_MAX`] in one message, or more new ones than a principal ever has room for.
     TooMany,
-    /// More than this principal may have kept at a time.
+    /// More than this principal has room for just now.
     TooOften,
 }
 
@@ -87,6 +94,9 @@ impl Tokens {
         let places: Vec<_> = named.iter().map(|(token, _)| self.place(whose, token)).collect();
         let known = run(&places.iter().map(|place| Op::get(place)).collect::<Vec<_>>())?;
         let new = known.iter().filter(|outcome| !matches!(outcome, Ok(Outcome::Value(Some(_))))).count() as u32;
+        if new > self.per_principal {
+            return Err(NotKept::TooMany);
+        }
         if new > 0 {
             let (burst, per_second) = (self.per_principal, f64::from(self.per_principal) * 1000.0 / f64::from(self.ttl_ms));
             let purse = format!("new:{}", hex(&self.tag(b'n', &[&whose.principal])[..ID_BYTES]));
@@ -94,7 +104,7 @@ impl Tokens {
                 return Err(NotKept::TooOften);
             }
         }
-        // What is known is written anew, too: its time begins again.
+        // What is known is made once more, too: its time begins again. Turning it back writes nothing.
         let sets = places.iter().zip(&named).map(|(place, (token, value))| {
             let mut bytes = value.as_bytes().to_vec();
             self.seal(whose, token, &mut bytes);
@@ -151,7 +161,7 @@ impl Tokens {
 
     fn of_token(&self, what: u8, whose: &Whose, more: &[&str]) -> [u8; 32] {
         let made = if whose.made == Direction::ToServer { "to-server" } else { "to-client" };
-        self.tag(what, &[&[made, &whose.principal, &whose.upstream], more].concat())
+        self.tag(what, &[&[made, &whose.principal, &whose.owner], more].concat())
     }
 
     /// Each part with its length, so that no two lists read the same.
@@ -202,8 +212,8 @@ mod tests {
     use super::*;
     use sluice_sdk::testing;
 
-    fn whose(made: Direction, principal: &str, upstream: &str) -> Whose {
-        Whose { made, principal: principal.into(), upstream: upstream.into() }
+    fn whose(made: Direction, principal: &str, owner: &str) -> Whose {
+        Whose { made, principal: principal.into(), owner: owner.into() }
     }
 
     fn values(all: &[&str]) -> BTreeSet<(String, String)> {
@@ -230,8 +240,16 @@ mod tests {
             assert_ne!(tokens.keep(&other, &values(&["joe@example.com"])).unwrap(), kept, "no two owners have one token");
         }
         assert!(Tokens::new("fedcba9876543210", 60, 10).open(&ada, &asked).is_empty(), "another salt");
-        testing::advance_ms(60_000);
+        // Its time begins when it is made, and turning it back makes none.
+        testing::advance_ms(59_999);
+        assert_eq!(tokens.open(&ada, &asked).len(), 1);
+        testing::advance_ms(1);
         assert!(tokens.open(&ada, &asked).is_empty(), "its time is over");
+        tokens.keep(&ada, &values(&["joe@example.com"])).unwrap();
+        testing::advance_ms(59_999);
+        assert_eq!(tokens.keep(&ada, &values(&["joe@example.com"])).unwrap(), kept);
+        testing::advance_ms(59_999);
+        assert_eq!(tokens.open(&ada, &asked).len(), 1, "it was made once more");
     }
 
     /// Even if the store mixes entries up, what comes out of it is not told.
@@ -258,7 +276,8 @@ mod tests {
         tokens.keep(&ada, &two).unwrap();
         assert!(tokens.keep(&ada, &two).is_ok(), "what is kept already takes no more room");
         assert_eq!(tokens.keep(&ada, &values(&["c@example.com"])), Err(NotKept::TooOften));
-        assert!(tokens.keep(&bob, &two).is_ok());
+        assert_eq!(tokens.keep(&bob, &values(&["a@example.com", "b@example.com", "c@example.com"])), Err(NotKept::TooMany));
+        assert!(tokens.keep(&bob, &two).is_ok(), "what did not pass took no room");
         testing::advance_ms(30_000);
         assert!(tokens.keep(&ada, &values(&["c@example.com"])).is_ok(), "half the time, half the room");
         let many: Vec<_> = (0..=TOKENS_MAX).map(|at| format!("{at}@example.com")).collect();

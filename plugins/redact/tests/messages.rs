@@ -443,6 +443,36 @@ fn a_server_cannot_fetch_the_data_by_an_address() {
     assert_eq!(x.staged(), []);
 }
 
+/// Two tools that plugins answer may be two APIs.
+#[test]
+fn of_what_no_server_has_each_tool_has_its_own_tokens() {
+    testing::reset();
+    let plugin = redact(tokens());
+    let text = |head: &Head, text: &str| {
+        let x = FakeExchange::new(&said(text).to_string()).with_attr("principal.id", "ada");
+        assert_eq!(plugin.on_response(head, &x), Verdict::Next);
+        x.edited().unwrap()["result"]["content"][0]["text"].as_str().unwrap().to_owned()
+    };
+    let token = |head: &Head| {
+        let x = FakeExchange::new(&sent(json!("joe@example.com")).to_string()).with_attr("principal.id", "ada");
+        assert_eq!(plugin.on_request(head, &x), Verdict::Next);
+        x.edited().unwrap()["params"]["arguments"].as_str().unwrap().to_owned()
+    };
+    let (find, pay) = (call().name("find"), call().name("pay"));
+    let kept = token(&find);
+    assert_eq!(text(&find.clone().answered(), &kept), "joe@example.com");
+    assert_eq!(text(&pay.clone().answered(), &kept), kept);
+    assert_ne!(token(&pay), kept);
+    assert_ne!(token_of(&plugin, "ada", "find", "joe@example.com"), kept, "nor has a server that is called so");
+    // What a plugin asks has no name; it is of this exchange.
+    let asked = testing::head("elicitation/create");
+    let kept = token(&asked);
+    assert_eq!(text(&asked.clone().answered(), &kept), "joe@example.com");
+    let mut other = asked.answered();
+    other.exchange += 1;
+    assert_eq!(text(&other, &kept), kept);
+}
+
 #[test]
 fn what_cannot_be_kept_does_not_pass() {
     testing::reset();
@@ -455,7 +485,7 @@ fn what_cannot_be_kept_does_not_pass() {
         assert_eq!(x.staged(), []);
     };
     refused(&FakeExchange::new(&sent(json!("joe@example.com")).to_string()), "could not be kept");
-    refused(&of("ada", "crm", sent(json!("joe@example.com ann@example.com"))), "try again later");
+    refused(&of("ada", "crm", sent(json!("joe@example.com ann@example.com"))), "too much personal data");
     token_of(&plugin, "ada", "crm", "joe@example.com");
     refused(&of("ada", "crm", sent(json!("ann@example.com"))), "try again later");
     let many: Vec<_> = (0..257).map(|at| format!("{at}@example.com")).collect();
