@@ -52,16 +52,18 @@ let dv, viewed;
 const dataView = (mem) => dv = new DataView(viewed = mem.buffer);
 `;
 
-/** Most texts have as many bytes as letters. */
+/** Most texts have as many bytes as letters. Of others the beginning stays where it is, and the rest takes three bytes a letter at most. */
 const ENCODE = `function _utf8AllocateAndEncode(s, realloc, memory) {
   if (typeof s !== 'string') throw new TypeError('expected a string, received [' + typeof s + ']');
   if (s.length === 0) return { ptr: 1, len: 0 };
-  for (let room = s.length; ; room = s.length * 3) {
-    const ptr = realloc(0, 0, 1, room);
-    const { read, written } = TEXT_ENCODER_UTF8.encodeInto(s, new Uint8Array(memory.buffer, ptr, room));
-    if (read === s.length) return { ptr, len: written };
-    if (room > s.length) throw new Error('failed to encode whole string');
-  }
+  let ptr = realloc(0, 0, 1, s.length);
+  const { read, written } = TEXT_ENCODER_UTF8.encodeInto(s, new Uint8Array(memory.buffer, ptr, s.length));
+  if (read === s.length) return { ptr, len: written };
+  const room = written + (s.length - read) * 3;
+  ptr = realloc(ptr, s.length, 1, room);
+  const rest = TEXT_ENCODER_UTF8.encodeInto(s.slice(read), new Uint8Array(memory.buffer, ptr + written, room - written));
+  if (read + rest.read !== s.length) throw new Error('failed to encode whole string');
+  return { ptr, len: written + rest.written };
 }`;
 
 /** What componentize-js makes the bindings with. It has no option to change them, so `build` wraps this. */

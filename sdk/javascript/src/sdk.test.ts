@@ -122,8 +122,16 @@ function bound(onRequest: (head: unknown, x: { attr(key: string): string | undef
   const names = /^let \[(.*)\] = \$bindings;$/m.exec(bindings)?.[1]?.split(', ') ?? [];
   const dropped: [string, unknown][] = [];
   let free = 4096;
+  const rooms = new Map<number, number>();
   const calls: Record<string, (...given: never[]) => unknown> = {
-    $realloc: (_old: number, _size: number, _align: number, size: number) => (free += size) - size,
+    $realloc: (old: number, oldSize: number, _align: number, size: number) => {
+      assert.equal(oldSize, rooms.get(old) ?? 0);
+      rooms.delete(old);
+      free += size;
+      rooms.set(free - size, size);
+      new Uint8Array(memory.buffer).copyWithin(free - size, old, old + oldSize);
+      return free - size;
+    },
     $dealloc: () => undefined,
   };
   const hook = (name: string) => [name, { [name]: onRequest }];
@@ -141,7 +149,9 @@ function bound(onRequest: (head: unknown, x: { attr(key: string): string | undef
   const call = place['export_onRequest_0_1_0$onRequest'] as (...given: unknown[]) => unknown;
   const encode = place._utf8AllocateAndEncode as (text: string, realloc: unknown, memory: unknown) => { ptr: number; len: number };
   const text = (said: string) => {
+    const before = rooms.size;
     const { ptr, len } = encode(said, calls.$realloc, memory);
+    assert.equal(rooms.size - before, said === '' ? 0 : 1, 'room that was too small is given back');
     return Buffer.from(memory.buffer, ptr, len).toString();
   };
   return { bindings, dropped, memory, text, request: () => call(7n, 1, 0, 0, 1, 0, 0, 0, 0, 0, 120, 5, 64) };
@@ -165,7 +175,7 @@ test('light bindings call the hook and give back what was lent, whatever happens
   assert.equal(dropped.length, 2);
   const [handle] = Object.getOwnPropertySymbols(kept);
   assert.equal((kept as unknown as Record<symbol, unknown>)[handle as symbol], undefined);
-  for (const said of ['', 'plain', 'é', '𝄞 and plain', 'x'.repeat(100)]) assert.equal(text(said), said);
+  for (const said of ['', 'plain', 'é', 'plain and 𝄞é', '𝄞 and plain', 'x'.repeat(100)]) assert.equal(text(said), said);
   assert.equal(text('\ud800'), '\ufffd');
   assert.doesNotMatch(bindings, /\bawait\b|^async |curResourceBorrows\.|\b_debugLog\('|helper/m);
   // Those that a plugin owns still go when nothing holds them.
