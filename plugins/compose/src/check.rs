@@ -66,6 +66,9 @@ impl Schema {
                     }
                     schema.types = types;
                 }
+                "enum" | "const" if schema.allowed.is_some() => {
+                    return Err("\"enum\" and \"const\" both say which values there are; keep one".to_string());
+                }
                 "enum" if !json::items(said).is_empty() => schema.allowed = Some(json::items(said).iter().map(json::write).collect()),
                 "const" => schema.allowed = Some(alloc::vec![json::write(said)]),
                 "properties" if matches!(said, Value::Object(_)) => {
@@ -104,9 +107,9 @@ impl Schema {
     }
 
     /// Names of the members that it knows, if it knows all that there can be.
-    pub fn closed(&self) -> Vec<String> {
+    pub fn closed(&self) -> Option<Vec<String>> {
         let is_closed = matches!(self.others.as_deref(), Some(Others::No));
-        if is_closed { self.properties.iter().map(|(name, _)| name.clone()).collect() } else { Vec::new() }
+        is_closed.then(|| self.properties.iter().map(|(name, _)| name.clone()).collect())
     }
 
     /// Whether it is of objects alone.
@@ -197,7 +200,10 @@ mod tests {
             "required":["n"],"additionalProperties":false}"#;
         let schema = Schema::read(&json::read(schema).unwrap()).unwrap();
         assert!(schema.is_of_objects());
-        assert_eq!(schema.closed(), ["n", "s", "k", "c", "l", "m", "any"]);
+        assert_eq!(schema.closed().unwrap(), ["n", "s", "k", "c", "l", "m", "any"]);
+        let closed = |schema: &str| Schema::read(&json::read(schema).unwrap()).unwrap().closed();
+        assert_eq!(closed(r#"{"additionalProperties":false}"#), Some(Vec::new()));
+        assert_eq!(closed(r#"{"properties":{"n":true}}"#), None);
         for (value, says) in [
             (r#"{"n":1}"#, ""),
             (r#"{"n":9.0,"s":"äöü","k":1.0,"c":{"x":[1]},"l":[true,false],"m":{"a":1e3},"any":{"b":[]}}"#, ""),
@@ -231,6 +237,8 @@ mod tests {
             (r#"{"type":"file"}"#, "\"type\" cannot be \"file\""),
             (r#"{"type":[]}"#, "cannot be []"),
             (r#"{"enum":[]}"#, "\"enum\""),
+            (r#"{"enum":["a"],"const":"a"}"#, "keep one"),
+            (r#"{"const":"a","enum":["a","b"]}"#, "keep one"),
             (r#"{"required":"a"}"#, "\"required\" cannot be"),
             (r#"{"minimum":"1"}"#, "\"minimum\" cannot be"),
             (r#"{"x-mcp-header":"a"}"#, "x-mcp-header"),

@@ -119,13 +119,13 @@ impl Recipe {
             }
             let before: Vec<(&str, bool)> = known.iter().map(|(id, is_list)| (id.as_str(), *is_list)).collect();
             let (id, is_list) = (step.id.clone(), step.for_each.is_some());
-            steps.push(Step::read(step, &inputs, &before).map_err(|why| format!("steps.{id}: {why}"))?);
+            steps.push(Step::read(step, inputs.as_deref(), &before).map_err(|why| format!("steps.{id}: {why}"))?);
             known.push((id, is_list));
         }
         let known: Vec<(&str, bool)> = known.iter().map(|(id, is_list)| (id.as_str(), *is_list)).collect();
         let output = match &tool.output {
             Some(output) => {
-                let names = Names { input: &inputs, steps: &known, has_item: false };
+                let names = Names { input: inputs.as_deref(), steps: &known, has_item: false };
                 Some(parsed(output.get()).and_then(|output| Template::read(&output, &names)).map_err(|why| format!("output: {why}"))?)
             }
             None => None,
@@ -143,7 +143,7 @@ impl Recipe {
 }
 
 impl Step {
-    fn read(step: config::Step, inputs: &[String], before: &[(&str, bool)]) -> Result<Self, String> {
+    fn read(step: config::Step, inputs: Option<&[String]>, before: &[(&str, bool)]) -> Result<Self, String> {
         let names = Names { input: inputs, steps: before, has_item: step.for_each.is_some() };
         let arguments = step.arguments.as_ref().map_or("{}", |arguments| arguments.get());
         let arguments =

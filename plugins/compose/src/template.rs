@@ -63,8 +63,8 @@ enum Root {
 
 /// What may be named at one place.
 pub struct Names<'n> {
-    /// Members of the input; none: any.
-    pub input: &'n [String],
+    /// Members of the input, if it can have no others.
+    pub input: Option<&'n [String]>,
     /// Steps that ran by then, and whether each ran for a list.
     pub steps: &'n [(&'n str, bool)],
     /// There is an item of a list.
@@ -95,13 +95,13 @@ impl Pointer {
     /// Reads one. The text of an error is a sentence.
     pub fn read(written: &str, names: &Names<'_>) -> Result<Self, String> {
         let no = |why: &str| Err(format!("{written:?} {why}"));
-        let Some(rest) = written.strip_prefix('/') else {
+        let mut tokens = tokens(written)?;
+        if tokens.is_empty() {
             return no("is no pointer: it begins with /input, /steps, /item or /index");
-        };
-        let mut tokens: Vec<String> = rest.split('/').map(|token| token.replace("~1", "/").replace("~0", "~")).collect();
+        }
         let root = match tokens.remove(0).as_str() {
             "input" => {
-                if let Some(name) = tokens.first().filter(|name| !names.input.is_empty() && !names.input.contains(name)) {
+                if let Some(name) = tokens.first().filter(|name| names.input.is_some_and(|known| !known.contains(name))) {
                     return no(&format!("is of {name:?}, which input_schema does not have"));
                 }
                 Root::Input
@@ -328,13 +328,13 @@ fn parts(text: &str, names: &Names<'_>) -> Result<Vec<Part>, String> {
 mod tests {
     use super::*;
 
-    fn names<'n>(input: &'n [String], has_item: bool) -> Names<'n> {
+    fn names<'n>(input: Option<&'n [String]>, has_item: bool) -> Names<'n> {
         Names { input, steps: &[("issue", false), ("each", true)], has_item }
     }
 
     fn filled(template: &str, bytes_max: usize) -> Result<String, String> {
         let template = json::read(template).unwrap();
-        let template = Template::read(&template, &names(&[], true)).unwrap();
+        let template = Template::read(&template, &names(None, true)).unwrap();
         let input = json::read(r#"{"n":1.10,"s":"a\"{/input/n}","list":[{"t":1},{"t":[2]},{}],"no":null}"#).unwrap();
         let issue = json::read(r#"{"structured":{"title":"T"},"text":"whole"}"#).unwrap();
         let ran = Ran { at: 0, value: &issue, before: None };
@@ -396,8 +396,12 @@ mod tests {
             (r#"{"a":[{"$text":"{x}"}]}"#, false, "is no pointer"),
         ] {
             let value = json::read(template).unwrap();
-            let error = Template::read(&value, &names(&input, has_item)).unwrap_err();
+            let error = Template::read(&value, &names(Some(&input), has_item)).unwrap_err();
             assert!(error.contains(says), "{template}: {error}");
         }
+        let value = json::read(r#"{"$from":"/input/m"}"#).unwrap();
+        assert!(Template::read(&value, &names(None, false)).is_ok());
+        let error = Template::read(&value, &names(Some(&[]), false)).unwrap_err();
+        assert!(error.contains("which input_schema does not have"), "an input that has no members has not this one: {error}");
     }
 }
