@@ -19,6 +19,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use sluice_sdk::catalog::without_prefix;
 use sluice_sdk::log::{self, Level};
 use sluice_sdk::prelude::*;
 
@@ -63,7 +64,7 @@ impl Plugin for Compose {
             recipes.push(Recipe::read(tool).map_err(|why| format!("tools.{name}.{why}"))?);
         }
         // Behind a prefix of `namespace` one would be called as the other.
-        if let Some(name) = names.iter().find(|name| without_prefix(name).is_some_and(|own| names.contains(own))) {
+        if let Some(name) = names.iter().find(|name| without_prefix(PLUGIN, name).is_some_and(|own| names.contains(own))) {
             return Err(format!(
                 "tools: {name:?} is what another could be called, with the prefix of this plugin before it; give it another name"
             ));
@@ -104,7 +105,7 @@ impl Compose {
     /// By the name that a call comes with.
     fn recipe(&self, name: &str) -> Option<&Recipe> {
         let named = |name: &str| self.recipes.iter().find(|recipe| recipe.name == name);
-        named(name).or_else(|| named(without_prefix(name)?))
+        named(name).or_else(|| named(without_prefix(PLUGIN, name)?))
     }
 
     fn run(&self, recipe: &Recipe, input: &Value<'_>, x: &Exchange) -> String {
@@ -115,13 +116,6 @@ impl Compose {
             format!(r#"{{"content":[{{"type":"text","text":{text}}}],"isError":true,"resultType":"complete"}}"#)
         })
     }
-}
-
-/// A name without what `namespace` puts before it, where that stands behind this plugin.
-fn without_prefix(name: &str) -> Option<&str> {
-    let rest = name.strip_prefix(PLUGIN)?;
-    let own = rest.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-    (own.len() < rest.len()).then_some(own)
 }
 
 /// For the model to read.

@@ -275,8 +275,7 @@ fn left_behind<'v>(outcome: &'v Outcome, result: Option<Value<'v>>, text: &'v st
 
 fn cut(text: &mut String) {
     if text.len() > ERROR_BYTES_MAX {
-        let end = (0..=ERROR_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-        text.truncate(end);
+        text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
         text.push('…');
     }
 }

@@ -22,6 +22,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use sluice_sdk::catalog::without_prefix;
 use sluice_sdk::fetch::{self, Error, Place};
 use sluice_sdk::log::{self, Level};
 use sluice_sdk::metrics;
@@ -30,7 +31,7 @@ use sluice_sdk::secrets::Secret;
 
 use config::{Api, Config};
 use document::Document;
-use operation::Operation;
+use operation::{Operation, Room};
 
 /// The arguments are not those of the tool.
 pub const ASKED_WRONGLY: i32 = 4000;
@@ -40,11 +41,6 @@ pub const NOT_REACHED: i32 = 5020;
 pub const NOT_GRANTED: i32 = 5030;
 /// The API took too long.
 pub const TOO_SLOW: i32 = 5040;
-
-/// Bytes of all definitions together.
-const DEFINITIONS_BYTES_MAX: usize = 4 << 20;
-/// Tools of all APIs together.
-const TOOLS_MAX: usize = 500;
 
 /// The plugin.
 pub struct OpenApi {
@@ -71,20 +67,12 @@ impl Plugin for OpenApi {
         config.check()?;
         let documents = core::mem::take(&mut config.documents);
         let mut tools = Vec::new();
-        let mut bytes = 0;
+        let mut room = Room::default();
         for (name, api) in &config.apis {
             let said = |what: String| format!("document_{name}: {what}");
             let document = documents.get(name).map_or("{}", |document| document.get());
-            let operations = operation::read(&Document::read(document).map_err(said)?, api).map_err(said)?;
-            bytes += operations.iter().map(|operation| operation.definition.len()).sum::<usize>();
+            let operations = operation::read(&Document::read(document).map_err(said)?, api, &mut room).map_err(said)?;
             tools.extend(operations.into_iter().map(|operation| (name.clone(), operation)));
-            if bytes > DEFINITIONS_BYTES_MAX || tools.len() > TOOLS_MAX {
-                let why = format!(
-                    "up to here there are {} tools of {bytes} bytes, and {TOOLS_MAX} of {DEFINITIONS_BYTES_MAX} are the most",
-                    tools.len()
-                );
-                return Err(said(format!("{why}: include fewer, or set output_schemas to false")));
-            }
         }
         operation::check_names(tools.iter().map(|(_, operation)| operation))?;
         let by_name = tools.iter().enumerate().map(|(at, (_, operation))| (operation.name.clone(), at)).collect();
@@ -127,7 +115,7 @@ impl OnRequest for OpenApi {
 impl OpenApi {
     /// By the name that a call comes with.
     fn tool(&self, name: &str) -> Option<(&String, &Operation)> {
-        let at = self.by_name.get(name).or_else(|| self.by_name.get(listing::without_prefix(name)?))?;
+        let at = self.by_name.get(name).or_else(|| self.by_name.get(without_prefix(listing::PLUGIN, name)?))?;
         let (api, operation) = self.tools.get(*at)?;
         Some((api, operation))
     }

@@ -37,13 +37,6 @@ pub fn shape<'t>(entries: &[Entry], tools: impl Iterator<Item = (&'t str, &'t st
     (Answer { changes, added }, entries.iter().filter_map(own).collect())
 }
 
-/// A name without what `namespace` puts before it, where that stands behind this plugin.
-pub fn without_prefix(name: &str) -> Option<&str> {
-    let rest = name.strip_prefix(PLUGIN)?;
-    let own = rest.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-    (own.len() < rest.len()).then_some(own)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,19 +72,5 @@ mod tests {
         let (answer, hidden) = shape(&entries, [("put_pet", "2"), ("get_pet", "1")].into_iter());
         assert_eq!((answer.changes, answer.added), (vec![Change::Hide, Change::Keep], vec!["2".into(), "1".into()]));
         assert_eq!(hidden, ["get_pet"]);
-    }
-
-    #[test]
-    fn the_prefix_is_taken_off() {
-        for (name, own) in [
-            ("openapi_get_pet", Some("get_pet")),
-            ("openapi.x", Some("x")),
-            ("openapi__-x", Some("x")),
-            ("openapix", None),
-            ("other_get_pet", None),
-            ("openapi", None),
-        ] {
-            assert_eq!(without_prefix(name), own, "{name}");
-        }
     }
 }

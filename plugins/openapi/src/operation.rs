@@ -6,11 +6,13 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use sluice_sdk::catalog::without_prefix;
 use sluice_sdk::glob;
 
 use crate::config::{Api, Selection};
 use crate::document::{self, Document, below};
 use crate::json::{self, Object, Value};
+use crate::listing::PLUGIN;
 use crate::schema::{self, Purpose, Schemas, Writer};
 use crate::style::{self, Style};
 
@@ -22,6 +24,10 @@ const ARGUMENTS_MAX: usize = 64;
 const DESCRIPTION_BYTES_MAX: usize = 2048;
 /// Of a definition.
 const DEFINITION_BYTES_MAX: usize = 64 << 10;
+/// Of all definitions together.
+const DEFINITIONS_BYTES_MAX: usize = 4 << 20;
+/// Tools of all APIs together.
+const TOOLS_MAX: usize = 500;
 /// Mistakes named in one message.
 const MISTAKES_MAX: usize = 8;
 
@@ -124,8 +130,29 @@ pub enum BodyKind {
     Text,
 }
 
-/// All operations of a document that the settings select.
-pub fn read(document: &Document<'_>, api: &Api) -> Result<Vec<Operation>, String> {
+/// What the tools of all APIs have room for together.
+#[derive(Debug, Default)]
+pub struct Room {
+    tools: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn take(&mut self, operation: &Operation) -> Result<(), String> {
+        self.tools += 1;
+        self.bytes += operation.definition.len();
+        if self.tools <= TOOLS_MAX && self.bytes <= DEFINITIONS_BYTES_MAX {
+            return Ok(());
+        }
+        let Room { tools, bytes } = self;
+        Err(format!(
+            "up to here there are {tools} tools of {bytes} bytes, and {TOOLS_MAX} of {DEFINITIONS_BYTES_MAX} are the most: include fewer, or set output_schemas to false"
+        ))
+    }
+}
+
+/// All operations of a document that the settings select. No more are made than there is room for.
+pub fn read(document: &Document<'_>, api: &Api, room: &mut Room) -> Result<Vec<Operation>, String> {
     let mut operations = Vec::new();
     let mut mistakes = Vec::new();
     let mut schemas = Schemas::new(document);
@@ -134,12 +161,18 @@ pub fn read(document: &Document<'_>, api: &Api) -> Result<Vec<Operation>, String
         if path.starts_with("x-") {
             continue;
         }
+        if mistakes.len() > MISTAKES_MAX {
+            break;
+        }
         let place = below("#/paths", path);
         match document.follow(item, &place) {
             Ok((item, place)) => {
                 for known in selected(document, api, path, item) {
                     match known.read(&place, &below(&place, known.key), &mut schemas) {
-                        Ok(operation) => operations.push(operation),
+                        Ok(operation) => {
+                            room.take(&operation)?;
+                            operations.push(operation);
+                        }
                         Err(mistake) => mistakes.push(format!("{mistake} (exclude {:?} if it need be no tool)", known.id())),
                     }
                 }
@@ -148,9 +181,8 @@ pub fn read(document: &Document<'_>, api: &Api) -> Result<Vec<Operation>, String
         }
     }
     if mistakes.len() > MISTAKES_MAX {
-        let more = mistakes.len() - MISTAKES_MAX;
         mistakes.truncate(MISTAKES_MAX);
-        mistakes.push(format!("and {more} more"));
+        mistakes.push("and there are more".to_string());
     }
     if !mistakes.is_empty() {
         return Err(mistakes.join("; "));
@@ -304,9 +336,7 @@ impl<'d, 'a> Known<'d, 'a> {
             let listed = json::member(holder, "parameters").map(json::items).unwrap_or_default();
             for (at, parameter) in listed.iter().enumerate() {
                 let (parameter, place) = self.document.follow(parameter, &format!("{place}/parameters/{at}"))?;
-                let is_same = |(other, _): &(&Value<'a>, String)| {
-                    ["name", "in"].iter().all(|member| json::text_of(other, member) == json::text_of(parameter, member))
-                };
+                let is_same = |(other, _): &(&Value<'a>, String)| identity(other) == identity(parameter);
                 match found.iter_mut().find(|other| is_same(other)) {
                     Some(other) => *other = (parameter, place),
                     None => found.push((parameter, place)),
@@ -467,6 +497,13 @@ pub fn is_json(media_type: &str) -> bool {
     bare == "application/json" || bare == "text/json" || (bare.starts_with("application/") && bare.ends_with("+json"))
 }
 
+/// Where a parameter goes and what it is called: what no two have in common. Names of headers have no case (RFC 9110 §5.1).
+fn identity<'v>(parameter: &'v Value<'_>) -> (Option<&'v str>, Option<Cow<'v, str>>) {
+    let (location, name) = (json::text_of(parameter, "in"), json::text_of(parameter, "name"));
+    let spelled = |name: &'v str| if location == Some("header") { name.to_ascii_lowercase().into() } else { name.into() };
+    (location, name.map(spelled))
+}
+
 /// The path in its parts. The end of the sentence that says what is wrong with it.
 fn pieces(path: &str, parameters: &[Parameter]) -> Result<Vec<Piece>, String> {
     if !path.starts_with('/') {
@@ -528,13 +565,12 @@ fn described(written: String, schema: Option<&Value<'_>>, is_3_0: bool, descript
 /// At most so many bytes, at the end of a character.
 pub fn cut(text: &mut String, bytes_max: usize) {
     if text.len() > bytes_max {
-        let end = (0..=bytes_max - 3).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-        text.truncate(end);
+        text.truncate(text.floor_char_boundary(bytes_max - '…'.len_utf8()));
         text.push('…');
     }
 }
 
-/// All tools of all APIs: no two may be called alike, and all together have a bound.
+/// All tools of all APIs: no two may be called alike.
 pub fn check_names<'t>(tools: impl Iterator<Item = &'t Operation> + Clone) -> Result<(), String> {
     let mut names = BTreeSet::new();
     for tool in tools.clone() {
@@ -544,7 +580,7 @@ pub fn check_names<'t>(tools: impl Iterator<Item = &'t Operation> + Clone) -> Re
     }
     // Behind a prefix of `namespace` one would be called as the other.
     for name in &names {
-        if let Some(own) = crate::listing::without_prefix(name).filter(|own| names.contains(own)) {
+        if let Some(own) = without_prefix(PLUGIN, name).filter(|own| names.contains(own)) {
             return Err(format!("the tool {own:?} could be called as {name:?}, which is another: give one another name in names"));
         }
     }

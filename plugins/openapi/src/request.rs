@@ -36,13 +36,9 @@ pub fn make(operation: &Operation, api: &Api, arguments: &str) -> Result<Request
 
     let mut request = Request::new(operation.method, &url);
     request.timeout_ms = api.timeout_ms;
-    let own: Vec<String> = api.own_headers().collect();
-    for (name, usual) in [("accept", "application/json, */*;q=0.5"), ("user-agent", concat!("sluice-openapi/", env!("CARGO_PKG_VERSION")))]
-    {
-        if !own.iter().any(|own| own == name) {
-            request = request.header(name, usual);
-        }
-    }
+    // Where neither the operator nor an argument says anything else.
+    let mut usual =
+        Vec::from([("accept", "application/json, */*;q=0.5"), ("user-agent", concat!("sluice-openapi/", env!("CARGO_PKG_VERSION")))]);
     for (name, value) in &api.headers {
         request = request.header(&name.to_ascii_lowercase(), value);
     }
@@ -58,8 +54,14 @@ pub fn make(operation: &Operation, api: &Api, arguments: &str) -> Result<Request
     if let Some(body) = &operation.body
         && let Some(value) = value(&body.argument)
     {
-        request = request.header("content-type", &body.media_type);
+        usual.push(("content-type", &body.media_type));
         request.body = written(body, value)?.into_bytes();
+    }
+    let own: Vec<String> = api.own_headers().collect();
+    for (name, value) in usual {
+        if !own.iter().any(|own| own == name) && !request.headers.iter().any(|(set, _)| set == name) {
+            request = request.header(name, value);
+        }
     }
     Ok(request)
 }
@@ -95,7 +97,7 @@ fn path<'v, 'a: 'v>(operation: &Operation, value: impl Fn(&str) -> Option<&'v Va
     }
     // Escaping does not keep these where they are, since they are resolved as if they were not escaped.
     if style::has_dots(&path) {
-        return Err("an argument that is part of a path cannot be \".\" or \"..\"".to_string());
+        return Err("an argument that is part of a path cannot be \".\" or \"..\", nor have these between slashes".to_string());
     }
     Ok(path)
 }

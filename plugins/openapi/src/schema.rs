@@ -193,11 +193,12 @@ impl<'d, 'a> Schemas<'d, 'a> {
                 let schema = self.document.at(to).ok_or_else(|| document::dangling(&place.to_string(), to))?;
                 let last = to.rsplit('/').next().unwrap_or_default();
                 let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-                let mut name: String = last.chars().take(64).map(|c| if allowed(c) { c } else { '_' }).collect();
-                if self.taken.contains(&name) {
-                    name = format!("{name}_{}", self.targets.len());
+                let plain: String = last.chars().take(64).map(|c| if allowed(c) { c } else { '_' }).collect();
+                let (mut name, mut more) = (plain.clone(), self.targets.len());
+                while !self.taken.insert(name.clone()) {
+                    name = format!("{plain}_{more}");
+                    more += 1;
                 }
-                self.taken.insert(name.clone());
                 self.targets.insert(to.to_string(), Target { name: name.clone(), schema });
                 name
             }
@@ -440,6 +441,26 @@ mod tests {
         assert_eq!(schema["properties"]["next"], json!({"$ref": "#/$defs/a"}));
         assert_eq!(schema["$defs"]["a"]["properties"], schema["properties"]);
         assert_eq!(schema["$defs"]["b"], json!({"type": "array", "items": {"$ref": "#/$defs/b"}}));
+    }
+
+    #[test]
+    fn no_two_definitions_are_called_alike() {
+        let schemas = json!({
+            "a": {"properties": {"1": {"$ref": "#/components/schemas/x_2"}, "2": {"$ref": "#/components/schemas/x"}, "3": {"$ref": "#/components/more/x"}}},
+            "x": {"type": "string"}, "x_2": {"type": "integer"},
+        });
+        let text = json!({"openapi": "3.1.0", "components": {"schemas": schemas, "more": {"x": {"type": "boolean"}}}}).to_string();
+        let document = Document::read(&text).unwrap();
+        let mut made = Schemas::new(&document);
+        let mut writer = made.writer(Purpose::Request);
+        let root = writer.schema(document.at("#/components/schemas/a").unwrap(), "#/components/schemas/a").unwrap();
+        let (root, definitions): (Json, Json) =
+            (serde_json::from_str(&root).unwrap(), serde_json::from_str(&writer.definitions().unwrap().unwrap()).unwrap());
+        let kind = |property: &str| {
+            let name = root["properties"][property]["$ref"].as_str().unwrap().trim_start_matches("#/$defs/");
+            definitions[name]["type"].as_str().unwrap()
+        };
+        assert_eq!(["1", "2", "3"].map(kind), ["integer", "string", "boolean"], "{root} {definitions}");
     }
 
     #[test]

@@ -91,7 +91,9 @@ pub fn in_path(style: Style, explode: bool, name: &str, value: &Value<'_>, escap
 /// In a query: `name=value`, each with what its name is before it was escaped.
 pub fn in_query(style: Style, explode: bool, name: &str, value: &Value<'_>, escape: Escape) -> Result<Vec<(String, String)>, String> {
     let pair = |name: &str, text: &str| (name.to_string(), format!("{}={text}", percent(name)));
-    let joined = |texts: &mut dyn Iterator<Item = String>, between: &str| pair(name, &texts.collect::<Vec<_>>().join(between));
+    let joined = |texts: &mut dyn Iterator<Item = String>| pair(name, &texts.collect::<Vec<_>>().join(between(style)));
+    // What divides items is none of an item.
+    let item = |text: &str| if between(style) == "," { escape(text).replace(',', "%2C") } else { escape(text).into_owned() };
     Ok(match (style, parts(value)?) {
         (Style::DeepObject, Parts::Members(members)) => {
             members.iter().map(|(key, text)| pair(&format!("{name}[{key}]"), &escape(text))).collect()
@@ -103,10 +105,10 @@ pub fn in_query(style: Style, explode: bool, name: &str, value: &Value<'_>, esca
         (_, Parts::Members(members)) if members.is_empty() => Vec::new(),
         (_, Parts::List(texts)) if explode => texts.iter().map(|text| pair(name, &escape(text))).collect(),
         (_, Parts::Members(members)) if explode => members.iter().map(|(key, text)| pair(key, &escape(text))).collect(),
-        (style, Parts::List(texts)) => [joined(&mut texts.iter().map(|text| escape(text).into_owned()), between(style))].into(),
-        (style, Parts::Members(members)) => {
-            let mut flat = members.iter().flat_map(|(key, text)| [escape(key).into_owned(), escape(text).into_owned()]);
-            [joined(&mut flat, between(style))].into()
+        (_, Parts::List(texts)) => [joined(&mut texts.iter().map(|text| item(text)))].into(),
+        (_, Parts::Members(members)) => {
+            let mut flat = members.iter().flat_map(|(key, text)| [item(key), item(text)]);
+            [joined(&mut flat)].into()
         }
     })
 }
@@ -120,9 +122,9 @@ pub fn percent(text: &str) -> Cow<'_, str> {
     escaped(text, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
-/// In a query some more stay what they are: those of the reserved that end nothing there.
+/// In a query some more stay what they are: those of the reserved that end nothing there. Many a server reads `;` as it does `&`.
 pub fn reserved(text: &str) -> Cow<'_, str> {
-    escaped(text, |b| b.is_ascii_alphanumeric() || b"-._~:/?@!$'()*,;".contains(&b))
+    escaped(text, |b| b.is_ascii_alphanumeric() || b"-._~:/?@!$'()*,".contains(&b))
 }
 
 /// Nothing is.
@@ -161,10 +163,12 @@ pub fn form(value: &Value<'_>) -> Result<String, String> {
     Ok(pairs.join("&"))
 }
 
-/// Whether a path has parts that lead out of it once somebody resolves them: `.` and `..`, however they are spelt.
+/// Whether a path has parts that lead out of it once somebody resolves them: `.` and `..`, however they are spelt, between whatever some
+/// server takes for slashes, and before what some take for no part of a name (`..;x`, RFC 3986 §3.3).
 pub fn has_dots(path: &str) -> bool {
-    let plain = |part: &str| part.replace("%2e", ".").replace("%2E", ".");
-    path.split('/').any(|part| matches!(plain(part).as_str(), "." | ".."))
+    let signs = [("%2e", "."), ("%2f", "/"), ("%5c", "\\"), ("%3b", ";")];
+    let plain = signs.iter().fold(path.to_ascii_lowercase(), |path, (escaped, sign)| path.replace(escaped, sign));
+    plain.split(['/', '\\']).any(|part| matches!(part.split(';').next(), Some("." | "..")))
 }
 
 #[cfg(test)]
@@ -226,7 +230,11 @@ mod tests {
     #[test]
     fn a_value_stays_in_its_place() {
         assert_eq!(percent("a/b?c#d&e=f;g,h%2F é\r\n\0"), "a%2Fb%3Fc%23d%26e%3Df%3Bg%2Ch%252F%20%C3%A9%0D%0A%00");
-        assert_eq!(reserved("a/b?c#d&e=f+[g]% \\"), "a/b?c%23d%26e%3Df%2B%5Bg%5D%25%20%5C");
+        assert_eq!(reserved("a/b?c#d&e=f+[g]% \\;h,i"), "a/b?c%23d%26e%3Df%2B%5Bg%5D%25%20%5C%3Bh,i");
+        let (list, object) = (json::read(r#"["a,b",":c"]"#).unwrap(), json::read(r#"{"a,b":",c"}"#).unwrap());
+        let query = |explode, value| in_query(Style::Form, explode, "x", value, reserved).unwrap().remove(0).1;
+        assert_eq!((query(false, &list), query(true, &list)), ("x=a%2Cb,:c".into(), "x=a,b".into()));
+        assert_eq!((query(false, &object), query(true, &object)), ("x=a%2Cb,%2Cc".into(), "a%2Cb=,c".into()));
         assert_eq!(percent("aZ0-._~"), "aZ0-._~");
     }
 
@@ -240,9 +248,22 @@ mod tests {
 
     #[test]
     fn dots_are_found_however_they_are_spelt() {
-        for (path, yes) in
-            [("/a/../b", true), ("/a/%2e%2E", true), ("/.", true), ("/.%2e/", true), ("/a..b/...", false), ("/a/.b", false), ("/", false)]
-        {
+        for (path, yes) in [
+            ("/a/../b", true),
+            ("/a/%2e%2E", true),
+            ("/.", true),
+            ("/.%2e/", true),
+            ("/a/x%2F..%2fy", true),
+            ("/a/..%5cy", true),
+            ("/a/..;x/b", true),
+            ("/a/..%3Bx", true),
+            ("/a/%2F.%3b", true),
+            ("/a..b/...", false),
+            ("/a/.b", false),
+            ("/a/b;..", false),
+            ("/a/b%2Fc", false),
+            ("/", false),
+        ] {
             assert_eq!(has_dots(path), yes, "{path}");
         }
     }

@@ -263,6 +263,8 @@ fn arguments_that_fit_nowhere_are_refused_in_words() {
         ("get_pets_id", json!({"id": ""}), "cannot be empty"),
         ("get_pets_id", json!({"id": ".."}), "cannot be \".\" or \"..\""),
         ("get_pets_id", json!({"id": "."}), "cannot be \".\""),
+        ("get_pets_id", json!({"id": "7/../../admin"}), "nor have these between slashes"),
+        ("get_pets_id", json!({"id": "..;x=1"}), "cannot be \".\""),
         ("get_pets_id", json!({"id": {"a": [1]}}), "\"id\" has lists or objects within"),
         ("get_pets_id", json!({"id": "x".repeat(9000)}), "8192 are the most"),
         ("listPets", json!({"other": 1}), "there is no argument \"other\"; there are: trace, limit, tags__, filter, where, free"),
@@ -293,10 +295,39 @@ fn secrets_and_headers_go_along_unseen() {
     assert!(sent(&bearer, "listPets", &json!({"trace": "mine"})).unwrap_err().contains("no argument"), "the operator's own");
     let basic = plugin(api(json!([{"secret": "key", "user": "me"}])));
     assert!(sent(&basic, "listPets", &json!({})).unwrap().2.contains(&("authorization".into(), "Basic me:canary".into())));
+    for own in ["X-Version", "content-TYPE", "Accept"] {
+        let given = plugin(json!({"base_url": "https://a", "headers": {own: "mine"}}));
+        let headers = sent(&given, "pets_create", &json!({"body": {"name": "a"}})).unwrap().2;
+        let name = own.to_ascii_lowercase();
+        assert_eq!(
+            headers.iter().filter(|(known, _)| *known == name).collect::<Vec<_>>(),
+            [&(name.clone(), "mine".into())],
+            "the operator's"
+        );
+    }
     let missing = plugin(api(json!([{"secret": "other", "header": "x-key"}])));
     let Verdict::Reject(no) = call(&missing, "listPets", &json!({})) else { panic!() };
     assert!(no.code == 5030 && !no.message.contains("other"), "{no:?}");
     assert!(testing::log_lines().iter().any(|line| line.fields.iter().any(|(_, value)| value == "pets")));
+}
+
+/// Names of headers have no case.
+#[test]
+fn no_header_is_sent_twice() {
+    let header = |name: &str| json!({"name": name, "in": "header", "schema": {"type": "string"}});
+    let mut config = settings(json!({"base_url": "https://a"}));
+    config["document_pets"]["paths"] = json!({"/x": {
+        "parameters": [header("X-Trace"), header("user-agent")],
+        "get": {"operationId": "x", "parameters": [header("x-trace"), header("User-Agent"), {"name": "X-TRACE", "in": "query", "schema": {}}]},
+    }});
+    let plugin: OpenApi = testing::plugin(&config.to_string()).unwrap();
+    let names = |headers: &[(String, String)]| headers.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let arguments = json!({"x-trace": "1", "User-Agent": "me", "X-TRACE": "2"});
+    let (_, url, headers, _) = sent(&plugin, "x", &arguments).unwrap();
+    assert_eq!(url, "https://a/x?X-TRACE=2");
+    assert_eq!(names(&headers), ["x-trace", "user-agent", "accept"]);
+    let headers = sent(&plugin, "x", &json!({})).unwrap().2;
+    assert_eq!(names(&headers), ["accept", "user-agent"]);
 }
 
 #[test]
@@ -397,7 +428,8 @@ fn documents_that_cannot_be_tools_are_refused_with_their_places() {
         assert!(if says.is_empty() { problem.is_empty() } else { problem.contains(says) }, "{says:?}: {problem:?}");
         assert!(problem.len() < 3000, "{problem}");
     }
-    let many: serde_json::Map<String, Value> = (0..501).map(|at| (format!("/p{at}"), json!({"get": {}}))).collect();
+    // No more are made than that.
+    let many: serde_json::Map<String, Value> = (0..600).map(|at| (format!("/p{at}"), json!({"get": {}}))).collect();
     assert!(with(&|document| document["paths"] = Value::Object(many.clone())).contains("501 tools"));
     let heavy: serde_json::Map<String, Value> = (0..100)
         .map(|at| {
@@ -405,6 +437,9 @@ fn documents_that_cannot_be_tools_are_refused_with_their_places() {
         })
         .collect();
     assert!(with(&|document| document["paths"] = Value::Object(heavy.clone())).contains("are the most: include fewer"));
+    let wrong: serde_json::Map<String, Value> = (0..20).map(|at| (format!("/p{{{at}}}"), json!({"get": {}}))).collect();
+    let problem = with(&|document| document["paths"] = Value::Object(wrong.clone()));
+    assert!(problem.matches("no parameter in path").count() == 8 && problem.ends_with("; and there are more"), "{problem}");
 }
 
 #[test]

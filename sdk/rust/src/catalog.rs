@@ -39,6 +39,23 @@ impl Views for Viewer {
     }
 }
 
+/// The name of a plugin's own tool or prompt as the plugin gave it, where a call has it behind the prefix that `namespace` puts before what no
+/// upstream has: the plugin's name, and marks.
+///
+/// ```
+/// use sluice_sdk::catalog::without_prefix;
+/// assert_eq!(without_prefix("openapi", "openapi_get_pet"), Some("get_pet"));
+/// assert_eq!(without_prefix("openapi", "openapi__-x"), Some("x"));
+/// assert_eq!(without_prefix("openapi", "openapix"), None);
+/// assert_eq!(without_prefix("openapi", "other_get_pet"), None);
+/// assert_eq!(without_prefix("openapi", "openapi"), None);
+/// ```
+pub fn without_prefix<'n>(plugin: &str, name: &'n str) -> Option<&'n str> {
+    let rest = name.strip_prefix(plugin)?;
+    let own = rest.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    (own.len() < rest.len()).then_some(own)
+}
+
 impl Answer {
     /// Everything stays as it is.
     pub fn keep_all() -> Self {
