@@ -48,6 +48,8 @@ struct Certificate {
     subject: String,
     /// Kind and name.
     names: Vec<(String, String)>,
+    /// There is a URI that the host does not show, so nobody can say of another that it is the only one.
+    has_hidden_uri: bool,
 }
 
 impl Rules {
@@ -99,7 +101,9 @@ impl Certificate {
         let san = x.attr("transport.tls.san").unwrap_or_default();
         let name = |word: &str| word.split_once(':').map(|(kind, name)| (kind.to_string(), name.to_string()));
         let names = san.split(' ').filter_map(name).collect();
-        Some(Certificate { fingerprint, subject: x.attr("transport.tls.subject").unwrap_or_default(), names })
+        let hidden = x.attr("transport.tls.san.hidden").unwrap_or_default();
+        let has_hidden_uri = hidden.split(' ').any(|kind| kind == "URI");
+        Some(Certificate { fingerprint, subject: x.attr("transport.tls.subject").unwrap_or_default(), names, has_hidden_uri })
     }
 
     /// Those of one kind, as they are compared.
@@ -111,7 +115,7 @@ impl Certificate {
         match kind {
             // X.509-SVID, section 2: one URI, which is the ID. With two nobody can say which of them was meant.
             Kind::Spiffe => match of("URI") {
-                uris if uris.len() == 1 && is_spiffe_id(&uris[0]) => uris,
+                uris if uris.len() == 1 && !self.has_hidden_uri && is_spiffe_id(&uris[0]) => uris,
                 _ => Vec::new(),
             },
             Kind::Uri => of("URI"),

@@ -63,6 +63,16 @@ fn f046_a_workload_is_who_its_spiffe_id_says() {
     }
 }
 
+/// What the host cannot show in one word it leaves out of the names, and says that it did.
+#[test]
+fn a_spiffe_id_beside_a_hidden_uri_is_nobodys() {
+    let rules = json!([{"name": "spiffe://prod.example/a"}, {"name": "URI:spiffe://prod.example/b", "subject": "any of its URIs"}]);
+    let with = |uri: &str, hidden: &str| ask(&rules, &shown("", uri).with_attr("transport.tls.san.hidden", hidden));
+    assert_eq!(subject(with("URI:spiffe://prod.example/a", "DNS email")), "spiffe://prod.example/a");
+    check_refused(with("URI:spiffe://prod.example/a", "DNS URI"), "is not known here");
+    assert_eq!(subject(with("URI:spiffe://prod.example/b", "URI")), "any of its URIs");
+}
+
 #[test]
 fn the_first_rule_that_fits_counts() {
     let rules = json!([
