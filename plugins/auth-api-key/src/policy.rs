@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use sluice_sdk::identity::quoted;
 use sluice_sdk::log::{self, Level};
 use sluice_sdk::prelude::*;
-use sluice_sdk::secrets::{self, Secret};
+use sluice_sdk::secrets::{self, Secret, why};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::config::{Config, KeyConfig};
@@ -235,15 +235,6 @@ fn moment(id: &str, what: &str, date: Option<&String>) -> Result<Option<u64>, St
     match time::unix_seconds(date) {
         None => Err(format!("key {id} {what} {date:?}, which is no RFC 3339 date")),
         known => Ok(known),
-    }
-}
-
-/// For the operator.
-fn why(error: secrets::Error) -> String {
-    match error {
-        secrets::Error::Denied(why) => format!("{why}; it is granted with grants = [\"secret:<name>\"] beside config"),
-        secrets::Error::Missing => "it is not there; write it under sluice.secrets".to_string(),
-        secrets::Error::Unsuited(why) | secrets::Error::Unavailable(why) => why,
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use sluice_sdk::glob;
 use sluice_sdk::log::{self, Level};
 use sluice_sdk::prelude::*;
-use sluice_sdk::secrets::{self, Secret};
+use sluice_sdk::secrets::{Secret, why};
 use subtle::ConstantTimeEq;
 
 use crate::assertion::{Algorithm, Assertion, Claims, decoded};
@@ -166,15 +166,6 @@ fn public_key(written: &str) -> Result<[u8; 32], String> {
     let key: Option<[u8; 32]> = decoded(written).ok().and_then(|key| key.try_into().ok());
     let key = key.filter(is_point);
     key.ok_or_else(|| format!("public_keys: {written:?} is no Ed25519 key: 32 bytes in base64url without padding, as a JWK's x has it"))
-}
-
-/// For the operator.
-fn why(error: secrets::Error) -> String {
-    match error {
-        secrets::Error::Denied(why) => format!("{why}; it is granted with grants = [\"secret:<name>\"] beside config"),
-        secrets::Error::Missing => "it is not there; write it under sluice.secrets".to_string(),
-        secrets::Error::Unsuited(why) | secrets::Error::Unavailable(why) => why,
-    }
 }
 
 /// Keys that are no point of the curve, or one of those that anybody can sign for.

@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 
 use sluice_sdk::log::{self, Level};
 use sluice_sdk::prelude::*;
-use sluice_sdk::secrets;
+use sluice_sdk::secrets::{self, why};
 
 /// The request cannot be signed, or AWS refuses the signature; the operator has to change something.
 pub const OPERATOR: i32 = 5010;
@@ -40,13 +40,4 @@ pub(crate) fn refused(upstream: &str, status: u16) -> Rejection {
     log::write(Level::Error, "a signature is refused: look at key, region, service and query, and at this host's clock", &fields);
     let said = format!("{upstream} cannot be used: it refuses the signatures of the gateway; whoever runs that has to look into its log");
     Rejection::new(OPERATOR, &said)
-}
-
-/// For the operator.
-pub(crate) fn why(error: secrets::Error) -> String {
-    match error {
-        secrets::Error::Denied(why) => format!("{why}; it is granted with grants = [\"secret:<name>\"] in the sidecar"),
-        secrets::Error::Missing => "it is not there; write it under sluice.secrets".to_string(),
-        secrets::Error::Unsuited(why) | secrets::Error::Unavailable(why) => why,
-    }
 }

@@ -7,12 +7,12 @@ use alloc::vec::Vec;
 use sha2::{Digest, Sha256};
 use sluice_sdk::glob;
 use sluice_sdk::prelude::*;
-use sluice_sdk::secrets::Secret;
+use sluice_sdk::secrets::{Secret, why};
 
 use crate::canonical::Request;
 use crate::config::{Config, Payload, SignerConfig};
 use crate::moment::Moment;
-use crate::problem::{self, Problem};
+use crate::problem::Problem;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
@@ -85,7 +85,7 @@ fn check(signer: &SignerConfig) -> Result<(), String> {
 }
 
 fn open(name: &str, setting: &str) -> Result<Secret, String> {
-    Secret::open(name).map_err(|error| format!("{setting}: the secret {name:?} cannot be used: {}", problem::why(error)))
+    Secret::open(name).map_err(|error| format!("{setting}: the secret {name:?} cannot be used: {}", why(error)))
 }
 
 impl Signer {

@@ -15,7 +15,7 @@ use alloc::string::String;
 
 use sluice_sdk::log::{self, Level};
 use sluice_sdk::prelude::*;
-use sluice_sdk::secrets::Secret;
+use sluice_sdk::secrets::{Secret, why};
 
 use config::Config;
 use policy::{Policy, Value};
@@ -52,7 +52,7 @@ impl OnOutbound for StaticHeader {
                 Value::Secret { prefix, name } => match Secret::open(name) {
                     Ok(secret) => headers.secret(&header.name, prefix, secret),
                     Err(error) => {
-                        let fields = [("upstream", upstream.as_str()), ("secret", name), ("why", &policy::why(error))];
+                        let fields = [("upstream", upstream.as_str()), ("secret", name), ("why", &why(error))];
                         log::write(Level::Error, "a secret cannot be used any more", &fields);
                         return unusable(&upstream).into();
                     }

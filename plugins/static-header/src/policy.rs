@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use sluice_sdk::glob;
-use sluice_sdk::secrets::{self, Secret};
+use sluice_sdk::secrets::{Secret, why};
 
 use crate::config::{Config, HeaderConfig};
 use crate::reserved;
@@ -129,13 +129,4 @@ fn fits(text: &str) -> Result<(), String> {
         return Err(format!("its value is none that a header has: printable ASCII, no spaces around it, 1 to {VALUE_BYTES_MAX} bytes"));
     }
     Ok(())
-}
-
-/// For the operator.
-pub(crate) fn why(error: secrets::Error) -> String {
-    match error {
-        secrets::Error::Denied(why) => format!("{why}; it is granted with grants = [\"secret:<name> outbound:<upstream>\"] in the sidecar"),
-        secrets::Error::Missing => "it is not there; write it under sluice.secrets".to_string(),
-        secrets::Error::Unsuited(why) | secrets::Error::Unavailable(why) => why,
-    }
 }

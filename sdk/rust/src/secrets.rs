@@ -4,6 +4,9 @@
 //! A [`Secret`] compares (`equals`), authenticates (`hmac_sha256`), makes further keys (`derive`), signs (`sign`) and is kept under
 //! another name or for another owner (`keep`); its bytes come out only with the grant `reveal:<name>` (`reveal`).
 
+use alloc::format;
+use alloc::string::{String, ToString};
+
 pub use crate::bindings::base::sluice::filter::secrets::{Algorithm, Error, Owner};
 
 /// A handle to a secret: `open`, `equals`, `hmac_sha256`, `derive`, `sign`, `keep`, `reveal`.
@@ -13,6 +16,20 @@ pub use crate::bindings::base::sluice::filter::secrets::Secret;
 pub use crate::testing::FakeSecret as Secret;
 
 use crate::exchange::Exchange;
+
+/// Why a secret cannot be used, and what the operator can do about it: the end of a sentence, for the log and for what `new` refuses.
+///
+/// ```
+/// use sluice_sdk::secrets::{Error, why};
+/// assert_eq!(why(Error::Missing), "it is not there; write it under sluice.secrets");
+/// ```
+pub fn why(error: Error) -> String {
+    match error {
+        Error::Denied(why) => format!("{why}; it is granted with grants = [\"secret:<name>\"] in the sidecar"),
+        Error::Missing => "it is not there; write it under sluice.secrets".to_string(),
+        Error::Unsuited(why) | Error::Unavailable(why) => why,
+    }
+}
 
 /// Keeps a secret for an owner until its time is over, in the place of an earlier one of this name.
 pub fn put(x: &Exchange, owner: Owner, name: &str, value: &[u8], ttl_ms: Option<u32>) -> Result<(), Error> {
