@@ -4,13 +4,13 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sluice_sdk::exchange::Facts;
 use sluice_sdk::fetch::{self, Place, Request};
+use sluice_sdk::json;
 use sluice_sdk::log::{self, Level};
 use sluice_sdk::secrets::Secret;
 
 use crate::claims::Claims;
 use crate::config::{ClientAuth, Introspection};
 use crate::issuer::{Issuer, reason, unavailable};
-use crate::json;
 use crate::refused::Refused;
 
 /// A token that is not valid does not become valid: so long nobody is asked about it again.
@@ -81,7 +81,7 @@ impl Issuer<'_> {
         if answer.status != 200 {
             return Err(format!("{endpoint}: status {}", answer.status));
         }
-        let mut claims = json::object(&answer.body).ok_or_else(|| format!("{endpoint}: no JSON object"))?;
+        let mut claims = json::object_once(&answer.body).ok_or_else(|| format!("{endpoint}: no JSON object"))?;
         if !claims.get("active").is_some_and(Value::is_boolean) {
             return Err(format!("{endpoint}: it does not say whether the token is active"));
         }

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use sluice_sdk::fetch;
+use sluice_sdk::json;
 use sluice_sdk::kv::Bucket;
 use sluice_sdk::log::{self, Level};
 use sluice_sdk::prelude::*;
 
 use crate::config::{self, Config};
-use crate::json;
 use crate::jws::Token;
 use crate::keys::{self, Key};
 use crate::refused::Refused;
@@ -155,7 +155,7 @@ impl Issuer<'_> {
     fn discover(&self) -> Result<Places, String> {
         for uri in metadata_urls(&self.settings.issuer) {
             let Some(document) = self.get(&uri)? else { continue };
-            let document = json::object(&document).ok_or_else(|| format!("what is at {uri} is no JSON object"))?;
+            let document = json::object_once(&document).ok_or_else(|| format!("what is at {uri} is no JSON object"))?;
             let text = |name: &str| document.get(name).and_then(serde_json::Value::as_str);
             if text("issuer") != Some(self.settings.issuer.as_str()) {
                 return Err(format!("what is at {uri} is another issuer's"));

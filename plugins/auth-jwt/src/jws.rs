@@ -2,8 +2,9 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
+use sluice_sdk::json;
 
-use crate::{claims::Claims, json, refused::Refused};
+use crate::{claims::Claims, refused::Refused};
 
 /// How tokens may be signed (RFC 7518 §3.1, RFC 8037 §3.1): with private keys only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +83,7 @@ pub fn parse(token: &str) -> Result<Token<'_>, Refused> {
 }
 
 fn object(part: &str) -> Result<Map<String, Value>, Refused> {
-    json::object(&decoded(part)?).ok_or(Refused::Malformed)
+    json::object_once(&decoded(part)?).ok_or(Refused::Malformed)
 }
 
 /// Without padding, line ends and bits left over: a token has one spelling.

@@ -2,9 +2,9 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
+use sluice_sdk::json;
 
 use crate::{
-    json,
     jws::{Algorithm, Token},
     refused::Refused,
     signature::{self, PublicKey},
@@ -40,7 +40,7 @@ enum Material {
 
 /// All keys of a key set that may verify tokens; nothing if this is no key set.
 pub fn read(set: &[u8]) -> Option<Vec<Key>> {
-    let set = json::object(set)?;
+    let set = json::object_once(set)?;
     let keys = set.get("keys")?.as_array()?;
     Some(keys.iter().filter_map(|key| self::key(key.as_object()?)).take(KEYS_MAX).collect())
 }

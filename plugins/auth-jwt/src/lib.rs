@@ -1,6 +1,6 @@
 //! Sluice as an OAuth 2.1 resource server (RFC 6750, 8414, 8707, 9068, 9728): knows callers by their access tokens.
 //!
-//! In reading order: [`config`] (the settings), `json` and [`jws`] (what a token says), [`keys`], `signature` and `issuer` (whom to believe),
+//! In reading order: [`config`] (the settings), [`jws`] (what a token says), [`keys`], `signature` and `issuer` (whom to believe),
 //! [`claims`] (whether it is meant for us, and still), `introspection` (tokens that say nothing), `principal` (who that is), [`scopes`]
 //! (what they may ask for), `challenge` (what a client hears), `metadata` (where clients look), `refused` (every reason for a no).
 
@@ -9,7 +9,6 @@ pub mod claims;
 pub mod config;
 mod introspection;
 mod issuer;
-mod json;
 pub mod jws;
 pub mod keys;
 mod metadata;

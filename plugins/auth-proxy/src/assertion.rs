@@ -1,14 +1,11 @@
 //! An assertion as it is written (a JWT: RFC 7515 compact, RFC 7519): taken apart, and nothing of it believed yet.
 
-use alloc::collections::BTreeMap;
-use alloc::collections::btree_map::Entry;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use sluice_sdk::json;
 
 use crate::refused::Refused;
 
@@ -38,9 +35,9 @@ pub struct Assertion<'a> {
     pub signature: Vec<u8>,
 }
 
-/// The members of an object, each of which stands there once.
+/// The members of an object, each of which stands there once, as does each of those within.
 #[derive(Debug)]
-pub struct Claims(BTreeMap<String, Value>);
+pub struct Claims(Map<String, Value>);
 
 /// Takes it apart.
 pub fn parse(text: &str) -> Result<Assertion<'_>, Refused> {
@@ -68,7 +65,7 @@ pub fn parse(text: &str) -> Result<Assertion<'_>, Refused> {
 }
 
 fn object(part: &str) -> Result<Claims, Refused> {
-    serde_json::from_slice(&decoded(part)?).map_err(|_| Refused::Malformed)
+    json::object_once(&decoded(part)?).map(Claims).ok_or(Refused::Malformed)
 }
 
 /// Without padding, line ends and bits left over: an assertion has one spelling.
@@ -117,33 +114,5 @@ impl Claims {
             Some(value) => word(value).into_iter().collect(),
             None => Vec::new(),
         }
-    }
-}
-
-/// Of a name that stands twice, readers differ about which counts.
-impl<'de> Deserialize<'de> for Claims {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(Once)
-    }
-}
-
-struct Once;
-
-impl<'de> Visitor<'de> for Once {
-    type Value = Claims;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Claims, A::Error> {
-        let mut all = BTreeMap::new();
-        while let Some((name, value)) = members.next_entry::<String, Value>()? {
-            match all.entry(name) {
-                Entry::Vacant(place) => drop(place.insert(value)),
-                Entry::Occupied(_) => return Err(A::Error::custom("a name that stands twice")),
-            }
-        }
-        Ok(Claims(all))
     }
 }

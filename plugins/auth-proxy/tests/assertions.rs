@@ -172,6 +172,8 @@ fn what_is_not_signed_for_us_and_now_is_refused() {
         ("claims that go on", body(&format!("{whole} {whole}")), "malformed"),
         ("two subjects", body(&whole.replacen('{', r#"{"sub":"root","#, 1)), "malformed"),
         ("two subjects, one escaped", body(&whole.replacen('{', r#"{"\u0073ub":"root","#, 1)), "malformed"),
+        ("two of one name within", body(&whole.replacen('{', r#"{"act":{"sub":"bob","sub":"eve"},"#, 1)), "malformed"),
+        ("two of one name in a list", body(&whole.replacen('{', r#"{"x":[{"a":1,"\u0061":2}],"#, 1)), "malformed"),
         ("deep claims", body(&format!("{}1{}", "[".repeat(2000), "]".repeat(2000))), "malformed"),
         ("no issuer", with(json!({"iss": null})), "claim iss"),
         ("another issuer", with(json!({"iss": "Edge"})), "issuer"),
