@@ -42,8 +42,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
         "what the suite's comparison counts as a difference",
         Command::new("python3").current_dir(root()).args(["-m", "unittest", "discover", "tests/conformance"]),
     )?;
-    // `cargo xtask conformance` has servers of the other SDK, too.
-    let suite = ["--server", "python"];
+    // `cargo xtask conformance` has servers of the other SDK, and all scenarios of clients.
+    let suite = ["--server", "python", "--every", "3"];
     step("the official suite", script("tests/conformance/run.py", &sluice).args(suite).arg("--rmcp").arg(built.join("conformance-rmcp")))
 }
 

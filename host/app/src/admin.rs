@@ -109,7 +109,7 @@ impl Admin {
             return text(StatusCode::NOT_FOUND, "this gateway's configuration is a program's\n");
         };
         let lines = |lines: Vec<String>| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        match reloader.reload().await {
+        match reloader.reload(true).await {
             Outcome::Taken(changes) if changes.is_empty() => text(StatusCode::OK, "nothing is otherwise\n"),
             Outcome::Taken(changes) => text(StatusCode::OK, &lines(changes.iter().map(ToString::to_string).collect())),
             Outcome::Refused(problems) => text(StatusCode::CONFLICT, &lines(problems)),

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use http::HeaderValue;
 use sluice_chain::{
     gate::Access,
+    generation::Generation,
     host::{Ear, Host, Listening, Parking, Settings},
     stream::Streaming,
     upstream::{Listener, Upstream},
@@ -21,7 +22,12 @@ use sluice_transport::{
     upstream,
 };
 use sluice_wire::json::{IndexDepth, Limits};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::{task::JoinSet, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 /// Everything a command needs to serve or to look.
 pub struct Assembly {
@@ -34,14 +40,23 @@ pub struct Assembly {
     /// The chain and the directory it comes from.
     pub plugins: Arc<Plugins>,
     factory: Factory,
+    /// Servers that are gone and not closed yet.
+    leaving: Mutex<JoinSet<()>>,
+    over: CancellationToken,
 }
 
 /// Makes servers' ends.
 struct Factory {
     /// Of all child processes together.
     children: Arc<upstream::stdio::ChildBudget>,
-    ear: Arc<Ear>,
+    /// By the name of the server; the last one made of a name is the one in force, or will be.
+    ears: Mutex<Vec<(String, Arc<Ear>)>>,
 }
+
+/// Between two looks whether anybody still needs a server that is gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// At least so long it is waited for: a task of a legacy server may run so long.
+const PATIENCE_MIN: Duration = Duration::from_secs(30 * 60);
 
 /// What the process is started for: it decides who gets in and what is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,13 +87,13 @@ impl Assembly {
     pub fn closed(config: Config, purpose: Purpose) -> Result<Self> {
         let recorder = Arc::new(recorder(&config, purpose)?);
         let children = upstream::stdio::ChildBudget::new(count(config.settings.limits.children_max));
-        let factory = Factory { children, ear: Arc::new(Ear::default()) };
+        let factory = Factory { children, ears: Mutex::default() };
         let upstreams = config.upstreams.iter().map(|u| factory.make(&config, u)).collect::<Result<_>>()?;
         let settings = Settings { task_secret: task_secret(&config, purpose), ..host_settings(&config, access(&config, purpose)?) };
         let host = Host::new(upstreams, settings, recorder.clone()).map_err(|e| anyhow::anyhow!("this machine has no randomness: {e}"))?;
-        factory.ear.attach(&host);
+        factory.ears().iter().for_each(|(_, ear)| ear.attach(&host));
         let plugins = Plugins::closed(&config, host.clone(), Arc::new(Fetcher::new(recorder.clone())), purpose != Purpose::Look)?;
-        Ok(Self { config, host, recorder, plugins, factory })
+        Ok(Self { config, host, recorder, plugins, factory, leaving: Mutex::default(), over: CancellationToken::new() })
     }
 
     /// The servers of another configuration: those that it keeps, and new ones, which nobody has asked anything yet.
@@ -91,11 +106,51 @@ impl Assembly {
             let kept = before.keeps(next, u).then(|| here.iter().find(|(_, server)| **server.name() == *u.name)).flatten();
             kept.map_or_else(|| self.factory.make(next, u), |(_, server)| Ok(server.clone()))
         };
-        next.upstreams.iter().map(server).collect()
+        let before: usize = self.factory.ears().len();
+        let servers = next.upstreams.iter().map(server).collect::<Result<_>>();
+        self.factory.ears()[before..].iter().for_each(|(_, ear)| ear.attach(&self.host));
+        servers
+    }
+
+    /// What the servers in force, and those made for the next configuration, hear the host through.
+    pub(crate) fn ears(&self) -> Vec<(String, Arc<Ear>)> {
+        self.factory.ears().clone()
+    }
+
+    /// These are of servers that are gone, or were never in force.
+    pub(crate) fn forget_ears(&self, gone: &[(String, Arc<Ear>)]) {
+        self.factory.ears().retain(|(_, ear)| !gone.iter().any(|(_, other)| Arc::ptr_eq(ear, other)));
+    }
+
+    /// Close a server that is gone once no exchange holds it. `last`: the generation that it was in, for what it still sends.
+    pub(crate) fn close_later(&self, place: usize, server: Arc<dyn Upstream>, last: Arc<Generation>) {
+        let limits = &self.config.settings.limits;
+        let patience = ms(limits.call_total_timeout_ms).max(PATIENCE_MIN);
+        let (host, over) = (self.host.clone(), self.over.clone());
+        let closing = async move {
+            let began = Instant::now();
+            // One is ours, one that generation's.
+            while Arc::strong_count(&server) > 2 && began.elapsed() < patience && !over.is_cancelled() {
+                tokio::select! {
+                    () = over.cancelled() => {}
+                    () = sleep(LOOK_AGAIN) => {}
+                }
+            }
+            server.close().await;
+            host.forget(place);
+            tracing::info!(upstream = %server.name(), "closed, since it is not in the configuration any more");
+            drop(last);
+        };
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        while leaving.try_join_next().is_some() {}
+        leaving.spawn(closing);
     }
 
     /// End what was started, in order: children and sessions first, records last.
     pub async fn close(&self) {
+        self.over.cancel();
+        let leaving = std::mem::take(&mut *self.leaving.lock().unwrap_or_else(PoisonError::into_inner));
+        leaving.join_all().await;
         self.host.close().await;
         self.plugins.close();
         self.recorder.flush();
@@ -179,8 +234,14 @@ fn streaming(config: &Config) -> Streaming {
 }
 
 impl Factory {
+    fn ears(&self) -> MutexGuard<'_, Vec<(String, Arc<Ear>)>> {
+        self.ears.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn make(&self, config: &Config, u: &config::Upstream) -> Result<Arc<dyn Upstream>> {
-        let listener: Arc<dyn Listener> = self.ear.clone();
+        let ear = Arc::new(Ear::default());
+        self.ears().push((u.name.clone(), ear.clone()));
+        let listener: Arc<dyn Listener> = ear;
         Ok(match &u.reach {
             Reach::Stdio(stdio) => {
                 Arc::new(upstream::stdio::Stdio::upstream(stdio_settings(config, u, stdio), self.children.clone(), listener))

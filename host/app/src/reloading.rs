@@ -11,7 +11,7 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 use tokio::{task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -19,15 +19,14 @@ use tokio_util::sync::CancellationToken;
 /// How a configuration is read again.
 pub type Read = Box<dyn Fn() -> Result<Loaded, Report> + Send + Sync>;
 
-/// Between two looks whether anybody still needs a server that is gone.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
 /// Keeps a gateway's configuration fresh.
 pub struct Reloader {
     assembly: Arc<Assembly>,
     read: Read,
-    /// The file as it was right after the start.
+    /// The file as it was when the gateway began to start.
     began_with: Fingerprint,
+    /// Whoever reads second sees what the first has done.
+    one_at_a_time: tokio::sync::Mutex<()>,
     /// What was said of the file as it is now.
     said: Mutex<Vec<String>>,
 }
@@ -43,30 +42,27 @@ pub enum Outcome {
 
 impl Reloader {
     /// Nothing is read before [`reload`](Self::reload) or [`watch`](Self::watch).
-    pub fn new(assembly: Arc<Assembly>, read: Read) -> Arc<Self> {
-        let began_with = fingerprint(assembly.config.file.as_ref());
-        Arc::new(Self { assembly, read, began_with, said: Mutex::default() })
+    pub fn new(assembly: Arc<Assembly>, read: Read, began_with: Fingerprint) -> Arc<Self> {
+        Arc::new(Self { assembly, read, began_with, one_at_a_time: tokio::sync::Mutex::default(), said: Mutex::default() })
     }
 
-    /// Read it now, and say in the log what came of it.
-    pub async fn reload(&self) -> Outcome {
-        let outcome = match (self.read)() {
-            Err(report) => Outcome::Refused(report.problems.iter().map(ToString::to_string).collect()),
-            Ok(loaded) => match self.assembly.reconfigure(loaded.config).await {
-                Ok(changes) => Outcome::Taken(changes),
-                Err(problems) => Outcome::Refused(problems),
-            },
-        };
+    /// Read it now, and say in the log what came of it. `is_told`: somebody wants to hear it, also what was said before.
+    pub async fn reload(&self, is_told: bool) -> Outcome {
+        let _one_at_a_time = self.one_at_a_time.lock().await;
+        let outcome = self.read_and_take().await;
         let lines = match &outcome {
             Outcome::Taken(changes) => changes.iter().map(ToString::to_string).collect(),
             Outcome::Refused(problems) => problems.clone(),
         };
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in lines.iter().filter(|line| !said.contains(line)) {
+        for line in lines.iter().filter(|line| is_told || !said.contains(line)) {
             match &outcome {
                 Outcome::Taken(_) => tracing::info!("configuration: {line}"),
                 Outcome::Refused(_) => tracing::error!("{line}; the configuration stays as it was"),
             }
+        }
+        if is_told && lines.is_empty() {
+            tracing::info!("configuration: nothing is otherwise");
         }
         *said = match &outcome {
             // What has happened happens again when it is said again; what still waits need not be said again.
@@ -75,6 +71,26 @@ impl Reloader {
         };
         drop(said);
         outcome
+    }
+
+    async fn read_and_take(&self) -> Outcome {
+        let loaded = match (self.read)() {
+            Ok(loaded) => loaded,
+            Err(report) => return Outcome::Refused(report.problems.iter().map(ToString::to_string).collect()),
+        };
+        let file = &self.assembly.config.file;
+        if loaded.config.file != *file {
+            // Without a file there would be no server, and another chain.
+            let named = file.as_ref().map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
+            return Outcome::Refused(vec![format!(
+                "this gateway was started with {named}, and that is not what is here now: put it back, or start again"
+            )]);
+        }
+        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        match self.assembly.reconfigure(loaded.config).await {
+            Ok(changes) => Outcome::Taken(changes),
+            Err(problems) => Outcome::Refused(problems),
+        }
     }
 
     /// Reload whenever the file changes, and at SIGHUP, until `stop`.
@@ -104,16 +120,17 @@ impl Reloader {
                     }
                 }
                 seen = now;
-                self.reload().await;
+                self.reload(is_told).await;
             }
         })
     }
 }
 
-type Fingerprint = Option<(u64, Option<SystemTime>, u64)>;
+/// Size, time and inode.
+pub type Fingerprint = Option<(u64, Option<SystemTime>, u64)>;
 
 /// Through links, as it is read.
-fn fingerprint(file: Option<&PathBuf>) -> Fingerprint {
+pub fn fingerprint(file: Option<&PathBuf>) -> Fingerprint {
     let facts = fs::metadata(file?).ok()?;
     Some((facts.len(), facts.modified().ok(), facts.ino()))
 }
@@ -124,27 +141,42 @@ impl Assembly {
     ///
     /// # Errors
     /// What is wrong with it, a line each; then nothing has changed.
-    pub async fn reconfigure(&self, config: Config) -> Result<Vec<Change>, Vec<String>> {
+    pub(crate) async fn reconfigure(&self, config: Config) -> Result<Vec<Change>, Vec<String>> {
         let before = self.plugins.config();
         let changes = before.changes(&config);
         if changes.iter().all(|change| change.needs_restart) {
             return Ok(changes);
         }
-        let next = config.taken_up_by(&before);
-        let servers = self.servers(&before, &next).map_err(|error| vec![format!("{error:#}")])?;
-        let patience = Duration::from_millis(next.settings.limits.call_total_timeout_ms);
-        for gone in self.plugins.reconfigure(next, servers).await? {
-            tokio::spawn(async move {
-                let mut waited = Duration::ZERO;
-                // Generations that somebody runs in hold it.
-                while Arc::strong_count(&gone) > 1 && waited < patience {
-                    sleep(LOOK_AGAIN).await;
-                    waited += LOOK_AGAIN;
-                }
-                gone.close().await;
-                tracing::info!(upstream = %gone.name(), "closed, since it is not in the configuration any more");
-            });
+        let about = |start: &str| changes.iter().any(|change| change.what.starts_with(start));
+        if about("auth.") && about("chain") {
+            return Err(vec![
+                "who gets in without a filter (auth) is taken up at a start alone, and the chain changes with it: start it again for both"
+                    .to_owned(),
+            ]);
         }
+        let next = config.taken_up_by(&before);
+        let stays = |name: &str| next.upstreams.iter().any(|u| u.name == *name && before.keeps(&next, u));
+        let (_, going): (Vec<_>, Vec<_>) = self.ears().into_iter().partition(|(name, _)| stays(name));
+        let known = self.ears().len();
+        let servers = self.servers(&before, &next).map_err(|error| vec![format!("{error:#}")]);
+        let made = self.ears().split_off(known);
+        // What those who go still send, answers to their questions say, is filtered as it was, whoever has their name then.
+        let last = self.host.generation();
+        going.iter().for_each(|(_, ear)| ear.leave(Some(&last)));
+        let taken = match servers {
+            Ok(servers) => self.plugins.reconfigure(next.clone(), servers).await,
+            Err(problems) => Err(problems),
+        };
+        self.forget_ears(if taken.is_ok() { &going } else { &made });
+        let gone = taken.map_err(|mut problems| {
+            going.iter().for_each(|(_, ear)| ear.leave(None));
+            let waiting: Vec<&str> = changes.iter().filter(|change| change.needs_restart).map(|change| &*change.what).collect();
+            if !waiting.is_empty() {
+                problems.push(format!("it may need what waits for the next start ({})", waiting.join("; ")));
+            }
+            problems
+        })?;
+        gone.into_iter().for_each(|(place, server)| self.close_later(place, server, last.clone()));
         Ok(changes)
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     assembly::{Assembly, Purpose, listener_settings},
     certificates,
     config::{Config, Listen, Settings},
-    reloading::{Read, Reloader},
+    reloading::{self, Read, Reloader},
     token, watch,
 };
 use anyhow::{Context as _, Result};
@@ -51,6 +51,7 @@ pub async fn serve(
 ) -> Result<()> {
     // Heard once the chain is in place; one that comes before must not end the start.
     let _hangup = watch::hangup();
+    let began_with = reloading::fingerprint(config.file.as_ref());
     let listener_settings = listener_settings(&config)?;
     let listener = listener(&config.settings, &listener_settings).await?;
     let tls = listener_settings.tls.clone();
@@ -60,7 +61,7 @@ pub async fn serve(
     }
 
     let over = CancellationToken::new();
-    let reloader = read.map(|read| Reloader::new(assembly.clone(), read));
+    let reloader = read.map(|read| Reloader::new(assembly.clone(), read, began_with));
     let served = until_over(&assembly, reloader, listener, listener_settings, stop, ready, &over).await;
     // However it ended: nothing of it goes on inside another program.
     over.cancel();

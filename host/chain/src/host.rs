@@ -36,7 +36,7 @@ use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -179,21 +179,26 @@ impl Host {
     }
 
     /// Put a new chain and other servers in place, in one step. A server that was there before, the very same, goes on; exchanges that run
-    /// keep those they came with. Gives back those that are gone, to be closed once nobody needs them.
+    /// keep those they came with. Gives back those that are gone, each with its place, to be closed once nobody needs them.
     pub fn replace(
         &self,
         upstreams: Vec<Arc<dyn Upstream>>,
         idempotent: Vec<(String, String)>,
         links: Vec<Link>,
-    ) -> Vec<Arc<dyn Upstream>> {
+    ) -> Vec<(usize, Arc<dyn Upstream>)> {
         let before = self.generation.load_full();
         let estate = Arc::new(before.upstreams.next(upstreams, idempotent));
         self.put(Generation::new(before.number + 1, estate.clone(), links));
         let (came, gone): (Vec<usize>, Vec<usize>) =
             (estate.without(&before.upstreams).collect(), before.upstreams.without(&estate).collect());
-        gone.iter().for_each(|place| self.lists.forget(*place));
+        gone.iter().for_each(|place| self.forget(*place));
         self.announced.note_upstreams(&came, &gone);
-        gone.into_iter().map(|place| before.upstreams[place].clone()).collect()
+        gone.into_iter().map(|place| (place, before.upstreams[place].clone())).collect()
+    }
+
+    /// What is kept of a server that is gone, once more when it is closed: whoever still ran may have read its lists.
+    pub fn forget(&self, place: usize) {
+        self.lists.forget(place);
     }
 
     fn put(&self, generation: Generation) -> u64 {
@@ -443,20 +448,34 @@ impl Host {
     }
 }
 
-/// The host as upstreams see it. Made after the upstreams, so they hold it through this handle.
+/// The host as one upstream sees it. Made before the host, so it holds the host through this handle.
 #[derive(Default)]
-pub struct Ear(OnceLock<std::sync::Weak<Host>>);
+pub struct Ear {
+    host: OnceLock<std::sync::Weak<Host>>,
+    /// Of an upstream that goes or is gone: the last generation that it was in.
+    last: Mutex<Option<std::sync::Weak<Generation>>>,
+}
 
 impl Ear {
     /// From now on notifications reach this host.
     pub fn attach(&self, host: &Arc<Host>) {
-        let _ = self.0.set(Arc::downgrade(host));
+        let _ = self.host.set(Arc::downgrade(host));
+    }
+
+    /// The upstream leaves: what it still sends goes through the filters of this generation, and not of those that come after, which may
+    /// have another server under its name. None: it stays after all.
+    pub fn leave(&self, last: Option<&Arc<Generation>>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last.map(Arc::downgrade);
+    }
+
+    fn host(&self) -> Option<Arc<Host>> {
+        self.host.get().and_then(std::sync::Weak::upgrade)
     }
 }
 
 impl Listener for Ear {
     fn unsolicited(&self, n: Unsolicited) {
-        let Some(host) = self.0.get().and_then(std::sync::Weak::upgrade) else { return };
+        let Some(host) = self.host() else { return };
         let Some(list) = List::of_method(n.delivery.message.method()) else { return host.forward_unsolicited(n) };
         // Consumed: the merged list is ours, and so is the word that it changed.
         if let Some(upstream) = host.upstreams().position(&n.upstream) {
@@ -465,8 +484,9 @@ impl Listener for Ear {
     }
 
     fn departures(&self, upstream: &str, facts: &Arc<Facts>, principal: &Arc<Principal>) -> Option<Arc<Departures>> {
-        let host = self.0.get().and_then(std::sync::Weak::upgrade)?;
-        let generation = host.generation();
+        let host = self.host()?;
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let generation = last.and_then(|last| last.upgrade()).unwrap_or_else(|| host.generation());
         host.departures(&generation, generation.upstreams.position(upstream)?, facts, principal)
     }
 }

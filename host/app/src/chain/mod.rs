@@ -231,7 +231,7 @@ impl Plugins {
     ///
     /// # Errors
     /// A line for each problem; then nothing has changed.
-    pub async fn reconfigure(&self, config: Config, servers: Vec<Arc<dyn Upstream>>) -> Result<Vec<Arc<dyn Upstream>>, Vec<String>> {
+    pub async fn reconfigure(&self, config: Config, servers: Vec<Arc<dyn Upstream>>) -> Result<Vec<Left>, Vec<String>> {
         let _one_at_a_time = self.loading.lock().await;
         let mut fetched = lock(&self.fetched).clone();
         if !fetched.has_all_of(&config) {
@@ -339,7 +339,7 @@ impl Plugins {
     }
 
     /// `servers`: other ones than before, and which of their tools are idempotent. Gives back those that are gone.
-    fn swap(&self, after: Vec<Placed>, servers: Option<Servers>) -> Vec<Arc<dyn Upstream>> {
+    fn swap(&self, after: Vec<Placed>, servers: Option<Servers>) -> Vec<Left> {
         let links = after.iter().flat_map(Placed::links).collect();
         let gone = match servers {
             None => {
@@ -443,6 +443,9 @@ impl Plugins {
     }
 }
 
+/// A server that is gone, and the place that it had.
+pub type Left = (usize, Arc<dyn Upstream>);
+
 /// Servers, and `(server, tool)` pairs that may be repeated.
 type Servers = (Vec<Arc<dyn Upstream>>, Vec<(String, String)>);
 
@@ -466,7 +469,10 @@ fn keep_required(before: &[Placed], occasion: Occasion, after: &mut Vec<Placed>)
     let mut alarms = Vec::new();
     for (at, old) in before.iter().enumerate() {
         let stays = old.policy.required || (old.stays && occasion != Occasion::Reconfigured);
-        if stays && !after.iter().any(|p| p.key == old.key) {
+        // Another version from a registry, say, has another key.
+        let is_it =
+            |p: &Placed| p.key == old.key || (occasion == Occasion::Reconfigured && p.filter.identity().name == old.filter.identity().name);
+        if stays && !after.iter().any(is_it) {
             alarms.push(format!(
                 "{} is gone but required: its last good version stays in force; put it back, or take \"required\" away first",
                 old.key

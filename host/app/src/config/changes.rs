@@ -1,6 +1,6 @@
 //! What is otherwise in another configuration, in words for whoever has to say yes to it.
 
-use super::{Config, Http, Reach, Stdio, Upstream, setting::Setting as _};
+use super::{Config, Http, Reach, Stdio, Upstream, UpstreamSettings, setting::Setting as _};
 use serde_json::Value as Json;
 use std::fmt;
 
@@ -39,8 +39,9 @@ impl Config {
                 None => changes.push(taken_up(format!("adds the server {} ({})", server.name, server.reach))),
                 Some(before) if before == *server => {}
                 Some(before) => {
+                    let begins = if before.reaches_as(server) { "goes on" } else { "begins anew" };
                     let what = before.differences(server).join(", ");
-                    changes.push(taken_up(format!("begins anew with the server {}: other {what}", server.name)));
+                    changes.push(taken_up(format!("{begins} with the server {}: other {what}", server.name)));
                 }
             }
         }
@@ -59,7 +60,7 @@ impl Config {
         for (path, before, after) in differing.into_iter().filter(|(path, ..)| !path.starts_with("upstreams.")) {
             let is_taken_up =
                 TAKEN_UP.iter().any(|known| path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
-            changes.push(Change { what: format!("{path}: {} becomes {}", shown(before), shown(after)), needs_restart: !is_taken_up });
+            changes.push(Change { what: said(&path, before, after), needs_restart: !is_taken_up });
         }
         for (name, secret) in &to.settings.secrets {
             // Where it comes from may be the same.
@@ -85,14 +86,19 @@ impl Config {
         Self { settings, upstreams: self.upstreams, disabled: self.disabled, file: self.file, places: running.places.clone() }
     }
 
-    /// Whether a server that has this configuration goes on in that one.
+    /// Whether a server that has this configuration goes on in that one. What only we do with it is no reason to begin anew.
     pub(crate) fn keeps(&self, to: &Self, server: &Upstream) -> bool {
         let reads_alike = self.settings.chain.as_ref().is_some_and(Vec::is_empty) == to.settings.chain.as_ref().is_some_and(Vec::is_empty);
-        reads_alike && self.upstreams.contains(server)
+        reads_alike && self.upstreams.iter().any(|before| before.name == server.name && before.reaches_as(server))
     }
 }
 
 impl Upstream {
+    fn reaches_as(&self, other: &Self) -> bool {
+        let UpstreamSettings { optional, idempotent_tools, .. } = self.settings.clone();
+        *self == Self { settings: UpstreamSettings { optional, idempotent_tools, ..other.settings.clone() }, ..other.clone() }
+    }
+
     /// Keys that have another value, with the same name.
     fn differences(&self, to: &Self) -> Vec<String> {
         let mut keys: Vec<&str> = match (&self.reach, &to.reach) {
@@ -158,6 +164,19 @@ fn differences<'j>(path: &str, before: &'j Json, after: &'j Json, found: &mut Ve
             }
         }
         _ => found.push((path.to_owned(), before, after)),
+    }
+}
+
+/// With the values where they cannot be secret: a text may have come from the environment.
+fn said(path: &str, before: &Json, after: &Json) -> String {
+    let is_plain = |value: &Json| matches!(value, Json::Null | Json::Bool(_) | Json::Number(_));
+    if matches!(path, "chain" | "listen") || (is_plain(before) && is_plain(after)) {
+        return format!("{path}: {} becomes {}", shown(before), shown(after));
+    }
+    match (before, after) {
+        (Json::Null, _) => format!("{path} is set"),
+        (_, Json::Null) => format!("{path} is set no more"),
+        _ => format!("{path} is otherwise"),
     }
 }
 

@@ -94,7 +94,8 @@ fn roles(out: &mut Vec<u8>, claims: &[(Arc<str>, Arc<str>)]) {
 /// What filters said about it, if they said something.
 fn labels<'a>(out: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)>) {
     let mut is_open = false;
-    for (key, value) in labels {
+    // What a person wrote into a filter's form is no verdict.
+    for (key, value) in labels.filter(|(key, _)| !key.ends_with(".answer.content")) {
         put(out, &[if is_open { "," } else { ",\"labels\":{" }]);
         quote_into(out, key);
         put(out, &[":"]);
@@ -250,7 +251,7 @@ mod tests {
         assert_eq!(rendered(&[("email", "a@b")], &[]), serde_json::json!({"a": 1}));
         let claims = [("role", "dev"), ("email", "a@b"), ("role", "a\"b")];
         let expected = serde_json::json!({"a": 1, "roles": ["dev", "a\"b"], "labels": {"guard.risk": "high", "x.y": "\n"}});
-        assert_eq!(rendered(&claims, &[("guard.risk", "high"), ("x.y", "\n")]), expected);
+        assert_eq!(rendered(&claims, &[("guard.risk", "high"), ("x.answer.content", "{\"pin\":1}"), ("x.y", "\n")]), expected);
     }
 
     #[test]

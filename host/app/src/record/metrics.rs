@@ -225,6 +225,8 @@ impl Metrics {
 
     /// Everything, as `GET /metrics` shows it.
     pub fn text(&self, gauges: &Gauges) -> Result<String, fmt::Error> {
+        // Some may be gone.
+        self.up.clear();
         for (upstream, up) in &gauges.upstreams {
             self.up.get_or_create(&UpstreamLabel { upstream: upstream.clone() }).set(i64::from(*up));
         }

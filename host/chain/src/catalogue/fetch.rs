@@ -258,6 +258,10 @@ impl Host {
             Ok(()) => link.filter.on_catalog(&mut offer).await,
             Err(retry_after) => Err(Fault::Open { retry_after }),
         };
+        if !link.policy.when.hold_for_entry(None) {
+            // Calls of its own tools would not enter it: they are no server's.
+            offer.own.clear();
+        }
         let identity = link.filter.identity();
         identity.calls.count(Hook::OnCatalog, started.elapsed());
         let shaped = answered.and_then(|()| apply(kind, &entries, is_for, &offer, &identity.name));

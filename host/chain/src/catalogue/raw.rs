@@ -196,7 +196,11 @@ impl RawLists {
     /// The upstream at this place is gone.
     pub fn forget(&self, upstream: usize) {
         let mut slots = self.lock();
+        let before = slots.by_place.len();
         slots.by_place.retain(|place, _| place.upstream != upstream);
+        if slots.by_place.len() == before {
+            return;
+        }
         slots.owned = slots.by_place.keys().filter(|place| place.owner.is_some()).count();
         // Who else saw it, everybody but those whose lists are all their own, sees another view now.
         self.epoch.fetch_add(1, Relaxed);

@@ -212,7 +212,8 @@ async fn run(host: Weak<Host>, news: Arc<Notify>) {
             if let Some(came) = work.came {
                 let places: Vec<usize> = host.upstreams().places().collect();
                 for place in &came {
-                    tokio::spawn(refresh(host.clone(), *place, List::ALL.into_iter().collect()));
+                    let (host, place) = (host.clone(), *place);
+                    tokio::spawn(async move { reread(&host, place, List::ALL.into_iter().collect()).await });
                 }
                 for one in host.announced.all() {
                     one.stay_with(&places);
@@ -236,9 +237,18 @@ async fn run(host: Weak<Host>, news: Arc<Notify>) {
     }
 }
 
+/// What an upstream has announced is told to all who see anything of it.
+async fn refresh(host: Arc<Host>, upstream: usize, lists: Lists) {
+    reread(&host, upstream, lists).await;
+    host.announced.note_refreshed(upstream, lists);
+}
+
 /// Reads an upstream's lists again, as one client of each era that listens asks for them. With none they are read when
 /// somebody wants them.
-async fn refresh(host: Arc<Host>, upstream: usize, lists: Lists) {
+async fn reread(host: &Arc<Host>, upstream: usize, lists: Lists) {
+    if !host.upstreams().has(upstream) {
+        return;
+    }
     let kinds = || lists.iter().flat_map(kinds_of);
     kinds().for_each(|kind| host.lists.invalidate(upstream, *kind));
     let generation = host.generation();
@@ -258,7 +268,6 @@ async fn refresh(host: Arc<Host>, upstream: usize, lists: Lists) {
             host.reread(upstream, *kind, asking).await;
         }
     }
-    host.announced.note_refreshed(upstream, lists);
 }
 
 /// Compares what clients see now with what they may have seen. Where a server announced a change, a client that sees

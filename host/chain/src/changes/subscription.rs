@@ -143,7 +143,10 @@ impl Subscription {
     }
 
     /// Keeps upstreams listening until the end.
-    pub(crate) fn keep(&self, holds: Vec<(usize, Hold)>) {
+    pub(crate) fn keep(&self, mut holds: Vec<(usize, Hold)>) {
+        // Some may have gone while they were asked.
+        let upstreams = self.host.upgrade().map(|host| host.upstreams());
+        holds.retain(|(place, _)| upstreams.as_ref().is_some_and(|all| all.has(*place)));
         let mut state = self.lock();
         if !state.is_over {
             return state.holds.extend(holds);

@@ -44,6 +44,7 @@ impl Exchange {
         let _ = self.sender.send(Outgoing::Notification(acknowledgement(&honoured))).await;
         drop(honoured);
         let (first, passed) = (self.generation.number, self.passed.len());
+        self.generation = host.generation();
         loop {
             let change = tokio::select! {
                 biased;
@@ -84,7 +85,8 @@ impl Exchange {
         subscription.hear(asked.lists);
         host.announced.register(&host, subscription);
         let lists = |place| (place, Filter { lists: asked.lists, uris: Vec::new() });
-        let mut parts: Vec<(usize, Filter)> = self.generation.upstreams.places().map(lists).collect();
+        // Those that are there now: whoever comes from here on is told of to all who are registered.
+        let mut parts: Vec<(usize, Filter)> = host.upstreams().places().map(lists).collect();
         let mut followed = Vec::with_capacity(resources.len());
         for (upstream, original, exposed) in resources {
             if let Following::New(asked) = subscription.follow(upstream, &original, &exposed) {

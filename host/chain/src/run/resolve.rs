@@ -50,7 +50,7 @@ pub(super) enum Route {
 }
 
 /// Stands for none in what is sealed.
-const NO_UPSTREAM: usize = u32::MAX as usize;
+pub(super) const NO_UPSTREAM: usize = u32::MAX as usize;
 
 impl Route {
     /// Place of the one it leads to.

@@ -299,7 +299,11 @@ impl Exchange {
     }
 
     pub(super) fn upstream_error(&self, index: usize, source: UpstreamError) -> Error {
-        let upstream = self.generation.upstreams[index].name().to_string();
+        // A tool that a filter made is no server's.
+        let upstream = match &self.generation.upstreams {
+            all if index < super::resolve::NO_UPSTREAM => all[index].name().to_string(),
+            _ => self.head.name.as_deref().unwrap_or_default().to_owned(),
+        };
         let UpstreamError::Held(held) = source else { return Error::Upstream { upstream, source } };
         match &*held {
             Held::Rejected { plugin, rejection } => Error::Rejected { plugin: plugin.to_string(), rejection: rejection.clone() },

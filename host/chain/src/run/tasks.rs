@@ -147,22 +147,24 @@ impl Exchange {
     /// what nobody can name no policy can judge.
     pub(super) async fn list_tasks(&mut self) -> Result<Answer, Stop> {
         let (from, cursor) = match self.request.param("cursor") {
-            None => (0, None),
+            None => (None, None),
             Some(cursor) => {
                 let cursor = cursor.as_str().ok_or(Error::BadCursor)?;
                 let (upstream, cursor) = self.host.tasks.open_cursor(&self.principal, &cursor).ok_or(Error::BadCursor)?;
-                (upstream, (!cursor.is_empty()).then_some(cursor))
+                (Some(upstream), (!cursor.is_empty()).then_some(cursor))
             }
         };
-        let all = join_all(self.generation.upstreams.places().map(|i| self.facts_of(i))).await;
-        let mut listing = (0..all.len()).filter(|&i| all[i].as_ref().is_some_and(|facts| crate::facts::lists_tasks(facts)));
-        if from == 0 && listing.clone().next().is_none() {
-            return Err(Error::NoSuchMethod(method::TASKS_LIST.into()).into());
-        }
-        let index = listing.find(|&i| i >= from).ok_or(Error::BadCursor)?;
+        let places: Vec<usize> = self.generation.upstreams.places().collect();
+        let start = from.map_or(Some(0), |from| places.iter().position(|place| *place == from)).ok_or(Error::BadCursor)?;
+        let all = join_all(places.iter().map(|place| self.facts_of(*place))).await;
+        let lists = |at: &usize| all[*at].as_ref().is_some_and(|facts| crate::facts::lists_tasks(facts));
+        let mut listing = (start..places.len()).filter(lists).map(|at| places[at]);
+        let Some(index) = listing.next() else {
+            return Err(if from.is_none() { Error::NoSuchMethod(method::TASKS_LIST.into()) } else { Error::BadCursor }.into());
+        };
         let later = listing.next();
         let (interim, arriving) = queue(INTERIM_QUEUE);
-        let request = self.with_cursor(cursor.filter(|_| index == from))?;
+        let request = self.with_cursor(cursor.filter(|_| Some(index) == from))?;
         let outbound = self.outbound(index, request, None, Arc::default(), interim)?;
         let answer = self.forward(index, outbound, arriving).await?;
         match &answer.body {

@@ -524,8 +524,9 @@ async fn a_listener_hears_of_servers_that_come_and_go_and_of_no_others() {
     stream.is_quiet().await;
 
     let gone = endpoint.host.replace(vec![new], Vec::new(), named());
-    assert!(gone.len() == 1 && Arc::ptr_eq(&gone[0], &old));
+    assert!(gone.len() == 1 && Arc::ptr_eq(&gone[0].1, &old));
     assert_eq!(stream.hear().await["method"], told, "it sees a tool less");
+    gone[0].1.close().await;
     eventually("nobody listens to the server that is gone", || first.open() == 0).await;
     stream.is_quiet().await;
 }

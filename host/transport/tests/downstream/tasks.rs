@@ -9,7 +9,7 @@ use sluice_chain::{
     generation::Policy,
     host::Ear,
     principal::Principal,
-    upstream::{Listener, Outbound, Unsolicited, UpstreamError},
+    upstream::{Listener, Outbound, Unsolicited, Upstream, UpstreamError},
     verdict::Rejection,
 };
 use sluice_wire::revision::{Era, Revision};
@@ -190,6 +190,26 @@ async fn what_is_said_of_a_task_names_it_as_its_client_does() {
     assert_eq!(bob.result("tasks/list", json!({})).await["tasks"], json!([]));
     bob.ask("tasks/list", json!({"cursor":listed["nextCursor"]})).await.is_error(200, -32602);
     assert!(!listed.to_string().contains("more"), "the server's cursor is not the client's");
+}
+
+#[tokio::test]
+async fn tasks_are_listed_where_their_server_stands_after_others_have_gone() {
+    let (server, other) = (server(Era::Legacy), Scripted::new("other", Era::Legacy, |_| Ok(r#""result":{"tools":[]}"#.into())));
+    let endpoint = Rig::over(vec![other.clone(), server.clone()]).start().await;
+    endpoint.host.swap(Tailor::default().chain(Policy::default()));
+    let alice = Caller::legacy(&endpoint, "alice").await;
+    let id = alice.begin("7").await;
+    let listed = async || {
+        let first = alice.result("tasks/list", json!({})).await;
+        let last = alice.result("tasks/list", json!({"cursor":first["nextCursor"]})).await;
+        assert_eq!(last, json!({"tasks":[]}));
+        first["tasks"].as_array().unwrap().iter().map(|task| task["taskId"].clone()).collect::<Vec<_>>()
+    };
+    for upstreams in [vec![other.clone() as Arc<dyn Upstream>, server.clone()], vec![server.clone(), other.clone()], vec![server.clone()]] {
+        endpoint.host.replace(upstreams, Vec::new(), Tailor::default().chain(Policy::default()));
+        assert_eq!(listed().await, [id.clone()]);
+    }
+    assert_eq!(server.targets("tasks/list").len(), 6);
 }
 
 /// Hides a word in what one tool answers.

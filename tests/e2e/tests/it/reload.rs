@@ -93,6 +93,7 @@ fn f107_servers_come_and_go_with_the_file_and_the_others_notice_nothing() {
             if left.is_empty() { Ok(()) } else { Err(format!("the child of a server that is gone still runs: {left:?}")) }
         })
         .await;
+        // Once: whoever reads the file second sees that nothing is otherwise.
         for says in ["takes the server goes away", "takes the server child away", "adds the server comes"] {
             assert_eq!(gateway.log(|line| line.contains(says)).len(), 1, "{says}");
         }
@@ -118,6 +119,7 @@ fn a_bad_configuration_changes_nothing_and_says_why() {
         let gateway = Gateway::start(&folder, good.clone()).await;
         let mut caller = gateway.caller(Era::Modern).await;
         let generation = gateway.metric("sluice_chain_generation").await;
+        let with_auth = json!({"chain": ["builtin:namespace"], "auth": {"allow_anonymous": true, "token_file": folder.path("token")}});
         let bad = [
             ("not JSON".to_owned(), "sluice.json"),
             (complete(&folder, json!({"mcpServers": {"only": {"url": "nonsense"}}})).to_string(), "only"),
@@ -135,7 +137,9 @@ fn a_bad_configuration_changes_nothing_and_says_why() {
                 "rate-limit",
             ),
         ];
-        for (text, says) in bad {
+        let half =
+            (complete(&folder, json!({"mcpServers": good["mcpServers"], "sluice": with_auth})).to_string(), "start it again for both");
+        for (text, says) in bad.into_iter().chain([half]) {
             folder.configure_with(text);
             let reply = gateway.reload(&gateway.admin_token).await;
             assert_eq!(reply.status, 409, "{}", reply.answer());
@@ -146,6 +150,10 @@ fn a_bad_configuration_changes_nothing_and_says_why() {
         assert_eq!(gateway.metric("sluice_chain_generation").await, generation);
         assert!(!gateway.errors("the configuration stays as it was").is_empty());
         assert_eq!(gateway.reload("wrong").await.status, 401);
+
+        std::fs::rename(folder.path("sluice.json"), folder.path("elsewhere.json")).expect("it was there");
+        assert_eq!(gateway.reload(&gateway.admin_token).await.status, 409, "a file that is not there is no configuration");
+        caller.result("echo", "{}").await;
 
         // The file is good again; what it cannot take up is said, and waits.
         let mut next = good;
@@ -277,7 +285,14 @@ fn f107_diff_says_in_words_what_would_change() {
         ] {
             assert!(text.contains(line), "{line}{text}");
         }
-        assert!(text.contains("plugins.settings.redact") && !text.contains("another"), "{text}");
+        assert!(text.contains("plugins.settings.redact is set\n") && !text.contains("another"), "{text}");
+        // What may have come from the environment is never said.
+        let settings = |key: &str| json!({"mcpServers": {}, "sluice": {"plugins": {"settings": {"redact": {"config": {"key": key}}}}}});
+        let files = [("one.json", settings("first-5d1")), ("two.json", settings("${SECOND:-second-5d1}"))];
+        let files = files.map(|(name, config)| folder.write(name, config.to_string()));
+        let said = plain_command(&folder).arg("diff").args(&files).output().expect("it runs");
+        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(text.contains("plugins.settings.redact.config.key is otherwise\n") && !text.contains("5d1"), "{text}");
         let same = diff(1, 1);
         assert_eq!((same.status.code(), &*same.stdout), (Some(0), &b"nothing would change\n"[..]));
     });
