@@ -2,8 +2,10 @@
 
 import unittest
 import weakref
+from enum import EnumType
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch as replaced
 
 from sluice import NEXT, Exchange, HostError, Kind, chunk, confirm, fetch, log, metrics, patterns, reply, secrets, suspend
 from sluice.build import Project, glue
@@ -11,8 +13,8 @@ from sluice.verdict import rejection
 from sluice.catalog import HIDE, Viewer, answer, patch, rename
 from sluice.document import Fault
 from sluice.exchange import remove, set_, splice, splice_key
-from sluice.guest import Finalizer, Guest
-from sluice.head import Head
+from sluice.guest import Guest, finalizer, step_back
+from sluice.head import METHODS, Head
 from sluice.kv import Bucket
 from sluice.http import header, respond_json, see_other
 from sluice.outbound import Departure, leave, secret
@@ -189,24 +191,62 @@ class Fussy(Plugin):
 
 
 class GuestTest(unittest.TestCase):
-    def test_the_contracts_own_values_become_views(self) -> None:
+    def setUp(self) -> None:
+        self.addCleanup(step_back)
+
+    def glue(self) -> dict[str, Any]:
         lines: dict[str, Any] = {}
         exec(glue(Project(Path(), __name__, "Fussy", [], False), ["on-request"]), lines)
+        return lines
+
+    def test_the_runtime_makes_what_a_hook_is_given(self) -> None:
+        real = types.Head, types.Exchange, types.Direction, types.Method_ToolsCall, weakref.finalize
+        lines = self.glue()
+        # What the runtime looks up, right after the glue was read ...
+        names: Any = types
+        finalize: Any = weakref.finalize
+        head, exchange, direction, kind, method = names.Head, names.Exchange, names.Direction, names.Kind, names.Method_ToolsCall
         lines["Lifecycle"]().init('{"limit": 3}')
-        self.assertEqual(weakref.finalize.__module__, "weakref")
-        raw = types.Head(1, 0, types.Direction.TO_SERVER, Kind.REQUEST, types.Method_ToolsCall(), "t", 9)
-        verdict = lines["OnRequest"]().on_request(raw, FakeExchange(upstream="files").raw)
-        self.assertEqual(verdict, reply({"limit": 3, "method": "tools/call", "upstream": "files"}))
+        # ... and what a plugin finds.
+        self.assertEqual((types.Head, types.Exchange, types.Direction, types.Method_ToolsCall, weakref.finalize), real)
+        # And so it calls a hook, and takes back what it lent.
+        x, given_back = exchange.__new__(exchange), list[int]()
+        x.handle = 5
+        x.finalizer = finalize(x, given_back.append, 1, 5)
+        with replaced.object(types.Exchange, "upstream", lambda raw: f"files {raw.handle}"):
+            given = head(1, 0, direction(0), kind(0), method(), "t", 9)
+            verdict = lines["OnRequest"]().on_request(given, x)
+            raw = x.raw
+            del x.handle
+            x.finalizer.detach()
+            self.assertEqual(verdict, reply({"limit": 3, "method": "tools/call", "upstream": "files 5"}))
+            with self.assertRaises(AttributeError):
+                raw.upstream()
+        self.assertEqual((given, given.raw.method), (Head("tools/call", "t", body_bytes=9), types.Method_ToolsCall()))
+        self.assertIsInstance(x, Exchange)
+        self.assertEqual(given_back, [])
+
+    def test_every_value_of_the_contract_is_made_as_before(self) -> None:
+        before: dict[str, list[Any]] = {name: list(one) for name, one in vars(types).items() if isinstance(one, EnumType)}
+        self.glue()
+        for name, cases in before.items():
+            self.assertEqual([getattr(types, name)(case.value) for case in cases], cases)
+        for method, word in METHODS.items():
+            self.assertEqual(getattr(types, method.__name__)(), word)
+        self.assertEqual(types.Method_Other("x/y"), "x/y")
+        self.assertEqual(types.Verdict_Next(), NEXT)
+        self.assertEqual(types.Verdict_Reply("{}"), types.Verdict_Reply("{}"))
 
     def test_a_handle_is_given_back_once(self) -> None:
-        given_back: list[int] = []
-        kept, lent = Finalizer(self, given_back.append, 1), Finalizer(self, given_back.append, 2)
-        self.assertEqual((lent.detach(), lent.detach()), ((None, given_back.append, (2,), None), None))
-        del kept, lent
-        self.assertEqual(given_back, [1])
+        given_back: list[tuple[int, int]] = []
+        give_back = lambda drop, handle: given_back.append((drop, handle))
+        kept, moved = finalizer(self, give_back, 1, 2), finalizer(self, give_back, 1, 3)
+        self.assertEqual((moved.detach(), moved.detach()), ((None, give_back, (1, 3), None), None))
+        del kept, moved
+        self.assertEqual(given_back, [(1, 2)])
 
     def test_a_manifest_is_the_contracts_record(self) -> None:
-        said = Guest(Fussy).describe()
+        said = Guest(Fussy, []).describe()
         self.assertEqual((said.name, said.needs[0].capability, said.selectors[0].methods), ("fussy", "kv:shared", ["tools/*"]))
         self.assertEqual(said.more, [("a", "1")])
 
@@ -218,7 +258,7 @@ class GuestTest(unittest.TestCase):
 
     def test_what_init_raises_is_the_operators_message(self) -> None:
         with self.assertRaisesRegex(Exception, "KeyError"):
-            Guest(Fussy).init("{}")
+            Guest(Fussy, []).init("{}")
 
     def test_heads_and_verdicts(self) -> None:
         self.assertEqual(answered(head("tools/call", "t")).kind, Kind.RESPONSE)

@@ -24,13 +24,12 @@ WIT = Path(__file__).parent / "wit"
 CONTRACT = "sluice_contract"
 GLUE = "sluice_glue"
 VIEWS = {
-    "head": ("head", "Head.of"),
-    "batch": ("chunk", "Batch"),
-    "viewer": ("catalog", "Viewer"),
-    "departure": ("outbound", "Departure"),
-    "x": ("exchange", "Exchange"),
+    "batch": ("chunk", "Batch", "chunks"),
+    "viewer": ("catalog", "Viewer", "catalog"),
+    "departure": ("outbound", "Departure", "outbound"),
+    "x": ("exchange", "Exchange", "types"),
 }
-"""What a hook's argument of this name is given as: a view, by its module here. Others are the contract's own values."""
+"""What a hook's argument of this name is given as: a view, by its module here, of the resource of that name in this module of the contract."""
 
 
 class Mistake(Exception):
@@ -96,25 +95,17 @@ def contract_version(wit: Path = WIT) -> str:
 
 def glue(project: Project, hooks: list[str]) -> str:
     """The module that componentize-py takes: the contract's exports, handed on to the plugin."""
-    arguments = {hook: list(inspect.signature(getattr(HOOKS[hook], hook.replace("-", "_"))).parameters)[1:] for hook in hooks}
-    views = sorted({VIEWS[name] for names in arguments.values() for name in names if name in VIEWS})
+    functions = {hook: hook.replace("-", "_") for hook in hooks}
+    arguments = {name for hook in hooks for name in inspect.signature(getattr(HOOKS[hook], functions[hook])).parameters}
     lines = [
-        "from sluice.guest import Guest, lend_cheaply",
-        *[f"from sluice.{module} import {view.partition('.')[0]}" for module, view in views],
-        f"from {CONTRACT} import exports",
+        "from sluice.guest import Guest, lend, make_cheaply",
         f"from {project.module} import {project.attribute} as Plugin_",
-        "guest = Guest(Plugin_)",
-        "class Describe(exports.Describe):",
-        "    def describe(self): return guest.describe()",
-        "class Lifecycle(exports.Lifecycle):",
-        "    def init(self, config): guest.init(config)",
+        f"guest = Guest(Plugin_, {list(functions.values())})",
+        *[f"def {name.title().replace('-', '')}(): return guest" for name in ["describe", "lifecycle", *hooks]],
     ]
-    for hook in hooks:
-        function = hook.replace("-", "_")
-        lines.append(f"class {hook.title().replace('-', '')}(exports.{hook.title().replace('-', '')}):")
-        given = [f"{VIEWS[name][1]}({name})" if name in VIEWS else name for name in arguments[hook]]
-        lines.append(f"    def {function}(self, {', '.join(arguments[hook])}): return guest.plugin.{function}({', '.join(given)})")
-    return "\n".join([*lines, "lend_cheaply()"]) + "\n"
+    for module, view, contract in sorted(VIEWS[name] for name in arguments & set(VIEWS)):
+        lines += [f"from {CONTRACT}.imports import {contract}", f"from sluice.{module} import {view}", f"lend({contract}, {view})"]
+    return "\n".join([*lines, "make_cheaply()"]) + "\n"
 
 
 def build(folder: Path, out: Path | None = None) -> Path:

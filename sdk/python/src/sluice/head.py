@@ -1,5 +1,7 @@
 """The cheap facts of a message."""
 
+from typing import Any, Final
+
 from sluice_contract.imports import types
 from sluice_contract.imports.types import Direction as Direction
 from sluice_contract.imports.types import Kind as Kind
@@ -40,11 +42,22 @@ METHODS: dict[type, str] = {
 
 
 class Head:
-    """What most filters need of a message; the rest is asked of the exchange. A view of the contract's own record: a hook pays for what
-    it reads.
-    """
+    """What most filters need of a message; the rest is asked of the exchange."""
 
-    __slots__ = ("raw",)
+    __slots__ = ("method", "name", "kind", "direction", "exchange", "round", "body_bytes")
+
+    method: Final[str]
+    """By its name in the protocol: `tools/call`. Of a response: the method it answers."""
+    name: Final[str | None]
+    """Tool or prompt name, or resource URI, as the client sees it."""
+    kind: Final[Kind]
+    direction: Final[Direction]
+    exchange: Final[int]
+    """Host-wide id, the same from the request to `on_done`, over all its rounds."""
+    round: Final[int]
+    """How often the client has come back with answers."""
+    body_bytes: Final[int]
+    """Size of the message as this filter received it."""
 
     def __init__(
         self,
@@ -56,15 +69,18 @@ class Head:
         round: int = 0,
         body_bytes: int = 0,
     ) -> None:
-        self.raw = types.Head(exchange, round, direction, kind, method_of(method), name, body_bytes)
-        """The contract's own record."""
+        self.method = method
+        self.name = name
+        self.kind = kind
+        self.direction = direction
+        self.exchange = exchange
+        self.round = round
+        self.body_bytes = body_bytes
 
-    @classmethod
-    def of(cls, raw: types.Head) -> "Head":
-        """From the contract's own record."""
-        head = cls.__new__(cls)
-        head.raw = raw
-        return head
+    @property
+    def raw(self) -> types.Head:
+        """The contract's own record."""
+        return types.Head(self.exchange, self.round, self.direction, self.kind, method_of(self.method), self.name, self.body_bytes)
 
     def __eq__(self, other: object) -> bool:
         return self.raw == other.raw if isinstance(other, Head) else NotImplemented
@@ -72,45 +88,25 @@ class Head:
     def __repr__(self) -> str:
         return repr(self.raw)
 
-    @property
-    def method(self) -> str:
-        """By its name in the protocol: `tools/call`. Of a response: the method it answers."""
-        return method_name(self.raw.method)
 
-    @property
-    def name(self) -> str | None:
-        """Tool or prompt name, or resource URI, as the client sees it."""
-        return self.raw.name
-
-    @property
-    def kind(self) -> Kind:
-        return self.raw.kind
-
-    @property
-    def direction(self) -> Direction:
-        return self.raw.direction
-
-    @property
-    def exchange(self) -> int:
-        """Host-wide id, the same from the request to `on_done`, over all its rounds."""
-        return self.raw.exchange
-
-    @property
-    def round(self) -> int:
-        """How often the client has come back with answers."""
-        return self.raw.round
-
-    @property
-    def body_bytes(self) -> int:
-        """Size of the message as this filter received it."""
-        return self.raw.body_bytes
+def made(exchange: int, round: int, direction: Direction, kind: Kind, method: str, name: str | None, body_bytes: int) -> object:
+    """A head, of the parts of the contract's own record, in their order. From outside of Python a function is called for less than a class is."""
+    head: Any = Made()
+    head.method = method
+    head.name = name
+    head.kind = kind
+    head.direction = direction
+    head.exchange = exchange
+    head.round = round
+    head.body_bytes = body_bytes
+    return head
 
 
-def method_name(method: types.Method) -> str:
-    """The protocol's name of a method."""
-    if isinstance(method, types.Method_Other):
-        return method.value
-    return METHODS[type(method)]
+class Made(Head):
+    """Without its `__init__`, made at once."""
+
+    __slots__ = ()
+    __init__ = object.__init__
 
 
 def method_of(name: str) -> types.Method:

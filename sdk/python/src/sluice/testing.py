@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Self, TypeVar
 
@@ -22,7 +22,7 @@ from .chunk import Hit as ChunkHit
 from .document import MISSING, Fault, apply, each_text, permit, value_at
 from .exchange import Exchange
 from .fake_secrets import Vault, install
-from .head import Head
+from .head import Direction, Head, Kind
 from .plugin import Plugin
 
 HITS_MAX = 10_000
@@ -69,7 +69,7 @@ def head(method: str, name: str | None = None) -> Head:
 
 def answered(request: Head) -> Head:
     """The head of the answer to a request."""
-    return Head.of(replace(request.raw, kind=types.Kind.RESPONSE, direction=types.Direction.TO_CLIENT))
+    return Head(request.method, request.name, Kind.RESPONSE, Direction.TO_CLIENT, request.exchange, request.round, request.body_bytes)
 
 
 class FakeExchange(Exchange):
