@@ -464,7 +464,9 @@ proptest! {
     #[test]
     fn no_argument_leaves_its_place(id in "(\\PC|[/?#&.%\\\\ ;=\r\n]){0,12}", query in "(\\PC|[/?#&.%\\\\ ;=\r\n]){0,12}") {
         let Ok(url) = url(&PLAIN, "get_pets_id", json!({"id": id, "query_id": query})) else {
-            prop_assert!(id.is_empty() || id == "." || id == "..", "{id:?} is refused");
+            // Also behind what some server takes for a slash.
+            let is_dots = |part: &str| matches!(part.split(';').next(), Some("." | ".."));
+            prop_assert!(id.is_empty() || id.split(['/', '\\']).any(is_dots), "{id:?} is refused");
             return Ok(());
         };
         let (path, rest) = url.split_once('?').unwrap();
