@@ -11,6 +11,7 @@ mod deploy;
 mod faults;
 mod governed;
 mod hostile;
+mod isolation;
 mod languages;
 mod large;
 mod must_reject;
@@ -45,6 +46,7 @@ cargo xtask connect             people connect their accounts at an authorizatio
 cargo xtask governed            the example with tenants and roles: real provider, clients and servers (--stay: for a client of yours)
 cargo xtask parity              one corpus over every pairing of eras and transports, through the same filters
 cargo xtask faults              10,000 calls with faults on both sides: none runs twice (--calls N, --seed S)
+cargo xtask isolation           a million tries of one caller to reach what is another's, and the control (--tries N, --seed S)
 cargo xtask schemas             clients and servers of all revisions: every message against the official schema
 cargo xtask sbom                what each plugin inside the binary is made of, as CycloneDX, into target/sbom
 cargo xtask deploy              the files to deploy it with: judged by what reads them, and started (--release FILE)
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Some("governed") => governed::run(rest),
         Some("parity") => parity::run(rest),
         Some("faults") => faults::run(rest),
+        Some("isolation") => isolation::run(rest),
         Some("schemas") => schemas::run(rest),
         Some("bench") => bench::run(rest),
         _ => {

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything a change is judged by, but the bench.
 
 use crate::{
-    asking, conformance, faults, languages, parity, schemas, setup,
+    asking, conformance, faults, isolation, languages, parity, schemas, setup,
     step::{cargo, root, step},
 };
 use anyhow::Result;
@@ -27,6 +27,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         script("tests/interop/interceptors.py", &sluice).arg("--rmcp-client").arg(built.join("conformance-rmcp-client")),
     )?;
     step("a slice of the corpus over every path", parity::script(&sluice, &guests).args(["--every", "12"]))?;
+    step("a few tries of one caller to reach another's", isolation::program(&sluice).args(["--tries", "8000"]))?;
     step("a few calls with faults on both sides", faults::script(&sluice).args(["--calls", "400"]))?;
     step("a slice of the corpus against the official schemas", schemas::script(&sluice, &guests).args(["--every", "6"]))?;
     step("the same filter in four languages, in one chain, and a slice of the hooks", languages::script(&built, &guests).arg("--slice"))?;
