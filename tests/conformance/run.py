@@ -55,13 +55,16 @@ def server_leg(server, suite, exemptions, wanted):
     """The suite as a client, in front of a fixture server."""
     rows = []
     with contextlib.ExitStack() as running:
-        fixture = running.enter_context(start_fixture(server, wanted))
-        proxies = {era: running.enter_context(start_proxy(fixture.url, server, wanted, era)) for era in eras(wanted)}
+        # One for each run: some scenarios change what it offers, and that is told to everybody who listens to it.
+        fixture, *others = [running.enter_context(start_fixture(server, wanted, run)) for run in ["direct", *eras(wanted)]]
+        proxies = {
+            era: running.enter_context(start_proxy(other.url, server, wanted, era)) for era, other in zip(eras(wanted), others)
+        }
         for revision in chosen(wanted.requirements, REVISIONS):
             print(f"running {revision} against {server} ...", flush=True)
             requirements = Requirements(suite / "requirements" / f"{revision}.yaml", revision)
             cells = {era: revision if era in (None, ERA[revision]) else f"{revision}>{era}" for era in proxies}
-            # At once: each waits for most of its time, and what a client does in one session is seen in no other.
+            # At once: each waits for most of its time.
             with ThreadPoolExecutor() as pool:
                 direct = pool.submit(run_server, suite, fixture.url, revision, f"{server}-{revision}-direct")
                 through = {
@@ -161,8 +164,8 @@ def chosen(word, everything):
     return everything if word == "both" else [word]
 
 
-def start_fixture(server, wanted):
-    log = WORK / "logs" / f"fixture-{server}.log"
+def start_fixture(server, wanted, run):
+    log = WORK / "logs" / f"fixture-{server}-{run}.log"
     if server == "rmcp":
         binary = wanted.rmcp or parts.cargo_bins("conformance-rmcp", "conformance-rmcp")[0]
         return parts.Process([binary, "0"], log)
