@@ -10,6 +10,7 @@ use crate::{
 use anyhow::{Context as _, Result};
 use http::HeaderValue;
 use sluice_chain::{
+    estate::Estate,
     gate::Access,
     generation::Generation,
     host::{Ear, Host, Listening, Parking, Settings},
@@ -49,8 +50,8 @@ pub struct Assembly {
 struct Factory {
     /// Of all child processes together.
     children: Arc<upstream::stdio::ChildBudget>,
-    /// By the name of the server; the last one made of a name is the one in force, or will be.
-    ears: Mutex<Vec<(String, Arc<Ear>)>>,
+    /// Those that are in force, or will be, each with what it hears the host through.
+    made: Mutex<Vec<(Arc<dyn Upstream>, Arc<Ear>)>>,
 }
 
 /// Between two looks whether anybody still needs a server that is gone.
@@ -87,39 +88,50 @@ impl Assembly {
     pub fn closed(config: Config, purpose: Purpose) -> Result<Self> {
         let recorder = Arc::new(recorder(&config, purpose)?);
         let children = upstream::stdio::ChildBudget::new(count(config.settings.limits.children_max));
-        let factory = Factory { children, ears: Mutex::default() };
+        let factory = Factory { children, made: Mutex::default() };
         let upstreams = config.upstreams.iter().map(|u| factory.make(&config, u)).collect::<Result<_>>()?;
         let settings = Settings { task_secret: task_secret(&config, purpose), ..host_settings(&config, access(&config, purpose)?) };
         let host = Host::new(upstreams, settings, recorder.clone()).map_err(|e| anyhow::anyhow!("this machine has no randomness: {e}"))?;
-        factory.ears().iter().for_each(|(_, ear)| ear.attach(&host));
+        factory.attach(&host);
         let plugins = Plugins::closed(&config, host.clone(), Arc::new(Fetcher::new(recorder.clone())), purpose != Purpose::Look)?;
         Ok(Self { config, host, recorder, plugins, factory, leaving: Mutex::default(), over: CancellationToken::new() })
     }
 
-    /// The servers of another configuration: those that it keeps, and new ones, which nobody has asked anything yet.
+    /// Put the chain and the servers of `next` in the place of those of `before`, in one step.
     ///
     /// # Errors
-    /// A file that TLS cannot use: the configuration has checked them, so a file that changed since.
-    pub(crate) fn servers(&self, before: &Config, next: &Config) -> Result<Vec<Arc<dyn Upstream>>> {
+    /// A line for each problem; then nothing has changed.
+    pub(crate) async fn replace(&self, before: &Config, next: Config) -> Result<(), Vec<String>> {
+        let last = self.host.generation();
+        let servers = self.servers(before, &next).map_err(|error| vec![format!("{error:#}")]);
+        let going = self.factory.others(servers.as_deref().unwrap_or_default());
+        // What those who go still send, answers to their questions say, is filtered as it was, whoever has their name then.
+        going.iter().for_each(|ear| ear.leave(Some(&last)));
+        let taken = match servers {
+            Ok(servers) => self.plugins.reconfigure(next, servers).await,
+            Err(problems) => Err(problems),
+        };
+        self.factory.keep(&self.host.upstreams());
+        match taken {
+            Ok(gone) => gone.into_iter().for_each(|(place, server)| self.close_later(place, server, last.clone())),
+            Err(problems) => {
+                going.iter().for_each(|ear| ear.leave(None));
+                return Err(problems);
+            }
+        }
+        Ok(())
+    }
+
+    /// The servers of another configuration: those that it keeps, and new ones, which nobody has asked anything yet.
+    fn servers(&self, before: &Config, next: &Config) -> Result<Vec<Arc<dyn Upstream>>> {
         let here = self.host.upstreams();
         let server = |u: &config::Upstream| {
             let kept = before.keeps(next, u).then(|| here.iter().find(|(_, server)| **server.name() == *u.name)).flatten();
             kept.map_or_else(|| self.factory.make(next, u), |(_, server)| Ok(server.clone()))
         };
-        let before: usize = self.factory.ears().len();
-        let servers = next.upstreams.iter().map(server).collect::<Result<_>>();
-        self.factory.ears()[before..].iter().for_each(|(_, ear)| ear.attach(&self.host));
+        let servers = next.upstreams.iter().map(server).collect();
+        self.factory.attach(&self.host);
         servers
-    }
-
-    /// What the servers in force, and those made for the next configuration, hear the host through.
-    pub(crate) fn ears(&self) -> Vec<(String, Arc<Ear>)> {
-        self.factory.ears().clone()
-    }
-
-    /// These are of servers that are gone, or were never in force.
-    pub(crate) fn forget_ears(&self, gone: &[(String, Arc<Ear>)]) {
-        self.factory.ears().retain(|(_, ear)| !gone.iter().any(|(_, other)| Arc::ptr_eq(ear, other)));
     }
 
     /// Close a server that is gone once no exchange holds it. `last`: the generation that it was in, for what it still sends.
@@ -208,7 +220,7 @@ fn host_settings(config: &Config, access: Access) -> Settings {
     let route_calls_max = count(limits.route_calls_max);
     let (streaming, interceptors) = (streaming(config), config.settings.experimental.interceptors.clone());
     Settings {
-        idempotent: Arc::new(config.idempotent_tools()),
+        idempotent: config.idempotent_tools(),
         parking,
         listening,
         route_calls_max,
@@ -234,15 +246,30 @@ fn streaming(config: &Config) -> Streaming {
 }
 
 impl Factory {
-    fn ears(&self) -> MutexGuard<'_, Vec<(String, Arc<Ear>)>> {
-        self.ears.lock().unwrap_or_else(PoisonError::into_inner)
+    fn made(&self) -> MutexGuard<'_, Vec<(Arc<dyn Upstream>, Arc<Ear>)>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on the host hears them; those who are heard already are as they were.
+    fn attach(&self, host: &Arc<Host>) {
+        self.made().iter().for_each(|(_, ear)| ear.attach(host));
+    }
+
+    /// What others than these hear the host through.
+    fn others(&self, servers: &[Arc<dyn Upstream>]) -> Vec<Arc<Ear>> {
+        let is_other = |server: &Arc<dyn Upstream>| !servers.iter().any(|one| Arc::ptr_eq(one, server));
+        self.made().iter().filter(|(server, _)| is_other(server)).map(|(_, ear)| ear.clone()).collect()
+    }
+
+    /// All others are gone, or did not come into force.
+    fn keep(&self, estate: &Estate) {
+        self.made().retain(|(server, _)| estate.iter().any(|(_, one)| Arc::ptr_eq(one, server)));
     }
 
     fn make(&self, config: &Config, u: &config::Upstream) -> Result<Arc<dyn Upstream>> {
         let ear = Arc::new(Ear::default());
-        self.ears().push((u.name.clone(), ear.clone()));
-        let listener: Arc<dyn Listener> = ear;
-        Ok(match &u.reach {
+        let listener: Arc<dyn Listener> = ear.clone();
+        let made: Arc<dyn Upstream> = match &u.reach {
             Reach::Stdio(stdio) => {
                 Arc::new(upstream::stdio::Stdio::upstream(stdio_settings(config, u, stdio), self.children.clone(), listener))
             }
@@ -251,7 +278,9 @@ impl Factory {
                 Arc::new(made.with_context(|| format!("upstream {}", u.name))?)
             }
             Reach::Builtin(name) => upstream::builtin::upstream(&u.name, name),
-        })
+        };
+        self.made().push((made.clone(), ear));
+        Ok(made)
     }
 }
 
@@ -303,13 +332,11 @@ fn client_tls(tls: Option<&config::UpstreamTls>) -> Result<ClientTls> {
 
 fn call_limits(config: &Config, u: &config::Upstream) -> upstream::CallLimits {
     let limits = &config.settings.limits;
-    // An answer that some filter will read is indexed whole in the one pass it gets anyway.
-    let empty_chain = config.settings.chain.as_ref().is_some_and(Vec::is_empty);
     upstream::CallLimits {
         silent_max: ms(u.settings.call_timeout_ms.unwrap_or(limits.call_timeout_ms)),
         total_max: ms(limits.call_total_timeout_ms.max(u.settings.call_timeout_ms.unwrap_or(0))),
         response: json_limits(config, limits.response_bytes_max),
-        index: if empty_chain { IndexDepth::Levels(3) } else { IndexDepth::Full },
+        index: if config.is_read() { IndexDepth::Full } else { IndexDepth::Levels(3) },
     }
 }
 

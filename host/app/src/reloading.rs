@@ -4,16 +4,13 @@
 use crate::{
     assembly::Assembly,
     config::{Change, Config, Loaded, Report},
-    watch::{QUIET, Watch},
+    watch::{Seen, Watch, seen},
 };
 use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
 };
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How a configuration is read again.
@@ -24,7 +21,7 @@ pub struct Reloader {
     assembly: Arc<Assembly>,
     read: Read,
     /// The file as it was when the gateway began to start.
-    began_with: Fingerprint,
+    began_with: Option<Seen>,
     /// Whoever reads second sees what the first has done.
     one_at_a_time: tokio::sync::Mutex<()>,
     /// What was said of the file as it is now.
@@ -42,7 +39,7 @@ pub enum Outcome {
 
 impl Reloader {
     /// Nothing is read before [`reload`](Self::reload) or [`watch`](Self::watch).
-    pub fn new(assembly: Arc<Assembly>, read: Read, began_with: Fingerprint) -> Arc<Self> {
+    pub fn new(assembly: Arc<Assembly>, read: Read, began_with: Option<Seen>) -> Arc<Self> {
         Arc::new(Self { assembly, read, began_with, one_at_a_time: tokio::sync::Mutex::default(), said: Mutex::default() })
     }
 
@@ -98,41 +95,12 @@ impl Reloader {
         tokio::spawn(async move {
             let file = self.assembly.config.file.clone();
             let mut watch = Watch::on(file.iter().filter_map(|file| file.parent()).map(PathBuf::from));
-            let mut seen = self.began_with;
-            loop {
-                let is_told = tokio::select! {
-                    () = stop.cancelled() => return,
-                    is_told = watch.stirred() => is_told,
-                };
-                let mut now = fingerprint(file.as_ref());
-                if now == seen && !is_told {
-                    continue;
-                }
-                // An editor may still be writing.
-                loop {
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = sleep(QUIET) => {}
-                    }
-                    let last = std::mem::replace(&mut now, fingerprint(file.as_ref()));
-                    if last == now {
-                        break;
-                    }
-                }
-                seen = now;
+            let mut last = self.began_with;
+            while let Some(is_told) = watch.news(&mut last, || file.as_deref().and_then(seen), &stop).await {
                 self.reload(is_told).await;
             }
         })
     }
-}
-
-/// Size, time and inode.
-pub type Fingerprint = Option<(u64, Option<SystemTime>, u64)>;
-
-/// Through links, as it is read.
-pub fn fingerprint(file: Option<&PathBuf>) -> Fingerprint {
-    let facts = fs::metadata(file?).ok()?;
-    Some((facts.len(), facts.modified().ok(), facts.ino()))
 }
 
 impl Assembly {
@@ -147,55 +115,20 @@ impl Assembly {
         if changes.iter().all(|change| change.needs_restart) {
             return Ok(changes);
         }
-        let about = |start: &str| changes.iter().any(|change| change.what.starts_with(start));
-        if about("auth.") && about("chain") {
+        if before.settings.auth != config.settings.auth && before.settings.chain != config.settings.chain {
             return Err(vec![
                 "who gets in without a filter (auth) is taken up at a start alone, and the chain changes with it: start it again for both"
                     .to_owned(),
             ]);
         }
         let next = config.taken_up_by(&before);
-        let stays = |name: &str| next.upstreams.iter().any(|u| u.name == *name && before.keeps(&next, u));
-        let (_, going): (Vec<_>, Vec<_>) = self.ears().into_iter().partition(|(name, _)| stays(name));
-        let known = self.ears().len();
-        let servers = self.servers(&before, &next).map_err(|error| vec![format!("{error:#}")]);
-        let made = self.ears().split_off(known);
-        // What those who go still send, answers to their questions say, is filtered as it was, whoever has their name then.
-        let last = self.host.generation();
-        going.iter().for_each(|(_, ear)| ear.leave(Some(&last)));
-        let taken = match servers {
-            Ok(servers) => self.plugins.reconfigure(next.clone(), servers).await,
-            Err(problems) => Err(problems),
-        };
-        self.forget_ears(if taken.is_ok() { &going } else { &made });
-        let gone = taken.map_err(|mut problems| {
-            going.iter().for_each(|(_, ear)| ear.leave(None));
+        self.replace(&before, next).await.map_err(|mut problems| {
             let waiting: Vec<&str> = changes.iter().filter(|change| change.needs_restart).map(|change| &*change.what).collect();
             if !waiting.is_empty() {
                 problems.push(format!("it may need what waits for the next start ({})", waiting.join("; ")));
             }
             problems
         })?;
-        gone.into_iter().for_each(|(place, server)| self.close_later(place, server, last.clone()));
         Ok(changes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_is_another_one_is_told_from_what_it_was() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("sluice.toml");
-        assert_eq!(fingerprint(Some(&file)), None);
-        fs::write(&file, "a").unwrap();
-        let first = fingerprint(Some(&file));
-        assert_eq!(first, fingerprint(Some(&file)), "the control");
-        fs::write(folder.path().join("other"), "b").unwrap();
-        fs::rename(folder.path().join("other"), &file).unwrap();
-        assert_ne!(first, fingerprint(Some(&file)), "renamed into its place, with the same length");
-        assert_eq!(fingerprint(None), None);
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     assembly::{Assembly, Purpose, listener_settings},
     certificates,
     config::{Config, Listen, Settings},
-    reloading::{self, Read, Reloader},
+    reloading::{Read, Reloader},
     token, watch,
 };
 use anyhow::{Context as _, Result};
@@ -51,7 +51,7 @@ pub async fn serve(
 ) -> Result<()> {
     // Heard once the chain is in place; one that comes before must not end the start.
     let _hangup = watch::hangup();
-    let began_with = reloading::fingerprint(config.file.as_ref());
+    let began_with = config.file.as_deref().and_then(watch::seen);
     let listener_settings = listener_settings(&config)?;
     let listener = listener(&config.settings, &listener_settings).await?;
     let tls = listener_settings.tls.clone();

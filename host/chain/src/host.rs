@@ -57,7 +57,7 @@ pub struct Settings {
     /// How long a list without a hint of its own counts as fresh.
     pub list_ttl: Duration,
     /// `(upstream, tool)` pairs that the operator marked as safe to repeat; names are the upstream's own.
-    pub idempotent: Arc<Vec<(String, String)>>,
+    pub idempotent: Vec<(String, String)>,
     /// Bounds on calls that wait for answers to a server's questions.
     pub parking: Parking,
     /// Bounds on `subscriptions/listen`.
@@ -79,7 +79,7 @@ impl Settings {
             access,
             gather: Duration::from_secs(10),
             list_ttl: Duration::from_secs(60),
-            idempotent: Arc::default(),
+            idempotent: Vec::new(),
             parking: Parking::default(),
             listening: Listening::default(),
             task_secret: None,
@@ -144,7 +144,7 @@ impl Host {
     pub fn new(upstreams: Vec<Arc<dyn Upstream>>, settings: Settings, observer: Arc<dyn Observer>) -> Result<Arc<Self>, getrandom::Error> {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed)?;
-        let estate = Arc::new(Estate::new(upstreams, settings.idempotent.to_vec()));
+        let estate = Arc::new(Estate::new(upstreams, settings.idempotent.clone()));
         Ok(Arc::new(Self {
             gate: Gate::new(settings.access.clone())?,
             parks: Arc::new(Parks::new(settings.parking, observer.clone())?),

@@ -30,14 +30,13 @@ impl Config {
     pub fn changes(&self, to: &Self) -> Vec<Change> {
         let taken_up = |what| Change { what, needs_restart: false };
         let mut changes = Vec::new();
-        let find = |all: &Self, name: &str| all.upstreams.iter().find(|u| u.name == name).cloned();
-        for gone in self.upstreams.iter().filter(|u| find(to, &u.name).is_none()) {
+        for gone in self.upstreams.iter().filter(|u| to.server(&u.name).is_none()) {
             changes.push(taken_up(format!("takes the server {} away", gone.name)));
         }
         for server in &to.upstreams {
-            match find(self, &server.name) {
+            match self.server(&server.name) {
                 None => changes.push(taken_up(format!("adds the server {} ({})", server.name, server.reach))),
-                Some(before) if before == *server => {}
+                Some(before) if before == server => {}
                 Some(before) => {
                     let begins = if before.reaches_as(server) { "goes on" } else { "begins anew" };
                     let what = before.differences(server).join(", ");
@@ -45,15 +44,11 @@ impl Config {
                 }
             }
         }
-        let names = |all: &Self| {
-            all.upstreams
-                .iter()
-                .map(|u| u.name.clone())
-                .filter(|name| find(self, name).is_some() && find(to, name).is_some())
-                .collect::<Vec<_>>()
+        let order = |of: &Self, with: &Self| -> Vec<String> {
+            of.upstreams.iter().filter(|u| with.server(&u.name).is_some()).map(|u| u.name.clone()).collect()
         };
-        if names(self) != names(to) {
-            changes.push(taken_up(format!("puts the servers in another order: {}", names(to).join(", "))));
+        if order(self, to) != order(to, self) {
+            changes.push(taken_up(format!("puts the servers in another order: {}", order(to, self).join(", "))));
         }
         let (mut differing, before, after) = (Vec::new(), self.settings.show(), to.settings.show());
         differences("", &before, &after, &mut differing);
@@ -69,9 +64,7 @@ impl Config {
                 changes.push(Change { what: format!("secrets.{name}: another value"), needs_restart: true });
             }
         }
-        if self.settings.chain.as_ref().is_some_and(Vec::is_empty) != to.settings.chain.as_ref().is_some_and(Vec::is_empty)
-            && !self.upstreams.is_empty()
-        {
+        if self.is_read() != to.is_read() && !self.upstreams.is_empty() {
             changes.push(taken_up("begins anew with every server: answers are read otherwise where there are filters".to_owned()));
         }
         changes
@@ -88,8 +81,16 @@ impl Config {
 
     /// Whether a server that has this configuration goes on in that one. What only we do with it is no reason to begin anew.
     pub(crate) fn keeps(&self, to: &Self, server: &Upstream) -> bool {
-        let reads_alike = self.settings.chain.as_ref().is_some_and(Vec::is_empty) == to.settings.chain.as_ref().is_some_and(Vec::is_empty);
-        reads_alike && self.upstreams.iter().any(|before| before.name == server.name && before.reaches_as(server))
+        self.is_read() == to.is_read() && self.server(&server.name).is_some_and(|before| before.reaches_as(server))
+    }
+
+    /// Filters may read answers, so each is indexed whole in the one pass that it gets anyway.
+    pub(crate) fn is_read(&self) -> bool {
+        !self.settings.chain.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    fn server(&self, name: &str) -> Option<&Upstream> {
+        self.upstreams.iter().find(|u| u.name == name)
     }
 }
 

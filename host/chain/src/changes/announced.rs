@@ -217,7 +217,9 @@ async fn run(host: Weak<Host>, news: Arc<Notify>) {
                 }
                 for one in host.announced.all() {
                     one.stay_with(&places);
-                    tokio::spawn(follow_new(host.clone(), one, came.clone()));
+                    if !came.is_empty() {
+                        tokio::spawn(follow_new(host.clone(), one, came.clone()));
+                    }
                 }
             }
             if work.is_doubtful || !work.refreshed.is_empty() {

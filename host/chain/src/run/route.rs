@@ -4,7 +4,7 @@ use super::{
     Exchange, QUESTIONS_MAX, Stop,
     deliver::{Answered, Asked},
     inputs::Inputs,
-    resolve::Route,
+    resolve::{NO_UPSTREAM, Route},
 };
 use crate::{
     catalogue::{Currency, ListKind, page},
@@ -300,9 +300,10 @@ impl Exchange {
 
     pub(super) fn upstream_error(&self, index: usize, source: UpstreamError) -> Error {
         // A tool that a filter made is no server's.
-        let upstream = match &self.generation.upstreams {
-            all if index < super::resolve::NO_UPSTREAM => all[index].name().to_string(),
-            _ => self.head.name.as_deref().unwrap_or_default().to_owned(),
+        let upstream = if index == NO_UPSTREAM {
+            self.head.name.as_deref().unwrap_or_default().to_owned()
+        } else {
+            self.generation.upstreams[index].name().to_string()
         };
         let UpstreamError::Held(held) = source else { return Error::Upstream { upstream, source } };
         match &*held {

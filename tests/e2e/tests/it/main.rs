@@ -1,6 +1,6 @@
 //! Sluice from outside: the binary that users start, real sockets, real children, real components.
 //!
-//! What the tests stand on: `turn` (who runs when), `folder`, `gateway` (the binary), `connection` and `caller` (clients),
+//! What the tests stand on: `turn` (who runs when), `folder`, `gateway` (the binary), `connection`, `caller` and `load` (clients),
 //! `server` and `backend` (upstreams), `authority` (who grants access to them), `registry` (where plugins
 //! come from), `quantile`. Each other file is one promise.
 
@@ -10,6 +10,7 @@ mod caller;
 mod connection;
 mod folder;
 mod gateway;
+mod load;
 mod quantile;
 mod redis;
 mod registry;

@@ -6,20 +6,13 @@ use crate::{
     connection::{Connection, Reply},
     folder::{Folder, component},
     gateway::{Gateway, complete, descendants, journal_entry, plain_command},
+    load::Load,
     turn::{alone, beside, eventually},
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-const LANES: usize = 16;
 const WITHIN: Duration = Duration::from_secs(10);
 
 impl Folder {
@@ -196,14 +189,6 @@ fn side(unique: &str, answer: &Value) -> Result<String, String> {
     Ok(server.as_str().unwrap_or_default().to_owned())
 }
 
-#[derive(Default)]
-struct Findings {
-    calls: AtomicUsize,
-    is_over: AtomicBool,
-    sides: Mutex<BTreeMap<String, usize>>,
-    failures: Mutex<Vec<String>>,
-}
-
 /// `SLUICE_RELOADS` says how many; a thousand take some minutes.
 #[test]
 fn no_call_fails_and_none_meets_a_mixed_configuration_however_often_it_changes() {
@@ -221,44 +206,15 @@ fn no_call_fails_and_none_meets_a_mixed_configuration_however_often_it_changes()
             })
         };
         let gateway = Gateway::start(&folder, config(0)).await;
-        let found = Arc::new(Findings::default());
-        let mut lanes = Vec::new();
-        for lane in 0..LANES {
-            let (mut caller, found) = (gateway.caller(Era::BOTH[lane % 2]).await, found.clone());
-            lanes.push(tokio::spawn(async move {
-                for turn in 0.. {
-                    if found.is_over.load(Relaxed) {
-                        return;
-                    }
-                    let unique = format!("{lane}-{turn}");
-                    let answer = caller.call("which", &format!(r#"{{"unique":"{unique}"}}"#)).await;
-                    let read = answer.map_err(|error| error.to_string()).and_then(|reply| side(&unique, &reply.json()));
-                    found.calls.fetch_add(1, Relaxed);
-                    match read {
-                        Ok(side) => *found.sides.lock().expect("no panic").entry(side).or_default() += 1,
-                        Err(why) => found.failures.lock().expect("no panic").push(why),
-                    }
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
-            }));
-        }
+        let load = Load::start(&gateway, "which", Duration::from_millis(2), side).await;
         for turn in 1..=reloads {
             folder.configure(config(turn as usize % 2));
             let reply = gateway.reload(&gateway.admin_token).await;
             assert_eq!(reply.status, 200, "{}", reply.answer());
         }
-        found.is_over.store(true, Relaxed);
-        for lane in lanes {
-            lane.await.expect("a lane ends well");
-        }
-        let (failures, sides) = (found.failures.lock().expect("no panic"), found.sides.lock().expect("no panic"));
-        println!(
-            "reload, load: N={} calls at concurrency {LANES}, {reloads} reloads, {} failed, by side {sides:?}",
-            found.calls.load(Relaxed),
-            failures.len()
-        );
-        assert!(failures.is_empty(), "{} failed: {:#?}", failures.len(), &failures[..failures.len().min(5)]);
-        assert_eq!(sides.len(), 2, "both were in force");
+        let found = load.end().await;
+        found.report(&format!("reload, load, {reloads} reloads"));
+        assert_eq!(found.tags().len(), 2, "both were in force");
     });
 }
 

@@ -2,61 +2,16 @@
 
 use crate::{
     backend::Backend,
-    caller::{Caller, Era},
     folder::{Folder, component, marked},
     gateway::Gateway,
+    load::{Found, Load, SEEN_WITHIN},
     turn::{alone, eventually, rng},
 };
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 const ROUNDS: usize = 5;
 const CALLS_MIN: usize = 10_000;
-const LANES: usize = 16;
-const SEEN_WITHIN: Duration = Duration::from_secs(20);
-
-/// What the calls have found so far.
-#[derive(Default)]
-struct Findings {
-    calls: AtomicUsize,
-    is_over: AtomicBool,
-    /// Calls by the tag that both phases wrote; "" without the plugin.
-    tags: Mutex<BTreeMap<String, usize>>,
-    failures: Mutex<Vec<String>>,
-}
-
-impl Findings {
-    fn note(&self, unique: &str, answer: Result<Value, String>) {
-        self.calls.fetch_add(1, Relaxed);
-        let read = answer.and_then(|answer| tag(unique, &answer));
-        match read {
-            Ok(tag) => *self.tags.lock().expect("no panic").entry(tag).or_default() += 1,
-            Err(why) => self.failures.lock().expect("no panic").push(why),
-        }
-    }
-
-    /// Until calls are answered under this tag, and since now.
-    async fn until(&self, tag: &str) {
-        let count = || self.tags.lock().expect("no panic").get(tag).copied().unwrap_or(0);
-        let before = count();
-        eventually(SEEN_WITHIN, || async {
-            let now = count();
-            if now > before {
-                Ok(())
-            } else {
-                Err(format!("no call under {tag:?}; failures: {:?}", self.failures.lock().expect("no panic").first()))
-            }
-        })
-        .await;
-    }
-}
 
 /// The generation that wrote into both phases of one call.
 fn tag(unique: &str, answer: &Value) -> Result<String, String> {
@@ -70,19 +25,6 @@ fn tag(unique: &str, answer: &Value) -> Result<String, String> {
             Ok(both["request"].as_str().unwrap_or_default().into())
         }
         Some(both) => Err(format!("two generations in one call: {both}")),
-    }
-}
-
-async fn lane(mut caller: Caller, lane: usize, found: Arc<Findings>) {
-    for turn in 0.. {
-        if found.is_over.load(Relaxed) {
-            return;
-        }
-        let unique = format!("{lane}-{turn}");
-        let answer = caller.call("echo", &format!(r#"{{"unique":"{unique}"}}"#)).await;
-        found.note(&unique, answer.map(|reply| reply.json()).map_err(|error| error.to_string()));
-        // Room for the compiler on two cores; calls go on throughout.
-        tokio::time::sleep(Duration::from_millis(4)).await;
     }
 }
 
@@ -109,26 +51,21 @@ fn a_plugin_comes_changes_breaks_and_goes_under_load() {
         let backend = Backend::echo(&["echo"]).await;
         let folder = Folder::new();
         let mut gateway = Gateway::start(&folder, json!({"mcpServers": {"only": {"url": backend.url}}})).await;
-        let found = Arc::new(Findings::default());
-        let mut lanes = Vec::new();
-        for at in 0..LANES {
-            let caller = gateway.caller(Era::BOTH[at % 2]).await;
-            lanes.push(tokio::spawn(lane(caller, at, found.clone())));
-        }
-        found.until("").await;
+        let load = Load::start(&gateway, "echo", Duration::from_millis(4), tag).await;
+        load.until("").await;
         for round in 0..ROUNDS {
             let (first, second) = (format!("g{round}a"), format!("g{round}b"));
             // Settings first: a plugin without those it needs would be a bad file.
             folder.drop_in("generation.toml", sidecar(&first));
             folder.drop_in("generation.wasm", marked(&good, &first));
-            found.until(&first).await;
+            load.until(&first).await;
 
             // One change in three is of the settings alone.
             if round % 3 != 0 {
                 folder.drop_in("generation.wasm", marked(&good, &second));
             }
             folder.drop_in("generation.toml", sidecar(&second));
-            found.until(&second).await;
+            load.until(&second).await;
 
             folder.drop_in("generation.wasm", garbage(round, &good, &mut rng));
             eventually(SEEN_WITHIN, || async {
@@ -136,36 +73,21 @@ fn a_plugin_comes_changes_breaks_and_goes_under_load() {
                 if lines.len() == round + 1 { Ok(()) } else { Err(format!("{lines:#?}")) }
             })
             .await;
-            found.until(&second).await;
+            load.until(&second).await;
 
             folder.take_out("generation.wasm");
-            found.until("").await;
+            load.until("").await;
             folder.take_out("generation.toml");
         }
-        eventually(Duration::from_secs(60), || async {
-            let calls = found.calls.load(Relaxed);
-            if calls >= CALLS_MIN { Ok(()) } else { Err(format!("{calls} calls")) }
-        })
-        .await;
-        found.is_over.store(true, Relaxed);
-        for lane in lanes {
-            lane.await.expect("a lane ends well");
-        }
+        load.calls(CALLS_MIN).await;
+        let found = load.end().await;
         report(&folder, &mut gateway, &found);
     });
 }
 
-fn report(folder: &Folder, gateway: &mut Gateway, found: &Findings) {
-    let failures = found.failures.lock().expect("no panic");
-    let tags = found.tags.lock().expect("no panic");
-    let calls = found.calls.load(Relaxed);
-    println!(
-        "swap: N={calls} calls at concurrency {LANES}, {} changes, {} failed, {} generations seen",
-        ROUNDS * 4,
-        failures.len(),
-        tags.len()
-    );
-    assert!(failures.is_empty(), "{} of {calls} failed: {:#?}", failures.len(), &failures[..failures.len().min(5)]);
+fn report(folder: &Folder, gateway: &mut Gateway, found: &Found) {
+    found.report(&format!("swap, {} changes", ROUNDS * 4));
+    let tags = found.tags();
     assert_eq!(tags.len(), 2 * ROUNDS + 1, "every version was in force for a while: {tags:?}");
     let lines = gateway.errors("generation.wasm");
     assert_eq!(lines.len(), ROUNDS, "one clear line for each bad file: {lines:#?}");
