@@ -12,8 +12,9 @@ use http::HeaderValue;
 use sluice_chain::{
     estate::Estate,
     gate::Access,
-    generation::Generation,
+    groups::Groups,
     host::{Ear, Host, Listening, Parking, Settings},
+    principal::Principal,
     stream::Streaming,
     upstream::{Listener, Upstream},
 };
@@ -97,12 +98,27 @@ impl Assembly {
         Ok(Self { config, host, recorder, plugins, factory, leaving: Mutex::default(), over: CancellationToken::new() })
     }
 
+    /// A caller at a group's endpoint; none: at `/mcp`.
+    ///
+    /// # Errors
+    /// There is no such group.
+    pub fn caller(&self, principal: Principal, group: Option<&str>) -> Result<Arc<Principal>> {
+        let Some(name) = group else { return Ok(Arc::new(principal)) };
+        let groups = self.host.groups();
+        let known: Vec<&str> = groups.iter().filter_map(|generation| generation.group.as_deref()).collect();
+        let found = groups.named(name).with_context(|| match known[..] {
+            [] => format!("there is no group {name:?}, nor any other"),
+            _ => format!("there is no group {name:?}, but {}", known.join(", ")),
+        })?;
+        Ok(Arc::new(principal.within(found.group.as_ref())))
+    }
+
     /// Put the chain and the servers of `next` in the place of those of `before`, in one step.
     ///
     /// # Errors
     /// A line for each problem; then nothing has changed.
     pub(crate) async fn replace(&self, before: &Config, next: Config) -> Result<(), Vec<String>> {
-        let last = self.host.generation();
+        let last = self.host.groups();
         let servers = self.servers(before, &next).map_err(|error| vec![format!("{error:#}")]);
         let going = self.factory.others(servers.as_deref().unwrap_or_default());
         // What those who go still send, answers to their questions say, is filtered as it was, whoever has their name then.
@@ -134,14 +150,14 @@ impl Assembly {
         servers
     }
 
-    /// Close a server that is gone once no exchange holds it. `last`: the generation that it was in, for what it still sends.
-    pub(crate) fn close_later(&self, place: usize, server: Arc<dyn Upstream>, last: Arc<Generation>) {
+    /// Close a server that is gone once no exchange holds it. `last`: what was in force with it, for what it still sends.
+    pub(crate) fn close_later(&self, place: usize, server: Arc<dyn Upstream>, last: Arc<Groups>) {
         let limits = &self.config.settings.limits;
         let patience = ms(limits.call_total_timeout_ms).max(PATIENCE_MIN);
         let (host, over) = (self.host.clone(), self.over.clone());
         let closing = async move {
             let began = Instant::now();
-            // One is ours, one that generation's.
+            // One is ours, one that of `last`.
             while Arc::strong_count(&server) > 2 && began.elapsed() < patience && !over.is_cancelled() {
                 tokio::select! {
                     () = over.cancelled() => {}

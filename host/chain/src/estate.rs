@@ -16,8 +16,8 @@ use std::{future::ready, ops::Index, sync::Arc};
 /// Immutable. An exchange keeps the one of its generation to the end.
 #[derive(Default)]
 pub struct Estate {
-    /// By place, those included that are gone.
-    places: Vec<Arc<dyn Upstream>>,
+    /// By place, those included that are gone. Shared by all views: whether anybody still needs a server is told by who holds it.
+    places: Arc<Vec<Arc<dyn Upstream>>>,
     /// Places of those that are here, in config order.
     order: Vec<usize>,
     /// `(upstream, tool)` pairs that the operator marked as safe to repeat; names are the upstream's own.
@@ -26,12 +26,12 @@ pub struct Estate {
 
 impl Estate {
     pub(crate) fn new(upstreams: Vec<Arc<dyn Upstream>>, idempotent: Vec<(String, String)>) -> Self {
-        Self { order: (0..upstreams.len()).collect(), places: upstreams, idempotent }
+        Self { order: (0..upstreams.len()).collect(), places: Arc::new(upstreams), idempotent }
     }
 
     /// The one after this. Whoever is in both is told by its pointer.
     pub(crate) fn next(&self, upstreams: Vec<Arc<dyn Upstream>>, idempotent: Vec<(String, String)>) -> Self {
-        let mut places = self.places.clone();
+        let mut places = self.places.to_vec();
         let mut order = Vec::with_capacity(upstreams.len());
         for upstream in upstreams {
             let kept = self.iter().find(|(_, old)| Arc::ptr_eq(old, &upstream)).map(|(place, _)| place);
@@ -40,10 +40,15 @@ impl Estate {
                 places.push(upstream);
             }
         }
-        let mut next = Self { places, order, idempotent };
-        let gone: Vec<usize> = self.without(&next).collect();
-        gone.into_iter().for_each(|place| next.places[place] = Arc::new(Gone(self[place].name().clone())));
-        next
+        let is_gone = |place: &usize| !order.contains(place);
+        self.places().filter(is_gone).for_each(|place| places[place] = Arc::new(Gone(self[place].name().clone())));
+        Self { places: Arc::new(places), order, idempotent }
+    }
+
+    /// The same places, and of those who are here these alone.
+    pub(crate) fn only(&self, names: &[String]) -> Self {
+        let order = self.iter().filter(|(_, upstream)| names.iter().any(|name| **name == **upstream.name())).map(|(place, _)| place);
+        Self { places: self.places.clone(), order: order.collect(), idempotent: self.idempotent.clone() }
     }
 
     /// Places of those that are here and not there.

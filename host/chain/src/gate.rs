@@ -80,14 +80,15 @@ impl Gate {
         facts: Attributes,
         observer: &dyn Observer,
     ) -> Result<Arc<Principal>, Denied> {
+        let group = generation.group.as_ref();
         if matches!(self.access, Access::Local) {
-            return Ok(self.local.clone());
+            return Ok(within(self.local.clone(), group));
         }
         let credential = credential.unwrap_or_else(|| Credential { scheme: "none".into(), value: String::new() });
         if !generation.authenticates() {
-            return self.without_filter(&credential, &facts);
+            return Ok(within(self.without_filter(&credential, &facts)?, group));
         }
-        let slot = self.slot(generation.number, &credential, &facts);
+        let slot = self.slot(generation, &credential, &facts);
         let now = Instant::now();
         if let Some((until, principal)) = self.lock().get(&slot).filter(|(until, _)| now < *until) {
             let _ = until;
@@ -109,7 +110,7 @@ impl Gate {
                 Ok(Authentication::Abstain) => {}
                 Ok(Authentication::Challenge(rejection)) => return Err(challenge(rejection)),
                 Ok(Authentication::Identified(principal, ttl)) => {
-                    let principal = Arc::new(principal);
+                    let principal = Arc::new(principal.within(generation.group.as_ref()));
                     self.remember(slot, principal.clone(), ttl.min(REUSE_MAX));
                     return Ok(principal);
                 }
@@ -136,10 +137,11 @@ impl Gate {
         }
     }
 
-    fn slot(&self, generation: u64, credential: &Credential, facts: &Attributes) -> [u8; 32] {
+    fn slot(&self, generation: &Generation, credential: &Credential, facts: &Attributes) -> [u8; 32] {
         let mut mac = self.mac.clone();
-        mac.update(&generation.to_le_bytes());
-        for part in [&credential.scheme, &credential.value] {
+        mac.update(&generation.number.to_le_bytes());
+        // No group has an empty name.
+        for part in [generation.group.as_deref().unwrap_or_default(), &credential.scheme, &credential.value] {
             mac.update(&(part.len() as u64).to_le_bytes());
             mac.update(part.as_bytes());
         }
@@ -171,6 +173,10 @@ impl Gate {
     fn lock(&self) -> std::sync::MutexGuard<'_, Remembered> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn within(principal: Arc<Principal>, group: Option<&Arc<str>>) -> Arc<Principal> {
+    if group.is_none() { principal } else { Arc::new(Principal::clone(&principal).within(group)) }
 }
 
 /// Whom a verified client certificate names: its subject, or its names where that is empty. Only the transport writes

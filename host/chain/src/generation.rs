@@ -158,6 +158,8 @@ pub struct Place<'a> {
 pub struct Generation {
     /// Rises by one with every swap.
     pub number: u64,
+    /// The group it is of; none: of `/mcp`.
+    pub group: Option<Arc<str>>,
     /// The servers.
     pub upstreams: Arc<Estate>,
     /// In config order.
@@ -172,11 +174,16 @@ pub struct Generation {
 impl Generation {
     /// A chain of these links before these servers.
     pub fn new(number: u64, upstreams: Arc<Estate>, links: Vec<Link>) -> Self {
+        Self::of_group(number, None, upstreams, links)
+    }
+
+    /// The same, at `/mcp/<group>`.
+    pub fn of_group(number: u64, group: Option<Arc<str>>, upstreams: Arc<Estate>, links: Vec<Link>) -> Self {
         let reads = links.iter().any(|l| l.filter.interest().reads_payload);
         // Level 4 holds everything the host itself reads: the envelope, `params`, `_meta` and what is in it.
         let index = if reads { IndexDepth::Full } else { IndexDepth::Levels(4) };
         let departs = links.iter().any(|l| l.exports(Hook::OnOutbound));
-        Self { number, upstreams, links, views: Views::default(), index, departs }
+        Self { number, group, upstreams, links, views: Views::default(), index, departs }
     }
 
     /// How deep messages must be indexed for this chain.

@@ -11,7 +11,8 @@ use crate::{
     exchange::{Arrival, Client, Delivery, Direction, Head, Kind},
     filter::Credential,
     gate::{Access, Denied, Gate},
-    generation::{Generation, Link},
+    generation::Generation,
+    groups::{Chains, Groups},
     handed::HandedLinks,
     parked::Parks,
     principal::{Principal, PrincipalKey},
@@ -115,7 +116,7 @@ pub struct Host {
     pub(crate) winding_down: CancellationToken,
     /// Room for requests to routes.
     pub(crate) route_calls: Arc<Semaphore>,
-    generation: ArcSwap<Generation>,
+    groups: ArcSwap<Groups>,
     gate: Gate,
     push: OnceLock<Arc<dyn Push>>,
     next_exchange: AtomicU64,
@@ -160,40 +161,54 @@ impl Host {
             links: HandedLinks::default(),
             observer,
             watch: Watch::default(),
-            generation: ArcSwap::from_pointee(Generation::new(1, estate, Vec::new())),
+            groups: ArcSwap::from_pointee(Groups::new(1, estate, Vec::<crate::generation::Link>::new().into())),
             push: OnceLock::new(),
             // Ids of two runs do not meet in one log; they rise by one within a run.
             next_exchange: AtomicU64::new(u64::from_le_bytes(seed) >> 1),
         }))
     }
 
-    /// The chain that exchanges arriving now are pinned to.
+    /// What exchanges that arrive now at `/mcp` are pinned to.
     pub fn generation(&self) -> Arc<Generation> {
-        self.generation.load_full()
+        self.groups.load().default().clone()
     }
 
-    /// Put a new chain in place. Exchanges that run keep the one they came with.
-    pub fn swap(&self, links: Vec<Link>) -> u64 {
-        let before = self.generation.load();
-        self.put(Generation::new(before.number + 1, before.upstreams.clone(), links))
+    /// The same for whoever came by a group's endpoint.
+    pub fn generation_of(&self, principal: &Principal) -> Arc<Generation> {
+        self.groups.load().of(principal).clone()
     }
 
-    /// Put a new chain and other servers in place, in one step. A server that was there before, the very same, goes on; exchanges that run
+    /// The same at the endpoint of a group; none where there is no such group.
+    pub fn generation_at(&self, group: &str) -> Option<Arc<Generation>> {
+        self.groups.load().named(group).cloned()
+    }
+
+    /// All that is in force.
+    pub fn groups(&self) -> Arc<Groups> {
+        self.groups.load_full()
+    }
+
+    /// Put new chains in place. Exchanges that run keep the one they came with.
+    pub fn swap(&self, chains: impl Into<Chains>) -> u64 {
+        let before = self.groups.load_full();
+        self.put(before.default().number + 1, before.estate.clone(), chains.into())
+    }
+
+    /// Put new chains and other servers in place, in one step. A server that was there before, the very same, goes on; exchanges that run
     /// keep those they came with. Gives back those that are gone, each with its place, to be closed once nobody needs them.
     pub fn replace(
         &self,
         upstreams: Vec<Arc<dyn Upstream>>,
         idempotent: Vec<(String, String)>,
-        links: Vec<Link>,
+        chains: impl Into<Chains>,
     ) -> Vec<(usize, Arc<dyn Upstream>)> {
-        let before = self.generation.load_full();
-        let estate = Arc::new(before.upstreams.next(upstreams, idempotent));
-        self.put(Generation::new(before.number + 1, estate.clone(), links));
-        let (came, gone): (Vec<usize>, Vec<usize>) =
-            (estate.without(&before.upstreams).collect(), before.upstreams.without(&estate).collect());
+        let before = self.groups.load_full();
+        let estate = Arc::new(before.estate.next(upstreams, idempotent));
+        self.put(before.default().number + 1, estate.clone(), chains.into());
+        let (came, gone): (Vec<usize>, Vec<usize>) = (estate.without(&before.estate).collect(), before.estate.without(&estate).collect());
         gone.iter().for_each(|place| self.forget(*place));
         self.announced.note_upstreams(&came, &gone);
-        gone.into_iter().map(|place| (place, before.upstreams[place].clone())).collect()
+        gone.into_iter().map(|place| (place, before.estate[place].clone())).collect()
     }
 
     /// What is kept of a server that is gone, once more when it is closed: whoever still ran may have read its lists.
@@ -201,9 +216,8 @@ impl Host {
         self.lists.forget(place);
     }
 
-    fn put(&self, generation: Generation) -> u64 {
-        let number = generation.number;
-        self.generation.store(Arc::new(generation));
+    fn put(&self, number: u64, estate: Arc<Estate>, chains: Chains) -> u64 {
+        self.groups.store(Arc::new(Groups::new(number, estate, chains)));
         self.announced.note_chain();
         number
     }
@@ -213,9 +227,9 @@ impl Host {
         !self.settings.interceptors.is_empty()
     }
 
-    /// Those of the current generation.
+    /// All servers that are there now, whichever groups they are in.
     pub fn upstreams(&self) -> Arc<Estate> {
-        self.generation.load().upstreams.clone()
+        self.groups.load().estate.clone()
     }
 
     /// A fresh id for something that is answered without an exchange, so that its error can be found in the log.
@@ -292,8 +306,8 @@ impl Host {
     /// What `initialize` and `server/discover` say: the union of what the upstreams can and what can be carried.
     /// An upstream that does not answer in time is left out.
     pub async fn facts(&self, era: Era, client: &Arc<Client>, principal: &Arc<Principal>) -> ServerFacts {
-        let upstreams = self.upstreams();
-        let asked = upstreams.iter().map(|(_, u)| async move {
+        let generation = self.generation_of(principal);
+        let asked = generation.upstreams.iter().map(|(_, u)| async move {
             let facts = match tokio::time::timeout(self.settings.gather, u.facts(era, client, principal)).await.ok()? {
                 Ok(facts) => facts,
                 // What it offers shows when the person has done what is asked of them, and a client asks for no list that was not
@@ -304,7 +318,7 @@ impl Host {
             Some((u.name().clone(), facts))
         });
         let answers: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
-        let interceptors = self.serves_interceptors().then(|| run::capability(&self.generation(), &self.settings.interceptors));
+        let interceptors = self.serves_interceptors().then(|| run::capability(&generation, &self.settings.interceptors));
         crate::facts::merge(era, &answers, interceptors.as_deref())
     }
 
@@ -319,7 +333,7 @@ impl Host {
         client: &Arc<Client>,
         principal: &Arc<Principal>,
     ) -> Result<Arc<View>, Error> {
-        let generation = self.generation();
+        let generation = self.generation_of(principal);
         let viewer = Attributes::new(client.facts.clone());
         let asking = Asking { generation: &generation, era, client, principal, viewer: &viewer, callers: &Arc::default() };
         self.view(kind, asking, Currency::Fresh).await
@@ -327,7 +341,7 @@ impl Host {
 
     /// What all upstreams offer of one list, before any filter: for `sluice ls --pins`.
     pub async fn offered(self: &Arc<Self>, kind: ListKind, era: Era, client: &Arc<Client>, principal: &Arc<Principal>) -> Gathered {
-        let generation = self.generation();
+        let generation = self.generation_of(principal);
         let viewer = Attributes::new(client.facts.clone());
         self.gather_fresh(kind, Asking { generation: &generation, era, client, principal, viewer: &viewer, callers: &Arc::default() }).await
     }
@@ -421,7 +435,7 @@ impl Host {
 
     fn forward_unsolicited(self: &Arc<Self>, n: Unsolicited) {
         let Some(push) = self.push.get().cloned() else { return };
-        let generation = self.generation();
+        let generation = self.generation_of(&n.principal);
         let head = Head {
             exchange: self.next_exchange_id(),
             round: 0,
@@ -452,8 +466,8 @@ impl Host {
 #[derive(Default)]
 pub struct Ear {
     host: OnceLock<std::sync::Weak<Host>>,
-    /// Of an upstream that goes or is gone: the last generation that it was in.
-    last: Mutex<Option<std::sync::Weak<Generation>>>,
+    /// Of an upstream that goes or is gone: the last generations that it was in.
+    last: Mutex<Option<std::sync::Weak<Groups>>>,
 }
 
 impl Ear {
@@ -462,9 +476,9 @@ impl Ear {
         let _ = self.host.set(Arc::downgrade(host));
     }
 
-    /// The upstream leaves: what it still sends goes through the filters of this generation, and not of those that come after, which may
-    /// have another server under its name. None: it stays after all.
-    pub fn leave(&self, last: Option<&Arc<Generation>>) {
+    /// The upstream leaves: what it still sends goes through the filters of these generations, and not of those that come after, which
+    /// may have another server under its name. None: it stays after all.
+    pub fn leave(&self, last: Option<&Arc<Groups>>) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last.map(Arc::downgrade);
     }
 
@@ -486,8 +500,9 @@ impl Listener for Ear {
     fn departures(&self, upstream: &str, facts: &Arc<Facts>, principal: &Arc<Principal>) -> Option<Arc<Departures>> {
         let host = self.host()?;
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let generation = last.and_then(|last| last.upgrade()).unwrap_or_else(|| host.generation());
-        host.departures(&generation, generation.upstreams.position(upstream)?, facts, principal)
+        let groups = last.and_then(|last| last.upgrade()).unwrap_or_else(|| host.groups());
+        let generation = groups.of(principal);
+        host.departures(generation, generation.upstreams.position(upstream)?, facts, principal)
     }
 }
 

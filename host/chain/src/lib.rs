@@ -4,7 +4,7 @@
 //! This crate owns no socket, no wasm and no configuration file. It never formats HTTP and never knows
 //! which era an upstream speaks: transports translate at their own door.
 //!
-//! Reading order: [`exchange`], [`running`], [`verdict`], [`filter`], [`chunk`], [`upstream`], [`stream`], [`departures`], [`fetch`], [`subcall`], [`estate`], [`generation`], [`host`],
+//! Reading order: [`exchange`], [`running`], [`verdict`], [`filter`], [`chunk`], [`upstream`], [`stream`], [`departures`], [`fetch`], [`subcall`], [`estate`], [`generation`], [`groups`], [`host`],
 //! [`catalogue`], [`changes`], [`rescue`], [`record`], [`route`].
 
 #![forbid(unsafe_code)]
@@ -26,6 +26,7 @@ pub mod fetch;
 pub mod filter;
 pub mod gate;
 pub mod generation;
+pub mod groups;
 
 mod handed;
 pub mod host;

@@ -21,7 +21,9 @@ pub struct Principal {
     pub claims: Vec<(Arc<str>, Arc<str>)>,
     /// What says so: the plugin's name, or `host`.
     pub authority: Arc<str>,
-    /// Injective over (authority, tenant, subject); what caches, sessions and instances are keyed by.
+    /// The group it came by; none: `/mcp` itself.
+    pub group: Option<Arc<str>>,
+    /// Injective over (group, authority, tenant, subject); what caches, sessions and instances are keyed by.
     pub key: PrincipalKey,
 }
 
@@ -30,12 +32,25 @@ pub struct Principal {
 pub struct PrincipalKey {
     text: Arc<str>,
     hash: u64,
+    /// Where what names the caller begins, behind the group.
+    id_at: usize,
 }
 
 impl PrincipalKey {
-    fn new(text: String) -> Self {
+    fn new(text: String, id_at: usize) -> Self {
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        Self { hash: HASHER.hash_one(&text), text: text.into() }
+        Self { hash: HASHER.hash_one(&text), text: text.into(), id_at }
+    }
+
+    /// What names a caller begins with a digit, so none of a group is another's of none.
+    fn within(group: Option<&Arc<str>>, id: &str) -> Self {
+        let before = group.map_or_else(String::new, |group| format!("@{}:{group}/", group.len()));
+        Self::new(format!("{before}{id}"), before.len())
+    }
+
+    /// Who it is, by whichever group it came.
+    fn id(&self) -> &str {
+        &self.text[self.id_at..]
     }
 
     /// The same for the same key as long as the process lives, and unknown to clients. Made once, with the key.
@@ -66,8 +81,19 @@ impl Principal {
             scopes: Vec::new(),
             claims: Vec::new(),
             authority: authority.into(),
-            key: PrincipalKey::new(key),
+            group: None,
+            key: PrincipalKey::new(key, 0),
         }
+    }
+
+    /// The same caller at a group's endpoint: another one to everything that is kept by principal, and the same one to filters.
+    #[must_use]
+    pub fn within(mut self, group: Option<&Arc<str>>) -> Self {
+        if self.group.as_ref() != group {
+            self.key = PrincipalKey::within(group, self.key.id());
+            self.group = group.cloned();
+        }
+        self
     }
 
     /// The holder of the loopback token, or whoever started `sluice stdio`.
@@ -83,16 +109,24 @@ impl Principal {
     /// Whose a thing is that is found by an id nobody can guess. Those without a name are others with each request, so whoever has
     /// the id is taken for the one it was given to.
     pub fn holder(&self) -> Option<PrincipalKey> {
-        (!self.is_anonymous()).then(|| self.key.clone())
+        match (self.is_anonymous(), &self.group) {
+            (false, _) => Some(self.key.clone()),
+            // Not by another chain, at least.
+            (true, Some(group)) => Some(PrincipalKey::within(Some(group), "")),
+            (true, None) => None,
+        }
     }
 
     /// What filters see of it.
     pub fn push_facts(&self, facts: &mut Vec<(Box<str>, Box<str>)>) {
-        facts.push(("principal.id".into(), self.key.as_str().into()));
+        facts.push(("principal.id".into(), self.key.id().into()));
         facts.push(("principal.subject".into(), (&*self.subject).into()));
         facts.push(("principal.authority".into(), (&*self.authority).into()));
         if let Some(tenant) = &self.tenant {
             facts.push(("principal.tenant".into(), (&**tenant).into()));
+        }
+        if let Some(group) = &self.group {
+            facts.push(("transport.group".into(), (&**group).into()));
         }
         if !self.scopes.is_empty() {
             facts.push(("principal.scopes".into(), self.scopes.join(" ").into()));

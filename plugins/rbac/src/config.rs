@@ -44,6 +44,9 @@ pub struct RuleConfig {
     /// One of which is the caller's.
     #[serde(default)]
     pub tenants: Vec<String>,
+    /// By one of which the caller came.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// All of which the caller has.
     #[serde(default)]
     pub scopes: Vec<String>,

@@ -31,6 +31,7 @@ pub struct Rules {
 struct Asks {
     subject: bool,
     tenant: bool,
+    group: bool,
     scopes: bool,
 }
 
@@ -47,6 +48,7 @@ pub struct Caller {
     roles: Vec<String>,
     subject: Option<String>,
     tenant: Option<String>,
+    group: Option<String>,
     scopes: Vec<String>,
 }
 
@@ -103,6 +105,7 @@ impl Rules {
             asks_roles |= !rule.roles.is_empty();
             asks.subject |= !rule.subjects.is_empty();
             asks.tenant |= !rule.tenants.is_empty();
+            asks.group |= !rule.groups.is_empty();
             asks.scopes |= !rule.scopes.is_empty();
             rules.push(Rule::new(rule));
         }
@@ -121,6 +124,7 @@ impl Rules {
             roles: words(self.roles.as_deref().and_then(&attr), '\n'),
             subject: self.asks.subject.then(|| attr("principal.subject")).flatten(),
             tenant: self.asks.tenant.then(|| attr("principal.tenant")).flatten(),
+            group: self.asks.group.then(|| attr("transport.group")).flatten(),
             scopes: words(self.asks.scopes.then(|| attr("principal.scopes")).flatten(), ' '),
         }
     }
@@ -178,6 +182,7 @@ impl Rule {
         (config.roles.is_empty() || caller.roles.iter().any(|role| glob::any(&config.roles, role)))
             && one_of(&config.subjects, caller.subject.as_deref())
             && one_of(&config.tenants, caller.tenant.as_deref())
+            && one_of(&config.groups, caller.group.as_deref())
             && config.scopes.iter().all(|scope| caller.scopes.contains(scope))
             && is_there
             && one_of(&config.methods, Some(method))

@@ -62,6 +62,8 @@ fn nothing_is_shown_that_no_rule_allows() {
     check(json!([{"effect": "allow", "upstreams": ["git"]}]), NOBODY, &["git/get_log", "git/push"]);
     check(json!([{"effect": "allow", "tenants": ["acme"], "subjects": ["a*"], "tools": ["push"]}]), DEV, &["git/push"]);
     check(json!([{"effect": "allow", "tenants": ["*"]}]), NOBODY, &[]);
+    check(json!([{"effect": "allow", "groups": ["o*"], "tools": ["push"]}]), &[("transport.group", "ops")], &["git/push"]);
+    check(json!([{"effect": "allow", "groups": ["*"]}]), NOBODY, &[]);
     check(json!([{"effect": "allow", "scopes": ["mail", "read"]}]), &[("principal.scopes", "read mail")], ALL);
     check(json!([{"effect": "allow", "scopes": ["mail", "read"]}]), &[("principal.scopes", "mail")], &[]);
     check(json!([{"effect": "allow", "prompts": ["*"]}]), DEV, &[]);

@@ -7,7 +7,7 @@ use sluice_chain::{
     route::Route,
 };
 use sluice_plugin::import::Imported;
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 /// One plugin in plain words.
 pub struct Described {
@@ -32,9 +32,14 @@ pub struct Described {
 }
 
 impl Plugins {
-    /// Names in chain order.
+    /// The chain of a group; none: that of `/mcp`.
+    fn of(&self, group: Option<&str>) -> Vec<Placed> {
+        self.placed().iter().filter(|placed| placed.group.as_deref() == group).cloned().collect()
+    }
+
+    /// Names in the order of the chain of `/mcp`.
     pub fn names(&self) -> Vec<String> {
-        self.placed().iter().map(|p| p.filter.identity().name.to_string()).collect()
+        self.of(None).iter().map(|p| p.filter.identity().name.to_string()).collect()
     }
 
     /// What a plugin of the chain is told, by its name.
@@ -42,29 +47,29 @@ impl Plugins {
         self.placed().iter().find(|placed| *placed.filter.identity().name == *name).map(|placed| placed.settings.config.clone())
     }
 
-    /// All plugins in chain order.
-    pub fn described(&self) -> Vec<Described> {
-        self.placed().iter().map(describe).collect()
+    /// All plugins in the order of a group's chain; none: of that of `/mcp`.
+    pub fn described(&self, group: Option<&str>) -> Vec<Described> {
+        self.of(group).iter().map(describe).collect()
     }
 
     /// Pairs of plugins that edit the same part of a message or answer at the same path, with the order used.
     pub fn overlaps(&self) -> Vec<String> {
-        let placed = self.placed();
-        let mut lines = Vec::new();
-        for (i, first) in placed.iter().enumerate() {
-            for second in &placed[i + 1..] {
-                let shared = shared_path(&first.filter.manifest().edits, &second.filter.manifest().edits);
-                if let Some(path) = shared {
-                    let (a, b) = (&first.filter.identity().name, &second.filter.identity().name);
-                    lines.push(format!("{a} and {b} both edit {path}: requests pass {a} first, responses {b} first"));
-                }
-                if let Some(path) = shared_route(&first.filter.interest().routes, &second.filter.interest().routes) {
-                    let (a, b) = (&first.filter.identity().name, &second.filter.identity().name);
-                    lines.push(format!("{a} and {b} both answer at {path}: {a} does"));
-                }
-            }
+        let mut lines = overlaps(&self.of(None));
+        for group in self.config().groups().iter().filter(|group| group.own.is_some()) {
+            lines.extend(overlaps(&self.of(Some(&group.name))).into_iter().map(|line| format!("group {}: {line}", group.name)));
         }
         lines
+    }
+
+    /// What several chains share counts once, for the first of them.
+    fn each_once(&self) -> Vec<Placed> {
+        let mut each: Vec<Placed> = Vec::new();
+        for placed in self.placed().iter() {
+            if !each.iter().any(|known| Arc::ptr_eq(&known.filter, &placed.filter)) {
+                each.push(placed.clone());
+            }
+        }
+        each
     }
 
     /// Figures of the plugin host in Prometheus' text form.
@@ -73,11 +78,12 @@ impl Plugins {
         let mut out = String::new();
         head(&mut out, "sluice_plugins_compiling", "gauge", "Plugin files being compiled for the chain");
         let _ = writeln!(out, "sluice_plugins_compiling {}", self.engine.compiling().len());
-        let placed = self.placed();
+        let placed = self.each_once();
         let mut series = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Placed) -> u64| {
             head(&mut out, name, kind, help);
             for p in placed.iter() {
-                let _ = writeln!(out, "{name}{{plugin=\"{}\"}} {}", p.filter.identity().name, value(p));
+                let group = p.group.as_ref().map(|group| format!(",group=\"{group}\"")).unwrap_or_default();
+                let _ = writeln!(out, "{name}{{plugin=\"{}\"{group}}} {}", p.filter.identity().name, value(p));
             }
         };
         series("sluice_plugin_instances_created_total", "counter", "Instances made", &|p| p.filter.figures().created.load(Relaxed));
@@ -181,6 +187,24 @@ fn powers(imports: &[Imported], placed: &Placed) -> Vec<String> {
     }
     powers.extend(placed.settings.grants.iter().map(|g| format!("granted {g}")));
     powers
+}
+
+fn overlaps(placed: &[Placed]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (i, first) in placed.iter().enumerate() {
+        for second in &placed[i + 1..] {
+            let shared = shared_path(&first.filter.manifest().edits, &second.filter.manifest().edits);
+            if let Some(path) = shared {
+                let (a, b) = (&first.filter.identity().name, &second.filter.identity().name);
+                lines.push(format!("{a} and {b} both edit {path}: requests pass {a} first, responses {b} first"));
+            }
+            if let Some(path) = shared_route(&first.filter.interest().routes, &second.filter.interest().routes) {
+                let (a, b) = (&first.filter.identity().name, &second.filter.identity().name);
+                lines.push(format!("{a} and {b} both answer at {path}: {a} does"));
+            }
+        }
+    }
+    lines
 }
 
 /// A path at which both answer with the same method.

@@ -86,9 +86,14 @@ pub fn registries(config: &Config) -> Registries {
 impl Fetched {
     /// All that the chain names, at once.
     pub(super) async fn all(config: &Config, supply: &Supply, outstanding: &Outstanding) -> Self {
-        let links = config.settings.chain.iter().flatten();
-        let references: Vec<&Reference> =
-            links.filter_map(|link| if let Link::Fetched(reference) = link { Some(reference) } else { None }).collect();
+        let mut references: Vec<&Reference> = Vec::new();
+        for link in config.links() {
+            if let Link::Fetched(reference) = link
+                && !references.contains(&reference)
+            {
+                references.push(reference);
+            }
+        }
         if references.is_empty() {
             return Self::default();
         }
@@ -112,7 +117,7 @@ impl Fetched {
     /// Was every plugin asked for that the chain names?
     pub(super) fn has_all_of(&self, config: &Config) -> bool {
         let is_known = |link: &Link| !matches!(link, Link::Fetched(reference) if !self.found.contains_key(&reference.to_string()));
-        config.settings.chain.iter().flatten().all(is_known)
+        config.links().all(is_known)
     }
 
     pub(super) fn notes(&self) -> &[String] {

@@ -13,6 +13,7 @@ mod watch;
 
 pub use describe::Described;
 use fetched::{Fetched, Outstanding};
+use sources::Sources;
 pub use sources::{beside, complete};
 
 use crate::{
@@ -31,6 +32,7 @@ use sluice_chain::{
     fetch::Fetch,
     filter::{Filter, Hook},
     generation::{Link, OnFault, Policy},
+    groups::Group,
     host::Host,
     upstream::Upstream,
 };
@@ -91,6 +93,7 @@ struct Found {
 
 /// What a look at directory and configuration gave.
 struct Assembled {
+    /// The chain of `/mcp`, then those of the groups.
     chain: Vec<Placed>,
     /// A line each.
     problems: Vec<String>,
@@ -114,6 +117,8 @@ enum Occasion {
 /// A loaded plugin at its place.
 #[derive(Clone)]
 struct Placed {
+    /// In whose chain; none: in that of `/mcp`.
+    group: Option<Arc<str>>,
     key: String,
     digest: Arc<str>,
     signer: Signer,
@@ -165,7 +170,7 @@ impl Plugins {
             setup.slow_max = convert::count(slow_max);
         }
         let (engine, supply) = (Engine::start(setup)?, Supply::open(config, remembers)?);
-        host.swap(vec![Link::new(Arc::new(Closed::new()), Policy::default())]);
+        host.swap(chains(config, |_| vec![Link::new(Arc::new(Closed::new()), Policy::default())]));
         Ok(Arc::new(Self {
             config: Mutex::new(Arc::new(config.clone())),
             host,
@@ -260,33 +265,81 @@ impl Plugins {
         Arc::new(fetched)
     }
 
-    /// The chain as directory and configuration say now; where one of them is bad, what was in force in its place.
+    /// All chains as directory and configuration say now; where one of them is bad, what was in force in its place.
     async fn assemble(&self, config: &Config, fetched: &Fetched, occasion: Occasion) -> Assembled {
         let before = self.placed().clone();
-        let mut found = sources::find(config, fetched);
-        let mut problems = std::mem::take(&mut found.problems);
-        *lock(&self.files) = std::mem::take(&mut found.files);
-        if found.is_partial {
-            return Assembled { chain: before, problems, left_out: false, is_usable: false };
+        let mut all = Assembled { chain: Vec::new(), problems: Vec::new(), left_out: false, is_usable: true };
+        let (mut files, mut named) = (Vec::new(), Vec::new());
+        let groups = config.groups();
+        let others = groups.iter().map(|group| (Some(&group.name), group.own.as_ref()));
+        for (group, own) in std::iter::once((None, Some(config))).chain(others) {
+            let Some(config) = own else {
+                // Its chain is that of `/mcp`, down to the instances.
+                let shared: Vec<Placed> = all.chain.iter().filter(|placed| placed.group.is_none()).cloned().collect();
+                all.chain.extend(shared.into_iter().map(|placed| Placed { group: group.cloned(), ..placed }));
+                continue;
+            };
+            let mut found = sources::find(config, fetched);
+            let problems = std::mem::take(&mut found.problems);
+            if found.is_partial {
+                return Assembled { chain: before, problems, left_out: false, is_usable: false };
+            }
+            files.append(&mut found.files);
+            named.extend(found.order.iter().cloned());
+            let part = self.assemble_one(config, found, group, &before, &all.chain, occasion).await;
+            // What is wrong with a plugin of several chains is said once.
+            for problem in problems.into_iter().chain(part.problems) {
+                if !all.problems.contains(&problem) {
+                    all.problems.push(problem);
+                }
+            }
+            all.chain.extend(part.chain);
+            all.left_out |= part.left_out;
+            all.is_usable &= part.is_usable;
         }
-        problems.extend(self.supply.missing(&found.order));
+        *lock(&self.files) = files;
+        all.problems.extend(self.supply.missing(&named));
+        let twice = two_of_one_name(&all.chain);
+        all.is_usable &= twice.is_none();
+        all.problems.extend(twice);
+        all
+    }
+
+    /// One chain. `so_far`: those that were put together before it, whose instances serve here, too, where settings are the same.
+    async fn assemble_one(
+        &self,
+        config: &Config,
+        mut found: Sources,
+        group: Option<&Arc<str>>,
+        before: &[Placed],
+        so_far: &[Placed],
+        occasion: Occasion,
+    ) -> Assembled {
         let all = found.order.len();
         if occasion == Occasion::Hurried {
             found.order.retain(|key| found.plugins.get(key).is_none_or(|found| !self.may_come_later(found)));
         }
         let left_out = found.order.len() < all;
+        let own: Vec<Placed> = before.iter().filter(|old| old.group.as_ref() == group).cloned().collect();
         // At once: most of what loading takes is compiling, and that has its own bound.
-        let each = found.order.iter().map(|key| self.renew(config, found.plugins.get(key), before.iter().find(|old| old.key == *key)));
-        let mut chain = Vec::new();
+        let each = found.order.iter().map(|key| {
+            let is_it = |placed: &&Placed| placed.key == *key;
+            let others: Vec<&Placed> = so_far.iter().chain(before).filter(is_it).collect();
+            self.renew(config, found.plugins.get(key), own.iter().find(is_it), others)
+        });
+        let (mut chain, mut problems) = (Vec::new(), Vec::new());
         for (placed, wrong) in join_all(each).await {
-            chain.extend(placed);
+            chain.extend(placed.map(|placed| Placed { group: group.cloned(), ..placed }));
             problems.extend(wrong);
         }
-        problems.extend(keep_required(&before, occasion, &mut chain));
+        problems.extend(keep_required(&own, occasion, &mut chain));
         sources::settle(config, &mut chain);
-        let unusable = two_of_one_name(&chain).or_else(|| self.would_open_the_door(&chain));
-        let is_usable = unusable.is_none();
-        problems.extend(unusable);
+        let open = self.would_open_the_door(&chain).map(|open| match group {
+            None => open,
+            Some(group) => format!("group {group}: {open}"),
+        });
+        let is_usable = open.is_none();
+        problems.extend(open);
         Assembled { chain, problems, left_out, is_usable }
     }
 
@@ -297,10 +350,16 @@ impl Plugins {
     }
 
     /// One plugin as it is now, with its trial; as it was where that cannot be. And what is wrong with it.
-    async fn renew(&self, config: &Config, found: Option<&Found>, old: Option<&Placed>) -> (Option<Placed>, Vec<String>) {
+    async fn renew(
+        &self,
+        config: &Config,
+        found: Option<&Found>,
+        old: Option<&Placed>,
+        others: Vec<&Placed>,
+    ) -> (Option<Placed>, Vec<String>) {
         // Its file cannot be read just now: a line about that stands in the problems.
         let Some(found) = found else { return (old.cloned(), Vec::new()) };
-        let placed = match self.place(config, found, old).await {
+        let placed = match self.place(config, found, old.into_iter().chain(others)).await {
             Ok(placed) => placed,
             Err(problem) => return (old.cloned(), vec![problem]),
         };
@@ -340,17 +399,21 @@ impl Plugins {
 
     /// `servers`: other ones than before, and which of their tools are idempotent. Gives back those that are gone.
     fn swap(&self, after: Vec<Placed>, servers: Option<Servers>) -> Vec<Left> {
-        let links = after.iter().flat_map(Placed::links).collect();
+        let of = |group: Option<&Arc<str>>| after.iter().filter(|placed| placed.group.as_ref() == group).flat_map(Placed::links).collect();
+        let chains = chains(&self.config(), of);
         let gone = match servers {
             None => {
-                self.host.swap(links);
+                self.host.swap(chains);
                 Vec::new()
             }
-            Some((servers, idempotent)) => self.host.replace(servers, idempotent, links),
+            Some((servers, idempotent)) => self.host.replace(servers, idempotent, chains),
         };
         let generation = self.host.generation().number;
-        let names: Vec<String> = after.iter().map(|p| format!("{}@{}", p.filter.identity().name, p.filter.identity().version)).collect();
-        tracing::info!(generation, chain = names.join(","), "chain in place");
+        let own = self.config().groups().into_iter().filter(|group| group.own.is_some()).map(|group| Some(group.name));
+        for group in std::iter::once(None).chain(own) {
+            let chain: Vec<String> = after.iter().filter(|placed| placed.group == group).map(Placed::name).collect();
+            tracing::info!(generation, group = group.as_deref(), chain = chain.join(","), "chain in place");
+        }
         self.supply.note(&after);
         // Whoever only looks puts nothing in force. What comes in late or changes later is as good as what was there first.
         if self.supply.remembers() {
@@ -360,12 +423,13 @@ impl Plugins {
         gone
     }
 
-    async fn place(&self, config: &Config, found: &Found, old: Option<&Placed>) -> Result<Placed, String> {
+    /// `known`: what there is of it, which goes on where it is the same.
+    async fn place<'p>(&self, config: &Config, found: &Found, known: impl Iterator<Item = &'p Placed>) -> Result<Placed, String> {
         let settings = convert::settings(&found.key, &found.sidecar, &found.written, config.settings.limits.response_bytes_max);
         let policy = convert::policy(&found.written);
         let digest: Arc<str> = sluice_plugin::artifact::digest(&found.bytes).into();
         let signer = self.supply.check_file(found, &digest)?;
-        let unchanged = old.filter(|o| o.digest == digest && o.settings == settings);
+        let unchanged = { known }.find(|known| known.digest == digest && known.settings == settings);
         let (filter, breaker) = match unchanged {
             Some(old) => (old.filter.clone(), old.breaker.clone()),
             None => {
@@ -374,7 +438,18 @@ impl Plugins {
             }
         };
         self.supply.check_plugin(found, filter.identity(), &signer)?;
-        Ok(Placed { key: found.key.clone(), digest, signer, settings, filter, policy, breaker, stays: found.stays, trial: None })
+        Ok(Placed {
+            group: None,
+            key: found.key.clone(),
+            digest,
+            signer,
+            settings,
+            filter,
+            policy,
+            breaker,
+            stays: found.stays,
+            trial: None,
+        })
     }
 
     /// The new version beside a plugin, loaded; or the trial that is under way, as long as nothing of it has changed.
@@ -453,7 +528,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The views that a configuration has, with these links.
+fn chains(config: &Config, links: impl Fn(Option<&Arc<str>>) -> Vec<Link>) -> Vec<Group> {
+    let default = Group { name: None, upstreams: config.at_default(), links: links(None) };
+    let groups = config.groups();
+    let named =
+        groups.into_iter().map(|group| Group { links: links(Some(&group.name)), name: Some(group.name), upstreams: group.upstreams });
+    std::iter::once(default).chain(named).collect()
+}
+
 impl Placed {
+    fn name(&self) -> String {
+        format!("{}@{}", self.filter.identity().name, self.filter.identity().version)
+    }
+
     /// Its place in the chain, or the two of a trial.
     fn links(&self) -> Vec<Link> {
         let stable = Link::with_breaker(self.filter.clone(), self.policy.clone(), self.breaker.clone());
@@ -498,7 +586,8 @@ fn same(before: &[Placed], after: &[Placed]) -> bool {
             (Some(a), Some(b)) => Arc::ptr_eq(&a.canary, &b.canary),
             (a, b) => a.is_none() && b.is_none(),
         };
-        a.key == b.key
+        a.group == b.group
+            && a.key == b.key
             && a.signer == b.signer
             && Arc::ptr_eq(&a.filter, &b.filter)
             && format!("{:?}", a.policy) == format!("{:?}", b.policy)

@@ -49,7 +49,7 @@ pub fn find(config: &Config, fetched: &Fetched) -> Sources {
 }
 
 /// In the default chain the directory's own `namespace` takes the builtin's place.
-pub fn settle(config: &Config, chain: &mut Vec<Placed>) {
+pub(super) fn settle(config: &Config, chain: &mut Vec<Placed>) {
     let closing = format!("builtin:{CLOSING}");
     let replaced = chain.iter().any(|p| p.key != closing && *p.filter.identity().name == *CLOSING);
     if config.settings.chain.is_none() && replaced {

@@ -42,6 +42,9 @@ pub struct Access {
     /// The plugin that vouches for it.
     #[arg(long, value_name = "PLUGIN", default_value = KEYS, requires = "subject")]
     authority: String,
+    /// At `/mcp/NAME` instead of `/mcp`.
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
     /// Only this tool, by the name that callers use; without --as: which holders of API keys see it.
     #[arg(long, value_name = "NAME")]
     tool: Option<String>,
@@ -52,10 +55,17 @@ impl Access {
     pub fn run(self) -> Result<Exit> {
         let asked = self.subject.as_ref().map(|subject| self.principal(subject)).transpose()?;
         let Some(config) = self.config.load(None) else { return Ok(Exit::Config) };
-        look(config, async |assembly| match (asked, &self.tool) {
-            (Some(caller), None) => lists(assembly, caller).await,
-            (Some(caller), Some(tool)) => who(assembly, vec![caller], tool).await,
-            (None, tool) => who(assembly, holders(assembly)?, tool.as_deref().unwrap_or_default()).await,
+        look(config, async |assembly| {
+            let group = self.group.as_deref();
+            let at = |caller: Caller| Ok(Caller { principal: assembly.caller(Principal::clone(&caller.principal), group)?, ..caller });
+            match (asked, &self.tool) {
+                (Some(caller), None) => lists(assembly, at(caller)?).await,
+                (Some(caller), Some(tool)) => who(assembly, vec![at(caller)?], tool).await,
+                (None, tool) => {
+                    let callers = holders(assembly)?.into_iter().map(at).collect::<Result<_>>()?;
+                    who(assembly, callers, tool.as_deref().unwrap_or_default()).await
+                }
+            }
         })
     }
 

@@ -19,6 +19,9 @@ pub struct Ls {
     config: ConfigArgs,
     #[command(flatten)]
     pins: PinsArgs,
+    /// What is at `/mcp/NAME` instead of `/mcp`.
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
 }
 
 impl Ls {
@@ -29,17 +32,18 @@ impl Ls {
             return pins::run(config, lists);
         }
         look(config, async |assembly| {
-            print_plugins(assembly);
-            print_catalogue(assembly).await;
+            let principal = assembly.caller(Principal::local(), self.group.as_deref())?;
+            print_plugins(assembly, principal.group.as_deref());
+            print_catalogue(assembly, &principal).await;
             print_upstreams(assembly);
             Ok(())
         })
     }
 }
 
-fn print_plugins(assembly: &Assembly) {
+fn print_plugins(assembly: &Assembly, group: Option<&str>) {
     say!("chain");
-    let described = assembly.plugins.described();
+    let described = assembly.plugins.described(group);
     if described.is_empty() {
         say!("  empty: every message passes as it is");
     }
@@ -57,11 +61,10 @@ fn print_plugins(assembly: &Assembly) {
     }
 }
 
-async fn print_catalogue(assembly: &Assembly) {
-    let principal = Arc::new(Principal::local());
-    let client = client(&principal);
+async fn print_catalogue(assembly: &Assembly, principal: &Arc<Principal>) {
+    let client = client(principal);
     for kind in ListKind::ALL {
-        match assembly.host.look(kind, Era::Legacy, &client, &principal).await {
+        match assembly.host.look(kind, Era::Legacy, &client, principal).await {
             Ok(view) if view.exposed.is_empty() && view.missing.is_empty() => {}
             Ok(view) => {
                 say!("{}", kind.member());

@@ -6,13 +6,15 @@ use anyhow::Result;
 use clap::Args;
 use sluice_chain::principal::Principal;
 use sluice_transport::downstream;
-use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 #[derive(Args)]
 pub struct Stdio {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Serve this group (`sluice.groups`) instead of what `/mcp` has.
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
 }
 
 impl Stdio {
@@ -30,7 +32,7 @@ impl Stdio {
                 serve::told_to_stop().await;
                 on_signal.cancel();
             });
-            let local = Arc::new(Principal::local());
+            let local = assembly.caller(Principal::local(), self.group.as_deref())?;
             downstream::serve_stdio(tokio::io::stdin(), tokio::io::stdout(), assembly.host.clone(), local, settings, drain).await?;
             stop.cancel();
             let _ = watching.await;

@@ -21,7 +21,7 @@ impl fmt::Display for Change {
 }
 
 /// Settings that a gateway takes up while it runs. `upstreams` are told of with their servers.
-const TAKEN_UP: [&str; 2] = ["chain", "plugins.settings"];
+const TAKEN_UP: [&str; 5] = ["chain", "plugins.settings", "groups", "default_group", "server_paths"];
 /// Longest value that is shown.
 const SHOWN_MAX: usize = 100;
 
@@ -74,6 +74,9 @@ impl Config {
     pub(crate) fn taken_up_by(self, running: &Self) -> Self {
         let mut settings = running.settings.clone();
         settings.chain = self.settings.chain;
+        settings.groups = self.settings.groups;
+        settings.default_group = self.settings.default_group;
+        settings.server_paths = self.settings.server_paths;
         settings.upstreams = self.settings.upstreams;
         settings.plugins.settings = self.settings.plugins.settings;
         Self { settings, upstreams: self.upstreams, disabled: self.disabled, file: self.file, places: running.places.clone() }
@@ -86,7 +89,9 @@ impl Config {
 
     /// Filters may read answers, so each is indexed whole in the one pass that it gets anyway.
     pub(crate) fn is_read(&self) -> bool {
-        !self.settings.chain.as_ref().is_some_and(Vec::is_empty)
+        let is_empty = |chain: &Option<Vec<super::Link>>| chain.as_ref().is_some_and(Vec::is_empty);
+        let reads = |group: &super::GroupSettings| group.chain.is_some() && !is_empty(&group.chain);
+        !is_empty(&self.settings.chain) || self.settings.groups.values().any(reads)
     }
 
     fn server(&self, name: &str) -> Option<&Upstream> {

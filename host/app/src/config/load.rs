@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::expand::Scope;
+use super::groups;
 use super::inputs::Inputs;
 use super::problem::{Place, Problem, Report, Whose, nearest, quoted};
 use super::reader::Reader;
@@ -89,6 +90,7 @@ pub(super) fn read(text: &str, file: Option<&Path>, source: &Source) -> Result<L
     }
     flags(source, &mut settings, &mut reader);
     plugins_dir(source, &settings, &root, &mut reader);
+    groups::check(&settings, &servers, &root, &mut reader);
     let Servers { enabled: mut upstreams, disabled, broken } = servers;
     let known_besides: Vec<_> = disabled.iter().chain(&broken).map(String::as_str).collect();
     about_upstreams(&mut upstreams, &known_besides, &settings, &root, &mut reader);

@@ -165,6 +165,9 @@ pub fn common(ended: &Ended) -> Vec<u8> {
     if let Some(tenant) = &ended.principal.tenant {
         member(out, "tenant", tenant);
     }
+    if let Some(group) = &ended.principal.group {
+        member(out, "group", group);
+    }
     member(out, "method", &ended.head.method);
     if let Some(name) = &ended.head.name {
         member(out, "name", name);

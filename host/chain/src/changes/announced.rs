@@ -253,19 +253,16 @@ async fn reread(host: &Arc<Host>, upstream: usize, lists: Lists) {
     }
     let kinds = || lists.iter().flat_map(kinds_of);
     kinds().for_each(|kind| host.lists.invalidate(upstream, *kind));
-    let generation = host.generation();
+    let groups = host.groups();
     for era in [Era::Modern, Era::Legacy] {
-        let hears = |one: &Arc<Subscription>| one.revision().era() == era && !one.hears().both(lists).is_empty();
+        let hears = |one: &Arc<Subscription>| {
+            let may_see = groups.of(&one.who().principal).upstreams.has(upstream);
+            may_see && one.revision().era() == era && !one.hears().both(lists).is_empty()
+        };
         let Some(one) = host.announced.all().into_iter().find(hears) else { continue };
         let (who, viewer) = (one.who(), Attributes::default());
-        let asking = Asking {
-            generation: &generation,
-            era,
-            client: &who.client,
-            principal: &who.principal,
-            viewer: &viewer,
-            callers: &Arc::default(),
-        };
+        let generation = groups.of(&who.principal);
+        let asking = Asking { generation, era, client: &who.client, principal: &who.principal, viewer: &viewer, callers: &Arc::default() };
         for kind in kinds() {
             host.reread(upstream, *kind, asking).await;
         }
@@ -275,13 +272,13 @@ async fn reread(host: &Arc<Host>, upstream: usize, lists: Lists) {
 /// Compares what clients see now with what they may have seen. Where a server announced a change, a client that sees
 /// anything of that server's is told, since not all that a change changes stands in a list.
 async fn compare(host: &Arc<Host>, refreshed: &HashMap<usize, Lists>, is_doubtful: bool) {
-    let generation = host.generation();
+    let groups = host.groups();
     for (at, one) in host.announced.all().into_iter().enumerate() {
         let (who, hears) = (one.who(), one.hears());
         let viewer = Attributes::new(who.client.facts.clone());
         let era = one.revision().era();
         let asking = Asking {
-            generation: &generation,
+            generation: groups.of(&who.principal),
             era,
             client: &who.client,
             principal: &who.principal,
@@ -311,7 +308,8 @@ async fn compare(host: &Arc<Host>, refreshed: &HashMap<usize, Lists>, is_doubtfu
 
 /// Notes what a client that begins to listen may have seen. Upstreams that were never asked are asked now.
 pub(crate) async fn note_seen(host: &Arc<Host>, one: &Subscription, lists: Lists) {
-    let (who, generation) = (one.who(), host.generation());
+    let who = one.who();
+    let generation = host.generation_of(&who.principal);
     let viewer = Attributes::new(who.client.facts.clone());
     let era = one.revision().era();
     let asking =

@@ -119,7 +119,8 @@ pub(crate) async fn follow_lists(host: &Arc<Host>, subscription: &Arc<Subscripti
     }
     announced::note_seen(host, subscription, lists).await;
     subscription.hear(lists);
-    let wanted = host.upstreams().places().map(|place| (place, Filter { lists, uris: Vec::new() })).collect();
+    let servers = host.generation_of(&who.principal).upstreams.clone();
+    let wanted = servers.places().map(|place| (place, Filter { lists, uris: Vec::new() })).collect();
     follow(host, subscription, wanted).await;
 }
 
@@ -132,7 +133,9 @@ async fn follow(host: &Arc<Host>, subscription: &Arc<Subscription>, wanted: Vec<
 async fn follow_new(host: Arc<Host>, subscription: Arc<Subscription>, came: Vec<usize>) {
     let lists = subscription.hears();
     if !lists.is_empty() {
-        follow(&host, &subscription, came.into_iter().map(|place| (place, Filter { lists, uris: Vec::new() })).collect()).await;
+        let servers = host.generation_of(&subscription.who().principal).upstreams.clone();
+        let seen = came.into_iter().filter(|place| servers.has(*place));
+        follow(&host, &subscription, seen.map(|place| (place, Filter { lists, uris: Vec::new() })).collect()).await;
     }
 }
 

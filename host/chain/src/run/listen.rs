@@ -44,7 +44,7 @@ impl Exchange {
         let _ = self.sender.send(Outgoing::Notification(acknowledgement(&honoured))).await;
         drop(honoured);
         let (first, passed) = (self.generation.number, self.passed.len());
-        self.generation = host.generation();
+        self.generation = host.generation_of(&self.principal);
         loop {
             let change = tokio::select! {
                 biased;
@@ -52,7 +52,7 @@ impl Exchange {
                 () = host.winding_down.cancelled() => break,
                 change = subscription.next() => change,
             };
-            self.generation = host.generation();
+            self.generation = host.generation_of(&self.principal);
             self.versions = Vec::new();
             if let Some(delivery) = self.told(change).await? {
                 let _ = self.sender.send(Outgoing::Notification(delivery)).await;
@@ -86,7 +86,7 @@ impl Exchange {
         host.announced.register(&host, subscription);
         let lists = |place| (place, Filter { lists: asked.lists, uris: Vec::new() });
         // Those that are there now: whoever comes from here on is told of to all who are registered.
-        let mut parts: Vec<(usize, Filter)> = host.upstreams().places().map(lists).collect();
+        let mut parts: Vec<(usize, Filter)> = host.generation_of(&self.principal).upstreams.places().map(lists).collect();
         let mut followed = Vec::with_capacity(resources.len());
         for (upstream, original, exposed) in resources {
             if let Following::New(asked) = subscription.follow(upstream, &original, &exposed) {
@@ -222,8 +222,8 @@ pub(crate) async fn tell(host: &Arc<Host>, subscription: &Subscription, change: 
         message: bare(method, None).message,
         revision: subscription.revision(),
         client,
+        generation: host.generation_of(&principal),
         principal,
-        generation: host.generation(),
         param_headers: None,
         takes_pieces: false,
     };

@@ -162,7 +162,7 @@ impl Front {
     /// # Errors
     /// What is wrong with it; the sender is to be told.
     pub fn parse(&self, text: Bytes) -> Result<Document, Refusal> {
-        Document::parse(text, &self.settings.limits.json, self.host.generation().index_depth())
+        Document::parse(text, &self.settings.limits.json, self.host.generation_of(&self.caller().principal).index_depth())
             .map_err(|error| Refusal::new(400, error.code(), "json", error.to_string()))
     }
 
@@ -357,7 +357,7 @@ impl Front {
             revision: asked.revision,
             client,
             principal: self.caller().principal,
-            generation: self.host.generation(),
+            generation: self.host.generation_of(&self.caller().principal),
             param_headers: None,
             takes_pieces,
         });
@@ -419,7 +419,7 @@ impl Front {
             let text = format!("batches are accepted in 2025-03-26 sessions only, with one to {most} messages");
             return Err(Refusal::new(400, code::INVALID_REQUEST, "batch", text));
         }
-        let depth = self.host.generation().index_depth();
+        let depth = self.host.generation_of(&self.caller().principal).index_depth();
         let messages: Vec<Message> = items.into_iter().map(|item| batched(item, &self.settings, depth)).collect::<Result<_, _>>()?;
         Ok(messages.into_iter().filter_map(|message| self.begin(message, false).transpose()).collect())
     }

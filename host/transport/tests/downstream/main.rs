@@ -8,6 +8,7 @@ mod card;
 mod catalogue;
 mod drain;
 mod filters;
+mod groups;
 mod http2;
 mod legacy;
 mod modern;

@@ -125,7 +125,7 @@ async fn a_route_answers_whoever_has_said_nothing_and_the_endpoint_still_asks() 
     assert_eq!(ask(&endpoint, "GET", "/mcp", &[], b"").await.status, 401);
     endpoint.is_well().await;
     // Another chain, other routes.
-    endpoint.host.swap(Vec::new());
+    endpoint.host.swap(Vec::<sluice_chain::generation::Link>::new());
     assert_eq!(get(&endpoint, "/-/page/x").await.status, 404);
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sluice_chain::{
     catalogue::Change,
     generation::Policy,
+    groups::Group,
     host::{Ear, Listening},
     upstream::{Listener, Upstream},
 };
@@ -154,7 +155,11 @@ impl Stream {
     async fn listen(endpoint: &Endpoint, id: &str, filter: &Value) -> Stream {
         let params = format!(r#""notifications":{filter}"#);
         let body = modern_body(id, "subscriptions/listen", &params);
-        Stream::open(endpoint, &request("POST", "/mcp", &modern_headers("subscriptions/listen", ""), body.as_bytes())).await
+        Stream::listen_at(endpoint, "/mcp", &body).await
+    }
+
+    async fn listen_at(endpoint: &Endpoint, path: &str, body: &str) -> Stream {
+        Stream::open(endpoint, &request("POST", path, &modern_headers("subscriptions/listen", ""), body.as_bytes())).await
     }
 
     /// A legacy session's own.
@@ -529,6 +534,41 @@ async fn a_listener_hears_of_servers_that_come_and_go_and_of_no_others() {
     gone[0].1.close().await;
     eventually("nobody listens to the server that is gone", || first.open() == 0).await;
     stream.is_quiet().await;
+}
+
+#[tokio::test]
+async fn f108_only_those_hear_of_a_change_in_whose_group_it_is() {
+    let voices: [Voice; 3] = Default::default();
+    let mut fakes = Vec::new();
+    for voice in &voices {
+        fakes.push(legacy_server(voice).await);
+    }
+    let ear = Arc::<Ear>::default();
+    let all: Vec<_> = ["git", "mail", "wiki"].into_iter().zip(&fakes).map(|(name, fake)| upstream(name, fake, &ear)).collect();
+    let endpoint = Rig::over(all[..2].to_vec()).start().await;
+    ear.attach(&endpoint.host);
+    let named = || {
+        let shape = |_: &str, entry: &sluice_chain::catalogue::Entry| Change::Rename(format!("{}_{}", entry.owner, entry.name));
+        Tailor { shape: Some(Box::new(shape)), ..Tailor::default() }.chain(Policy::default())
+    };
+    let groups = || vec![Group::of_all(named()), Group { name: Some("ops".into()), upstreams: Some(vec!["mail".into()]), links: named() }];
+    endpoint.host.swap(groups());
+    let body = modern_body("1", "subscriptions/listen", r#""notifications":{"toolsListChanged":true}"#);
+    let (mut whole, mut ops) = (Stream::listen_at(&endpoint, "/mcp", &body).await, Stream::listen_at(&endpoint, "/mcp/ops", &body).await);
+    for stream in [&mut whole, &mut ops] {
+        assert_eq!(stream.hear().await["params"]["notifications"], json!({"toolsListChanged":true}));
+    }
+    let told = "notifications/tools/list_changed";
+    endpoint.host.replace(all, Vec::new(), groups());
+    assert_eq!(whole.hear().await["method"], told, "it sees a tool more");
+    ops.is_quiet().await;
+    for place in [0, 2] {
+        voices[place].changed("tools");
+        assert_eq!(whole.hear().await["method"], told);
+        ops.is_quiet().await;
+    }
+    voices[1].changed("tools");
+    assert_eq!((whole.hear().await["method"].as_str(), ops.hear().await["method"].as_str()), (Some(told), Some(told)));
 }
 
 #[tokio::test]

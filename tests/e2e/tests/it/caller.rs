@@ -21,6 +21,8 @@ impl Era {
 /// One client, one connection at a time, requests in turn.
 pub struct Caller {
     pub address: String,
+    /// Of the endpoint.
+    pub path: String,
     pub era: Era,
     pub key: String,
     pub session: Option<String>,
@@ -47,10 +49,20 @@ impl Caller {
         caller
     }
 
+    /// The same at a group's endpoint.
+    pub async fn at(address: &str, path: &str, era: Era, key: &str) -> Self {
+        let mut caller = Self { path: path.into(), ..Self::silent(address, era, key) };
+        if era == Era::Legacy {
+            caller.initialize().await;
+        }
+        caller
+    }
+
     /// A client that has said nothing yet.
     pub fn silent(address: &str, era: Era, key: &str) -> Self {
         Self {
             address: address.into(),
+            path: "/mcp".into(),
             era,
             key: key.into(),
             session: None,
@@ -73,7 +85,8 @@ impl Caller {
 
     /// Headers of one request, ended. `extra` are whole lines.
     pub fn head(&self, verb: &str, method: &str, name: Option<&str>, length: usize, extra: &str) -> String {
-        let mut head = format!("{verb} /mcp HTTP/1.1\r\nhost: {}\r\naccept: application/json, text/event-stream\r\n", self.address);
+        let (path, address) = (&self.path, &self.address);
+        let mut head = format!("{verb} {path} HTTP/1.1\r\nhost: {address}\r\naccept: application/json, text/event-stream\r\n");
         if !self.key.is_empty() {
             head += &format!("authorization: Bearer {}\r\n", self.key);
         }

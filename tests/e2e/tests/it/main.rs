@@ -25,6 +25,7 @@ mod dropped;
 mod embedded;
 mod fetched;
 mod fetching;
+mod groups;
 mod interceptors;
 mod isolation;
 mod labels;

@@ -17,7 +17,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 
 impl Folder {
     /// The configuration file, there whole or not at all.
-    fn configure(&self, config: Value) {
+    pub fn configure(&self, config: Value) {
         self.configure_with(complete(self, config).to_string());
     }
 
@@ -29,7 +29,7 @@ impl Folder {
 
 impl Gateway {
     /// POST of nothing on the admin listener.
-    async fn reload(&self, token: &str) -> Reply {
+    pub async fn reload(&self, token: &str) -> Reply {
         let mut connection = Connection::open(&self.admin).await.expect("the admin listener");
         let request =
             format!("POST /reload HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\ncontent-length: 0\r\n\r\n", self.admin);
@@ -37,7 +37,7 @@ impl Gateway {
     }
 }
 
-async fn tools(caller: &mut Caller, expected: &[&str]) {
+pub async fn tools(caller: &mut Caller, expected: &[&str]) {
     let mut last = Vec::new();
     for _ in 0..500 {
         last = caller.names("tools").await;

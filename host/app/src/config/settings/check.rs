@@ -80,18 +80,29 @@ fn registries(settings: &Settings, node: &Node, reader: &mut Reader) {
             reader.wrong(written.at, format!("{path} has a username and no password"), None);
         }
     }
-    let Some(Value::List(items)) = node.find(&["chain"]).map(|chain| &chain.value) else { return };
-    let links = settings.chain.as_deref().unwrap_or_default();
-    // With one item misread the two lists no longer stand side by side.
-    for (link, item) in links.iter().zip(items).filter(|_| links.len() == items.len()) {
-        let Link::Fetched(reference) = link else { continue };
-        let host = reference.host();
-        let may_be_plain = is_this_machine(&host) || hosts.get(&host).is_some_and(|host| host.plain_http);
-        if reference.is_plain() && !may_be_plain {
-            let suggestion = format!("write https://, or plugins.registries.{}.plain_http = true", quoted(&host));
-            reader.wrong(item.at, format!("{}.chain: {reference} goes without TLS", reader.path()), Some(suggestion));
+    for (path, links) in chains(settings, node) {
+        for (link, item) in links {
+            let Link::Fetched(reference) = link else { continue };
+            let host = reference.host();
+            let may_be_plain = is_this_machine(&host) || hosts.get(&host).is_some_and(|host| host.plain_http);
+            if reference.is_plain() && !may_be_plain {
+                let suggestion = format!("write https://, or plugins.registries.{}.plain_http = true", quoted(&host));
+                reader.wrong(item.at, format!("{}.{path}: {reference} goes without TLS", reader.path()), Some(suggestion));
+            }
         }
     }
+}
+
+/// Every chain that is written, with its place and, for each link, where that stands.
+fn chains<'c>(settings: &'c Settings, node: &'c Node) -> Vec<(String, Vec<(&'c Link, &'c Node)>)> {
+    let of_groups = settings.groups.iter().map(|(name, group)| (vec!["groups", name, "chain"], &group.chain));
+    let all = [(vec!["chain"], &settings.chain)].into_iter().chain(of_groups);
+    let written = all.filter_map(|(keys, chain)| {
+        let (Some(links), Some(Value::List(items))) = (chain, node.find(&keys).map(|chain| &chain.value)) else { return None };
+        // With one item misread the two lists no longer stand side by side.
+        (links.len() == items.len()).then(|| (keys.join("."), links.iter().zip(items).collect()))
+    });
+    written.collect()
 }
 
 /// With no key, nothing counts.
@@ -218,19 +229,15 @@ fn limits(settings: &Settings, node: &Node, reader: &mut Reader) {
 }
 
 fn chain(settings: &Settings, node: &Node, reader: &mut Reader) {
-    let (Some(chain), Some(written)) = (&settings.chain, node.find(&["chain"])) else { return };
-    let Value::List(items) = &written.value else { return };
-    // With one item misread the two lists no longer stand side by side.
-    if items.len() != chain.len() {
-        return;
-    }
-    let mut seen = HashSet::new();
-    for (link, item) in chain.iter().zip(items) {
-        if seen.insert(link) {
-            continue;
+    for (path, links) in chains(settings, node) {
+        let mut seen = HashSet::new();
+        for (link, item) in links {
+            if seen.insert(link) {
+                continue;
+            }
+            let Value::Text(written) = &item.value else { continue };
+            let what = format!("{}.{path} has {} a second time", reader.path(), quoted(written));
+            reader.wrong(item.at, what, Some("a plugin has one place in a chain".to_owned()));
         }
-        let Value::Text(written) = &item.value else { continue };
-        let what = format!("{}.chain has {} a second time", reader.path(), quoted(written));
-        reader.wrong(item.at, what, Some("a plugin has one place in a chain".to_owned()));
     }
 }

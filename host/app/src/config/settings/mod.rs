@@ -3,6 +3,7 @@
 mod chain;
 mod check;
 mod endpoint;
+mod group;
 mod limits;
 mod listen;
 mod plugin;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 pub use chain::Link;
 pub(super) use check::{check, exposed};
 pub use endpoint::{HostName, Network, Origin, PublicUrl, TrustedProxy};
+pub use group::GroupSettings;
 pub use limits::Limits;
 pub use listen::{Listen, UnixMode};
 pub use plugin::{Breaker, Canary, FaultAction, Grant, Mode, OnFault, PluginLimits, PluginSettings, Power, Scope, When};
@@ -69,6 +71,13 @@ section! {
         /// `https://host/x.wasm#sha256:<digest>`. Absent: the directory in file-name order, then `builtin:namespace`.
         /// `[]` is the empty chain.
         pub chain: Option<Vec<Link>> = None;
+        /// Views over the servers, by name, each at `/mcp/<name>` and behind a chain of its own.
+        pub groups: BTreeMap<String, GroupSettings> = BTreeMap::new();
+        /// The servers at `/mcp`, by their names in `mcpServers` or `servers`; the others are in groups alone. Absent: all.
+        pub default_group: Option<Vec<String>> = None;
+        /// Whether each server is also served by itself at `/servers/<name>/mcp` and `/servers/<name>/sse`, behind the chain of `/mcp`, as
+        /// users of mcp-proxy have it.
+        pub server_paths: bool = false;
         /// More about an upstream, by its name in `mcpServers` or `servers`.
         pub upstreams: BTreeMap<String, UpstreamSettings> = BTreeMap::new();
         /// Where what plugins keep stands.

@@ -20,6 +20,7 @@ use sluice_wire::{
 use std::sync::Arc;
 
 use super::{
+    Shared,
     answer::name_request,
     batch, card,
     connection::Connection,
@@ -86,10 +87,10 @@ async fn respond(connection: &Arc<Connection>, request: Request<Incoming>) -> Re
         intake::note_unread(&body, &connection.pace);
         return Ok(card);
     }
-    let Some(route) = Route::of(&connection.shared.settings, head.uri.path()) else {
+    let Some((route, generation)) = Route::of(&connection.shared, head.uri.path()) else {
         return routes::answer(connection, &head, body).await;
     };
-    let admitted = admit(connection, &head).await;
+    let admitted = admit(connection, &head, generation).await;
     let call = match admitted {
         Ok(call) => call,
         Err(refusal) => {
@@ -98,7 +99,7 @@ async fn respond(connection: &Arc<Connection>, request: Request<Incoming>) -> Re
         }
     };
     match (route, &head.method) {
-        (Route::Stream, &Method::GET) => sse::open(call),
+        (Route::Stream, &Method::GET) => sse::open(call, head.uri.path()),
         (Route::Stream, _) => Err(sse::method_not_allowed("GET")),
         (Route::Messages, &Method::POST) => sse::post(call, &head.uri, body).await,
         (Route::Messages, _) => Err(sse::method_not_allowed("POST")),
@@ -120,6 +121,9 @@ fn check_names(connection: &Connection, head: &Parts) -> Result<(), Refusal> {
     names.check(&head.uri, &head.headers).map_err(|stranger| Refusal::http(403, stranger.reason(), stranger.message()))
 }
 
+/// Groups whose names begin so are of one server each, and not below the endpoint's path.
+const SERVERS: &str = "servers/";
+
 /// What a path is for.
 enum Route {
     /// Streamable HTTP.
@@ -131,23 +135,47 @@ enum Route {
 }
 
 impl Route {
-    fn of(settings: &Settings, path: &str) -> Option<Route> {
+    /// And what is in force there.
+    fn of(shared: &Shared, path: &str) -> Option<(Route, Arc<Generation>)> {
+        let settings = &shared.settings;
         let has_sse = settings.http_sse && settings.eras.legacy;
-        match path {
-            path if path == settings.path => Some(Route::Endpoint),
-            sse::STREAM_PATH if has_sse => Some(Route::Stream),
-            sse::MESSAGES_PATH if has_sse => Some(Route::Messages),
-            _ => None,
+        let (route, group) = match path {
+            path if path == settings.path => (Route::Endpoint, None),
+            sse::STREAM_PATH => (Route::Stream, None),
+            sse::MESSAGES_PATH => (Route::Messages, None),
+            _ => Route::of_group(path.strip_prefix(&*settings.path).and_then(|rest| rest.strip_prefix('/')), path)?,
+        };
+        if !has_sse && !matches!(route, Route::Endpoint) {
+            return None;
         }
+        let generation = match group {
+            None => shared.host.generation(),
+            Some(group) => shared.host.generation_at(group)?,
+        };
+        Some((route, generation))
+    }
+
+    /// `/mcp/<group>`, and below it what HTTP+SSE has. `/servers/<name>` is the group of that name, with what users of mcp-proxy find there.
+    fn of_group<'p>(below: Option<&'p str>, path: &'p str) -> Option<(Route, Option<&'p str>)> {
+        let (group, part) = match below {
+            Some(rest) => rest.split_once('/').unwrap_or((rest, "mcp")),
+            None => path.strip_prefix('/')?.trim_end_matches('/').rsplit_once('/').filter(|(group, _)| group.starts_with(SERVERS))?,
+        };
+        let route = match part {
+            "mcp" => Route::Endpoint,
+            "sse" => Route::Stream,
+            "messages" => Route::Messages,
+            _ => return None,
+        };
+        Some((route, Some(group)))
     }
 }
 
 /// Whoever fails here learns nothing else.
-async fn admit<'a>(connection: &'a Arc<Connection>, head: &'a Parts) -> Result<Call<'a>, Refusal> {
+async fn admit<'a>(connection: &'a Arc<Connection>, head: &'a Parts, generation: Arc<Generation>) -> Result<Call<'a>, Refusal> {
     let shared = &connection.shared;
     let credential = headers::credential(&head.headers, &shared.settings)?;
     let transport = connection.facts(&head.headers);
-    let generation = shared.host.generation();
     let facts = Attributes::new(transport.clone());
     let principal = shared.host.authenticate(&generation, credential, facts).await.map_err(denied)?;
     Ok(Call { connection, headers: &head.headers, generation, caller: Caller { transport, principal } })

@@ -18,6 +18,7 @@ use sluice_chain::{
 use std::sync::Arc;
 
 use super::{
+    Shared,
     answer::name_request,
     card,
     connection::Connection,
@@ -36,7 +37,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action
 /// 404 where no plugin has a route, 405 for another method, 413 and the like for the body, 503 and 500 for what became of the plugin.
 pub(super) async fn answer(connection: &Arc<Connection>, head: &Parts, body: Incoming) -> Result<Response<Content>, Refusal> {
     let (shared, pace) = (&connection.shared, &connection.pace);
-    let generation = shared.host.generation();
+    let generation = generation_for(shared, head.uri.path());
     let method = check(&generation, head).map_err(|no| no.unwrap_or_else(|| nothing_here(&shared.settings)));
     let method = method.inspect_err(|_| intake::note_unread(&body, pace))?;
     let body = intake::collect(body, pace, shared.settings.limits.route_body_bytes_max).await?;
@@ -55,6 +56,19 @@ pub(super) async fn answer(connection: &Arc<Connection>, head: &Parts, body: Inc
         Ok(answer) => Ok(response(answer, id, head.method == Method::HEAD)),
         Err(unrouted) => Err(refusal(unrouted, &shared.settings).named(id)),
     }
+}
+
+/// Whose routes count. A resource's metadata has the path of the resource at its end (RFC 9728 §3.1), so a group answers for its own; else
+/// whoever has the route, the chain of the endpoint first.
+fn generation_for(shared: &Shared, path: &str) -> Arc<Generation> {
+    let groups = shared.host.groups();
+    let serves = |generation: &&Arc<Generation>| !generation.route_methods(path).is_empty();
+    let is_meant = |generation: &&Arc<Generation>| {
+        let group = generation.group.as_deref();
+        group.and_then(|group| path.strip_suffix(group)).is_some_and(|rest| rest.ends_with(&format!("{}/", shared.settings.path)))
+    };
+    let meant = groups.iter().filter(is_meant).find(serves).or_else(|| groups.iter().find(serves));
+    meant.unwrap_or(groups.default()).clone()
 }
 
 /// The method the plugin sees: a HEAD is a GET whose body stays here. None: there is nothing at this path.

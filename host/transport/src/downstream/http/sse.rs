@@ -40,7 +40,7 @@ const MESSAGE: &[u8] = b"event: message\ndata: ";
 const LINES_QUEUE: usize = 64;
 
 /// Opens a session, which ends with its stream.
-pub(super) fn open(call: Call<'_>) -> Result<Response<Content>, Refusal> {
+pub(super) fn open(call: Call<'_>, path: &str) -> Result<Response<Content>, Refusal> {
     media::check_accepts_stream(call.headers)?;
     let shared = &call.connection.shared;
     let (lines, queue) = mpsc::channel(LINES_QUEUE);
@@ -50,7 +50,7 @@ pub(super) fn open(call: Call<'_>) -> Result<Response<Content>, Refusal> {
         NotOpened::Randomness => busy("randomness", "no session can be opened right now"),
         NotOpened::Full => busy("sessions", "too many sessions are open; end some, or raise the limit"),
     })?;
-    Ok(answer::stream(Content::Channel(Box::new(ChannelEvents::new(channel, queue, shared.clone())))))
+    Ok(answer::stream(Content::Channel(Box::new(ChannelEvents::new(channel, queue, shared.clone(), path)))))
 }
 
 /// Takes one message, or a batch. Its answer comes on the stream.
@@ -93,8 +93,9 @@ pub(super) struct ChannelEvents {
 }
 
 impl ChannelEvents {
-    fn new(channel: Arc<Channel>, queue: mpsc::Receiver<Line>, shared: Arc<Shared>) -> ChannelEvents {
-        let endpoint = Some(Piece::line(ENDPOINT, format!("{MESSAGES_PATH}?{NAME}{:032x}\n", channel.key).into()));
+    fn new(channel: Arc<Channel>, queue: mpsc::Receiver<Line>, shared: Arc<Shared>, path: &str) -> ChannelEvents {
+        let before = path.trim_end_matches('/').strip_suffix(STREAM_PATH).unwrap_or_default();
+        let endpoint = Some(Piece::line(ENDPOINT, format!("{before}{MESSAGES_PATH}?{NAME}{:032x}\n", channel.key).into()));
         let drain: CancellationToken = shared.drain.clone();
         let quiet = Quiet::new(shared.settings.limits.comment_after);
         ChannelEvents { channel, queue, long: None, shared, endpoint, quiet, drain: Box::pin(drain.cancelled_owned()) }
