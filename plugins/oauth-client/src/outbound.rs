@@ -20,6 +20,8 @@ use crate::random;
 use crate::scope;
 use crate::token::{self, Refused};
 
+/// `principal.authority` of callers whom the host let in without a name.
+const NAMELESS: &str = "host-anonymous";
 /// How often more scope is asked for the same operation, and fresh tokens are refused, before it is given up.
 const TRIES_MAX: u8 = 2;
 /// How long that is remembered.
@@ -172,7 +174,9 @@ impl Road<'_> {
     // ---- as the caller ----
 
     fn as_the_caller(&self) -> Result<Decision, Problem> {
-        let Some(principal) = self.x.attr("principal.id") else {
+        // Somebody else with the next request, so no token could be found again.
+        let is_nameless = self.x.attr("principal.authority").as_deref() == Some(NAMELESS);
+        let Some(principal) = self.x.attr("principal.id").filter(|_| !is_nameless) else {
             return Ok(Decision::Reject(Rejection::new(
                 NOBODY,
                 &format!("{} is used as whoever calls, and this call has no name", self.departure.upstream),

@@ -174,6 +174,9 @@ fn without_a_way_to_sign_in_no_link_is_made() {
     }
     let (code, _) = rejected(World::new(per_person()).challenged(&FakeExchange::default(), 401, "Bearer", None));
     assert_eq!(code, 4014, "nobody has nothing kept");
+    let nameless = caller("f00d").with_attr("principal.authority", "host-anonymous");
+    let (code, _) = rejected(World::new(per_person()).challenged(&nameless, 401, "Bearer", None));
+    assert_eq!(code, 4014, "somebody else with the next request");
     without(&local).link(&of_the_host());
     without(&|config| config["sign_in"]["tenant_claim"] = json!("org")).link(&tenant());
     World::new(per_person()).link(&caller("ada").with_attr("principal.claim.iss", IDP));

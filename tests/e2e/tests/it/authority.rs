@@ -51,6 +51,11 @@ impl Authority {
     }
 }
 
+/// The assertion that it gives in an exchange (ID-JAG).
+pub fn assertion_of(issuer: &str) -> String {
+    format!("assertion-of-{issuer}")
+}
+
 fn token_of(issuer: &str) -> String {
     format!("access-token-of-{issuer}")
 }
@@ -92,8 +97,21 @@ fn answer(seen: &Seen, bend: fn(&mut Value)) -> Response {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
                 let claims = json!({"iss": issuer, "aud": form["client_id"], "sub": subject, "nonce": nonce, "iat": now, "exp": now + 60});
                 tokens["id_token"] = json!(format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string())));
+                tokens["access_token"] = json!(format!("{subject}.{}", token_of(&issuer)));
+            }
+            // RFC 8693: what was asked for, whatever that is.
+            if let Some(requested) = form.get("requested_token_type") {
+                tokens["issued_token_type"] = json!(requested);
+                if requested.ends_with(":id-jag") {
+                    tokens["access_token"] = json!(assertion_of(&issuer));
+                    tokens["token_type"] = json!("N_A");
+                }
             }
             Response::json(tokens.to_string())
+        }
+        "/userinfo" => {
+            let subject = seen.header("authorization").and_then(|value| value.strip_prefix("Bearer ")?.split_once('.')).map(|(who, _)| who);
+            Response::json(json!({"sub": subject}).to_string())
         }
         _ => Response::status(404),
     }
@@ -150,6 +168,13 @@ impl Browser {
         let page = self.open(link).await;
         let sent = self.agree(link, &page).await;
         query(sent.header("location").unwrap_or_else(|| panic!("{} {}", sent.status, String::from_utf8_lossy(&sent.body))))
+    }
+
+    /// Opens a page that sends it on to sign in, and comes back from there as this one, to where it was told. What comes of it.
+    pub async fn come_back(&mut self, link: &str, subject: &str, issuer: &str) -> Reply {
+        let sent = self.open(link).await;
+        let asked = query(sent.header("location").unwrap_or_else(|| panic!("{} {}", sent.status, String::from_utf8_lossy(&sent.body))));
+        self.open(&format!("{}?code={subject}.&state={}&iss={issuer}", asked["redirect_uri"], asked["state"])).await
     }
 
     async fn send(&mut self, verb: &str, url: &str, body: &str) -> Reply {

@@ -23,6 +23,7 @@ mod search;
 mod shape;
 mod sigv4;
 mod static_header;
+mod token_exchange;
 
 use crate::{folder::Folder, gateway::Gateway};
 use serde_json::{Value, json};
