@@ -141,7 +141,7 @@ def python_plugin(python, built):
     def build():
         mypy = [str(python), "-m", "mypy", "--strict", "--cache-dir", str(WORK / "mypy")]
         parts.run([*mypy, "-p", "sluice"], WORK)
-        parts.run([*mypy, "tests/test_contract.py", "tests/test_views.py"], sdk)
+        parts.run([*mypy, "tests/test_contract.py", "tests/test_light.py", "tests/test_views.py"], sdk)
         parts.run([*mypy, "mask.py", "tests/test_mask.py"], plugin)
         unittest = [str(python), "-B", "-m", "unittest", "discover", "-s", "tests"]
         parts.run(unittest, sdk)

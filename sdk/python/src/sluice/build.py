@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .hooks import HOOKS
+from .light import Unknown, light
 from .plugin import Plugin
 
 WIT = Path(__file__).parent / "wit"
@@ -123,10 +124,15 @@ def build(folder: Path, out: Path | None = None) -> Path:
         command += ["-w", "sluice:project/plugin", "--world-module", CONTRACT, "componentize", GLUE]
         for path in [work, *project.paths(), Path(__file__).parent.parent]:
             command += ["-p", str(path)]
-        command += ["-o", str(out)] if project.wasi else ["-o", str(out), "-s"]
+        made = work / "plugin.wasm"
+        command += ["-o", str(made)] if project.wasi else ["-o", str(made), "-s"]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode != 0:
-        raise Mistake(f"componentize-py failed:\n{done.stdout}")
+        if done.returncode != 0:
+            raise Mistake(f"componentize-py failed:\n{done.stdout}")
+        try:
+            out.write_bytes(light(made.read_bytes()))
+        except Unknown as unknown:
+            raise Mistake(f"{unknown}: it is not the componentize-py of this SDK") from unknown
     return out
 
 
