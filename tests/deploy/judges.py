@@ -166,6 +166,24 @@ def unit(text, binary):
         return said.stdout.strip().splitlines()[-1].lstrip("→ ").encode("ascii", "ignore").decode().strip()
 
 
+def activation(text, service, binary):
+    """The socket beside the unit that it is for, by systemd itself; and that its port is the one the gateway would take."""
+    needs("systemd-analyze")
+    may_mount()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in (("sluice.service", service), ("sluice.socket", text)):
+            (Path(folder) / name).write_text(content)
+        prepared = f"mount -t tmpfs none /usr/local/bin && cp /bin/true /usr/local/bin/{binary.name} &&"
+        words = f"{prepared} exec systemd-analyze verify --recursive-errors=no --man=no {folder}/sluice.socket"
+        said = subprocess.run(["unshare", "--mount", "sh", "-c", words], capture_output=True, text=True)
+    if said.returncode != 0 or said.stderr.strip():
+        raise Wrong(said.stderr.strip())
+    kept = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    if kept["FileDescriptorName"] != "mcp":
+        raise Wrong(f"the gateway knows no socket called {kept['FileDescriptorName']}")
+    return f"{kept['ListenStream']}, called {kept['FileDescriptorName']}"
+
+
 def with_secrets(words, pem):
     """A command that finds the certificate where a container has its secrets."""
     script = f"mount -t tmpfs none /run && mkdir /run/secrets && cp {pem} /run/secrets/mcp.pem && exec {words}"

@@ -117,6 +117,11 @@ def files(results, judges, place, options):
     for what, values in variants().items():
         results.item(f"helm/sluice, {what}", lambda values=values: variant(judges, values))
     results.item("systemd/sluice.service", lambda: judges.unit((deploy / "systemd" / "sluice.service").read_text(), place.sluice))
+    units = deploy / "systemd"
+    results.item(
+        "systemd/sluice.socket",
+        lambda: judges.activation((units / "sluice.socket").read_text(), (units / "sluice.service").read_text(), place.sluice),
+    )
     for name in ("compose", "systemd"):
         text = (deploy / name / "sluice.json").read_text()
         results.item(f"{name}/sluice.json", lambda text=text: judges.config(place.sluice, text, variables(), place.cache))
@@ -167,6 +172,11 @@ def controls(results, judges, place):
     results.refused("a binary with libraries", lambda: judges.static(Path(sys.executable).resolve()))
     results.refused("a unit with a setting that is none", lambda: judges.unit(changed(unit, "ProtectHome=", "ProtectsHome="), place.sluice))
     results.refused("a unit that takes nothing away", lambda: judges.unit(unit.partition("DynamicUser")[0], place.sluice))
+    socket = (deploy / "systemd" / "sluice.socket").read_text()
+    results.refused(
+        "a socket with a setting that is none", lambda: judges.activation(changed(socket, "Backlog=", "Backlogs="), unit, place.sluice)
+    )
+    results.refused("a socket that the gateway does not know", lambda: judges.activation(changed(socket, "=mcp", "=web"), unit, place.sluice))
     nowhere = changed(config, ', "url": "env:SLUICE_REDIS_URL"', "")
     results.refused("a configuration with Redis and no address of it", lambda: judges.config(place.sluice, nowhere, variables(), place.cache))
 

@@ -13,7 +13,7 @@ use std::{path::PathBuf, process::ExitCode};
 use tokio::io::AsyncReadExt as _;
 
 fn main() -> ExitCode {
-    if let Some(code) = sluice::compile_if_asked() {
+    if let Some(code) = sluice::own_process_if_asked() {
         return code;
     }
     let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "embedded".into()));

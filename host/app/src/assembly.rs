@@ -2,6 +2,7 @@
 
 use crate::{
     chain::Plugins,
+    cli,
     config::{self, Config, EraChoice, LogLevel, Reach, Sharing},
     fetcher::Fetcher,
     record::{Recorder, Sink},
@@ -21,7 +22,10 @@ use sluice_chain::{
 use sluice_transport::{
     downstream,
     tls::{ClientTls, ServerTls},
-    upstream,
+    upstream::{
+        self,
+        stdio::confine::{Confinement, Folders, Starter},
+    },
 };
 use sluice_wire::json::{IndexDepth, Limits};
 use std::{
@@ -306,6 +310,8 @@ fn stdio_settings(config: &Config, u: &config::Upstream, stdio: &config::Stdio) 
         args: stdio.args.iter().map(|a| a.value().into()).collect(),
         env: stdio.env.iter().map(|(name, value)| (name.into(), value.reveal().into())).collect(),
         directory: stdio.cwd.clone(),
+        has_own_directory: u.settings.confine.as_ref().is_some_and(|confine| confine.own_directory),
+        confinement: u.settings.confine.as_ref().map(|confine| (confinement(confine), Starter::this_binary([cli::CHILD]))),
         era: era(u.settings.era),
         sharing: sharing(u.settings.sharing),
         call: call_limits(config, u),
@@ -313,6 +319,23 @@ fn stdio_settings(config: &Config, u: &config::Upstream, stdio: &config::Stdio) 
         child_wait: ms(limits.child_wait_ms),
         child_idle: ms(u.settings.child_idle_ms.unwrap_or(limits.child_idle_ms)),
         ..upstream::stdio::StdioSettings::new(u.name.as_str(), stdio.command.value())
+    }
+}
+
+fn confinement(confine: &config::Confine) -> Confinement {
+    let bytes = |mib: Option<u64>| mib.map(|mib| mib << 20);
+    let is_fenced = confine.read.is_some() || confine.write.is_some();
+    let listed = |folders: &Option<Vec<std::path::PathBuf>>| folders.clone().unwrap_or_default();
+    Confinement {
+        memory_bytes: bytes(confine.memory_mib),
+        cpu_seconds: confine.cpu_s,
+        files_max: confine.files_max,
+        processes_max: confine.processes_max,
+        file_bytes: bytes(confine.file_mib),
+        folders: is_fenced.then(|| Folders { read: listed(&confine.read), write: listed(&confine.write) }),
+        is_offline: !confine.network,
+        user: confine.user.map(|config::UserAndGroup(user, group)| (user, group)),
+        cgroup: confine.cgroup.clone(),
     }
 }
 
@@ -418,6 +441,7 @@ fn sharing(sharing: Sharing) -> upstream::Sharing {
     match sharing {
         Sharing::Principal => upstream::Sharing::Principal,
         Sharing::Shared => upstream::Sharing::Shared,
+        Sharing::Call => upstream::Sharing::Call,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rooms of the binary `sluice`: what an operator writes, sees and runs. The only crate that names the others.
 //!
-//! Reading order: [`cli`], [`config`], [`assembly`], [`serving`], [`chain`], [`record`], [`admin`]; [`author`].
+//! Reading order: [`cli`], [`config`], [`assembly`], [`serving`], [`handoff`], [`chain`], [`record`], [`admin`]; [`author`].
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod embedded;
 mod fetcher;
+pub mod handoff;
 pub mod keys;
 pub mod record;
 pub mod reloading;
@@ -23,9 +24,14 @@ mod state;
 pub mod token;
 pub mod watch;
 
-/// For programs that have a gateway inside, at the very beginning of their `main`: plugins are compiled in a process of their own, for
-/// which this binary starts itself. Its exit code, if it was started for that.
-pub fn compile_if_asked() -> Option<std::process::ExitCode> {
-    let mut words = std::env::args().skip(1);
-    (words.next().as_deref() == Some(cli::COMPILE)).then(|| sluice_plugin::compiler::serve(&words.collect::<Vec<_>>()))
+/// For programs that have a gateway inside, at the very beginning of their `main`: plugins are compiled in a process of their own, and confined
+/// servers begin as one, for which this binary starts itself. Its exit code, if it was started for that.
+pub fn own_process_if_asked() -> Option<std::process::ExitCode> {
+    let mut words = std::env::args_os().skip(1);
+    let first = words.next()?;
+    if first == cli::CHILD {
+        return Some(sluice_transport::upstream::stdio::confine::become_child(&words.collect::<Vec<_>>()));
+    }
+    let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
+    (first == cli::COMPILE).then(|| sluice_plugin::compiler::serve(&words.map(text).collect::<Vec<_>>()))
 }

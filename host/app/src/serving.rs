@@ -4,23 +4,28 @@ use crate::{
     admin::{self, Admin},
     assembly::{Assembly, Purpose, listener_settings},
     certificates,
-    config::{Config, Listen, Settings},
+    config::{Config, Listen, Settings, StateKind},
+    handoff::{self, Handoff, Inherited, Socket, Successor},
     reloading::{Read, Reloader},
     token, watch,
 };
 use anyhow::{Context as _, Result};
+use sd_notify::NotifyState;
+use sluice_state::file::FileError;
 use sluice_transport::{
     downstream::{self, Listener, UnixEndpoint},
     tls::ServerTls,
 };
 use std::{
     net::SocketAddr,
+    os::fd::{AsFd as _, OwnedFd},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::{Duration, Instant},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 /// A gateway that lets clients in.
@@ -49,74 +54,192 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
     ready: impl FnOnce(&Ready) -> Result<()>,
 ) -> Result<()> {
+    serve_as(OwnProcess::default(), config, read, stop, ready).await
+}
+
+/// What belongs to a process that is a gateway and nothing else.
+#[derive(Default)]
+pub struct OwnProcess {
+    /// Sockets that others have bound.
+    pub inherited: Inherited,
+    /// How another process takes over; none: none does.
+    pub handoff: Option<Handoff>,
+}
+
+/// The same as a process of its own, which takes over from another and hands over to the next.
+///
+/// # Errors
+/// As [`serve`]; and nobody serves any more although it was handed over.
+pub async fn serve_as(
+    process: OwnProcess,
+    config: Config,
+    read: Option<Read>,
+    stop: impl Future<Output = ()>,
+    ready: impl FnOnce(&Ready) -> Result<()>,
+) -> Result<()> {
     // Heard once the chain is in place; one that comes before must not end the start.
     let _hangup = watch::hangup();
     let began_with = config.file.as_deref().and_then(watch::seen);
     let listener_settings = listener_settings(&config)?;
-    let listener = listener(&config.settings, &listener_settings).await?;
+    let OwnProcess { mut inherited, mut handoff } = process;
+    let listener = listener(&config.settings, &listener_settings, inherited.mcp.take()).await?;
     let tls = listener_settings.tls.clone();
-    let assembly = Arc::new(Assembly::closed(config, Purpose::Serve)?);
+    let assembly = Arc::new(assembled(config, &inherited).await?);
     if is_open_to_others(&assembly.config.settings, tls.as_deref()) {
         assembly.plugins.needs_an_authenticator();
     }
 
     let over = CancellationToken::new();
     let reloader = read.map(|read| Reloader::new(assembly.clone(), read, began_with));
-    let served = until_over(&assembly, reloader, listener, listener_settings, stop, ready, &over).await;
+    let session_records = assembly.plugins.session_records();
+    let front = Front { listener, settings: downstream::Settings { session_records, ..listener_settings }, reloader };
+    let served = until_over(&assembly, front, &mut inherited, handoff.as_mut(), stop, ready, &over).await;
     // However it ended: nothing of it goes on inside another program.
     over.cancel();
     assembly.close().await;
-    served
+    match served? {
+        Some(successor) => successor.finish().await,
+        None => Ok(()),
+    }
 }
 
+/// What another process holds is waited for: it lets go once all else is as it should be here.
+async fn assembled(config: Config, inherited: &Inherited) -> Result<Assembly> {
+    if !(inherited.takes_over() && config.settings.state.kind == StateKind::File) {
+        return Assembly::closed(config, Purpose::Serve);
+    }
+    // The whole of it but for the file; what is compiled now is there afterwards.
+    Assembly::new(config.clone(), Purpose::Look).await?.close().await;
+    inherited.prepared();
+    let began = Instant::now();
+    loop {
+        match Assembly::closed(config.clone(), Purpose::Serve) {
+            Err(error) if is_in_use(&error) && began.elapsed() < LETS_GO_WITHIN => sleep(LOOK_AGAIN).await,
+            closed => return closed,
+        }
+    }
+}
+
+fn is_in_use(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(FileError::InUse(_)))
+}
+
+/// Between two looks whether the state file is free.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// What runs in the other process may finish first.
+const LETS_GO_WITHIN: Duration = Duration::from_secs(100);
+
+/// What clients come to, before it is open.
+struct Front {
+    listener: Listener,
+    settings: downstream::Settings,
+    reloader: Option<Arc<Reloader>>,
+}
+
+/// Gives back who serves from now on, if it was handed over.
 async fn until_over(
     assembly: &Assembly,
-    reloader: Option<Arc<Reloader>>,
-    listener: Listener,
-    listener_settings: downstream::Settings,
+    front: Front,
+    inherited: &mut Inherited,
+    handoff: Option<&mut Handoff>,
     stop: impl Future<Output = ()>,
     ready: impl FnOnce(&Ready) -> Result<()>,
     over: &CancellationToken,
-) -> Result<()> {
+) -> Result<Option<Successor>> {
+    let Front { listener, settings: listener_settings, reloader } = front;
+    tokio::pin!(stop);
+    // Whoever comes while another process serves goes there.
+    let opened = match inherited.takes_over() {
+        true => tokio::select! {
+            opened = assembly.plugins.open(true) => Some(opened?),
+            () = &mut stop => return Ok(None),
+        },
+        false => None,
+    };
     let tls = listener_settings.tls.clone();
     let is_ready = Arc::new(AtomicBool::new(false));
-    let admin = serve_admin(assembly, reloader.clone(), &is_ready, over).await?;
+    let lets_administer = over.child_token();
+    let admin = serve_admin(assembly, reloader.clone(), inherited.admin.take(), &is_ready, &lets_administer).await?;
     let url = url(&listener, tls.is_some())?;
+    let (keeps_file, own) = (listener.keeps_file(), listener.share()?);
     let drain = CancellationToken::new();
     let serving = downstream::serve(vec![listener], assembly.host.clone(), listener_settings, drain.clone());
     tokio::pin!(serving);
-    tokio::pin!(stop);
 
     // A plugin may take long to be compiled. Whoever comes meanwhile is told so.
-    let some_come_later = tokio::select! {
-        ended = &mut serving => return ended.map_err(Into::into),
-        opened = assembly.plugins.open(true) => opened?,
-        () = &mut stop => return Ok(()),
+    let some_come_later = match opened {
+        Some(some_come_later) => some_come_later,
+        None => tokio::select! {
+            ended = &mut serving => return ended.map(|()| None).map_err(Into::into),
+            opened = assembly.plugins.open(true) => opened?,
+            () = &mut stop => return Ok(None),
+        },
     };
     let mut watching = vec![assembly.plugins.clone().watch(some_come_later, over.clone())];
     watching.extend(tls.clone().map(|tls| certificates::keep_fresh(tls, over.clone())));
     watching.extend(reloader.map(|reloader| reloader.watch(over.clone())));
     is_ready.store(true, Relaxed);
-    ready(&Ready { url, admin, upstreams: assembly.host.upstreams().len(), chain: assembly.plugins.names() })?;
+    let address = admin.as_ref().map(|(address, _)| *address);
+    ready(&Ready { url, admin: address, upstreams: assembly.host.upstreams().len(), chain: assembly.plugins.names() })?;
+    inherited.ready();
+    handoff::notify(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready]);
 
-    tokio::select! {
-        ended = &mut serving => ended?,
+    let sockets = || {
+        let mut sockets = vec![("mcp", own.try_clone()?)];
+        if let Some((_, socket)) = &admin {
+            sockets.push(("admin", socket.try_clone()?));
+        }
+        Ok(sockets)
+    };
+    let handed = async {
+        match handoff {
+            Some(handoff) => handoff.handed(sockets).await,
+            None => std::future::pending().await,
+        }
+    };
+    let successor = tokio::select! {
+        ended = &mut serving => {
+            ended?;
+            None
+        }
         () = &mut stop => {
             tracing::info!(running = assembly.host.running(), "told to stop: no new connection, what runs may finish");
+            handoff::notify(&[NotifyState::Stopping]);
             is_ready.store(false, Relaxed);
+            // Whoever connects now is to be refused, and not kept waiting for nobody.
+            drop(own);
             drain.cancel();
             serving.await?;
+            None
         }
-    }
+        successor = handed => {
+            tracing::info!(running = assembly.host.running(), to = successor.id(), "handed over: no new connection, what runs may finish");
+            keeps_file.store(true, Relaxed);
+            lets_administer.cancel();
+            drain.cancel();
+            serving.await?;
+            Some(successor)
+        }
+    };
     over.cancel();
     for task in watching {
         let _ = task.await;
     }
-    Ok(())
+    Ok(successor)
 }
 
-async fn listener(settings: &Settings, checked: &downstream::Settings) -> Result<Listener> {
+async fn listener(settings: &Settings, checked: &downstream::Settings, inherited: Option<Socket>) -> Result<Listener> {
     let cannot = || format!("cannot listen on {}", settings.listen);
+    match (inherited, &settings.listen) {
+        // Port 0 is whichever it is.
+        (Some(Socket::Tcp(tcp)), Listen::Tcp(address)) if is_at(&tcp, *address)? => {
+            checked.check(tcp.local_addr()?)?;
+            return Listener::adopt_tcp(tcp).with_context(cannot);
+        }
+        (Some(Socket::Unix(unix)), Listen::Unix(path)) if path.exists() => return Listener::adopt_unix(unix, path).with_context(cannot),
+        (Some(_), _) => tracing::warn!(listen = %settings.listen, "the socket that was handed over is another one: sluice.listen counts"),
+        (None, _) => {}
+    }
     match &settings.listen {
         Listen::Tcp(address) => {
             checked.check(*address)?;
@@ -124,6 +247,11 @@ async fn listener(settings: &Settings, checked: &downstream::Settings) -> Result
         }
         Listen::Unix(path) => Ok(Listener::Unix(UnixEndpoint::bind(path, settings.unix_mode.bits()).with_context(cannot)?)),
     }
+}
+
+fn is_at(tcp: &std::net::TcpListener, address: SocketAddr) -> Result<bool> {
+    let own = tcp.local_addr()?;
+    Ok(own.ip() == address.ip() && (address.port() == 0 || own.port() == address.port()))
 }
 
 /// Whether others than this machine can reach the listener with nothing but a connection. Behind a proxy a client
@@ -145,14 +273,27 @@ fn url(listener: &Listener, is_encrypted: bool) -> Result<String> {
 async fn serve_admin(
     assembly: &Assembly,
     reloader: Option<Arc<Reloader>>,
+    inherited: Option<Socket>,
     ready: &Arc<AtomicBool>,
     stop: &CancellationToken,
-) -> Result<Option<SocketAddr>> {
+) -> Result<Option<(SocketAddr, OwnedFd)>> {
     let settings = &assembly.config.settings.admin;
     if !settings.enabled {
         return Ok(None);
     }
-    let listener = match TcpListener::bind(settings.listen).await {
+    let handed = match inherited {
+        // It may be a free one in the place of the usual one.
+        Some(Socket::Tcp(tcp)) if tcp.local_addr()?.ip() == settings.listen.ip() => {
+            tcp.set_nonblocking(true)?;
+            Some(TcpListener::from_std(tcp)?)
+        }
+        _ => None,
+    };
+    let bound = match handed {
+        Some(listener) => Ok(listener),
+        None => TcpListener::bind(settings.listen).await,
+    };
+    let listener = match bound {
         Ok(listener) => listener,
         // A second Sluice on one machine is common; health on another port is better than no Sluice.
         Err(error) if settings.listen.port() == crate::config::Admin::default().listen.port() => {
@@ -161,7 +302,7 @@ async fn serve_admin(
         }
         Err(error) => return Err(error).with_context(|| format!("cannot listen on {} for administration", settings.listen)),
     };
-    let address = listener.local_addr()?;
+    let (address, socket) = (listener.local_addr()?, listener.as_fd().try_clone_to_owned()?);
     let token = match &settings.token {
         Some(secret) => secret.reveal().to_owned(),
         None => token::load_or_make(&assembly.config.places.admin_token_file).context("the admin token")?,
@@ -179,5 +320,5 @@ async fn serve_admin(
         more: Box::new(move || plugins.figures()),
     };
     tokio::spawn(admin::serve(listener, Arc::new(admin), stop.clone()));
-    Ok(Some(address))
+    Ok(Some((address, socket)))
 }

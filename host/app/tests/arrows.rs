@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("era", &["wire"]),
     ("chain", &["wire"]),
     ("plugin", &["wire", "chain", "state"]),
-    ("transport", &["wire", "era", "chain"]),
+    ("transport", &["wire", "era", "chain", "state"]),
     ("app", &["wire", "era", "chain", "state", "supply", "registry", "plugin", "transport"]),
 ];
 

@@ -123,6 +123,7 @@ impl Server {
                 names.sort();
                 names.join(" ")
             }
+            Some("reach") => reach(arguments),
             _ => return Err((-32602, "no such tool")),
         };
         Ok(json!({"content": [{"type": "text", "text": said}]}))
@@ -135,7 +136,27 @@ impl Server {
     }
 }
 
+/// What it may touch and use: `ok`, or why not.
+fn reach(arguments: &Value) -> String {
+    let text = |key: &str| arguments[key].as_str().unwrap_or_default();
+    let tried = match text("what") {
+        "read" => std::fs::read(text("at")).map(drop),
+        "write" => std::fs::write(text("at"), "x"),
+        "connect" => std::net::TcpStream::connect(text("at")).map(drop),
+        // Whether it may is asked, and nothing sent.
+        "signal" => match std::process::Command::new("kill").args(["-0", text("at")]).output() {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(std::io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned())),
+            Err(error) => Err(error),
+        },
+        "bounds" => return std::fs::read_to_string("/proc/self/limits").unwrap_or_default(),
+        "home" => return std::env::var("HOME").unwrap_or_default(),
+        _ => Err(std::io::Error::other("no such thing")),
+    };
+    tried.map_or_else(|error| error.to_string(), |()| "ok".to_owned())
+}
+
 fn tools() -> Value {
     let tool = |name: &str| json!({"name": name, "description": "of the tests", "inputSchema": {"type": "object"}});
-    json!([tool("record"), tool("slow"), tool("spawn"), tool("environment")])
+    json!([tool("record"), tool("slow"), tool("spawn"), tool("environment"), tool("reach")])
 }

@@ -37,7 +37,7 @@ use sluice_chain::{
     upstream::Upstream,
 };
 use sluice_plugin::{Engine, Settings, Setup, WasmFilter};
-use sluice_state::{Store, memory::MemoryStore};
+use sluice_state::{Bucket, Quota, Store, memory::MemoryStore};
 use sluice_supply::Lock;
 use std::{
     path::PathBuf,
@@ -47,6 +47,9 @@ use std::{
     },
 };
 use supply::{Signer, Supply};
+
+/// The bucket of the host's own: plugins' begin otherwise.
+const SESSIONS: &str = "host/sessions";
 
 /// What stands before the name of a plugin that is inside the binary.
 pub const BUILTIN: &str = "builtin:";
@@ -502,6 +505,11 @@ impl Plugins {
     /// Which files the chain is made of.
     pub fn lock(&self) -> Lock {
         supply::lock_of(&self.placed())
+    }
+
+    /// Where legacy sessions are written down; none where what is kept ends with this process.
+    pub fn session_records(&self) -> Option<Arc<dyn Bucket>> {
+        (self.store.kind() != "memory").then(|| self.store.bucket(SESSIONS, Quota::default()))
     }
 
     /// What plugins keep is written down.

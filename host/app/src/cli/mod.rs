@@ -99,16 +99,12 @@ enum Command {
     Plugin(plugin::Plugin),
     /// Print the JSON Schema of the configuration file.
     Schema,
-    /// What Sluice starts itself as, to compile a plugin within bounds.
-    #[command(name = COMPILE, hide = true)]
-    CompilePlugin {
-        /// For the compiler.
-        words: Vec<String>,
-    },
 }
 
-/// The hidden command that compiles a plugin.
+/// What Sluice starts itself as, to compile a plugin within bounds.
 pub const COMPILE: &str = "compile-plugin";
+/// What Sluice starts itself as, to confine itself and become a server.
+pub const CHILD: &str = "confined-child";
 
 /// Where the configuration is.
 #[derive(Args, Clone, Debug, Default)]
@@ -194,8 +190,10 @@ fn print_line(line: fmt::Arguments<'_>) {
 
 /// Run the command line of this process.
 pub fn run() -> ExitCode {
+    if let Some(code) = crate::own_process_if_asked() {
+        return code;
+    }
     let exit = match Cli::parse().command {
-        Command::CompilePlugin { words } => return sluice_plugin::compiler::serve(&words),
         Command::Serve(serve) => serve.run(),
         Command::Stdio(stdio) => stdio.run(),
         Command::Check(check) => check.run(),

@@ -3,7 +3,8 @@
 use super::{ConfigArgs, Exit};
 use crate::{
     config::{Log, LogFormat, LogLevel},
-    serving::{self, Ready},
+    handoff::{Handoff, Inherited},
+    serving::{self, OwnProcess, Ready},
 };
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -22,10 +23,15 @@ pub struct Serve {
 
 impl Serve {
     pub fn run(self) -> Result<Exit> {
+        // Before there is a second thread.
+        let inherited = Inherited::of_this_process()?;
         let Some(config) = self.config.load(self.listen.clone()) else { return Ok(Exit::Config) };
         start_log(&config.settings.log);
         let read = Box::new(move || self.config.read(self.listen.clone()));
-        runtime()?.block_on(serving::serve(config, Some(read), told_to_stop(), say_ready)).map(|()| Exit::Good)
+        runtime()?.block_on(async {
+            let process = OwnProcess { inherited, handoff: Some(Handoff::at_signal().context("SIGUSR2 cannot be heard")?) };
+            serving::serve_as(process, config, Some(read), told_to_stop(), say_ready).await.map(|()| Exit::Good)
+        })
     }
 }
 

@@ -41,10 +41,10 @@ pub use schema::{file_schema, sidecar_schema};
 pub use secret::{Secret, Text};
 pub use servers::{Http, Reach, Stdio, Upstream, UpstreamUrl};
 pub use settings::{
-    Admin, Audit, AuditMode, Auth, Breaker, Canary, ClientAuth, EraChoice, FaultAction, Grant, GroupSettings, HostName, Limits, Link,
-    Listen, Log, LogFormat, LogLevel, Mode, Network, OnFault, Origin, PluginLimits, PluginSettings, Plugins, Power, PublicUrl,
+    Admin, Audit, AuditMode, Auth, Breaker, Canary, ClientAuth, Confine, EraChoice, FaultAction, Grant, GroupSettings, HostName, Limits,
+    Link, Listen, Log, LogFormat, LogLevel, Mode, Network, OnFault, Origin, PluginLimits, PluginSettings, Plugins, Power, PublicUrl,
     PublisherKey, RegistrySettings, Scope, Settings, Sharing, Signatures, State, StateKind, Tls, TrustedProxy, UnixMode, UpstreamSettings,
-    UpstreamTls, When,
+    UpstreamTls, UserAndGroup, When,
 };
 pub use sidecar::{Sidecar, member};
 pub use surroundings::{Builtin, Surroundings};

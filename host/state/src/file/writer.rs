@@ -6,7 +6,10 @@ use redb::{Database, Durability, ReadableDatabase as _, TableError};
 use std::{
     collections::{HashMap, HashSet},
     io, mem,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime},
 };
@@ -26,6 +29,8 @@ pub(super) type Open = Box<dyn Fn() -> Result<Database, FileError> + Send + Sync
 pub(super) struct Writer {
     /// A database that could not write is of no use any more: it is closed, and opened again for the next attempt.
     database: Mutex<Option<Database>>,
+    /// It has stopped: what comes now is not opened for again.
+    is_closed: AtomicBool,
     open: Open,
     buckets: Mutex<HashMap<Arc<str>, Arc<MemoryBucket>>>,
     pending: Mutex<Pending>,
@@ -46,6 +51,7 @@ impl Writer {
     pub(super) fn start(database: Database, open: Open) -> io::Result<Arc<Self>> {
         let writer = Arc::new(Self {
             database: Mutex::new(Some(database)),
+            is_closed: AtomicBool::new(false),
             open,
             buckets: Mutex::default(),
             pending: Mutex::default(),
@@ -79,6 +85,9 @@ impl Writer {
     /// Does something with the database. Whatever goes wrong closes it.
     fn with<T>(&self, act: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, String> {
         let mut held = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_closed.load(Relaxed) {
+            return Err(CLOSED.into());
+        }
         let database = match held.take() {
             Some(database) => database,
             None => (self.open)().map_err(|error| error.to_string())?,
@@ -123,6 +132,10 @@ impl Writer {
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
+        // The file is another process's from here on.
+        let mut held = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_closed.store(true, Relaxed);
+        held.take();
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {

@@ -5,7 +5,7 @@
 //! decides nothing about a call itself.
 //!
 //! Reading order: [`settings`], [`names`] (who may knock), [`http`], [`stdio`], `client` (what a
-//! client says of itself), `sessions`, `streams` and `channels` (the legacy era's state), `front` (one
+//! client says of itself), `sessions`, `records`, `streams` and `channels` (the legacy era's state), `front` (one
 //! connection that carries both ways), `status` (codes to HTTP).
 
 pub mod http;
@@ -19,6 +19,7 @@ mod front;
 mod methods;
 mod outgoing;
 mod questions;
+mod records;
 mod refusal;
 mod sessions;
 mod status;

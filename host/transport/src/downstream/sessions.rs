@@ -12,9 +12,9 @@ use sluice_chain::{
     running::Running,
 };
 use sluice_era::answer;
-use sluice_wire::{id::RequestId, revision::Revision};
+use sluice_wire::{id::RequestId, message::Message, method, revision::Revision};
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     client::{Caller, is_same},
     questions::Questions,
+    records::Record,
     settings::Limits,
     streams::Streams,
 };
@@ -48,7 +49,21 @@ pub(super) struct Session {
     speaker: Mutex<Speaker>,
     /// Milliseconds from the table's start to the last use.
     used: AtomicU64,
+    /// The same to when it was last written down.
+    written: AtomicU64,
+    /// URIs that its client follows, for the record.
+    follows: Mutex<BTreeSet<String>>,
     in_flight: Mutex<HashMap<RequestId, CancellationToken>>,
+}
+
+/// A session that was written down.
+pub(super) struct Revived {
+    /// In the table.
+    pub session: Arc<Session>,
+    /// Its client, if the session was not in the table before.
+    pub fresh: Option<Arc<Client>>,
+    /// The one that made room for it.
+    pub evicted: Option<Arc<Session>>,
 }
 
 /// Who speaks in the session, as last authenticated.
@@ -79,6 +94,31 @@ impl Session {
             speaker.caller = caller;
         }
         (speaker.client.clone(), speaker.caller.principal.clone())
+    }
+
+    /// As it would be written down now.
+    pub fn record(&self) -> Record {
+        let speaker = lock(&self.speaker);
+        let client = &speaker.client;
+        Record {
+            revision: self.revision,
+            info: client.info.clone(),
+            capabilities: client.capabilities.clone(),
+            owner: Record::owner_of(&speaker.caller.principal),
+            level: lock(&client.log_level).as_deref().map(str::to_owned),
+            follows: lock(&self.follows).clone(),
+        }
+    }
+
+    /// Whether a request changes what is written down. What is asked for counts: whether it is granted is asked again with it.
+    pub fn notes(&self, message: &Message) -> bool {
+        let text = |key: &str| message.param(key).and_then(|value| value.as_str().map(std::borrow::Cow::into_owned));
+        match (message.method(), text("uri"), text("level")) {
+            (method::RESOURCES_SUBSCRIBE, Some(uri), _) => lock(&self.follows).len() < FOLLOWS_MAX && lock(&self.follows).insert(uri),
+            (method::RESOURCES_UNSUBSCRIBE, Some(uri), _) => lock(&self.follows).remove(&uri),
+            (method::LOGGING_SET_LEVEL, _, Some(_)) => true,
+            _ => false,
+        }
     }
 
     /// Starts an exchange under the client's id.
@@ -131,7 +171,11 @@ pub(super) struct Sessions {
     kept_bytes: Arc<AtomicUsize>,
     start: Instant,
     limits: Limits,
+    reviving: Mutex<()>,
 }
+
+/// Most URIs of one session that are written down.
+const FOLLOWS_MAX: usize = 256;
 
 /// Requests of different sessions rarely wait for each other.
 const SHARDS: usize = 16;
@@ -170,6 +214,7 @@ impl Sessions {
             kept_bytes: Arc::default(),
             start: Instant::now(),
             limits: limits.clone(),
+            reviving: Mutex::default(),
         }
     }
 
@@ -192,7 +237,17 @@ impl Sessions {
         info: Option<&[u8]>,
         capabilities: &[u8],
     ) -> Result<(Arc<Session>, Arc<Client>), getrandom::Error> {
-        let key = random_key()?;
+        Ok(self.prepare_as(random_key()?, revision, caller, info, capabilities))
+    }
+
+    fn prepare_as(
+        &self,
+        key: u128,
+        revision: Revision,
+        caller: Caller,
+        info: Option<&[u8]>,
+        capabilities: &[u8],
+    ) -> (Arc<Session>, Arc<Client>) {
         let name: Arc<str> = format!("{key:032x}").into();
         let client = caller.introduce(info, capabilities, Some(name.clone()));
         let session = Session {
@@ -205,9 +260,31 @@ impl Sessions {
             owner: caller.principal.key.clone(),
             speaker: Mutex::new(Speaker { caller, client: client.clone() }),
             used: AtomicU64::new(self.now()),
+            written: AtomicU64::new(self.now()),
+            follows: Mutex::default(),
             in_flight: Mutex::default(),
         };
-        Ok((Arc::new(session), client))
+        (Arc::new(session), client)
+    }
+
+    /// A session that another process has opened, as it was written down, in the table; or the one that is there since. What its client
+    /// follows is still to be asked for.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn revive(&self, name: &str, record: &Record, caller: Caller) -> Result<Revived, Full> {
+        let principal = caller.principal.clone();
+        let Some(key) = parse_key(name.as_bytes()) else { return Err(Full) };
+        let (session, client) = self.prepare_as(key, record.revision, caller, record.info.as_deref(), &record.capabilities);
+        *lock(&client.log_level) = record.level.as_deref().map(Into::into);
+        *lock(&session.follows) = record.follows.clone();
+        // One at a time: whoever comes second finds what the first has made.
+        let _one_at_a_time = lock(&self.reviving);
+        if let Some(session) = self.find(name.as_bytes(), &principal) {
+            return Ok(Revived { session, fresh: None, evicted: None });
+        }
+        let evicted = self.admit(&session)?;
+        Ok(Revived { session, fresh: Some(client), evicted })
     }
 
     /// Puts a prepared session into the table. Gives back the one that made room for it, if any:
@@ -251,6 +328,13 @@ impl Sessions {
         }
         session.used.store(self.now(), Relaxed);
         Some(session)
+    }
+
+    /// Whether it is time to write a session down again.
+    pub fn is_due(&self, session: &Session, after: Duration) -> bool {
+        let (now, written) = (self.now(), session.written.load(Relaxed));
+        let is_due = now.saturating_sub(written) >= duration_ms(after);
+        is_due && session.written.compare_exchange(written, now, Relaxed, Relaxed).is_ok()
     }
 
     /// Ends a session, its stream and whatever runs in it. False if it had ended before.

@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use http::HeaderName;
 use ipnet::IpNet;
+use sluice_state::Bucket;
 use sluice_wire::{json::Limits as JsonLimits, revision::Revision};
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -14,7 +16,7 @@ use super::names::Names;
 use crate::tls::ServerTls;
 
 /// One listener: where it answers, whom it hears, how much it takes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// The path of the MCP endpoint.
     pub path: String,
@@ -35,8 +37,16 @@ pub struct Settings {
     pub http_sse: bool,
     /// Name and version of this host, JSON text of an object, where no single server stands behind it.
     pub info: Bytes,
+    /// Where legacy sessions are written down, for other processes to go on with; none: each is this process's alone.
+    pub session_records: Option<Arc<dyn Bucket>>,
     /// The bounds.
     pub limits: Limits,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("path", &self.path).field("eras", &self.eras).field("limits", &self.limits).finish_non_exhaustive()
+    }
 }
 
 impl Settings {
@@ -53,6 +63,7 @@ impl Settings {
             eras: Eras::default(),
             http_sse: true,
             info: format!(r#"{{"name":{},"version":{}}}"#, quote(name), quote(version)).into(),
+            session_records: None,
             limits: Limits::default(),
         }
     }
@@ -148,6 +159,9 @@ pub struct Limits {
     /// Quiet time of an exchange after which its answer becomes an event stream, so that nobody on
     /// the way takes the connection for dead. Until then an answer can still choose its HTTP status.
     pub commit_after: Duration,
+    /// How long an idle HTTP/1 connection may bring one more request once a drain was asked for. Whoever sends it just then is answered, and
+    /// told that the connection ends; closed at once it would not know whether it ran.
+    pub drain_linger: Duration,
     /// For exchanges in flight to end once a drain was asked for.
     pub drain_grace: Duration,
     /// Most legacy sessions.
@@ -191,6 +205,7 @@ impl Default for Limits {
             write_stall: Duration::from_secs(30),
             comment_after: Duration::from_secs(15),
             commit_after: Duration::from_secs(30),
+            drain_linger: Duration::from_secs(1),
             drain_grace: Duration::from_secs(30),
             sessions_max: 10_000,
             sessions_per_principal_max: 256,

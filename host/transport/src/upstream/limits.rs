@@ -11,6 +11,8 @@ pub enum Sharing {
     Principal,
     /// Everybody: only for servers that keep nothing of a caller.
     Shared,
+    /// Nobody: each call has a fresh child, which ends with it. A session over HTTP is its principal's.
+    Call,
 }
 
 /// Bounds on one call.

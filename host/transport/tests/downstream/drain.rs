@@ -27,6 +27,8 @@ async fn what_is_in_flight_ends_and_idle_connections_close() {
 
     endpoint.drain.cancel();
     assert_eq!(stream.chunk().await, None, "streams end");
+    let reply = idle.ask(&echo).await;
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")), "who sends just then is answered");
     assert!(idle.closes().await);
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(TcpStream::connect(endpoint.address).await.is_err(), "nobody listens any more");

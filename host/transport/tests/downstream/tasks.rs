@@ -217,7 +217,7 @@ fn redact() -> Tailor {
     Tailor {
         response: Box::new(|pass| {
             let text = String::from_utf8_lossy(pass.message.bytes()).into_owned();
-            let is_tools = pass.head.method == "tools/call".into() && pass.head.name.as_deref() == Some("job");
+            let is_tools = &*pass.head.method == "tools/call" && pass.head.name.as_deref() == Some("job");
             Ok(Verdict::Next(is_tools.then(|| Arc::new(decode(text.replace("canary-1", "***"))))))
         }),
         ..Tailor::default()
@@ -231,7 +231,7 @@ async fn a_redaction_is_not_got_round_by_reading_a_tools_answer_later() {
         let alice = caller(&endpoint, era, "alice").await;
         let reply = alice.ask(method, json!({"taskId":alice.begin("7").await})).await;
         assert!(reply.text().contains("***") && !reply.text().contains("canary"), "{}", reply.text());
-        assert_eq!(endpoint.seen.ended.lock().unwrap().last().unwrap().head.method, method.into());
+        assert_eq!(&*endpoint.seen.ended.lock().unwrap().last().unwrap().head.method, method);
     }
     let (endpoint, _) = over(Era::Modern, redact()).await;
     let alice = Caller::modern(&endpoint, "alice");

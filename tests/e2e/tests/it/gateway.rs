@@ -106,6 +106,11 @@ impl Gateway {
         if config["sluice"].get("listen").is_none() {
             command.args(["--listen", "127.0.0.1:0"]);
         }
+        Self::of(folder, command).await
+    }
+
+    /// What this command starts.
+    pub async fn of(folder: &Folder, mut command: Command) -> Result<Self, Refused> {
         let mut child = command.spawn().expect("sluice can be executed");
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let (stderr, lines) = (child.stderr.take().expect("a pipe"), log.clone());

@@ -65,8 +65,7 @@ fn f108_groups_have_servers_chains_and_settings_of_their_own_and_come_and_go_wit
         let reply = gateway.reload(&gateway.admin_token).await;
         assert_eq!(reply.status, 200, "{}", reply.answer());
         for says in ["groups.locked is set no more", "groups.new is set", "groups.ops.upstreams is otherwise"] {
-            let known = gateway.log(|line| line.contains(says));
-            assert_eq!(known.len(), 1, "{says}: {}", reply.answer());
+            assert!(reply.answer().contains(says), "{says}: {}", reply.answer());
         }
         tools(&mut before, &["echo", "drop"]).await;
         assert_eq!((status(&gateway, "/mcp/locked").await, status(&gateway, "/mcp/new").await), (404, 200));

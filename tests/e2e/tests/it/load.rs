@@ -38,9 +38,18 @@ pub type Read = fn(&str, &Value) -> Result<String, String>;
 impl Load {
     /// Clients of both eras call this tool, each again after a pause: room for the compiler on two cores, while calls go on throughout.
     pub async fn start(gateway: &Gateway, tool: &'static str, pause: Duration, read: Read) -> Self {
+        Self::of(gateway, &Era::BOTH, tool, pause, read).await
+    }
+
+    /// The same with clients of one era.
+    pub async fn of_era(gateway: &Gateway, era: Era, tool: &'static str, pause: Duration, read: Read) -> Self {
+        Self::of(gateway, &[era], tool, pause, read).await
+    }
+
+    async fn of(gateway: &Gateway, eras: &[Era], tool: &'static str, pause: Duration, read: Read) -> Self {
         let (found, mut lanes) = (Arc::<Found>::default(), Vec::new());
         for lane in 0..LANES {
-            let (mut caller, found) = (gateway.caller(Era::BOTH[lane % 2]).await, found.clone());
+            let (mut caller, found) = (gateway.caller(eras[lane % eras.len()]).await, found.clone());
             lanes.push(tokio::spawn(async move {
                 for turn in 0.. {
                     if found.is_over.load(Relaxed) {

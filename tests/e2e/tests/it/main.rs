@@ -7,6 +7,7 @@
 mod authority;
 mod backend;
 mod caller;
+mod confined;
 mod connection;
 mod folder;
 mod gateway;
@@ -26,6 +27,7 @@ mod embedded;
 mod fetched;
 mod fetching;
 mod groups;
+mod handoff;
 mod interceptors;
 mod isolation;
 mod labels;

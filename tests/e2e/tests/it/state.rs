@@ -118,3 +118,73 @@ fn f075_two_gateways_count_as_one_and_say_so_when_they_cannot() {
         assert!(!going_on.log(|line| line.contains("goes by its own memory alone")).is_empty());
     });
 }
+
+/// A gateway with two principals, and a server that can be followed.
+async fn with_sessions(folder: &Folder, backend: &Backend, state: Value) -> Gateway {
+    let keys = json!([{"id": "ada", "hash": key_hash("key-ada")}, {"id": "bob", "hash": key_hash("key-bob")}]);
+    let own =
+        json!({"state": state, "chain": ["builtin:auth-api-key"], "plugins": {"settings": {"auth-api-key": {"config": {"keys": keys}}}}});
+    Gateway::start(folder, json!({"mcpServers": {"only": {"url": backend.url}}, "sluice": own})).await
+}
+
+/// The same session at another gateway, as this caller.
+fn moved(caller: &Caller, gateway: &Gateway, key: &str) -> Caller {
+    let mut moved = Caller::silent(&gateway.address, Era::Legacy, key);
+    moved.session.clone_from(&caller.session);
+    moved
+}
+
+#[test]
+fn f017_a_session_outlives_its_process_and_is_nobody_elses() {
+    beside("sessions in a file", 120, async {
+        let (backend, folder) = (Backend::echo(&["echo"]).await, Folder::new());
+        let state = json!({"kind": "file", "path": folder.path("state.redb")});
+        let mut first = with_sessions(&folder, &backend, state.clone()).await;
+        let mut ada = Caller::new(&first.address, Era::Legacy, "key-ada").await;
+        ada.result("echo", "{}").await;
+        first.signal(Signal::SIGKILL);
+        first.ended(Duration::from_secs(20)).await.expect("it ends");
+
+        let second = with_sessions(&folder, &backend, state).await;
+        assert_eq!(status(&mut moved(&ada, &second, "key-bob")).await, 404, "an id is no authority");
+        let mut again = moved(&ada, &second, "key-ada");
+        again.result("echo", "{}").await;
+        let ended = again.send(again.head("DELETE", "", None, 0, "").as_bytes()).await.expect("an answer");
+        assert_eq!(ended.status, 204);
+        assert_eq!(status(&mut moved(&ada, &second, "key-ada")).await, 404, "what has ended does not come back");
+        let kept = std::fs::read(folder.path("state.redb")).expect("the file");
+        let id = ada.session.as_deref().expect("a session").as_bytes();
+        assert!(!kept.windows(id.len()).any(|window| window == id), "whoever reads the file is told no id");
+    });
+}
+
+#[test]
+fn f077_a_session_is_good_at_every_gateway_that_shares_redis() {
+    beside("sessions in Redis", 120, async {
+        let (backend, redis, folders) = (Backend::echo(&["echo"]).await, Redis::start(), [Folder::new(), Folder::new()]);
+        let state = |folder: &Folder| {
+            let url = folder.write("redis.txt", redis.url());
+            std::fs::set_permissions(&url, std::fs::Permissions::from_mode(0o600)).expect("its mode");
+            json!({"kind": "redis", "url": format!("file:{}", url.display())})
+        };
+        let one = with_sessions(&folders[0], &backend, state(&folders[0])).await;
+        let other = with_sessions(&folders[1], &backend, state(&folders[1])).await;
+        let mut here = Caller::new(&one.address, Era::Legacy, "key-ada").await;
+        let mut there = moved(&here, &other, "key-ada");
+        for _ in 0..5 {
+            here.result("echo", "{}").await;
+            there.result("echo", "{}").await;
+        }
+        // Without Redis each goes on with those that it has, and of others nobody can say.
+        drop(redis);
+        here.result("echo", "{}").await;
+        there.result("echo", "{}").await;
+        let mut unknown = moved(&here, &other, "key-ada");
+        unknown.session = Some("0123456789abcdef0123456789abcdef".to_owned());
+        assert_eq!(status(&mut unknown).await, 503);
+        // The control: a gateway that shares nothing knows no such session.
+        let lonely = Folder::new();
+        let alone = with_sessions(&lonely, &backend, json!({"kind": "memory"})).await;
+        assert_eq!(status(&mut moved(&here, &alone, "key-ada")).await, 404);
+    });
+}

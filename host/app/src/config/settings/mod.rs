@@ -28,7 +28,7 @@ pub use publisher::{PublisherKey, Signatures};
 pub use registry::RegistrySettings;
 pub use state::{State, StateKind};
 pub use tls::{ClientAuth, Tls};
-pub use upstream::{EraChoice, Sharing, UpstreamSettings, UpstreamTls};
+pub use upstream::{Confine, EraChoice, Sharing, UpstreamSettings, UpstreamTls, UserAndGroup};
 
 use http::HeaderName;
 

@@ -30,7 +30,7 @@ pub(super) async fn post(call: Call<'_>, document: Document) -> Result<Response<
     if !has_session {
         return Err(no_batches());
     }
-    let session = legacy::session(&call)?;
+    let session = legacy::session(&call).await?;
     if session.revision != Revision::V2025_03_26 {
         return Err(no_batches());
     }

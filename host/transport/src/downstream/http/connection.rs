@@ -1,6 +1,6 @@
 //! One client's connection, from its first byte to its last.
 
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderValue, Request, header::CONNECTION};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{convert::Infallible, io, pin::pin, sync::Arc};
@@ -121,11 +121,17 @@ where
         return Box::pin(http2::run(socket, connection)).await;
     }
     let header_bytes_max = connection.shared.settings.limits.header_bytes_max;
-    let drain = connection.shared.drain.clone();
+    let (drain, linger) = (connection.shared.drain.clone(), connection.shared.settings.limits.drain_linger);
     let connection = Arc::new(connection);
     let service = service_fn(move |request: Request<Incoming>| {
         let connection = connection.clone();
-        async move { Ok::<_, Infallible>(endpoint::answer(connection, request).await) }
+        async move {
+            let mut response = endpoint::answer(connection.clone(), request).await;
+            if connection.shared.drain.is_cancelled() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let http = http1::Builder::new()
         .max_header_size(header_bytes_max)
@@ -135,7 +141,12 @@ where
     tokio::select! {
         biased;
         ended = http.as_mut() => return Ok(ended?),
-        () = drain.cancelled() => http.as_mut().graceful_shutdown(),
+        () = drain.cancelled() => {}
+    }
+    tokio::select! {
+        biased;
+        ended = http.as_mut() => return Ok(ended?),
+        () = tokio::time::sleep(linger) => http.as_mut().graceful_shutdown(),
     }
     Ok(http.await?)
 }

@@ -104,8 +104,8 @@ async fn respond(connection: &Arc<Connection>, request: Request<Incoming>) -> Re
         (Route::Messages, &Method::POST) => sse::post(call, &head.uri, body).await,
         (Route::Messages, _) => Err(sse::method_not_allowed("POST")),
         (Route::Endpoint, &Method::POST) => post(call, body).await,
-        (Route::Endpoint, &Method::GET) => legacy::listen(&call),
-        (Route::Endpoint, &Method::DELETE) => legacy::end(&call),
+        (Route::Endpoint, &Method::GET) => legacy::listen(&call).await,
+        (Route::Endpoint, &Method::DELETE) => legacy::end(&call).await,
         (Route::Endpoint, _) => Err(method_not_allowed(connection)),
     }
 }
@@ -216,8 +216,8 @@ async fn post(call: Call<'_>, body: Incoming) -> Result<Response<Content>, Refus
     let message = decode(document)?;
     match message.kind() {
         Kind::Request => request(call, message).await,
-        Kind::Notification => notification(call, &message),
-        Kind::Response | Kind::Error => response(call, message),
+        Kind::Notification => notification(call, &message).await,
+        Kind::Response | Kind::Error => response(call, message).await,
     }
 }
 
@@ -264,22 +264,22 @@ fn era_not_served(call: &Call<'_>) -> Refusal {
         )
 }
 
-fn notification(call: Call<'_>, message: &Message) -> Result<Response<Content>, Refusal> {
+async fn notification(call: Call<'_>, message: &Message) -> Result<Response<Content>, Refusal> {
     let is_modern =
         handshake_down::declares_version(message) || (!call.headers.contains_key(&headers::SESSION_ID) && smells_modern(call.headers));
     if is_modern && call.connection.shared.settings.eras.modern {
         // The modern era has no notification that means anything over HTTP: leaving is cancelling.
         return Ok(empty(StatusCode::ACCEPTED));
     }
-    legacy::notification(call, message)
+    legacy::notification(call, message).await
 }
 
 /// An answer to a question. One that nothing waits for is late, and there is nothing to say about that.
-fn response(call: Call<'_>, message: Message) -> Result<Response<Content>, Refusal> {
+async fn response(call: Call<'_>, message: Message) -> Result<Response<Content>, Refusal> {
     if !call.headers.contains_key(&headers::SESSION_ID) {
         return Err(Refusal::new(400, code::INVALID_REQUEST, "response", "responses are accepted within a session only").to(message.id()));
     }
-    let session = legacy::session(&call)?;
+    let session = legacy::session(&call).await?;
     session.questions.answer(message, session.revision);
     Ok(empty(StatusCode::ACCEPTED))
 }

@@ -1,7 +1,7 @@
 //! 2025-03-26 to 2025-11-25: sessions under an id, agreed on once.
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use sluice_chain::exchange::Arrival;
+use sluice_chain::exchange::{Arrival, Client};
 use sluice_era::{
     answer::{Asked, made},
     handshake_down::{self, Introduction},
@@ -9,6 +9,7 @@ use sluice_era::{
 use sluice_wire::{
     code,
     id::RequestId,
+    json::{Document, quote},
     message::{self, Message},
     method,
     revision::Era,
@@ -16,7 +17,7 @@ use sluice_wire::{
 use std::sync::Arc;
 
 use super::{
-    answer,
+    Shared, answer,
     content::Content,
     endpoint::{self, Call, busy, empty, method_not_allowed},
     events::SessionEvents,
@@ -25,8 +26,9 @@ use super::{
 use crate::downstream::{
     methods,
     outgoing::{Left, Waiting},
+    records::{Record, Records},
     refusal::{Refusal, own_code},
-    sessions::{IdInUse, Session},
+    sessions::{IdInUse, Revived, Session, parse_key},
     streams::{EventId, NotHere},
 };
 
@@ -47,6 +49,9 @@ pub(super) async fn initialize(call: Call<'_>, message: Message) -> Result<Respo
         shared.host.session_ended(&evicted.name);
     }
     let _ = session.changes.set(shared.host.attend(&client, &principal, opening.revision));
+    if let Some(records) = &shared.records {
+        records.keep(&session.name, &session.record()).await;
+    }
     let facts = shared.host.facts(Era::Legacy, &client, &principal).await;
     let introduction = Introduction {
         capabilities: &facts.capabilities,
@@ -62,16 +67,81 @@ pub(super) async fn initialize(call: Call<'_>, message: Message) -> Result<Respo
 }
 
 /// The session a request belongs to, if it is this caller's.
-pub(super) fn session(call: &Call<'_>) -> Result<Arc<Session>, Refusal> {
+pub(super) async fn session(call: &Call<'_>) -> Result<Arc<Session>, Refusal> {
     let name = headers::only(call.headers, &headers::SESSION_ID).ok().flatten();
     let name = name.ok_or_else(|| {
         Refusal::new(400, code::INVALID_REQUEST, "session_missing", "exactly one Mcp-Session-Id is needed; initialize gives one")
     })?;
-    let sessions = &call.connection.shared.sessions;
-    // The same words for an unknown, an ended and somebody else's session.
-    let session = sessions.find(name.as_bytes(), &call.caller.principal).ok_or_else(no_such_session)?;
+    let shared = &call.connection.shared;
+    let session = match (shared.sessions.find(name.as_bytes(), &call.caller.principal), &shared.records) {
+        (Some(session), None) => session,
+        (Some(session), Some(records)) => {
+            if shared.sessions.is_due(&session, records.refresh_after()) {
+                write_down(shared, &session);
+            }
+            session
+        }
+        (None, Some(records)) => revived(call, records, name).await?,
+        // The same words for an unknown, an ended and somebody else's session.
+        (None, None) => return Err(no_such_session()),
+    };
     check_version(call)?;
     Ok(session)
+}
+
+/// One that another process has opened.
+async fn revived(call: &Call<'_>, records: &Records, name: &HeaderValue) -> Result<Arc<Session>, Refusal> {
+    let shared = &call.connection.shared;
+    let name = name.to_str().ok().filter(|name| parse_key(name.as_bytes()).is_some()).ok_or_else(no_such_session)?;
+    // Not 404, which would end a session that somebody may still have.
+    let found = records.find(name).await.map_err(|error| {
+        tracing::warn!(%error, "nobody can say whether a session is another process's");
+        busy("session_store", "whether this session exists cannot be said right now; try again")
+    })?;
+    let served = shared.settings.eras.legacy_over_http();
+    let is_theirs = |record: &Record| record.owner == Record::owner_of(&call.caller.principal) && served.contains(&record.revision);
+    let record = found.filter(is_theirs).ok_or_else(no_such_session)?;
+    let Revived { session, fresh, evicted } = shared
+        .sessions
+        .revive(name, &record, call.caller.clone())
+        .map_err(|_| busy("sessions", "too many sessions are open; end some, or raise the limit"))?;
+    if let Some(evicted) = evicted {
+        shared.host.session_ended(&evicted.name);
+    }
+    if let Some(client) = fresh {
+        let _ = session.changes.set(shared.host.attend(&client, &call.caller.principal, session.revision));
+        tracing::debug!(revision = session.revision.as_str(), follows = record.follows.len(), "a session goes on here");
+        record.follows.iter().for_each(|uri| follow(call, &session, &client, uri));
+    }
+    Ok(session)
+}
+
+/// Asks once more for what the client has asked another process.
+fn follow(call: &Call<'_>, session: &Session, client: &Arc<Client>, uri: &str) {
+    let params = format!(r#"{{"uri":{}}}"#, quote(uri));
+    let text = format!(r#"{{"jsonrpc":"2.0","id":"revived","method":"{}","params":{params}}}"#, method::RESOURCES_SUBSCRIBE);
+    let parsed = Document::parse(text.into(), &call.connection.shared.settings.limits.json, call.generation.index_depth());
+    let Some(message) = parsed.ok().and_then(|document| Message::decode(document).ok()) else { return };
+    let mut running = call.connection.shared.host.begin(Arrival {
+        message: Arc::new(message),
+        revision: session.revision,
+        client: client.clone(),
+        principal: call.caller.principal.clone(),
+        generation: call.generation.clone(),
+        param_headers: None,
+        takes_pieces: false,
+    });
+    tokio::spawn(running.see_off());
+}
+
+/// Beside the request that it comes with.
+fn write_down(shared: &Arc<Shared>, session: &Arc<Session>) {
+    let (shared, session) = (shared.clone(), session.clone());
+    tokio::spawn(async move {
+        if let Some(records) = &shared.records {
+            records.keep(&session.name, &session.record()).await;
+        }
+    });
 }
 
 fn no_such_session() -> Refusal {
@@ -92,12 +162,17 @@ fn check_version(call: &Call<'_>) -> Result<(), Refusal> {
 
 /// Answers a request of a session.
 pub(super) async fn request(call: Call<'_>, message: Message) -> Result<Response<Content>, Refusal> {
-    let session = session(&call)?;
-    Ok(match begin(&call, &session, message, true) {
+    let (session, shared) = (session(&call).await?, call.connection.shared.clone());
+    let is_noted = shared.records.is_some() && session.notes(&message);
+    let response = Ok(match begin(&call, &session, message, true) {
         Begun::Running(waiting) => answer::deliver(waiting, call.connection).await,
         Begun::Answered(text) => endpoint::json(200, text),
         Begun::Refused(refusal) => return Err(refusal),
-    })
+    });
+    if is_noted {
+        write_down(&shared, &session);
+    }
+    response
 }
 
 /// What became of one request.
@@ -156,11 +231,11 @@ fn no_such_method() -> Refusal {
 }
 
 /// Takes note of a notification; whatever it says, there is nothing to answer.
-pub(super) fn notification(call: Call<'_>, message: &Message) -> Result<Response<Content>, Refusal> {
+pub(super) async fn notification(call: Call<'_>, message: &Message) -> Result<Response<Content>, Refusal> {
     if !call.connection.shared.settings.eras.legacy {
         return Ok(empty(StatusCode::ACCEPTED));
     }
-    let session = session(&call)?;
+    let session = session(&call).await?;
     note(&session, message);
     Ok(empty(StatusCode::ACCEPTED))
 }
@@ -177,12 +252,12 @@ pub(super) fn note(session: &Session, message: &Message) {
 }
 
 /// Opens the session's own event stream, in the place of an older one; or goes on with the stream of `Last-Event-ID`.
-pub(super) fn listen(call: &Call<'_>) -> Result<Response<Content>, Refusal> {
+pub(super) async fn listen(call: &Call<'_>) -> Result<Response<Content>, Refusal> {
     if !call.connection.shared.settings.eras.legacy {
         return Err(method_not_allowed(call.connection));
     }
     media::check_accepts_stream(call.headers)?;
-    let session = session(call)?;
+    let session = session(call).await?;
     // Whoever listens hears under the claims that they have now.
     session.speaker(call.caller.clone());
     let place = last_event(call.headers)?;
@@ -213,12 +288,15 @@ fn no_such_event() -> Refusal {
 }
 
 /// Ends a session, at both ends.
-pub(super) fn end(call: &Call<'_>) -> Result<Response<Content>, Refusal> {
+pub(super) async fn end(call: &Call<'_>) -> Result<Response<Content>, Refusal> {
     if !call.connection.shared.settings.eras.legacy {
         return Err(method_not_allowed(call.connection));
     }
-    let session = session(call)?;
+    let session = session(call).await?;
     let shared = &call.connection.shared;
+    if let Some(records) = &shared.records {
+        records.forget(&session.name).await;
+    }
     if shared.sessions.remove(&session) {
         shared.host.session_ended(&session.name);
     }

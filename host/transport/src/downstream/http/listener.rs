@@ -5,8 +5,15 @@ use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
     io::{self, ErrorKind},
     net::{IpAddr, SocketAddr},
-    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -60,6 +67,46 @@ impl fmt::Display for Peer {
 }
 
 impl Listener {
+    /// A port that somebody else has bound.
+    ///
+    /// # Errors
+    /// The runtime does not take it.
+    pub fn adopt_tcp(socket: std::net::TcpListener) -> io::Result<Listener> {
+        socket.set_nonblocking(true)?;
+        Ok(Listener::Tcp(TcpListener::from_std(socket)?))
+    }
+
+    /// A socket in the file system that somebody else has bound and that is there now, whatever it was called when it was bound. Its file is
+    /// taken away with it, unless it is kept.
+    ///
+    /// # Errors
+    /// Nothing is there, or the runtime does not take it.
+    pub fn adopt_unix(socket: std::os::unix::net::UnixListener, path: &Path) -> io::Result<Listener> {
+        let facts = fs::symlink_metadata(path)?;
+        socket.set_nonblocking(true)?;
+        let (path, made) = (path.to_owned(), (facts.dev(), facts.ino()));
+        Ok(Listener::Unix(UnixEndpoint { listener: UnixListener::from_std(socket)?, path, made, is_kept: Arc::default() }))
+    }
+
+    /// A second hold on the socket, for another process to have.
+    ///
+    /// # Errors
+    /// There are no more descriptors.
+    pub fn share(&self) -> io::Result<OwnedFd> {
+        match self {
+            Listener::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Listener::Unix(endpoint) => endpoint.listener.as_fd().try_clone_to_owned(),
+        }
+    }
+
+    /// Once it is set, a socket's file stays when the listener goes: it is another process's by then.
+    pub fn keeps_file(&self) -> Arc<AtomicBool> {
+        match self {
+            Listener::Tcp(_) => Arc::default(),
+            Listener::Unix(endpoint) => endpoint.is_kept.clone(),
+        }
+    }
+
     /// Its TCP address; a socket in the file system has none.
     ///
     /// # Errors
@@ -93,6 +140,8 @@ pub struct UnixEndpoint {
     path: PathBuf,
     /// Device and inode of what was bound: a file that somebody else put there since is not ours to remove.
     made: (u64, u64),
+    /// Nor is one that was handed over.
+    is_kept: Arc<AtomicBool>,
 }
 
 impl UnixEndpoint {
@@ -139,7 +188,7 @@ fn make(path: &Path, fresh: &Path, mode: u32) -> io::Result<UnixEndpoint> {
         fs::set_permissions(fresh, fs::Permissions::from_mode(mode))?;
         let facts = fs::symlink_metadata(fresh)?;
         fs::rename(fresh, path)?;
-        Ok(UnixEndpoint { listener, path: path.to_owned(), made: (facts.dev(), facts.ino()) })
+        Ok(UnixEndpoint { listener, path: path.to_owned(), made: (facts.dev(), facts.ino()), is_kept: Arc::default() })
     });
     if made.is_err() {
         let _ = fs::remove_file(fresh);
@@ -150,7 +199,7 @@ fn make(path: &Path, fresh: &Path, mode: u32) -> io::Result<UnixEndpoint> {
 impl Drop for UnixEndpoint {
     fn drop(&mut self) {
         let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|facts| (facts.dev(), facts.ino()) == self.made);
-        if is_ours {
+        if is_ours && !self.is_kept.load(Relaxed) {
             // What cannot be removed is replaced by the next start.
             let _ = fs::remove_file(&self.path);
         }

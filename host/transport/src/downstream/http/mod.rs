@@ -52,6 +52,7 @@ use listener::{Peer, Stream};
 
 use super::{
     channels::Channels,
+    records::Records,
     sessions::Sessions,
     settings::{Eras, ListenRefused, Settings},
 };
@@ -61,6 +62,7 @@ pub(super) struct Shared {
     pub(super) host: Arc<Host>,
     pub(super) settings: Settings,
     pub(super) sessions: Arc<Sessions>,
+    pub(super) records: Option<Records>,
     /// Open streams of HTTP+SSE, and what counts on them: they carry the legacy era only.
     pub(super) channels: Channels,
     pub(super) sse_settings: Arc<Settings>,
@@ -98,10 +100,11 @@ pub async fn serve(listeners: Vec<Listener>, host: Arc<Host>, settings: Settings
         }
     }
     let sessions = Arc::new(Sessions::new(&settings.limits));
+    let records = settings.session_records.clone().map(|bucket| Records::new(bucket, settings.limits.session_idle));
     let channels = Channels::new(&settings.limits);
     let sse_settings = Arc::new(Settings { eras: Eras { modern: false, ..settings.eras }, ..settings.clone() });
     let permits = Arc::new(Semaphore::new(settings.limits.connections_max));
-    let shared = Arc::new(Shared { host, settings, sessions, channels, sse_settings, drain });
+    let shared = Arc::new(Shared { host, settings, sessions, records, channels, sse_settings, drain });
     shared.host.register_push(Arc::new(Unasked(Arc::downgrade(&shared))));
     let mut accepting = JoinSet::new();
     for listener in listeners {
@@ -135,6 +138,7 @@ impl Push for Unasked {
 impl Shared {
     fn sweep(&self) {
         for session in self.sessions.sweep() {
+            // Another process may have it by now, so what is written down of it ends by itself.
             self.host.session_ended(&session.name);
         }
     }

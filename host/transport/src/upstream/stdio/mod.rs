@@ -4,11 +4,12 @@
 //! another through a server's memory. Children start when they are needed and stop when they were
 //! idle for long; one that dies fails the calls in flight on it, which are never repeated.
 //!
-//! In reading order: [`StdioSettings`], [`Process`](process), [`Channel`](channel), [`reader`], [`passing`],
+//! In reading order: [`StdioSettings`], [`confine`], [`Process`](process), [`Channel`](channel), [`reader`], [`passing`],
 //! [`supervise`], [`open`], [`restart`], [`budget`], [`hearing`].
 
 mod budget;
 mod channel;
+pub mod confine;
 mod hearing;
 mod open;
 mod passing;
@@ -194,7 +195,32 @@ impl Stdio {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// With a child of the call's own.
+    async fn converse_alone(&self, outbound: &Outbound) -> Result<Inbound, UpstreamError> {
+        let declared = Askable::of(&outbound.client.capabilities).to_json();
+        let open = tokio::select! {
+            biased;
+            () = outbound.cancel.cancelled() => return Err(UpstreamError::Cancelled),
+            open = self.open(outbound.spoken.era(), &outbound.principal, &declared) => open?,
+        };
+        let answered = open.channel.call(outbound).await;
+        let channel = open.channel;
+        // An answer that comes in pieces still comes, and a task still runs.
+        tokio::spawn(async move {
+            while channel.is_open() && !channel.stop_if_idle("its call is over") {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        });
+        answered.map_err(|error| match error {
+            CallError::Ended(error) => error,
+            CallError::NotSent => UpstreamError::Unreachable { reason: "the child ended before it could be asked".to_owned() },
+        })
+    }
+
     async fn converse(&self, outbound: &Outbound) -> Result<Inbound, UpstreamError> {
+        if self.settings.sharing == Sharing::Call && !outbound.message.method().ends_with("/list") {
+            return self.converse_alone(outbound).await;
+        }
         let asking = outbound.spoken.era();
         for _ in 0..OFFERS_MAX {
             let open = tokio::select! {
@@ -230,6 +256,9 @@ impl Stdio {
         open.channel.stop_if_idle("the server changed its protocol version");
     }
 }
+
+/// Between two looks whether a child of one call has anything left to do.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// From here on places are looked through before another is made.
 const PLACES_SWEEP: usize = 256;

@@ -1,5 +1,6 @@
 //! What an operator decides about a server that is a child process.
 
+use super::confine::{Confinement, Starter};
 use crate::upstream::{CallLimits, EraChoice, Sharing};
 use std::{ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -16,6 +17,10 @@ pub struct StdioSettings {
     pub env: Vec<(OsString, OsString)>,
     /// Where it runs; none: where we run.
     pub directory: Option<PathBuf>,
+    /// A fresh folder for each child instead, its home and place for temporary files, too. It goes with the child.
+    pub has_own_directory: bool,
+    /// What it may touch and use, and how a process is started that confines itself; none: what we may.
+    pub confinement: Option<(Confinement, Starter)>,
     /// Which era to speak.
     pub era: EraChoice,
     /// Who shares a child.
@@ -43,6 +48,8 @@ impl StdioSettings {
             args: Vec::new(),
             env: Vec::new(),
             directory: None,
+            has_own_directory: false,
+            confinement: None,
             era: EraChoice::default(),
             sharing: Sharing::default(),
             call: CallLimits::default(),

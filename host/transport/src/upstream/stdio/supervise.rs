@@ -37,6 +37,7 @@ pub(super) async fn write(mut stdin: ChildStdin, mut unread: mpsc::Receiver<Byte
 pub(super) async fn supervise(channel: Arc<Channel>, mut process: Process, reading: JoinHandle<()>, permits: [OwnedSemaphorePermit; 2]) {
     let end = watch(&channel, &mut process).await;
     process.kill_rest();
+    process.clear().await;
     // What it said before it died counts. Whoever else held its stdout is dead by now.
     let _ = timeout(Duration::from_secs(1), channel.silent()).await;
     reading.abort();
