@@ -316,11 +316,18 @@ def system(unit, config, place):
             owner = (state / "token").stat().st_uid
             if owner == 0:
                 raise Wrong("it runs as root")
+            before = shown(first, "MainPID")
+            systemctl(first, "kill", "--kill-whom=main", "--signal=USR2", "sluice.service")
+            hosts.eventually(lambda: taken_over(first, before), READY_SECONDS, child, said)
+            hosts.eventually(lambda: asked_ready(name, log), READY_SECONDS, child, said)
+            status, _, text = opened(name, address, "localhost", token)
+            if status != 200:
+                raise Wrong(f"after a hand-off a caller is answered {status}: {text}")
             systemctl(first, "stop", "sluice.service")
             end = shown(first, "Result,ExecMainStatus")
             if end != ["0", "success"]:
                 raise Wrong(f"systemctl stop ends it with {end}:\n{log.read_text()[-1500:]}")
-            return f"{chain(log)}, as user {owner}; ready, answers, and systemctl stop ends it well"
+            return f"{chain(log)}, as user {owner}; ready, answers, hands over to a process that systemd takes for the main one, and systemctl stop ends it well"
 
 
 def asked_ready(name, log):
@@ -331,6 +338,12 @@ def asked_ready(name, log):
     status, _, text = hosts.within(name, lambda: hosts.asked("GET", "127.0.0.1", 7412, "/readyz", {"Host": "localhost"}))
     if status != 200:
         raise Wrong(text)
+
+
+def taken_over(first, before):
+    now = shown(first, "MainPID,ActiveState")
+    if now[0] == before[0] or "active" not in now:
+        raise Wrong(f"the main process was {before[0]}, and systemd says {now}")
 
 
 def systemctl(first, *words):
