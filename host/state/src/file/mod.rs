@@ -13,7 +13,7 @@ use crate::{
 };
 use futures_util::future::{BoxFuture, ready};
 use record::Record;
-use redb::{Database, DatabaseError, ReadableTable as _, StorageBackend, TableDefinition, backends::FileBackend};
+use redb::{Database, DatabaseError, ReadableDatabase as _, StorageBackend, TableDefinition, TableError, backends::FileBackend};
 use std::{
     fs::File,
     io,
@@ -31,8 +31,10 @@ pub const COUNTED_WITHIN: Duration = Duration::from_millis(100);
 const KV: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("kv");
 /// What the file is.
 const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("about");
-/// Of the layout of both tables.
+/// Of the layout of both tables. Files of each that there was are in `layouts/`, for the tests.
 const VERSION: u64 = 1;
+/// The layout of a file that does not say: one that is new, or from before they were numbered.
+const UNNUMBERED: u64 = 0;
 /// Of what redb keeps of the file in memory: values are asked of our own memory, so it is only for writing.
 const CACHE_BYTES: usize = 4 << 20;
 
@@ -43,7 +45,7 @@ pub enum FileError {
     #[error("{} is in use by another process: give each its own state file, or let them share Redis", .0.display())]
     InUse(PathBuf),
     /// Written by a newer version.
-    #[error("{} is of layout {found}, and this version knows {VERSION}: start the version that wrote it, or another state file", path.display())]
+    #[error("{} is of layout {found}, and this version knows {VERSION}: start the version that wrote it, or name another state file (sluice.state.path)", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
@@ -95,32 +97,37 @@ fn open<B: StorageBackend>(path: &Path, inside: impl Fn(FileBackend) -> B) -> Re
         Err(DatabaseError::DatabaseAlreadyOpen) => return Err(FileError::InUse(path.to_owned())),
         Err(error) => return Err(unusable(error.to_string())),
     };
-    match version(&database).map_err(|error| unusable(error.to_string()))? {
-        found if found > VERSION => Err(FileError::Newer { path: path.to_owned(), found }),
-        _ => Ok(database),
+    let found = version(&database).map_err(|error| unusable(error.to_string()))?;
+    if found > VERSION {
+        return Err(FileError::Newer { path: path.to_owned(), found });
     }
+    bring_up(&database, found).map_err(|error| unusable(error.to_string()))?;
+    Ok(database)
 }
 
 fn private(path: &Path) -> io::Result<File> {
     File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// The layout that the file has, after it was given ours if it had none.
+/// The layout that the file has.
 fn version(database: &Database) -> Result<u64, redb::Error> {
+    match database.begin_read()?.open_table(ABOUT) {
+        Ok(about) => Ok(about.get("version")?.map_or(UNNUMBERED, |version| version.value())),
+        Err(TableError::TableDoesNotExist(_)) => Ok(UNNUMBERED),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives a file of an older layout this one, all of it or nothing.
+fn bring_up(database: &Database, found: u64) -> Result<(), redb::Error> {
+    if found == VERSION {
+        return Ok(());
+    }
     let change = database.begin_write()?;
-    let found = {
-        let mut about = change.open_table(ABOUT)?;
-        let found = about.get("version")?.map(|version| version.value());
-        match found {
-            Some(found) => found,
-            None => {
-                about.insert("version", VERSION)?;
-                VERSION
-            }
-        }
-    };
+    // From 0 to 1 nothing but the number is new. A later layout rewrites what is otherwise here, one step for each number between.
+    change.open_table(ABOUT)?.insert("version", VERSION)?;
     change.commit()?;
-    Ok(found)
+    Ok(())
 }
 
 impl Store for FileStore {

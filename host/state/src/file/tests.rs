@@ -102,7 +102,7 @@ async fn a_file_is_one_process_s_of_a_layout_that_is_known_and_no_other_file() {
     change.open_table(ABOUT).unwrap().insert("version", VERSION + 1).unwrap();
     change.commit().unwrap();
     drop(database);
-    assert!(said(&path).contains("is of layout 2"), "{}", said(&path));
+    assert!(said(&path).contains("is of layout 2") && said(&path).contains("name another state file"), "{}", said(&path));
     let text = folder.path().join("notes.txt");
     std::fs::write(&text, "something of somebody's").unwrap();
     assert!(said(&text).contains("cannot be used"), "{}", said(&text));
@@ -199,4 +199,63 @@ async fn a_full_disk_is_told_and_forgotten_once_there_is_room() {
     for (key, value) in [("before", "1"), ("while", "2"), ("after", "3"), ("n", "7")] {
         assert_eq!(bucket.get(key).await.unwrap().as_deref(), Some(value.as_bytes()), "{key}");
     }
+}
+
+/// `layouts/1.redb` is what this writes. It is frozen: a later version reads it, or says what to do.
+#[tokio::test]
+#[ignore = "writes layouts/VERSION.redb: once for each layout, and never again"]
+async fn a_file_of_this_layout_is_written() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/file/layouts/{VERSION}.redb"));
+    let store = FileStore::open(&path).unwrap();
+    let bucket = store.bucket("plugin/a", Quota::default());
+    bucket.set("bytes", vec![0, 255, 10], None).await.unwrap();
+    bucket.set("ended", b"x".to_vec(), Some(Duration::from_millis(1))).await.unwrap();
+    bucket.set("ends", b"y".to_vec(), Some(seconds(200 * 365 * 86_400))).await.unwrap();
+    bucket.incr("counter", 41, seconds(200 * 365 * 86_400)).await.unwrap();
+    bucket.take("tokens", 3, 3, 1e-12).await.unwrap();
+    store.bucket("plugin/ab", Quota::default()).set("bytes", b"of another".to_vec(), None).await.unwrap();
+}
+
+/// A copy of a frozen file.
+fn frozen(layout: u64, folder: &TempDir) -> PathBuf {
+    let path = folder.path().join(format!("{layout}.redb"));
+    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/file/layouts/{layout}.redb")), &path).unwrap();
+    path
+}
+
+async fn has_what_was_frozen(path: &Path) {
+    let store = FileStore::open(path).unwrap();
+    let bucket = store.bucket("plugin/a", Quota::default());
+    for (key, value) in [("bytes", Some(&[0, 255, 10][..])), ("ended", None), ("ends", Some(b"y")), ("counter", Some(b"41"))] {
+        assert_eq!(bucket.get(key).await.unwrap().as_deref(), value, "{key}");
+    }
+    assert!(bucket.take("tokens", 1, 3, 1e-12).await.unwrap() > 0, "what was taken stays taken");
+    assert_eq!(store.bucket("plugin/ab", Quota::default()).get("bytes").await.unwrap().as_deref(), Some(&b"of another"[..]));
+}
+
+#[tokio::test]
+async fn a_file_of_every_layout_is_taken_up_and_a_newer_one_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for layout in 1..=VERSION {
+        has_what_was_frozen(&frozen(layout, &folder)).await;
+    }
+    let change = |path: &Path, change: &dyn Fn(&redb::WriteTransaction)| {
+        let database = Database::open(path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        change(&transaction);
+        transaction.commit().unwrap();
+    };
+    let numbered = |path: &Path| version(&Database::open(path).unwrap()).unwrap();
+    // From before they were numbered: taken up, and then it is of this layout.
+    let path = frozen(1, &folder);
+    change(&path, &|transaction| assert!(transaction.delete_table(ABOUT).unwrap()));
+    assert_eq!(numbered(&path), UNNUMBERED);
+    has_what_was_frozen(&path).await;
+    assert_eq!(numbered(&path), VERSION);
+    // Of a version that is not written yet: who goes back to this one is told, and the newer one goes on with it.
+    change(&path, &|transaction| drop(transaction.open_table(ABOUT).unwrap().insert("version", VERSION + 1).unwrap()));
+    assert!(matches!(FileStore::open(&path), Err(FileError::Newer { found, .. }) if found == VERSION + 1));
+    assert_eq!(numbered(&path), VERSION + 1);
+    change(&path, &|transaction| drop(transaction.open_table(ABOUT).unwrap().insert("version", VERSION).unwrap()));
+    has_what_was_frozen(&path).await;
 }
