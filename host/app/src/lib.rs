@@ -15,6 +15,7 @@ pub mod config;
 pub mod embedded;
 mod fetcher;
 pub mod handoff;
+pub mod import;
 pub mod keys;
 pub mod record;
 pub mod reloading;

@@ -10,6 +10,7 @@ mod call;
 mod check;
 mod definitions;
 mod diff;
+mod import;
 mod key;
 mod ls;
 mod pins;
@@ -66,6 +67,7 @@ Start here:
   sluice ls --config FILE                              what that gives: upstreams, tools, plugins and their powers
   sluice check --config FILE                           all that is wrong with a file, at once
   sluice diff OLD NEW                                  what another configuration would change in a gateway that runs
+  sluice import servers.json -o sluice.toml            what mcp-proxy, FastMCP or Docker's gateway had, as a file of ours
   sluice ls --config FILE --pins                       the definitions of today, as the settings of builtin:pin
   sluice call TOOL '{\"text\":\"hi\"}'                     call a tool of a Sluice that runs
   sluice access --as ada --role dev                    what such a caller sees, and what is kept from it
@@ -85,6 +87,8 @@ enum Command {
     Check(check::Check),
     /// Say in words what another configuration would change, and what of it would wait for the next start.
     Diff(diff::Diff),
+    /// Write a configuration from that of mcp-proxy, FastMCP or Docker's MCP gateway, and say what of it could not be carried.
+    Import(import::Import),
     /// Show upstreams, tools, and plugins with their powers.
     Ls(ls::Ls),
     /// Show what a caller sees of each list and what is kept from it, or who sees a tool.
@@ -198,6 +202,7 @@ pub fn run() -> ExitCode {
         Command::Stdio(stdio) => stdio.run(),
         Command::Check(check) => check.run(),
         Command::Diff(diff) => diff.run(),
+        Command::Import(import) => import.run(),
         Command::Ls(ls) => ls.run(),
         Command::Access(access) => access.run(),
         Command::Call(call) => call.run(),

@@ -7,7 +7,7 @@ use super::surroundings::{Builtin, Surroundings};
 
 /// A part of a written text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// Stands for itself.
     Literal(String),
     /// What stood between `${` and `}`.
@@ -16,14 +16,14 @@ pub(super) enum Piece {
 
 /// Why a reference has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Missing {
-    pub(super) whose: Whose,
-    pub(super) what: String,
-    pub(super) suggestion: Option<String>,
+pub(crate) struct Missing {
+    pub(crate) whose: Whose,
+    pub(crate) what: String,
+    pub(crate) suggestion: Option<String>,
 }
 
 /// Cuts a text at its references. `$${` is a literal `${`.
-pub(super) fn pieces(written: &str) -> Result<Vec<Piece>, Missing> {
+pub(crate) fn pieces(written: &str) -> Result<Vec<Piece>, Missing> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut rest = written;
@@ -98,7 +98,7 @@ impl Scope<'_> {
 }
 
 /// As a shell has it.
-pub(super) fn is_variable_name(name: &str) -> bool {
+pub(crate) fn is_variable_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 

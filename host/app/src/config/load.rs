@@ -45,7 +45,7 @@ fn find(source: &Source) -> Result<Option<PathBuf>, Problem> {
 }
 
 /// The text of a file of ours, `shown` as the operator named it.
-pub(super) fn text(path: &Path, shown: &Path) -> Result<String, Problem> {
+pub(crate) fn text(path: &Path, shown: &Path) -> Result<String, Problem> {
     let problem = |place: Place, what: String| Problem { place, whose: Whose::Disk, what, suggestion: None };
     let whole = || Place::File(shown.display().to_string());
     let mut bytes = Vec::new();

@@ -10,26 +10,26 @@
 
 mod changes;
 mod choice;
-mod expand;
+pub(crate) mod expand;
 mod groups;
 mod inputs;
-mod load;
+pub(crate) mod load;
 mod places;
-mod problem;
+pub(crate) mod problem;
 mod reader;
 mod reference;
 mod schema;
-mod secret;
+pub(crate) mod secret;
 mod section;
-mod servers;
+pub(crate) mod servers;
 mod setting;
 mod settings;
 mod sidecar;
 mod surroundings;
-mod syntax;
+pub(crate) mod syntax;
 #[cfg(test)]
 mod tests;
-mod tree;
+pub(crate) mod tree;
 mod units;
 
 use std::path::PathBuf;

@@ -79,7 +79,7 @@ pub struct Report {
 
 impl Report {
     /// Both lists in the order of the file.
-    pub(super) fn sorted(mut self) -> Report {
+    pub(crate) fn sorted(mut self) -> Report {
         self.problems.sort_by(|a, b| a.place.cmp(&b.place));
         self.warnings.sort_by(|a, b| a.place.cmp(&b.place));
         self
@@ -108,7 +108,7 @@ fn counted(count: usize, noun: &str) -> String {
 }
 
 /// What an operator typed, quoted and short enough for a message.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const CHARS_MAX: usize = 80;
     let mut short: String = text.chars().take(CHARS_MAX).collect();
     if text.chars().nth(CHARS_MAX).is_some() {
@@ -123,7 +123,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// The known word that `typed` probably meant.
-pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = folded(typed);
     // One slip in a short word, about one in three characters in a long one.
     let allowed = (typed.chars().count() / 3).max(1);

@@ -76,7 +76,7 @@ pub(super) fn is_referred(pieces: &[Piece]) -> bool {
 
 /// The shapes of well-known tokens and keys. Meant to be right rather than complete: a hit under
 /// `sluice` stops the start.
-pub(super) fn looks_secret(written: &str) -> bool {
+pub(crate) fn looks_secret(written: &str) -> bool {
     (written.contains("-----BEGIN ") && written.contains("PRIVATE KEY-----"))
         || written.split([' ', '\t', '\n', '=', '&', '?', ',', ';', '"', '\'', ':']).any(is_token)
 }

@@ -48,15 +48,24 @@ impl Surroundings {
         Surroundings { directory: directory.into(), variables: variables.into_iter().map(owned).collect() }
     }
 
-    pub(super) fn directory(&self) -> &std::path::Path {
+    pub(crate) fn directory(&self) -> &std::path::Path {
         &self.directory
     }
 
-    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
     }
 
     /// Empty is as good as absent where a default exists.
+    /// With something in these variables, where nothing is.
+    pub(crate) fn with<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Surroundings {
+        let mut more = self.clone();
+        for name in names {
+            more.variables.entry(name.to_owned()).or_insert_with(|| "x".to_owned());
+        }
+        more
+    }
+
     pub(super) fn filled(&self, name: &str) -> Option<&str> {
         self.variable(name).filter(|value| !value.is_empty())
     }

@@ -3,25 +3,25 @@
 use std::collections::HashMap;
 
 /// Levels that a file may nest. Ours needs six; a plugin's settings need a few more.
-pub(super) const DEPTH_MAX: usize = 64;
+pub(crate) const DEPTH_MAX: usize = 64;
 
 /// A character of the text; both count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Position {
-    pub(super) line: u32,
-    pub(super) column: u32,
+pub(crate) struct Position {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
 }
 
 /// A value and where it starts.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) at: Position,
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) at: Position,
+    pub(crate) value: Value,
 }
 
 /// What was written. A number keeps its spelling, since JSON, TOML and YAML disagree on its range.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     Number(String),
@@ -32,7 +32,7 @@ pub(super) enum Value {
 
 impl Value {
     /// For messages: "must be a number, not …".
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Value::Null => "null",
             Value::Bool(_) => "true or false",
@@ -46,12 +46,12 @@ impl Value {
 
 impl Node {
     /// Whether a text stands for itself. What a variable holds is not repeated in a message.
-    pub(super) fn is_literal(&self) -> bool {
+    pub(crate) fn is_literal(&self) -> bool {
         !matches!(&self.value, Value::Text(text) if text.contains("${"))
     }
 
     /// The value below these keys, if all of them are there.
-    pub(super) fn find(&self, keys: &[&str]) -> Option<&Node> {
+    pub(crate) fn find(&self, keys: &[&str]) -> Option<&Node> {
         keys.iter().try_fold(self, |node, key| match &node.value {
             Value::Table(table) => table.get(key),
             _ => None,
@@ -61,22 +61,22 @@ impl Node {
 
 /// One key with its value.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) key_at: Position,
-    pub(super) node: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_at: Position,
+    pub(crate) node: Node,
 }
 
 /// Keys in the order of the file, each once.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     entries: Vec<Entry>,
     index: HashMap<String, usize>,
 }
 
 impl Table {
     /// Adds a key, or answers where it already is: then the first one stays.
-    pub(super) fn add(&mut self, entry: Entry) -> Result<(), Position> {
+    pub(crate) fn add(&mut self, entry: Entry) -> Result<(), Position> {
         if let Some(first) = self.index.get(&entry.key) {
             return Err(self.entries[*first].key_at);
         }
@@ -85,11 +85,11 @@ impl Table {
         Ok(())
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.index.get(key).map(|place| &self.entries[*place].node)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }
 }

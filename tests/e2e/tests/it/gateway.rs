@@ -102,7 +102,13 @@ impl Gateway {
     }
 
     pub async fn try_start(folder: &Folder, config: Value) -> Result<Self, Refused> {
+        Self::try_start_with(folder, config, &[]).await
+    }
+
+    /// With these variables in its environment.
+    pub async fn try_start_with(folder: &Folder, config: Value, variables: &[(&str, &str)]) -> Result<Self, Refused> {
         let mut command = command(folder, &config, "serve");
+        command.envs(variables.iter().copied());
         if config["sluice"].get("listen").is_none() {
             command.args(["--listen", "127.0.0.1:0"]);
         }

@@ -34,6 +34,7 @@ mod labels;
 mod large;
 mod links;
 mod long;
+mod migrate;
 mod outbound;
 mod plugins;
 mod records;

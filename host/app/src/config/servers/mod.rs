@@ -2,7 +2,7 @@
 //! about once, what is switched off is left out, and only what could not work is a problem.
 
 mod http;
-mod name;
+pub(crate) mod name;
 mod stdio;
 mod values;
 

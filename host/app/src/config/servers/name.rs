@@ -35,7 +35,7 @@ pub(super) fn take(entry: &Entry, folded: &mut HashMap<String, String>, reader: 
 }
 
 /// `microsoft/playwright-mcp` ⇒ `microsoft-playwright-mcp`.
-fn plain(written: &str) -> String {
+pub(crate) fn plain(written: &str) -> String {
     let mut name = String::new();
     for c in written.chars() {
         match c {

@@ -16,7 +16,7 @@ const START: Position = Position { line: 1, column: 1 };
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Syntax {
+pub(crate) enum Syntax {
     Json,
     Toml,
     Yaml,
@@ -24,7 +24,7 @@ pub(super) enum Syntax {
 
 impl Syntax {
     /// By the file's extension; without a known one, by its first character.
-    pub(super) fn of(file: &Path, text: &str) -> Option<Syntax> {
+    pub(crate) fn of(file: &Path, text: &str) -> Option<Syntax> {
         let extension = file.extension().and_then(|e| e.to_str()).unwrap_or_default();
         match extension.to_ascii_lowercase().as_str() {
             "json" | "jsonc" => Some(Syntax::Json),
@@ -38,20 +38,20 @@ impl Syntax {
 
 /// A mistake in the text itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mistake {
-    pub(super) at: Position,
-    pub(super) what: String,
-    pub(super) suggestion: Option<String>,
+pub(crate) struct Mistake {
+    pub(crate) at: Position,
+    pub(crate) what: String,
+    pub(crate) suggestion: Option<String>,
 }
 
 /// What came out: mistakes do not mean that there is no tree.
-pub(super) struct Parsed {
-    pub(super) root: Option<Node>,
-    pub(super) mistakes: Vec<Mistake>,
+pub(crate) struct Parsed {
+    pub(crate) root: Option<Node>,
+    pub(crate) mistakes: Vec<Mistake>,
 }
 
 /// Reads the text. Never panics and never nests deeper than `DEPTH_MAX`.
-pub(super) fn parse(text: &str, syntax: Syntax) -> Parsed {
+pub(crate) fn parse(text: &str, syntax: Syntax) -> Parsed {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match syntax {
         Syntax::Json => json::parse(text),
