@@ -21,6 +21,7 @@ use sluice_chain::{
 };
 use sluice_transport::{
     downstream,
+    hop::{self, Hop},
     tls::{ClientTls, ServerTls},
     upstream::{
         self,
@@ -45,6 +46,8 @@ pub struct Assembly {
     pub recorder: Arc<Recorder>,
     /// The chain and the directory it comes from.
     pub plugins: Arc<Plugins>,
+    /// Who we are to other gateways, as a server and as their client.
+    pub hop: Hop,
     factory: Factory,
     /// Servers that are gone and not closed yet.
     leaving: Mutex<JoinSet<()>>,
@@ -53,6 +56,7 @@ pub struct Assembly {
 
 /// Makes servers' ends.
 struct Factory {
+    hop: Hop,
     /// Of all child processes together.
     children: Arc<upstream::stdio::ChildBudget>,
     /// Those that are in force, or will be, each with what it hears the host through.
@@ -93,13 +97,14 @@ impl Assembly {
     pub fn closed(config: Config, purpose: Purpose) -> Result<Self> {
         let recorder = Arc::new(recorder(&config, purpose)?);
         let children = upstream::stdio::ChildBudget::new(count(config.settings.limits.children_max));
-        let factory = Factory { children, made: Mutex::default() };
+        let hop = Hop::behind(&std::env::var(hop::VARIABLE).unwrap_or_default());
+        let factory = Factory { hop: hop.clone(), children, made: Mutex::default() };
         let upstreams = config.upstreams.iter().map(|u| factory.make(&config, u)).collect::<Result<_>>()?;
         let settings = Settings { task_secret: task_secret(&config, purpose), ..host_settings(&config, access(&config, purpose)?) };
         let host = Host::new(upstreams, settings, recorder.clone()).map_err(|e| anyhow::anyhow!("this machine has no randomness: {e}"))?;
         factory.attach(&host);
         let plugins = Plugins::closed(&config, host.clone(), Arc::new(Fetcher::new(recorder.clone())), purpose != Purpose::Look)?;
-        Ok(Self { config, host, recorder, plugins, factory, leaving: Mutex::default(), over: CancellationToken::new() })
+        Ok(Self { config, host, recorder, plugins, hop, factory, leaving: Mutex::default(), over: CancellationToken::new() })
     }
 
     /// A caller at a group's endpoint; none: at `/mcp`.
@@ -291,10 +296,10 @@ impl Factory {
         let listener: Arc<dyn Listener> = ear.clone();
         let made: Arc<dyn Upstream> = match &u.reach {
             Reach::Stdio(stdio) => {
-                Arc::new(upstream::stdio::Stdio::upstream(stdio_settings(config, u, stdio), self.children.clone(), listener))
+                Arc::new(upstream::stdio::Stdio::upstream(stdio_settings(config, u, stdio, &self.hop), self.children.clone(), listener))
             }
             Reach::Http(http) => {
-                let made = http_settings(config, u, http).and_then(|s| Ok(upstream::http::Http::upstream(s, listener)?));
+                let made = http_settings(config, u, http, &self.hop).and_then(|s| Ok(upstream::http::Http::upstream(s, listener)?));
                 Arc::new(made.with_context(|| format!("upstream {}", u.name))?)
             }
             Reach::Builtin(name) => upstream::builtin::upstream(&u.name, name),
@@ -304,11 +309,12 @@ impl Factory {
     }
 }
 
-fn stdio_settings(config: &Config, u: &config::Upstream, stdio: &config::Stdio) -> upstream::stdio::StdioSettings {
+fn stdio_settings(config: &Config, u: &config::Upstream, stdio: &config::Stdio, hop: &Hop) -> upstream::stdio::StdioSettings {
     let limits = &config.settings.limits;
+    let configured = stdio.env.iter().map(|(name, value)| (name.into(), value.reveal().into()));
     upstream::stdio::StdioSettings {
         args: stdio.args.iter().map(|a| a.value().into()).collect(),
-        env: stdio.env.iter().map(|(name, value)| (name.into(), value.reveal().into())).collect(),
+        env: configured.chain([(hop::VARIABLE.into(), hop.above_children().into())]).collect(),
         directory: stdio.cwd.clone(),
         has_own_directory: u.settings.confine.as_ref().is_some_and(|confine| confine.own_directory),
         confinement: u.settings.confine.as_ref().map(|confine| (confinement(confine), Starter::this_binary([cli::CHILD]))),
@@ -339,7 +345,7 @@ fn confinement(confine: &config::Confine) -> Confinement {
     }
 }
 
-fn http_settings(config: &Config, u: &config::Upstream, http: &config::Http) -> Result<upstream::http::HttpSettings> {
+fn http_settings(config: &Config, u: &config::Upstream, http: &config::Http, hop: &Hop) -> Result<upstream::http::HttpSettings> {
     let limits = &config.settings.limits;
     let headers = http.headers.iter().filter_map(|(name, value)| {
         let mut value = HeaderValue::from_str(value.reveal()).ok()?;
@@ -351,6 +357,7 @@ fn http_settings(config: &Config, u: &config::Upstream, http: &config::Http) -> 
         socket: http.url.socket().map(Into::into),
         tls,
         headers: headers.collect(),
+        hop: hop.clone(),
         sse: http.sse,
         era: era(u.settings.era),
         sharing: sharing(u.settings.sharing),
@@ -423,6 +430,7 @@ pub fn listener_settings(config: &Config) -> Result<downstream::Settings> {
     own.json = json_limits(config, limits.request_bytes_max);
     own.body_wait = ms(limits.body_timeout_ms);
     own.drain_grace = ms(limits.drain_timeout_ms);
+    own.gateways_max = count(limits.gateways_max);
     own.sessions_max = count(limits.sessions_max);
     own.sessions_per_principal_max = count(limits.sessions_per_principal_max);
     own.session_idle = ms(limits.session_idle_ms);

@@ -91,8 +91,8 @@ pub async fn serve_as(
 
     let over = CancellationToken::new();
     let reloader = read.map(|read| Reloader::new(assembly.clone(), read, began_with));
-    let session_records = assembly.plugins.session_records();
-    let front = Front { listener, settings: downstream::Settings { session_records, ..listener_settings }, reloader };
+    let (hop, session_records) = (assembly.hop.clone(), assembly.plugins.session_records());
+    let front = Front { listener, settings: downstream::Settings { hop, session_records, ..listener_settings }, reloader };
     let served = until_over(&assembly, front, &mut inherited, handoff.as_mut(), stop, ready, &over).await;
     // However it ended: nothing of it goes on inside another program.
     over.cancel();

@@ -112,7 +112,7 @@ fn of_text(origin: Origin, name: &str, text: &str) -> Result<String, String> {
 #[test]
 fn what_cannot_be_read_is_said() {
     let refused = |name, text| of_text(Origin::Auto, name, text).unwrap_err();
-    assert!(refused("x.json", "{").starts_with("x.json:1:1: not JSON"));
+    assert!(refused("x.json", "{").starts_with("x.json:1:1: this { is never closed"));
     assert!(refused("x.yaml", "a: 1").contains("of no system that is known here; say whose it is: --from"));
     assert!(refused("x.json", r#"{"mcpServers": {"a": {"enabled": true}}}"#).contains("nothing in it became a server"));
     let wrong = import(Origin::Auto, Path::new("/"), &[], &["mcp-proxy", "--prot", "80", "uvx"]).unwrap_err();

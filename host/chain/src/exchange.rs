@@ -1,6 +1,12 @@
 //! One request with its notifications and final response, and what its client told about itself.
 
-use crate::{generation::Generation, principal::Principal, record::Outcome, stream::Flow, verdict::Rejection};
+use crate::{
+    generation::Generation,
+    principal::{Principal, PrincipalKey},
+    record::Outcome,
+    stream::Flow,
+    verdict::Rejection,
+};
 use bytes::Bytes;
 use sluice_wire::{message::Message, revision::Revision};
 use std::sync::{Arc, Mutex};
@@ -64,6 +70,26 @@ pub struct Client {
     pub facts: Arc<Vec<(Box<str>, Box<str>)>>,
     /// The level of `logging/setLevel` (legacy) in force; none before it was set.
     pub log_level: Mutex<Option<Arc<str>>>,
+}
+
+/// The fact that says through which other gateways a request came.
+pub const VIA: &str = "transport.via";
+
+impl Client {
+    /// The gateways that its request has passed through, the first one first, with spaces between; none: it came straight from its client.
+    pub fn via(&self) -> Option<&str> {
+        self.facts.iter().find(|(key, _)| **key == *VIA).map(|(_, via)| &**via)
+    }
+
+    /// Whose that is which an upstream says to this client: everybody's, or this principal's where it `is_own`. What is asked for on
+    /// behalf of other gateways is kept for those who come the same way: an upstream that is on that way says no, or less, and to them alone.
+    pub fn whose(&self, principal: &Principal, is_own: bool) -> Option<PrincipalKey> {
+        let own = is_own.then_some(&principal.key);
+        match self.via() {
+            Some(via) => Some(PrincipalKey::by_way_of(via, own)),
+            None => own.cloned(),
+        }
+    }
 }
 
 /// A request that passed the strict parser, the header checks and the gate.

@@ -48,6 +48,13 @@ impl PrincipalKey {
         Self::new(format!("{before}{id}"), before.len())
     }
 
+    /// Of one principal, or of all, as far as they come through these other gateways. It begins as no other key does.
+    pub(crate) fn by_way_of(via: &str, key: Option<&Self>) -> Self {
+        let before = format!("#{}:{via}/", via.len());
+        let (rest, id_at) = key.map_or(("", 0), |key| (key.as_str(), key.id_at));
+        Self::new(format!("{before}{rest}"), before.len() + id_at)
+    }
+
     /// Who it is, by whichever group it came.
     fn id(&self) -> &str {
         &self.text[self.id_at..]

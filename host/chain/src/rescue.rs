@@ -301,6 +301,7 @@ fn upstream_reason(error: &UpstreamError) -> &'static str {
         UpstreamError::BadReply { .. } => "upstream_bad_reply",
         UpstreamError::TooLarge { .. } => "upstream_too_large",
         UpstreamError::Unauthorized { .. } => "upstream_unauthorized",
+        UpstreamError::Loop => "loop",
         UpstreamError::Busy { .. } => "upstream_busy",
         UpstreamError::CannotCross { .. } => "cannot_cross_eras",
         UpstreamError::NeedsCapability { .. } => "capability_missing",
@@ -320,6 +321,7 @@ fn unknown_cause(error: &UpstreamError) -> Option<&'static str> {
         | UpstreamError::BadReply { .. }
         | UpstreamError::TooLarge { .. }
         | UpstreamError::Unauthorized { .. }
+        | UpstreamError::Loop
         | UpstreamError::Busy { .. }
         | UpstreamError::NeedsCapability { .. }
         | UpstreamError::CannotCross { .. }

@@ -152,6 +152,11 @@ pub enum UpstreamError {
         /// 401 or 403.
         status: u16,
     },
+    /// It is a gateway that the request has passed through already, or the last of too many (HTTP 508).
+    #[error(
+        "refused the request as a loop (HTTP 508): it leads back to a gateway that the request has passed through, or through too many"
+    )]
+    Loop,
     /// A bound of ours: children, sessions, queue. Names the setting.
     #[error("is at its limit: {setting}")]
     Busy {

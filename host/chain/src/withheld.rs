@@ -4,7 +4,7 @@
 use memchr::memmem;
 
 /// What belongs to the connection or to the host.
-const OWNED: [&str; 13] = [
+const OWNED: [&str; 14] = [
     "connection",
     "content-length",
     "expect",
@@ -18,6 +18,7 @@ const OWNED: [&str; 13] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "via",
 ];
 
 /// What servers take for another method or path than the request's, or for what a proxy knows.
@@ -43,7 +44,8 @@ mod tests {
 
     #[test]
     fn what_is_of_the_connection_or_pretends_is_no_plugins() {
-        for owned in ["host", "te", "forwarded", "proxy-x", "x-forwarded-for", "x-http-method-override", "x-original-url", "x_user"] {
+        for owned in ["host", "te", "via", "forwarded", "proxy-x", "x-forwarded-for", "x-http-method-override", "x-original-url", "x_user"]
+        {
             assert!(is_the_hosts(owned), "{owned}");
         }
         for free in ["authorization", "x-user", "x-amz-date", "user-agent", "x-original"] {

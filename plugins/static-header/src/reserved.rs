@@ -1,7 +1,7 @@
 //! Headers that are not an operator's to set here. The host has the last word, and faults a plugin that sets one: so it is told at load.
 
 /// Of the connection, of the body as it is, or of the host.
-const OWNED: [&str; 23] = [
+const OWNED: [&str; 24] = [
     "accept",
     "accept-encoding",
     "accept-transfer-encoding",
@@ -25,6 +25,7 @@ const OWNED: [&str; 23] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "via",
 ];
 
 /// Of MCP, or taken by servers for another method or path than the request's, or for what a proxy knows.

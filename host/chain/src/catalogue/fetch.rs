@@ -119,16 +119,21 @@ impl Host {
         Ok(view)
     }
 
-    /// Where this list of this upstream is kept for who asks: where filters act for its requests, it is theirs alone.
+    /// Where this list of this upstream is kept for who asks: where filters act for its requests, it is theirs alone. Two gateways that ask
+    /// each other, each on behalf of its own clients, do not wait for one another: what they ask for has come another way.
     pub(crate) fn place(&self, upstream: usize, kind: ListKind, asking: Asking<'_>) -> Place {
-        let is_own = self.has_departures(asking.generation, upstream);
-        Place { upstream, kind, era: asking.era, owner: is_own.then(|| asking.principal.key.clone()) }
+        let owner = match asking.client.via() {
+            // One owner for all of a view's lists, so that it has one epoch.
+            Some(_) => self.viewer_of(asking),
+            None => asking.client.whose(asking.principal, self.has_departures(asking.generation, upstream)),
+        };
+        Place { upstream, kind, era: asking.era, owner }
     }
 
-    /// Who asks, if some upstream shows each principal its own.
+    /// Who asks, if some upstream shows each principal its own, or they come through other gateways.
     fn viewer_of(&self, asking: Asking<'_>) -> Option<PrincipalKey> {
         let is_own = asking.generation.upstreams.places().any(|i| self.has_departures(asking.generation, i));
-        is_own.then(|| asking.principal.key.clone())
+        asking.client.whose(asking.principal, is_own)
     }
 
     /// Ask every upstream whose list is not current enough; all at once, each in single flight.

@@ -44,7 +44,7 @@ pub struct Place {
     pub kind: ListKind,
     /// Of the clients it was asked for.
     pub era: Era,
-    /// The one principal that it was shown to; none: it is everybody's.
+    /// The one principal that it was shown to, or those who came one way through other gateways; none: it is everybody's.
     pub owner: Option<PrincipalKey>,
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::names::Names;
-use crate::tls::ServerTls;
+use crate::{hop::Hop, tls::ServerTls};
 
 /// One listener: where it answers, whom it hears, how much it takes.
 #[derive(Clone)]
@@ -29,6 +29,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Headers besides `Authorization` that may carry a credential, e.g. `x-api-key`.
     pub credential_headers: Vec<HeaderName>,
+    /// Who we are to gateways behind us.
+    pub hop: Hop,
     /// Headers that filters may see as `http.header.<name>`.
     pub fact_headers: Vec<HeaderName>,
     /// Which eras are served.
@@ -59,6 +61,7 @@ impl Settings {
             tls: None,
             trusted_proxies: Vec::new(),
             credential_headers: vec![HeaderName::from_static("x-api-key")],
+            hop: Hop::default(),
             fact_headers: Vec::new(),
             eras: Eras::default(),
             http_sse: true,
@@ -164,6 +167,8 @@ pub struct Limits {
     pub drain_linger: Duration,
     /// For exchanges in flight to end once a drain was asked for.
     pub drain_grace: Duration,
+    /// Other gateways that a request may have passed through.
+    pub gateways_max: usize,
     /// Most legacy sessions.
     pub sessions_max: usize,
     /// Most legacy sessions of one principal; its least recently used one makes room.
@@ -207,6 +212,7 @@ impl Default for Limits {
             commit_after: Duration::from_secs(30),
             drain_linger: Duration::from_secs(1),
             drain_grace: Duration::from_secs(30),
+            gateways_max: 8,
             sessions_max: 10_000,
             sessions_per_principal_max: 256,
             session_idle: Duration::from_secs(3600),

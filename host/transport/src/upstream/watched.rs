@@ -109,9 +109,13 @@ impl<C: Carrier> Watched<C> {
                 self.breaker.reached();
                 self.mark_down(error);
             }
-            Err(UpstreamError::TooLarge { .. } | UpstreamError::CannotCross { .. } | UpstreamError::NeedsCapability { .. }) => {
-                self.breaker.reached();
-            }
+            // That says something about the request, and nothing about its health.
+            Err(
+                UpstreamError::TooLarge { .. }
+                | UpstreamError::CannotCross { .. }
+                | UpstreamError::NeedsCapability { .. }
+                | UpstreamError::Loop,
+            ) => self.breaker.reached(),
             Err(
                 UpstreamError::Resting { .. }
                 | UpstreamError::Busy { .. }

@@ -33,8 +33,13 @@ impl Folder {
 
     /// The audit trail, once all of this stands in it: it is written a little later than answers are given.
     pub async fn audited(&self, holding: &[&str]) -> String {
+        self.audited_in("audit.jsonl", holding).await
+    }
+
+    /// The same of a file of another name.
+    pub async fn audited_in(&self, file: &str, holding: &[&str]) -> String {
         eventually(Duration::from_secs(5), || async {
-            let trail = self.read("audit.jsonl");
+            let trail = self.read(file);
             match holding.iter().find(|text| !trail.contains(**text)) {
                 None => Ok(trail),
                 Some(missing) => Err(format!("no {missing} in {trail}")),

@@ -5,8 +5,9 @@ use crate::{
     caller::{Caller, Era},
     folder::Folder,
     gateway::{Gateway, command},
+    load::SEEN_WITHIN,
     reload::tools,
-    turn::beside,
+    turn::{beside, eventually},
 };
 use serde_json::{Value, json};
 
@@ -52,8 +53,13 @@ fn f108_groups_have_servers_chains_and_settings_of_their_own_and_come_and_go_wit
             let mut locked = at(&gateway, "/mcp/locked", era).await;
             assert_eq!(locked.call("drop", "{}").await.expect("an answer").json()["error"]["code"], -32602);
         }
-        let audit = std::fs::read_to_string(folder.path("audit.jsonl")).expect("the audit file");
-        assert!(audit.lines().any(|line| line.contains(r#""group":"ops""#)) && audit.lines().any(|line| !line.contains(r#""group""#)));
+        eventually(SEEN_WITHIN, || async {
+            let audit = std::fs::read_to_string(folder.path("audit.jsonl")).expect("the audit file");
+            let has_both =
+                audit.lines().any(|line| line.contains(r#""group":"ops""#)) && audit.lines().any(|line| !line.contains(r#""group""#));
+            if has_both { Ok(()) } else { Err(audit) }
+        })
+        .await;
         for path in ["/mcp/nobody", "/servers/nobody/mcp"] {
             assert_eq!(status(&gateway, path).await, 404);
         }

@@ -24,6 +24,7 @@ mod contained;
 mod drain;
 mod dropped;
 mod embedded;
+mod federation;
 mod fetched;
 mod fetching;
 mod groups;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 use super::values::{Inline, secret};
+use crate::config::expand::{Piece, pieces};
 use crate::config::problem::quoted;
 use crate::config::reader::Reader;
 use crate::config::secret::{Secret, Text, looks_secret};
@@ -65,7 +66,13 @@ impl fmt::Debug for UpstreamUrl {
 /// The name behind `builtin:`. Outer `None`: there is none of that name; inner: another URL.
 pub(super) fn builtin(node: &Node, reader: &mut Reader) -> Option<Option<String>> {
     let Value::Text(written) = &node.value else { return Some(None) };
-    let Some(name) = written.strip_prefix("builtin:") else { return Some(None) };
+    // Whatever has no value is told of where the URL is read.
+    let piece = |piece: Piece| match piece {
+        Piece::Literal(text) => Some(text),
+        Piece::Reference(reference) => reader.scope.value(&reference).ok(),
+    };
+    let text: Option<String> = pieces(written).ok().and_then(|pieces| pieces.into_iter().map(piece).collect());
+    let Some(name) = text.as_deref().and_then(|text| text.strip_prefix("builtin:")) else { return Some(None) };
     let known = reader.scope.builtin.servers;
     if known.contains(&name) {
         return Some(Some(name.to_owned()));

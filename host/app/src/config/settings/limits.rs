@@ -36,6 +36,8 @@ section! {
         pub drain_timeout_ms: u64 = 30_000, within 0..=3_600_000;
         /// Open client connections.
         pub connections_max: u64 = 10_000, within 1..=1_000_000;
+        /// Gateways of this kind that a request may have passed through before this one.
+        pub gateways_max: u64 = 8, within 0..=64;
         /// Sessions of clients of the legacy era.
         pub sessions_max: u64 = 10_000, within 1..=1_000_000;
         /// Sessions of one principal; the one that was idle longest makes room.

@@ -53,7 +53,7 @@ fn endpoint(connection: &Connection, headers: &HeaderMap) -> String {
 
 /// Where this client reached us, so that behind a name of ours the card names it, too.
 pub(super) fn base(connection: &Connection, headers: &HeaderMap) -> String {
-    let facts = connection.facts(headers);
+    let facts = connection.facts(headers, None);
     let is_encrypted = facts.iter().any(|(key, value)| **key == *"transport.proto" && **value == *"https");
     let scheme = if is_encrypted { "https" } else { "http" };
     // Checked before: it is one of our names.

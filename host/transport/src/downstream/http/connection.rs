@@ -44,8 +44,8 @@ impl Connection {
     }
 
     /// `transport.*` and `http.header.*` of one request.
-    pub fn facts(&self, headers: &HeaderMap) -> Facts {
-        self.header_facts.of(headers, &self.shared.settings, self.peer, &self.transport)
+    pub fn facts(&self, headers: &HeaderMap, via: Option<String>) -> Facts {
+        self.header_facts.of(headers, &self.shared.settings, self.peer, via, &self.transport)
     }
 }
 

@@ -174,8 +174,9 @@ impl Route {
 /// Whoever fails here learns nothing else.
 async fn admit<'a>(connection: &'a Arc<Connection>, head: &'a Parts, generation: Arc<Generation>) -> Result<Call<'a>, Refusal> {
     let shared = &connection.shared;
+    let via = headers::via(&head.headers, &shared.settings)?;
     let credential = headers::credential(&head.headers, &shared.settings)?;
-    let transport = connection.facts(&head.headers);
+    let transport = connection.facts(&head.headers, via);
     let facts = Attributes::new(transport.clone());
     let principal = shared.host.authenticate(&generation, credential, facts).await.map_err(denied)?;
     Ok(Call { connection, headers: &head.headers, generation, caller: Caller { transport, principal } })

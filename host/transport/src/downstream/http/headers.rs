@@ -1,7 +1,7 @@
 //! Request headers by name: each at most once, or the request is refused.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
-use sluice_chain::filter::Credential;
+use sluice_chain::{exchange::VIA, filter::Credential};
 use sluice_wire::header;
 use std::{
     net::IpAddr,
@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::listener::Peer;
-use crate::downstream::{client::Facts, refusal::Refusal, settings::Settings};
+use crate::{
+    downstream::{client::Facts, refusal::Refusal, settings::Settings},
+    hop::Lost,
+};
 
 pub(super) static SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 pub(super) static PROTOCOL_VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
@@ -48,6 +51,18 @@ pub(super) fn credential(headers: &HeaderMap, settings: &Settings) -> Result<Opt
     Ok(None)
 }
 
+/// The gateways that a request has passed through, unless it is to go no further.
+pub(super) fn via(headers: &HeaderMap, settings: &Settings) -> Result<Option<String>, Refusal> {
+    settings.hop.passed(headers, settings.limits.gateways_max).map_err(|lost| {
+        let reason = match lost {
+            Lost::Loop => "loop",
+            Lost::TooFar { .. } => "too_many_gateways",
+        };
+        // RFC 5842, section 7.2.
+        Refusal::http(508, reason, lost.to_string())
+    })
+}
+
 /// The facts of the way and of the headers that filters may see. The last ones made are kept:
 /// requests of one connection mostly differ in nothing.
 #[derive(Default)]
@@ -55,14 +70,17 @@ pub(super) struct HeaderFacts(Mutex<Option<Facts>>);
 
 impl HeaderFacts {
     /// `base` holds what is known of the connection itself.
-    pub fn of(&self, headers: &HeaderMap, settings: &Settings, peer: Peer, base: &Facts) -> Facts {
+    pub fn of(&self, headers: &HeaderMap, settings: &Settings, peer: Peer, via: Option<String>, base: &Facts) -> Facts {
         let is_behind_proxy = peer.ip().is_some_and(|ip| settings.trusts(ip));
-        if !is_behind_proxy && settings.fact_headers.is_empty() {
+        if !is_behind_proxy && settings.fact_headers.is_empty() && via.is_none() {
             return base.clone();
         }
         let mut facts = base.as_ref().clone();
         if is_behind_proxy {
             push_forwarded(&mut facts, headers, settings);
+        }
+        if let Some(via) = via {
+            facts.push((VIA.into(), via.into()));
         }
         for name in &settings.fact_headers {
             push_header(&mut facts, headers, name);
@@ -101,6 +119,8 @@ fn push_header(facts: &mut Vec<(Box<str>, Box<str>)>, headers: &HeaderMap, name:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hop::Hop;
+    use http::header::VIA as VIA_HEADER;
 
     fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -136,7 +156,7 @@ mod tests {
         let base: Facts = Arc::new(vec![("transport.peer".into(), "x".into())]);
         let sent = headers(&[("x-forwarded-for", "6.6.6.6, 1.2.3.4"), ("x-forwarded-for", "10.0.0.9"), ("x-forwarded-proto", "https")]);
         let facts = HeaderFacts::default();
-        let of = |peer: &str| facts.of(&sent, &settings, Peer::Ip(peer.parse().expect("an address")), &base);
+        let of = |peer: &str| facts.of(&sent, &settings, Peer::Ip(peer.parse().expect("an address")), None, &base);
         assert!(Arc::ptr_eq(&of("127.0.0.1"), &base));
         let told = of("10.0.0.1");
         assert_eq!(*told, [("transport.peer".into(), "1.2.3.4".into()), ("transport.proto".into(), "https".into())]);
@@ -144,10 +164,23 @@ mod tests {
     }
 
     #[test]
+    fn the_way_of_a_request_is_a_fact_unless_it_was_here() {
+        let (settings, other, mut sent) = (Settings::new("s", "1"), Hop::default(), HeaderMap::new());
+        sent.insert(VIA_HEADER, other.first());
+        let way = via(&sent, &settings).expect("another gateway").expect("is on the way");
+        let facts = HeaderFacts::default().of(&sent, &settings, Peer::User(0), Some(way), &Facts::default());
+        assert_eq!(*facts, [("transport.via".into(), other.above_children().into())]);
+        settings.hop.follow(&other.above_children(), &mut sent);
+        let refusal = via(&sent, &settings).expect_err("it was here");
+        assert_eq!((refusal.status, refusal.code, refusal.reason), (508, 5080, "loop"));
+    }
+
+    #[test]
     fn only_listed_headers_become_facts() {
         let mut settings = Settings::new("s", "1");
         settings.fact_headers = vec![HeaderName::from_static("x-team")];
-        let facts = HeaderFacts::default().of(&headers(&[("x-team", "a"), ("cookie", "c")]), &settings, Peer::User(0), &Facts::default());
+        let sent = headers(&[("x-team", "a"), ("cookie", "c")]);
+        let facts = HeaderFacts::default().of(&sent, &settings, Peer::User(0), None, &Facts::default());
         assert_eq!(*facts, [("http.header.x-team".into(), "a".into())]);
     }
 }

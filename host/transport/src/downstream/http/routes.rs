@@ -51,7 +51,7 @@ pub(super) async fn answer(connection: &Arc<Connection>, head: &Parts, body: Inc
         body,
         base: card::base(connection, &head.headers),
     };
-    let facts = Attributes::new(connection.facts(&head.headers));
+    let facts = Attributes::new(connection.facts(&head.headers, None));
     match shared.host.answer_route(generation, request, facts).await {
         Ok(answer) => Ok(response(answer, id, head.method == Method::HEAD)),
         Err(unrouted) => Err(refusal(unrouted, &shared.settings).named(id)),

@@ -44,13 +44,14 @@ impl Line {
     }
 }
 
-/// What is known of the server's eras: by all, or by one principal to whom it may be another server.
+/// What is known of the server's eras: by all, or by one principal to whom it may be another server, or by those who come through other
+/// gateways, one of which it may be.
 pub(super) struct Known {
     all: Eras,
     own: Mutex<HashMap<PrincipalKey, Arc<Eras>>>,
 }
 
-/// Principals whose knowledge is kept; beyond it everybody finds out anew.
+/// Of how many of them it is kept; beyond it everybody finds out anew.
 const OWN_MAX: usize = 4_096;
 
 pub(super) enum Of<'a> {
@@ -75,14 +76,14 @@ impl Known {
     }
 
     pub(super) fn of(&self, asker: Asker<'_>) -> Of<'_> {
-        if asker.departures.is_none() {
+        let Some(key) = asker.client.whose(asker.principal, asker.departures.is_some()) else {
             return Of::All(&self.all);
-        }
+        };
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        if own.len() >= OWN_MAX && !own.contains_key(&asker.principal.key) {
+        if own.len() >= OWN_MAX && !own.contains_key(&key) {
             own.clear();
         }
         let made = || Arc::new(Eras::new(self.all.choice()));
-        Of::One(own.entry(asker.principal.key.clone()).or_insert_with(made).clone())
+        Of::One(own.entry(key).or_insert_with(made).clone())
     }
 }

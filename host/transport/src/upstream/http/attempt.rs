@@ -55,7 +55,7 @@ pub(super) struct Attempt<'a> {
 
 /// The headers of a modern request, all from what its body says.
 pub(super) fn modern_headers(line: &Line, outbound: &Outbound, revision: Revision) -> Result<HeaderMap, UpstreamError> {
-    let mut headers = line.pool.endpoint.roomy_headers();
+    let mut headers = line.pool.endpoint.roomy_headers(&outbound.client);
     headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
     headers.insert(METHOD, method_value(outbound.message.method())?);
     if let Some(name) = mirror::name(&outbound.message, outbound.original_name.as_deref()) {

@@ -4,12 +4,13 @@ use super::{
     io::Io,
     settings::{HttpSettings, UrlError},
 };
-use crate::tls::ClientTls;
+use crate::{hop::Hop, tls::ClientTls};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
-    header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT},
+    header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT, VIA},
     uri::Scheme,
 };
+use sluice_chain::exchange::Client;
 use sluice_wire::header;
 use std::{io, path::PathBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -31,7 +32,8 @@ pub(super) struct Endpoint {
     /// Path and query: the request target.
     pub(super) target: Uri,
     /// For a POST: content negotiation, host, the operator's headers.
-    pub(super) headers: HeaderMap,
+    headers: HeaderMap,
+    hop: Hop,
 }
 
 /// How a server is connected to.
@@ -82,16 +84,29 @@ impl Endpoint {
         headers.insert(ACCEPT, JSON_OR_EVENTS);
         headers.insert(CONTENT_TYPE, JSON);
         headers.entry(USER_AGENT).or_insert(AGENT);
-        Ok(Self { way, target: target.unwrap_or_default(), headers })
+        headers.insert(VIA, settings.hop.first());
+        Ok(Self { way, target: target.unwrap_or_default(), headers, hop: settings.hop.clone() })
     }
 }
 
 impl Endpoint {
-    /// The shared headers with room for those of one request: growing a map costs more than making one.
-    pub(super) fn roomy_headers(&self) -> HeaderMap {
+    /// The shared headers, for a POST on behalf of this client: with the way that its request has come.
+    pub(super) fn headers(&self, client: &Client) -> HeaderMap {
+        self.on_behalf(client, self.headers.clone())
+    }
+
+    /// The same with room for those of one request: growing a map costs more than making one.
+    pub(super) fn roomy_headers(&self, client: &Client) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(self.headers.len() + ROOM);
         for (name, value) in &self.headers {
             headers.insert(name.clone(), value.clone());
+        }
+        self.on_behalf(client, headers)
+    }
+
+    fn on_behalf(&self, client: &Client, mut headers: HeaderMap) -> HeaderMap {
+        if let Some(passed) = client.via() {
+            self.hop.follow(passed, &mut headers);
         }
         headers
     }

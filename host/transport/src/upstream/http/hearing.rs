@@ -80,7 +80,7 @@ impl Http {
         match self.eras.of(asker).known(wish.era) {
             Some(Spoken::Modern(_)) => {
                 let is_own = sharing != Sharing::Shared || asker.departures.is_some();
-                Listener::Modern(is_own.then(|| wish.principal.key.clone()))
+                Listener::Modern(wish.client.whose(&wish.principal, is_own))
             }
             _ => Listener::Legacy(sessions::owner(sharing, asker)),
         }
@@ -167,14 +167,15 @@ struct Open {
 impl Subscriptions<'_> {
     async fn open_within(&self, wanted: &Filter, watch: &Arc<Watch>) -> Result<(Open, Filter), NotOpened> {
         let line = &self.way.http.line;
-        let mut headers = line.pool.endpoint.headers.clone();
+        let mut headers = line.pool.endpoint.headers(&self.way.client);
         headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(self.revision.as_str()));
         headers.insert(METHOD, HeaderValue::from_static(method::SUBSCRIPTIONS_LISTEN));
         let id = line.take_id();
         let body = listen::listen(id, self.revision, OWN_INFO, wanted);
         let lost = |error: UpstreamError| {
             tracing::debug!(upstream = %line.settings.name, %error, "a subscription could not be opened");
-            NotOpened::Lost
+            // It would say the same the next time.
+            if matches!(error, UpstreamError::Loop) { NotOpened::Refused(None) } else { NotOpened::Lost }
         };
         let departures = self.way.departures();
         let exchange = line.send(departures.as_ref(), Method::POST, headers, body, true).await.map_err(lost)?;

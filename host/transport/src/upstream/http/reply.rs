@@ -114,6 +114,9 @@ pub(super) async fn read_or_pass(
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return Err(UpstreamError::Unauthorized { status: status.as_u16() });
     }
+    if status == StatusCode::LOOP_DETECTED {
+        return Err(UpstreamError::Loop);
+    }
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(bad("its answer is compressed, which nobody asked for"));
     }

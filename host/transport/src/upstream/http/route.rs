@@ -144,7 +144,7 @@ impl Http {
 
     async fn ask_discover(&self, asker: Asker<'_>) -> Result<Reading, UpstreamError> {
         let (line, revision) = (&self.line, Revision::MODERN[0]);
-        let mut headers = line.pool.endpoint.headers.clone();
+        let mut headers = line.pool.endpoint.headers(asker.client);
         headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
         headers.insert(METHOD, HeaderValue::from_static(method::DISCOVER));
         let id = line.take_id();

@@ -147,7 +147,7 @@ impl Session {
             (answer, head, None, None)
         };
         let said = handshake::read_initialize(&answer).ok_or_else(|| NotOpen::Refused(refusal(&answer)))?;
-        let mut headers = line.pool.endpoint.headers.clone();
+        let mut headers = line.pool.endpoint.headers(asker.client);
         let session_id = head.get(SESSION_ID).filter(|id| is_visible(id)).cloned();
         let has_id = session_id.is_some();
         if let Some(mut id) = session_id {
@@ -246,7 +246,7 @@ const END_MAX: Duration = Duration::from_secs(2);
 
 /// The answer to `initialize`, whichever way it comes, and the head it came under.
 async fn initialize(line: &Line, asker: Asker<'_>, id: u64, body: Bytes) -> Result<(Message, HeaderMap), NotOpen> {
-    let headers = line.pool.endpoint.headers.clone();
+    let headers = line.pool.endpoint.headers(asker.client);
     let exchange = line.send(asker.departures, Method::POST, headers, body, true).await?;
     let status_and_head = exchange.response.headers().clone();
     match reply::read(&line.pool, exchange, &line.settings.call).await? {
@@ -270,8 +270,9 @@ async fn initialize(line: &Line, asker: Asker<'_>, id: u64, body: Bytes) -> Resu
 
 /// The same by HTTP+SSE: where messages go, and the stream that everything comes on.
 async fn initialize_sse(line: &Line, asker: Asker<'_>, id: u64, body: Bytes) -> Result<(Message, Uri, EventStream), NotOpen> {
-    let (mut stream, target) = sse::open(line, asker.departures).await?;
-    match sse::post(line, asker.departures, &target, line.pool.endpoint.headers.clone(), body, true).await? {
+    let headers = line.pool.endpoint.headers(asker.client);
+    let (mut stream, target) = sse::open(line, asker.departures, &headers).await?;
+    match sse::post(line, asker.departures, &target, headers, body, true).await? {
         Posted::Accepted => Ok((line.first_answer(&mut stream, id).await?.deepen(), target, stream)),
         Posted::Refused(status) => Err(NotOpen::Refused(status_error(status))),
     }

@@ -32,11 +32,12 @@ struct Slot {
 pub(super) fn owner(sharing: Sharing, asker: Asker<'_>) -> Owner {
     let Asker { era, client, principal, departures } = asker;
     let peer = if era == Era::Legacy { Peer::SameEra } else { Peer::OtherEra };
-    match (&client.session, sharing) {
-        // Whoever comes with credentials of its own shares with nobody, whatever the operator says.
-        (_, Sharing::Shared) if departures.is_none() => Owner::Everybody(declarable(&client.capabilities, peer)),
-        (Some(session), _) if era == Era::Legacy => Owner::Session(principal.key.clone(), session.clone()),
-        _ => Owner::Principal(principal.key.clone(), declarable(&client.capabilities, peer)),
+    // Whoever comes with credentials of its own shares with nobody, whatever the operator says.
+    let is_own = sharing != Sharing::Shared || departures.is_some();
+    match (client.whose(principal, is_own), &client.session) {
+        (None, _) => Owner::Everybody(declarable(&client.capabilities, peer)),
+        (Some(key), Some(session)) if is_own && era == Era::Legacy => Owner::Session(key, session.clone()),
+        (Some(key), _) => Owner::Principal(key, declarable(&client.capabilities, peer)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an operator decides about a server behind a URL.
 
 use crate::{
+    hop::Hop,
     tls::ClientTls,
     upstream::{CallLimits, EraChoice, Sharing},
 };
@@ -20,6 +21,8 @@ pub struct HttpSettings {
     pub tls: Option<ClientTls>,
     /// What every request carries besides the protocol's own headers. Values may be secret.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Who we are to gateways behind it.
+    pub hop: Hop,
     /// It speaks HTTP+SSE (2024-11-05), says the operator; else that is tried when it takes no POST.
     pub sse: bool,
     /// Which era to speak.
@@ -55,6 +58,7 @@ impl HttpSettings {
             socket: None,
             tls: None,
             headers: Vec::new(),
+            hop: Hop::default(),
             sse: false,
             era: EraChoice::default(),
             sharing: Sharing::default(),

@@ -33,9 +33,9 @@ use std::sync::Arc;
 /// Events that may come before the one that names the address.
 const EVENTS_BEFORE_MAX: usize = 8;
 
-/// Opens a stream; where the messages go.
-pub(super) async fn open(line: &Line, departures: Option<&Arc<Departures>>) -> Result<(EventStream, Uri), NotOpen> {
-    let headers = for_get(&line.pool.endpoint.headers);
+/// Opens a stream; where the messages go. `headers` are those of a POST.
+pub(super) async fn open(line: &Line, departures: Option<&Arc<Departures>>, headers: &HeaderMap) -> Result<(EventStream, Uri), NotOpen> {
+    let headers = for_get(headers);
     let exchange = line.send(departures, Method::GET, headers, Bytes::new(), true).await?;
     let mut stream = match reply::read(&line.pool, exchange, &line.settings.call).await {
         Ok(Reply::Stream(exchange)) => EventStream::new(exchange, line.settings.call.response.bytes_max),
