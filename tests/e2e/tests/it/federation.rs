@@ -64,6 +64,7 @@ fn f026_teams_gateways_know_who_calls_at_the_top_and_decide_for_themselves() {
         let support = example(&folder, "federation/support.toml", &with_keys(&[("SUPPORT", &ports[1])])).await;
         let top = with_keys(&[("TOP", "127.0.0.1:0"), ("PAYMENTS_URL", &urls[0]), ("SUPPORT_URL", &urls[1])]);
         let top = example(&folder, "federation/top.toml", &top).await;
+        assert!(top.ready.contains("forward-identity"), "{}", top.ready);
         for era in Era::BOTH {
             let (mut ada, mut otto) = (Caller::new(&top.address, era, "ada-key").await, Caller::new(&top.address, era, "otto-key").await);
             assert!(otto.names("tools").await.iter().all(|name| name.starts_with("support_")), "{era:?}");
